@@ -7,7 +7,7 @@ PORT ?= 8080
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-fast peers check docs-check format lock browser clean
+.PHONY: help run setup test test-fast peers check docs-check format lock licences sbom browser clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -42,6 +42,12 @@ format: $(VENV)/.tools ## format the code and apply ruff's fixes
 
 lock: $(VENV)/bin/python ## update requirements.lock and requirements-dev.lock to the newest allowed versions
 	scripts/lock.sh $(BIN)/python
+
+licences: $(VENV)/.tools ## list the runtime packages with their licences; fails if one is not on the allow-list
+	@$(BIN)/python -m scripts.licences
+
+sbom: $(VENV)/.tools ## write sbom.cdx.json, a CycloneDX bill of materials of the runtime packages
+	@$(BIN)/python -m scripts.sbom >sbom.cdx.json && echo "Written to sbom.cdx.json"
 
 browser: ## install Chromium for the browser tests where possible; without it they are skipped
 	@command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || \

@@ -51,7 +51,8 @@ from knowledge.ports import Embedder
 from knowledge.rerankers import build_reranker
 from knowledge.retriever import Retriever
 
-SHUTDOWN_GRACE = 10.0
+CLOSING_SECONDS = 3.0
+"""Seconds of ``Settings.shutdown_seconds`` for handing back unfinished answers and closing everything."""
 CONNECT_SECONDS = 2.0
 """Timeout of the first connection for notifications, which shows other processes that this one is alive."""
 
@@ -112,6 +113,11 @@ def opened_stores(
 ) -> Stores:
     """Return the storage ports over an open database."""
     return open_stores(database, settings, count_tokens=TokenCounter().count, clock=clock)
+
+
+def grace_of(settings: Settings) -> float:
+    """Return the seconds that running answers and jobs have to end at a shutdown."""
+    return max(0.0, settings.shutdown_seconds - CLOSING_SECONDS)
 
 
 def expected_tokens(settings: Settings, count: Callable[[str], int]) -> Callable[[int], int]:
@@ -244,6 +250,7 @@ def _open_dispatcher(wired: _Wired, engine_type: type[Engine], stack: AsyncExitS
         max_question_chars=settings.max_question_chars,
         clock=wired.clock,
         max_turns=settings.max_turns,
+        grace=grace_of(settings),
     )
 
 
@@ -281,7 +288,7 @@ async def _connect_processes(
     stack.push_async_callback(_cancelled, listening)
     with suppress(TimeoutError):
         await asyncio.wait_for(notifications.connected(), CONNECT_SECONDS)
-    stack.push_async_callback(dispatcher.close, SHUTDOWN_GRACE)
+    stack.push_async_callback(dispatcher.close)
 
 
 def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:

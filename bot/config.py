@@ -112,6 +112,9 @@ class Settings(WebSettings):
     # concurrency
     max_turns: int = Field(64, ge=1, le=10_000, validation_alias=_named("PARLEY_MAX_TURNS"))
 
+    # shutdown
+    shutdown_seconds: float = Field(9.0, ge=2, le=3600, validation_alias=_named("PARLEY_SHUTDOWN_SECONDS"))
+
     # tenants
     home: Names = Field(("auto",), validation_alias=_named("PARLEY_HOME"))
 

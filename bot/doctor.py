@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
@@ -15,6 +14,7 @@ from bot.config import Settings
 from bot.errors import ParleyError
 from bot.store import migrate
 from bot.store.session import APP_ROLE, Database
+from bot.types.checks import Check
 from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
 from knowledge.reembed import ReembedProgress, read_progress
@@ -22,16 +22,6 @@ from knowledge.secret_redaction import redact
 
 OLDEST_POSTGRES = 140000
 OLDEST_PGVECTOR = (0, 7)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The result of one check. ``fix`` is empty if there is nothing to do."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
 
 
 async def run_checks(settings: Settings) -> list[Check]:
@@ -54,8 +44,7 @@ async def _guarded(name: str, check: Callable[[], Awaitable[list[Check]]]) -> li
     try:
         return await check()
     except (ParleyError, KnowledgeError) as error:
-        detail, _, fix = str(error).partition(". ")
-        return [Check(name, False, detail, fix)]
+        return [Check.failed(name, str(error))]
     except Exception as error:
         fix = "Run 'parley doctor' again with PARLEY_LOG_LEVEL=DEBUG for details."
         return [Check(name, False, redact(f"{type(error).__name__}: {error}"), fix)]
@@ -230,13 +219,13 @@ async def _reembedding_check(models: Models, tenant_id: str, at: ReembedProgress
 async def _models(settings: Settings) -> list[Check]:
     from bot.llm.diagnostics import check
 
-    return _checks(await check(settings))
+    return await check(settings)
 
 
 async def _web(settings: Settings) -> list[Check]:
     from bot.platforms.web.diagnostics import check
 
-    return _checks(await check(settings))
+    return await check(settings)
 
 
 async def _slack(settings: Settings) -> list[Check]:
@@ -249,10 +238,10 @@ async def _slack(settings: Settings) -> list[Check]:
         url = await open_database(settings, stack)
         current, newest = await asyncio.to_thread(migrate.revisions, url)
         if current != newest:
-            return _checks(await check(settings))
+            return await check(settings)
         database = Database(url)
         stack.push_async_callback(database.aclose)
-        return _checks(await check(settings, database=database))
+        return await check(settings, database=database)
 
 
 async def _discord(settings: Settings) -> list[Check]:
@@ -260,8 +249,4 @@ async def _discord(settings: Settings) -> list[Check]:
         return [Check("discord", True, "no token is set", "To connect Discord, see docs/discord.md.")]
     from bot.platforms.discord.diagnostics import check
 
-    return _checks(await check(settings))
-
-
-def _checks(results: Iterable[Any]) -> list[Check]:
-    return [Check(result.name, result.ok, result.detail, result.fix) for result in results]
+    return await check(settings)

@@ -22,7 +22,7 @@ OpenEmbedder = Callable[[str], Embedder]
 
 
 def _open_none(model: str) -> Embedder:
-    raise EmbeddingError(f"The embedding model {model} cannot be loaded here; set PARLEY_EMBEDDING_MODEL.")
+    raise EmbeddingError(f"The embedding model {model} cannot be loaded here. Set PARLEY_EMBEDDING_MODEL.")
 
 
 class Models:

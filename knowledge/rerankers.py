@@ -142,7 +142,7 @@ def build_reranker(name: str, embedder: Embedder) -> Reranker | None:
         if name == "auto":
             return None
         raise EmbeddingError(
-            f"The embedding model {embedder.model} has no token vectors; set PARLEY_RERANKER to auto, none or a model."
+            f"The embedding model {embedder.model} has no token vectors. Set PARLEY_RERANKER to auto, none or a model."
         )
     return CrossEncoderReranker(name)
 

@@ -11,10 +11,11 @@ trap 'rm -rf "$work"' EXIT
 
 # torch stays out of the lock: its builds (CPU, CUDA) have different hashes, and only the CUDA one needs the packages of
 # NVIDIA. What every build needs is locked, so that torch itself is the only package that is installed without a hash.
-cat >"$work/uv.toml" <<'TOML'
+torch="$(sed -n 's/^ *"torch==\([^"]*\)".*/\1/p' pyproject.toml)"
+cat >"$work/uv.toml" <<TOML
 [[dependency-metadata]]
 name = "torch"
-version = "2.13.0"
+version = "${torch:?pyproject.toml does not name one version of torch}"
 requires-dist = ["filelock", "fsspec>=0.8.5", "jinja2", "networkx>=2.5.1", "setuptools>=77.0.3", "sympy>=1.13.3", "typing-extensions>=4.10.0"]
 TOML
 

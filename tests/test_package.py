@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import Distribution, packages_distributions
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from scripts.runtime_packages import needed_by
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -57,23 +59,7 @@ print(json.dumps([failed, imported]))
 
 def runtime_distributions(requirements: list[str]) -> set[str]:
     """Return the canonical names of the distributions that an installation without extras contains."""
-    found: dict[str, set[str]] = {}
-
-    def add(requirement: Requirement, extra: str) -> None:
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
-            return
-        name = canonicalize_name(requirement.name)
-        extras = {"", *requirement.extras} - found.get(name, set())
-        found.setdefault(name, set()).update(extras)
-        if extras:
-            declared = Distribution.from_name(name).requires or []
-            for text in declared:
-                for wanted in extras:
-                    add(Requirement(text), wanted)
-
-    for text in requirements:
-        add(Requirement(text), "")
-    return set(found)
+    return set(needed_by(map(Requirement, requirements)))
 
 
 def refused_modules(allowed: set[str]) -> set[str]:

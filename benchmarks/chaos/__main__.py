@@ -1,6 +1,9 @@
-"""Kills processes and Postgres at random while users ask; no answer may be lost, repeated or out of order.
+"""Kills processes and Postgres, and cuts off platforms and providers, at random while users ask.
+
+No answer may be lost, repeated or out of order.
 
     python -m benchmarks.chaos --events 20000 --seed 1 --minutes 20
+    python -m benchmarks.chaos --events 2000 --seed 1 --minutes 5 --outage-every 20 60 --outage-seconds 10 60
     python -m benchmarks.chaos --edges 50 --seed 1
 
 Several processes of the bot, with any mix of Slack and Discord, run the real application with the real SDKs on one
@@ -36,6 +39,14 @@ def main() -> None:
         metavar="SECONDS",
         help="also pause processes by SIGSTOP until their leases have expired",
     )
+    options.add_argument(
+        "--outage-every",
+        type=float,
+        nargs=2,
+        metavar="SECONDS",
+        help="also cut off each platform and each model provider, for --outage-seconds",
+    )
+    options.add_argument("--outage-seconds", type=float, nargs=2, default=(10.0, 45.0), metavar="SECONDS")
     options.add_argument("--edges", type=int, nargs="?", const=50, default=0, metavar="TIMES")
     options.add_argument("--logs", type=Path, help="folder for the logs of the processes")
     given = options.parse_args()
@@ -51,6 +62,8 @@ def main() -> None:
                 kill_every=tuple(given.kill_every),
                 crash_every=tuple(given.crash_every),
                 freeze_every=tuple(given.freeze_every) if given.freeze_every else None,
+                outage_every=tuple(given.outage_every) if given.outage_every else None,
+                outage_seconds=tuple(given.outage_seconds),
                 logs=given.logs,
                 note=lambda line: print(line, file=sys.stderr, flush=True),
             )

@@ -77,6 +77,8 @@ class Verdict:
     orphans_after_death: int = 0
     takeover_seconds: list[float] = field(default_factory=list)
     """Seconds from a process's death until each of its turns was taken over."""
+    shown_late: int = 0
+    """Replies that were stored while their platform was away, and shown later."""
     answer_seconds: list[float] = field(default_factory=list)
     """Seconds from a question to the last change of its answer."""
 
@@ -136,7 +138,8 @@ def discord_messages(discord: DiscordDouble) -> list[BotMessage]:
 
 _TURNS = text(
     "SELECT turn_id::text AS turn_id, thread_uid::text AS thread_uid, message_id, state, seq, fence, refused,"
-    " created_at, started_at, finished_at FROM turns ORDER BY seq"
+    " created_at, started_at, finished_at, deliver_at IS NOT NULL AS late,"
+    " trace -> 'shown_after_s' IS NOT NULL AS shown_late FROM turns ORDER BY seq"
 )
 _RESERVED = text("SELECT coalesce(sum(reserved), 0)::bigint FROM budget_days")
 _LEDGER = text(
@@ -201,7 +204,8 @@ def judge(
     verdict.drafts = [message.text[:120] for message in shown if message.draft]
     verdict.stray_messages, verdict.repeated_notices = _stray_messages(shown, database)
     verdict.out_of_order = _out_of_order(questions, answers, turn_of)
-    verdict.unfinished = sum(row.state in OPEN for row in database.turns)
+    verdict.unfinished = sum(row.state in OPEN or row.late for row in database.turns)
+    verdict.shown_late = sum(row.shown_late for row in database.turns)
     verdict.reserved = database.reserved
     verdict.open_calls = sum(row.is_open for row in database.ledger)
     verdict.without_exact_row, verdict.missing_rows = _missing_rows(database, models)
@@ -300,9 +304,14 @@ def _missing_rows(database: DatabaseState, models: ModelDouble) -> tuple[int, in
 
 def orphaned_turns(orphaned: Iterable[OrphanedTurn], turns: Iterable[Any]) -> list[OrphanedTurn]:
     """Return the turns that another process had to take over. Turns that their process had ended under its own fence
-    before it died are left out."""
-    ended = {(row.turn_id, row.fence) for row in turns if row.state not in OPEN}
-    return [one for one in orphaned if (one.turn_id, one.fence) not in ended]
+    before it died are left out. Showing a late reply changes the fence of a turn that has ended."""
+    ended = {row.turn_id: row for row in turns if row.state not in OPEN}
+
+    def left(one: OrphanedTurn) -> bool:
+        row = ended.get(one.turn_id)
+        return row is None or (row.fence != one.fence and not ((row.late or row.shown_late) and row.fence > one.fence))
+
+    return [one for one in orphaned if left(one)]
 
 
 def judge_orphans(
@@ -313,6 +322,7 @@ def judge_orphans(
     now: float,
 ) -> None:
     """Count the turns that waited too long for another process after theirs died."""
+    outages = merged(outages)
     for one in orphaned:
         until = one.taken_at or now
         verdict.takeover_seconds.append(until - one.at)
@@ -322,6 +332,17 @@ def judge_orphans(
         back = [process for process in history if process.spec.name == one.by.spec.name and process.ready_at > one.at]
         if back and _lived(back[0], now) > AFTER_RESTART and until - back[0].ready_at - away > AFTER_RESTART:
             verdict.orphans_after_restart += 1
+
+
+def merged(outages: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the periods in which at least one of the outages lasted."""
+    found: list[tuple[float, float]] = []
+    for start, end in sorted(outages):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
 
 
 def _lived(process: Process, now: float) -> float:

@@ -1,12 +1,15 @@
-"""Injects faults: kills processes by SIGKILL, pauses them by SIGSTOP, and stops Postgres as in a crash."""
+"""Injects faults: kills and pauses processes, stops Postgres as in a crash, cuts off platforms and providers."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import signal
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from benchmarks.chaos.network import Link
 from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.process_pool import ProcessPool
 
@@ -27,17 +30,38 @@ class Faults:
     freeze_every: tuple[float, float] | None = None
     freeze_seconds: tuple[float, float] = (35.0, 60.0)
     """Longer than a lease lasts, so that another process takes over the turns."""
+    links: Mapping[str, Link] = field(default_factory=dict)
+    """The links to the platforms and the providers, by name."""
+    outage_every: tuple[float, float] | None = None
+    outage_seconds: tuple[float, float] = (10.0, 45.0)
     kills: int = 0
     crashes: int = 0
     freezes: int = 0
+    outages: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """The start and the end of each outage, monotonic, by the name of its link."""
 
     async def run(self) -> None:
-        """Inject faults until canceled; Postgres is restarted first if it is down."""
+        """Inject faults until canceled; Postgres and the links are restored first if they are down."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._kill())
             group.create_task(self._crash())
             if self.freeze_every is not None:
                 group.create_task(self._freeze(self.freeze_every))
+            if self.outage_every is not None:
+                for name, link in self.links.items():
+                    group.create_task(self._cut(name, link, self.outage_every))
+
+    async def _cut(self, name: str, link: Link, every: tuple[float, float]) -> None:
+        while True:
+            await asyncio.sleep(self.rng.uniform(*every))
+            seconds = self.rng.uniform(*self.outage_seconds)
+            began = time.monotonic()
+            await link.cut()
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                await link.mend()
+                self.outages.setdefault(name, []).append((began, time.monotonic()))
 
     async def _kill(self) -> None:
         while True:

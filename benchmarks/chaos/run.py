@@ -7,7 +7,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.test_bed import Environment, open_environment
 from bot.evals.metrics import percentile
 
+PLATFORMS = ("Slack", "Discord")
+AWAY_SECONDS = 2.0
+"""Seconds until a reply counts as late in a run with outages, so that short outages make late replies too."""
 SETTLE_TIMEOUT = 150.0
 """Seconds in which everything must settle after the last fault; Slack's last redelivery is within them."""
 
@@ -33,6 +36,7 @@ class Result:
     restarts: int
     crashes: int
     freezes: int
+    outages: Mapping[str, Sequence[tuple[float, float]]]
     violations: Counter[str]
     load: float
     verdict: Verdict
@@ -50,6 +54,7 @@ class Result:
             "restarts": self.restarts,
             "Postgres crashes": self.crashes,
             "processes paused": self.freezes,
+            **{f"{name} away, s": _lengths(outages) for name, outages in self.outages.items()},
             "answered": seen.answered,
             "refused with a reason": seen.refused,
             "deleted by their askers": seen.deleted,
@@ -57,11 +62,16 @@ class Result:
             "billed calls whose process died": seen.without_exact_row,
             "turns taken over": len(seen.takeover_seconds),
             "taken over after, s (p50, p95, max)": _percentiles(seen.takeover_seconds),
+            "replies shown late": seen.shown_late,
             "answered after, s (p50, p95, max)": _percentiles(seen.answer_seconds),
             "repeated notices to wait": seen.repeated_notices,
             "platform rules broken": self.violations.total(),
             "machine load (1 min)": self.load,
         }
+
+
+def _lengths(outages: Sequence[tuple[float, float]]) -> str:
+    return ", ".join(f"{end - start:.0f}" for start, end in outages)
 
 
 def _percentiles(values: list[float]) -> str:
@@ -77,6 +87,8 @@ async def run_chaos(
     kill_every: tuple[float, float] = (2.0, 10.0),
     crash_every: tuple[float, float] = (20.0, 40.0),
     freeze_every: tuple[float, float] | None = None,
+    outage_every: tuple[float, float] | None = None,
+    outage_seconds: tuple[float, float] = (10.0, 45.0),
     logs: Path | None = None,
     settle_timeout: float = SETTLE_TIMEOUT,
     note: Callable[[str], None] = lambda line: None,
@@ -84,14 +96,24 @@ async def run_chaos(
     """Send ``events`` events within ``seconds`` while faults are injected."""
     began = time.monotonic()
     async with open_environment(seed, folder=logs) as environment:
-        pool = environment.pool(processes)
+        pool = environment.pool(processes, away=AWAY_SECONDS if outage_every else 0.0)
         await pool.start()
         note(
             f"seed {seed}; logs in {environment.folder}; "
             f"{processes} processes ready after {time.monotonic() - began:.1f} s"
         )
         await environment.greet_users()
-        faults = Faults(pool, environment.postgres, environment.rng, kill_every, crash_every, freeze_every)
+        faults = Faults(
+            pool,
+            environment.postgres,
+            environment.rng,
+            kill_every,
+            crash_every,
+            freeze_every,
+            links=environment.links,
+            outage_every=outage_every,
+            outage_seconds=outage_seconds,
+        )
         injecting = asyncio.create_task(faults.run())
         reporting = asyncio.create_task(_report_progress(environment, faults, note))
         await environment.users.ask(events, seconds)
@@ -109,6 +131,7 @@ async def run_chaos(
             kills=faults.kills,
             crashes=faults.crashes,
             freezes=faults.freezes,
+            outages=faults.outages,
         )
 
 
@@ -121,6 +144,7 @@ async def report(
     kills: int,
     crashes: int = 0,
     freezes: int = 0,
+    outages: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     armed_until: float = 0.0,
 ) -> Result:
     """Return the figures of the final state."""
@@ -133,9 +157,12 @@ async def report(
         restarts=sum(len(pool.history) - len(pool.slots) for pool in pools),
         crashes=crashes,
         freezes=freezes,
+        outages=outages or {},
         violations=Counter([*environment.slack.violations, *environment.discord.violations]),
         load=os.getloadavg()[0],
-        verdict=await environment.verdict(pools, armed_until=armed_until),
+        verdict=await environment.verdict(
+            pools, armed_until=armed_until, outages=[one for name in PLATFORMS for one in (outages or {}).get(name, ())]
+        ),
     )
 
 
@@ -146,7 +173,7 @@ async def wait_until_settled(environment: Environment, pool: ProcessPool, settle
         await asyncio.sleep(2.0)
         waiting = [one for one in environment.slack.socket.deliveries if not one.acked.is_set()]
         database = await asyncio.to_thread(read_database, environment.postgres.admin_url)
-        open_turns = sum(row.state in OPEN for row in database.turns)
+        open_turns = sum(row.state in OPEN or row.late for row in database.turns)
         if not waiting and not open_turns and before == len(database.ledger):
             return
         before = len(database.ledger)

@@ -8,7 +8,7 @@ import random
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from benchmarks.chaos.checks import (
     read_database,
     slack_messages,
 )
+from benchmarks.chaos.network import Link
 from benchmarks.chaos.postgres import Postgres, crashing_postgres
 from benchmarks.chaos.process_pool import ForkServer, ProcessPool
 from benchmarks.chaos.simulated_users import DiscordPeople, PlatformName, SimulatedUsers, SlackPeople, script
@@ -64,6 +65,7 @@ class Environment:
     discord_people: DiscordPeople
     folder: Path
     rng: random.Random
+    links: dict[str, Link]
     extra_settings: dict[str, Any] = field(default_factory=dict)
     _names: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -72,18 +74,18 @@ class Environment:
         return {
             "database_url": self.postgres.url,
             "anthropic_api_key": self.models.anthropic_key,
-            "anthropic_base_url": self.models.anthropic_url,
+            "anthropic_base_url": self.links["Anthropic"].url,
             "openai_api_key": self.models.openai_key,
-            "openai_base_url": self.models.openai_url,
+            "openai_base_url": self.links["OpenAI"].url,
             "embedding_model": "text-embedding-3-small",
             "reranker": "none",
             "daily_tokens": 0,
             "answer_tokens": 4000,
             "slack_bot_token": self.slack.bot_token,
             "slack_app_token": self.slack.app_token,
-            "slack_api_url": self.slack.api_url,
+            "slack_api_url": self.links["Slack"].url,
             "discord_token": self.discord.token,
-            "discord_api_url": self.discord.api_url,
+            "discord_api_url": self.links["Discord"].url,
             "discord_gateway_url": self.discord.gateway_url,
             "home": (f"discord:{self.discord.world.guild_id}",),  # direct messages belong to the home server
             **self.extra_settings,
@@ -123,10 +125,17 @@ class Environment:
         shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
         return judge(self.users.questions, shown, read_database(self.postgres.admin_url), self.models)
 
-    async def verdict(self, pools: Sequence[ProcessPool], *, armed_until: float = 0.0) -> Verdict:
+    async def verdict(
+        self,
+        pools: Sequence[ProcessPool],
+        *,
+        armed_until: float = 0.0,
+        outages: Sequence[tuple[float, float]] = (),
+    ) -> Verdict:
         """Run the checks at the end, including those for turns that waited too long.
 
-        Until ``armed_until``, every process was set to die, and none could take a turn over.
+        Until ``armed_until``, every process was set to die, and none could take a turn over. ``outages`` are those of
+        the platforms, during which no process can start.
         """
         await self.run_maintenance()
         found = await asyncio.to_thread(self.judge_now)
@@ -134,7 +143,7 @@ class Environment:
         history = [process for pool in pools for process in pool.history]
         left = [replace(one, at=max(one.at, armed_until)) for one in orphaned_turns(self.fork_server.orphaned, turns)]
         late = [one for one in left if not one.taken_at or one.taken_at > armed_until]
-        judge_orphans(found, late, history, self.postgres.outages, time.monotonic())
+        judge_orphans(found, late, history, [*self.postgres.outages, *outages], time.monotonic())
         return found
 
     async def run_maintenance(self) -> None:
@@ -173,9 +182,16 @@ async def open_environment(
     models.script = script
     with crashing_postgres(database) as postgres:
         await slack.__aenter__()
-        async with discord, models, ForkServer() as fork_server:
+        async with discord, models, AsyncExitStack() as stack, ForkServer() as fork_server:
+            targets = {
+                "Slack": slack.api_url,
+                "Discord": discord.api_url,
+                "Anthropic": models.anthropic_url,
+                "OpenAI": models.openai_url,
+            }
+            links = {name: await stack.enter_async_context(Link(url)) for name, url in targets.items()}
             people = DiscordPeople(discord, rng)
             users = SimulatedUsers({"slack": SlackPeople(slack, rng), "discord": people}, rng)
-            yield Environment(slack, discord, models, postgres, fork_server, users, people, logs, rng, settings)
+            yield Environment(slack, discord, models, postgres, fork_server, users, people, logs, rng, links, settings)
         # Leaving without an error would assert that no platform rule was broken; a kill breaks Retry-After.
         await slack.__aexit__(KeyboardInterrupt, None, None)

@@ -16,7 +16,7 @@ from benchmarks.harness import resident_mb
 from bot.app import App, open_app
 from bot.config import Settings
 from bot.engine.answer import lease
-from bot.engine.display import reply_messages
+from bot.engine.display import final_retry, reply_messages
 from bot.platforms.discord.app import serve as serve_discord
 from bot.platforms.slack import native_streams, surface
 from bot.platforms.slack.app import serve as serve_slack
@@ -39,6 +39,8 @@ class Spec:
     sample_load: bool = False
     lease: float = 0.0
     """Seconds that a lease lasts, which other timeouts follow; 0 keeps the default."""
+    away: float = 0.0
+    """Seconds for which a final text is retried while its platform is away; 0 keeps the default."""
     workspaces: float = 1.0
     """Factor for Slack's limits on edits and started streams, as if for that many workspaces; see
     ``benchmarks.chaos.test_bed.SLACK_PACE``."""
@@ -48,6 +50,8 @@ async def work(spec: Spec, send: Send) -> None:
     """Serve until canceled; report ``ready`` when every platform is connected."""
     if spec.lease:
         _shorten_leases(spec.lease)
+    if spec.away:
+        final_retry.AWAY_SECONDS = spec.away
     _raise_rate_limits(spec.workspaces)
     settings = Settings(_env_file=None, **{**spec.settings, "data_dir": Path("unused")})
     watched = overrides(CrashPointWatch(send, spec.point, spec.at))

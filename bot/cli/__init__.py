@@ -6,12 +6,14 @@ The exit status is 0 for success, 1 for a failure and 2 for wrong usage.
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import click
 
 from bot.cli import ask, budget, costs, database, docs, doctor, evaluate, ingest, manifest, privacy, search, serve, why
 from bot.cli.command_runtime import explain
 from bot.cli.output import echo
+from bot.cli.shutdown import leave
 from bot.errors import UsageError
 
 
@@ -29,9 +31,9 @@ for module in (serve, ask, why, ingest, docs, search, costs, budget, privacy, ev
         cli.add_command(command)
 
 
-def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit with its status."""
-    sys.exit(run(args))
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its status."""
+    leave(run(args))
 
 
 def run(args: list[str] | None = None) -> int:

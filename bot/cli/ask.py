@@ -166,11 +166,12 @@ async def _handle_line(app: App, line: str, thread: str, user: str, last: str | 
     Return the id of the new turn; None for a command.
     """
     from bot import commands
+    from bot.commands.arguments import first_word
     from bot.platforms import console
 
-    name, _, args = line[1:].partition(" ")
+    name, args = first_word(line[1:])
     if line.startswith("/") and name == "again":
-        return (await _repeat(app, last, user, strong=args.strip() == "strong")).turn_id
+        return (await _repeat(app, last, user, strong=args == "strong")).turn_id
     if line.startswith("/"):
         show_reply(await commands.run(name, args, console.context(app.services, thread=thread, user=user)))
         return None

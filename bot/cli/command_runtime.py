@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.cli import user_messages
 from bot.cli.output import printable
+from bot.cli.shutdown import closes_in_time
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
 from knowledge.secret_redaction import RedactingFilter, redact
@@ -39,12 +40,18 @@ def settings() -> Settings:
     return loaded
 
 
-def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine to its end. SIGTERM cancels it like Ctrl-C."""
+def run(work: Coroutine[Any, Any, Result], *, close_within: float | None = None) -> Result:
+    """Run a coroutine to its end. SIGTERM cancels it like Ctrl-C.
+
+    With ``close_within``, the process ends that many seconds after the signal, even if the coroutine does not.
+    """
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
 
     async def guarded() -> Result:
+        if close_within is not None:
+            with closes_in_time(close_within):
+                return await work
         task = asyncio.current_task()
         if task is not None:
             with suppress(NotImplementedError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
@@ -13,6 +13,7 @@ from bot.cli.command_runtime import explain, run, settings
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_json
 from bot.errors import ConfigError
+from bot.types.checks import Check
 
 
 @click.command()
@@ -29,13 +30,13 @@ def doctor(as_json: bool) -> None:
 
 
 async def _run_checks() -> list[dict[str, Any]]:
-    from bot.doctor import Check, run_checks
+    from bot.doctor import run_checks
 
     try:
         loaded = settings()
     except ConfigError as error:
-        detail, _, fix = explain(error).partition(". ")
-        return [asdict(Check("settings", False, detail, fix or user_messages.SETTINGS_FIX))]
+        failed = Check.failed("settings", explain(error))
+        return [asdict(replace(failed, fix=failed.fix or user_messages.SETTINGS_FIX))]
     checks = (Check("settings", True, user_messages.SETTINGS_OK), *await run_checks(loaded))
     return [asdict(check) for check in checks]
 

@@ -44,7 +44,7 @@ port_option = click.option(
 def up(host: str | None, port: int, sample: bool) -> None:
     """Run the browser playground, the worker and every platform that has a token."""
     loaded = settings()
-    _run_until_stopped(_up(loaded, _checked_host(loaded, host), port, sample))
+    _run_until_stopped(loaded, _up(loaded, _checked_host(loaded, host), port, sample))
 
 
 @click.command()
@@ -53,7 +53,7 @@ def slack() -> None:
     loaded = settings()
     if not loaded.has_slack:
         raise ConfigError(user_messages.NO_SLACK_TOKENS)
-    _run_until_stopped(_serve(loaded, [_slack]))
+    _run_until_stopped(loaded, _serve(loaded, [_slack]))
 
 
 @click.command()
@@ -62,7 +62,7 @@ def discord() -> None:
     loaded = settings()
     if not loaded.discord_token:
         raise ConfigError(user_messages.NO_DISCORD_TOKEN)
-    _run_until_stopped(_serve(loaded, [_discord]))
+    _run_until_stopped(loaded, _serve(loaded, [_discord]))
 
 
 @click.command()
@@ -71,13 +71,14 @@ def discord() -> None:
 def web(host: str | None, port: int) -> None:
     """Run only the browser playground."""
     loaded = settings()
-    _run_until_stopped(_serve(loaded, [_web(_checked_host(loaded, host), port)]))
+    _run_until_stopped(loaded, _serve(loaded, [_web(_checked_host(loaded, host), port)]))
 
 
 @click.command()
 def worker() -> None:
     """Run only the worker, which ingests documents in the background."""
-    _run_until_stopped(_serve(settings(), [_worker]))
+    loaded = settings()
+    _run_until_stopped(loaded, _serve(loaded, [_worker]))
 
 
 def _checked_host(loaded: Settings, host: str | None) -> str:
@@ -89,10 +90,10 @@ def _checked_host(loaded: Settings, host: str | None) -> str:
     return host
 
 
-def _run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
+def _run_until_stopped(loaded: Settings, work: Coroutine[Any, Any, None]) -> None:
     """Run until Ctrl-C or SIGTERM. Both are a normal end, so the exit status is 0."""
     try:
-        run(work)
+        run(work, close_within=loaded.shutdown_seconds)
     except KeyboardInterrupt:
         echo(user_messages.STOPPED, err=True)
 
@@ -162,9 +163,11 @@ def _web(host: str, port: int, *, sample: bool = False) -> Part:
 
 
 async def _worker(app: App) -> None:
+    from bot.app import grace_of
     from bot.jobs import work
+    from bot.jobs.worker import GRACE
 
-    await work(app.services)
+    await work(app.services, grace=min(GRACE, grace_of(app.settings)))
 
 
 def _announcing(line: str) -> asyncio.Event:

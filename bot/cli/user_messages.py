@@ -11,8 +11,9 @@ ADDING_SAMPLE = "Adding the sample handbook"
 SLACK_CONNECTED = "Slack is connected."
 DISCORD_CONNECTED = "Discord is connected."
 STOPPED = "Stopped."
+STOPPED_EARLY = "Stopped before everything was closed. The next start continues the unfinished answers."
 NO_SLACK_TOKENS = (
-    "SLACK_BOT_TOKEN and SLACK_APP_TOKEN are not set. Start with 'parley manifest slack'; see docs/slack.md."
+    "SLACK_BOT_TOKEN and SLACK_APP_TOKEN are not set. Start with 'parley manifest slack'. See docs/slack.md."
 )
 NO_DISCORD_TOKEN = "DISCORD_TOKEN is not set. docs/discord.md explains how to get one."  # noqa: S105
 _WITH_MODEL = "Models write the answers."
@@ -33,7 +34,7 @@ def welcome(address: str, *, has_model: bool, questions: Sequence[str]) -> str:
 # --- parley ask and chat
 
 ASKED_ALREADY = "This question was asked already."
-NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first; /again then repeats it."
+NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first. Then /again repeats it."
 
 
 def chat_intro(thread: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from bot.commands import (
     admin,
+    arguments,
     ask,
     budget,
     cited_sources,
@@ -105,9 +106,8 @@ def match(text: str) -> tuple[str, str] | None:
     ``stop`` alone is a command, ``stop the deployment?`` is a question. A leading slash always makes it a command, even
     a misspelled one, so that ``run`` can suggest the right name.
     """
-    name, _, args = text.strip().partition(" ")
+    name, args = arguments.first_word(text)
     has_slash, name = name.startswith("/"), name.lstrip("/").lower()
-    args = args.strip()
     if name not in COMMANDS:
         return (name, args) if has_slash and _NAME.fullmatch(name) else None
     if has_slash or (not args and name in _WITHOUT_ARGUMENTS) or _are_arguments(name, args):
@@ -117,7 +117,7 @@ def match(text: str) -> tuple[str, str] | None:
 
 def _are_arguments(name: str, args: str) -> bool:
     """Return whether the text after a command's name reads like its arguments."""
-    first = args.split(" ")[0].strip("<>").lower()
+    first = arguments.first_word(args)[0].strip("<>").lower()
     if name == "ingest":
         given = first.startswith(("http://", "https://", "--here", "--tenant", "#"))
         return given or args.lower() in ("", "stop", "stop mine")

@@ -35,7 +35,7 @@ async def run(context: Context, line: str) -> Reply:
             await _set(context, lambda made: replace(made, tier=tier))
             return Reply(user_messages.workspace_tier(tier))
         case ["pause", *_]:
-            note = line.strip().partition(" ")[2].strip() or user_messages.DEFAULT_PAUSE_NOTE
+            note = arguments.first_word(line)[1] or user_messages.DEFAULT_PAUSE_NOTE
             if len(note) > MAX_NOTE_CHARS:
                 raise UsageError(user_messages.note_too_long(MAX_NOTE_CHARS))
             await _set(context, lambda made: replace(made, paused=note))

@@ -1,4 +1,4 @@
-"""Parses the arguments of commands: words as a shell splits them, periods, intervals and token counts."""
+"""Parses the arguments of commands: words as a shell splits them, channels, periods, intervals and token counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 
 from bot.commands import user_messages
 from bot.errors import UsageError
+from bot.types.conversation import Platform
 
+_CHANNEL_MENTION = re.compile(r"<#(\w+)(?:\|[^>]*)?>")
+_SLACK_CHANNEL_ID = re.compile(r"[CG][A-Z0-9]{7,31}")
 _PERIOD = re.compile(r"(\d+)([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 _INTERVAL = re.compile(r"(\d{1,6})(min|h|d|w)")
@@ -23,12 +26,26 @@ def words(line: str) -> list[str]:
         return line.split()
 
 
+def first_word(line: str) -> tuple[str, str]:
+    """Return the first word of the text and what follows it. Any white space separates them, also a line break."""
+    word, *rest = line.split(None, 1) or [""]
+    return word, rest[0].strip() if rest else ""
+
+
 def take_flag(remaining: list[str], name: str) -> bool:
     """Remove ``name`` from the words and return whether it was there."""
     if name in remaining:
         remaining.remove(name)
         return True
     return False
+
+
+def mentioned_channel(text: str, platform: Platform) -> str:
+    """Return the ID of the mentioned channel, or an empty string. Slack passes mentions as bare IDs."""
+    mention = _CHANNEL_MENTION.fullmatch(text.strip())
+    if mention:
+        return mention[1]
+    return text if platform == "slack" and _SLACK_CHANNEL_ID.fullmatch(text) else ""
 
 
 def start_of(period: str, now: datetime) -> datetime:

@@ -91,7 +91,8 @@ class Context:
     """The user who runs a command, the place, and the services it can use.
 
     ``thread_id`` is None outside threads; ``channels`` is None on platforms without channels. ``audience`` says who
-    reads an answer there; ``commands.run`` applies the channel's settings to it.
+    reads an answer there; ``commands.run`` applies the channel's settings to it. ``private_thread``: fewer people read
+    the thread than its channel.
     """
 
     tenant_id: str
@@ -104,6 +105,7 @@ class Context:
     update: OnUpdate = field(default=_no_update)
     channels: Channels | None = None
     audience: Audience = UNCHECKED
+    private_thread: bool = False
 
     @property
     def readable(self) -> tuple[str, ...] | None:

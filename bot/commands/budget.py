@@ -26,8 +26,10 @@ async def run(context: Context, line: str) -> Reply:
             return await _list(context)
         case ["set", subject, tokens]:
             _admins_only(context)
-            here = budget_counters.of_channel(context.channel_id)
-            return await _set(context, here if subject == "here" else subject_of(subject), tokens_of(tokens))
+            channel_id = arguments.mentioned_channel(subject, context.platform)
+            channel_id = context.channel_id if subject == "here" else channel_id
+            key = budget_counters.of_channel(channel_id) if channel_id else subject_of(subject)
+            return await _set(context, key, tokens_of(tokens))
         case _:
             usage = user_messages.wrong_usage("budget", help_text.BUDGET_USAGE)
             raise UsageError(f"{usage} {user_messages.BUDGET_SUBJECTS}")

@@ -10,7 +10,6 @@ from bot.commands import arguments, help_text, ingest_user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
-from bot.types.conversation import Platform
 from knowledge import ingest_runs
 from knowledge.errors import KnowledgeError
 from knowledge.ingest_runs import Run
@@ -26,8 +25,6 @@ MAX_NAMED_RUNS = 8
 """Most run id prefixes in one button's id, which has at most 80 characters."""
 MINE = "mine"
 
-_CHANNEL_MENTION = re.compile(r"<#(\w+)(?:\|[^>]*)?>")
-_SLACK_CHANNEL_ID = re.compile(r"[CG][A-Z0-9]{7,31}")
 _RUN_ID_PREFIX = re.compile(rf"[0-9a-f-]{{{ID_PREFIX_CHARS},36}}")
 
 
@@ -35,7 +32,8 @@ async def run(context: Context, line: str) -> Reply:
     """Ingest every address, attachment and channel that is named. A source that fails does not stop the others.
 
     ``--here`` limits the documents to this channel, ``--tenant`` opens them to everyone. Without either, an admin's
-    documents are for everyone and a member's for this channel, unless PARLEY_TENANT_DOCUMENTS lets members decide.
+    documents are for everyone and a member's for this channel, unless PARLEY_TENANT_DOCUMENTS lets members decide. In a
+    private thread, which fewer people read than its channel, no document can be limited to "here".
     """
     words = arguments.words(line)
     if words and words[0].lower() == "stop" and not context.attachments:
@@ -44,12 +42,16 @@ async def run(context: Context, line: str) -> Reply:
     for_everyone = arguments.take_flag(words, "--tenant")
     if not words and not context.attachments:
         raise UsageError(ingest_user_messages.nothing_given())
-    channels = {spec: channel_id for spec in words if (channel_id := mentioned_channel(spec, context.platform))}
+    channels = {
+        spec: channel_id for spec in words if (channel_id := arguments.mentioned_channel(spec, context.platform))
+    }
     sources, failed = await _sources(context, [spec for spec in words if spec not in channels])
     if sources and _only_admins_open(context):
         if for_everyone:
             raise NotAllowed(ingest_user_messages.TENANT_DOCUMENTS_ADMIN)
         here = True
+    if sources and here and context.private_thread:
+        raise NotAllowed(ingest_user_messages.PRIVATE_THREAD)
     wanted = [(source, context.channel_id if here else TENANT_AUDIENCE) for source in sources]
     wanted += [await _channel_history(context, channel_id, for_everyone) for channel_id in channels.values()]
     requested = [
@@ -69,14 +71,6 @@ async def run(context: Context, line: str) -> Reply:
 def _only_admins_open(context: Context) -> bool:
     """Return whether the user may add documents for their channel only."""
     return not context.author.is_admin and context.services.settings.tenant_documents == "admins"
-
-
-def mentioned_channel(spec: str, platform: Platform) -> str:
-    """Return the id of the mentioned channel, or an empty string. Slack passes mentions as bare ids."""
-    mention = _CHANNEL_MENTION.fullmatch(spec.strip())
-    if mention:
-        return mention[1]
-    return spec if platform == "slack" and _SLACK_CHANNEL_ID.fullmatch(spec) else ""
 
 
 async def _channel_history(context: Context, channel_id: str, for_everyone: bool) -> tuple[Source, str]:

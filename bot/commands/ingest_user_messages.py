@@ -36,6 +36,12 @@ TENANT_DOCUMENTS_ADMIN = (
 )
 
 
+PRIVATE_THREAD = (
+    "Everyone in the channel could ask about the documents, not only the people in this private thread. Add them in "
+    "the channel itself, or attach them to your question here."
+)
+
+
 def private_channel(channel: str) -> str:
     return f"#{channel} is private, so only its members may ask about it. Leave out --tenant."
 
@@ -70,7 +76,7 @@ def ingested(report: IngestReport, failed: Sequence[Failure], *, here: bool, aud
     """
     failures = [*failed, *report.failed]
     added = report.documents - report.unchanged
-    parts = ["Stopped early; documents added so far stay."] if report.stopped else []
+    parts = ["Stopped early. Documents added so far stay."] if report.stopped else []
     if added:
         parts.append(f"Added {number(added, 'document')} ({number(report.chunks, 'passage')}).")
     if report.unchanged:

@@ -28,7 +28,7 @@ Change = Callable[[ChannelSettings], ChannelSettings]
 
 async def run(context: Context, line: str) -> Reply:
     """Show the channel's settings, or change one of them. Raises UsageError, NotAllowed."""
-    name, _, rest = line.strip().partition(" ")
+    name, rest = arguments.first_word(line)
     if name.lower() in ("", "show"):
         return await _show(context)
     if not context.author.is_admin:

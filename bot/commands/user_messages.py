@@ -118,6 +118,11 @@ MEMBERS_COMMAND = "Only members of the team can add documents."
 OTHER_CHANNEL = "That answer was given in another channel. Use the command there, or ask an admin."
 
 
+def shown_late(seconds: float) -> str:
+    """Return the line about a reply that was shown ``seconds`` after its end."""
+    return f"Shown {seconds:,.0f} s late: the platform could not be reached."
+
+
 def which_answer(name: str) -> str:
     return f"Which answer? Use this command in the answer's thread, or write /{name} with the ID of the answer."
 
@@ -169,8 +174,8 @@ def budget_of(user_id: str, state: BudgetState, now: datetime) -> str:
 def _usage(subject: str, state: BudgetState) -> str:
     reserved = f", with {state.reserved:,} reserved for answers in progress" if state.reserved else ""
     if state.unlimited:
-        return f"{subject} used {state.used:,} tokens today{reserved}; there is no limit."
-    return f"{subject} used {state.used:,} of {state.limit:,} tokens today{reserved}; {state.left:,} are left."
+        return f"{subject} used {state.used:,} tokens today{reserved}. There is no limit."
+    return f"{subject} used {state.used:,} of {state.limit:,} tokens today{reserved}. {state.left:,} are left."
 
 
 def daily_limit(tokens: int) -> str:
@@ -246,8 +251,8 @@ MEMORY_NOT_YOURS = "Only the person who stated this fact, or an admin, can delet
 
 def forgotten(count: int, others: int) -> str:
     """Return how many facts were deleted; ``others`` is the number kept because other people stated them."""
-    kept = f" Kept {number(others, 'fact')} of other people; only they or an admin can delete those." if others else ""
-    return f"Deleted {number(count, 'fact')}.{kept} The messages stay in the thread; delete them there too if you want."
+    kept = f" Kept {number(others, 'fact')} of other people. Only they or an admin can delete those." if others else ""
+    return f"Deleted {number(count, 'fact')}.{kept} The messages stay in the thread. Delete them there too if you want."
 
 
 def unknown_fact(index: str, count: int) -> str:

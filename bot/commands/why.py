@@ -44,6 +44,8 @@ def _lines(trace: Trace) -> list[str]:
     ]
     if trace.details.get("cached_from"):
         lines.append(f"- From the answer cache: first answered as {trace.details['cached_from']}")
+    if (late := trace.details.get("shown_after_s")) is not None:
+        lines.append(f"- {user_messages.shown_late(late)}")
     if trace.to_be_shown:
         lines.append(f"- {user_messages.TO_BE_SHOWN}")
     if trace.refused:

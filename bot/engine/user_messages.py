@@ -55,6 +55,7 @@ MEMBERSHIP_UNKNOWN = (
     "Try again in a minute."
 )
 PRIVATE_AGAIN = "That answer was private. Use /ask to ask again."
+ASKED_AGAIN = "I am already answering this question again. The new answer appears in this thread."
 
 
 LOST = "Another process is answering this question now."

@@ -98,7 +98,7 @@ async def evaluate(data: Path, app: retrieval.Running, *, rewrites: Rewrites | N
 def read(data: Path) -> list[FollowUp]:
     """Return the follow-up questions of a folder. Raises UsageError."""
     try:
-        lines = [line for line in (data / "queries.jsonl").read_text().splitlines() if line.strip()]
+        lines = [line for line in (data / "queries.jsonl").read_text(encoding="utf-8").split("\n") if line.strip()]
         return [_follow_up(json.loads(line)) for line in lines]
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be read. Name a folder with a data set in BEIR format.") from None

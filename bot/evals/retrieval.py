@@ -110,7 +110,7 @@ def read(data: Path) -> DataSet:
         corpus = {str(row["_id"]): _row(row) for row in _lines(data / "corpus.jsonl")}
         queries = {str(row["_id"]): _question(row) for row in _lines(data / "queries.jsonl")}
         relevance: dict[str, dict[str, int]] = defaultdict(dict)
-        for line in (data / "qrels.tsv").read_text().splitlines()[1:]:
+        for line in (data / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
             query, document, grade = line.split("\t")
             if int(grade) > 0:
                 relevance[query][document] = int(grade)
@@ -122,7 +122,7 @@ def read(data: Path) -> DataSet:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
 def _row(row: Mapping[str, Any]) -> Row:

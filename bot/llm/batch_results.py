@@ -127,7 +127,10 @@ def configured_name(llm: ProviderLLM[Any], custom_id: CustomId, reported: str) -
 
 
 def json_lines(text: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects of a JSONL text. Raises ValueError."""
-    for line in text.splitlines():
+    """Yield the objects of a JSONL text. Raises ValueError.
+
+    Only line breaks end a line: a JSON text may contain the other separators that ``splitlines`` knows.
+    """
+    for line in text.split("\n"):
         if line.strip():
             yield json.loads(line)

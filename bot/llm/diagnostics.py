@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bot.config import Settings
 from bot.engine.ports.llm import Message, Prompt
@@ -13,6 +13,7 @@ from bot.llm import build
 from bot.llm.anthropic import AnthropicLLM
 from bot.llm.prices import Prices
 from bot.llm.tokens import TokenCounter
+from bot.types.checks import Check
 from bot.types.usage import Call, Tier, Usage
 
 RETIRED_ON = {
@@ -34,23 +35,13 @@ _SHOWN_NAMES = 5
 """Names of a server's list that a hint shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The result of one check. ``fix`` is empty if there is nothing to do."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
-
-
 async def check(settings: Settings) -> list[Check]:
     """Check every configured provider with its models, and look up their prices. Never raises."""
     try:
         plan = build.plan(settings)
         prices = Prices.load(settings.prices_file)
     except ConfigError as error:
-        return [_failed("models", str(error))]
+        return [Check.failed("models", str(error))]
     if not plan.models:
         return [Check("models", True, "no key is set, so answers quote the documents")]
     checks: list[Check] = []
@@ -98,7 +89,7 @@ def _stopped_by_limit(error: LLMError) -> bool:
 
 async def _explained(provider: build.Adapter, name: str, error: LLMError) -> Check:
     """Return a failed check. For an unknown model, the fix names those that the server has."""
-    failed = _failed(name, str(error))
+    failed = Check.failed(name, str(error))
     listed = sorted(await provider.listed()) if error.kind == "model" else []
     if not listed:
         return failed
@@ -122,9 +113,3 @@ def _price_check(prices: Prices, provider: str, model: str, base_url: str | None
         return Check(f"price of {model}", True, f"known ({cost.version})")
     fix = "To include it in cost reports, add its price to PARLEY_PRICES_FILE."
     return Check(f"price of {model}", True, "unknown", fix)
-
-
-def _failed(name: str, message: str) -> Check:
-    """Return a failed check. The first sentence of the message is the problem, the rest is the fix."""
-    problem, _, fix = message.partition(". ")
-    return Check(name, False, problem.rstrip("."), fix)

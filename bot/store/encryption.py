@@ -33,11 +33,11 @@ class Seal:
             found: dict[str, str] = json.loads(self._all.decrypt(sealed))
         except InvalidToken:
             raise ConfigError(
-                f"The tokens of {owner} were encrypted with a key that is not in PARLEY_TOKEN_KEYS; add the key "
+                f"The tokens of {owner} were encrypted with a key that is not in PARLEY_TOKEN_KEYS. Add the key "
                 "again, or have the app installed again."
             ) from None
         if found.pop(OWNER, None) != owner:
-            raise ConfigError(f"The stored tokens of {owner} belong to another owner; have the app installed again.")
+            raise ConfigError(f"The stored tokens of {owner} belong to another owner. Have the app installed again.")
         return found
 
     def is_current(self, sealed: str) -> bool:

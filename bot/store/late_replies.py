@@ -17,9 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import threads, turns
 from bot.store.leases import LEASE
+from bot.store.notifications import CHANNEL, payload
+from bot.store.pipelined_transactions import Statement
 from bot.store.turns import ANYBODY
-from bot.types.conversation import Platform
-from bot.types.turns import LateReply, Lease, Outcome, Turn
+from bot.types.conversation import Platform, ThreadKey
+from bot.types.turns import LateReply, Lease, Notice, Outcome, Turn
 from bot.types.usage import Route
 
 SHARE = 0.1
@@ -130,8 +132,10 @@ _END = text(
     """
     UPDATE turns
     SET deliver_at = NULL, lease_until = NULL,
-        trace = CASE WHEN :note = '' THEN trace
-                ELSE trace || jsonb_build_object('notes', coalesce(trace -> 'notes', '[]') || to_jsonb(:note)) END
+        trace = trace || CASE
+            WHEN CAST(:note AS text) = ''
+            THEN jsonb_build_object('shown_after_s', round(extract(epoch FROM now() - finished_at)))
+            ELSE jsonb_build_object('notes', coalesce(trace -> 'notes', '[]') || to_jsonb(CAST(:note AS text))) END
     WHERE tenant_id = :tenant AND turn_id = :turn AND fence = :fence AND deliver_at IS NOT NULL
     RETURNING fence
     """
@@ -162,6 +166,33 @@ async def hurry(session: AsyncSession, turn: Turn) -> bool:
     """Let the reply be tried at once. Return False if it is not late."""
     named = {"tenant": turn.thread.tenant_id, "turn": uuid.UUID(turn.id)}
     return (await session.execute(_HURRY, named)).first() is not None
+
+
+_HURRY_THREAD = """
+WITH hurried AS (
+    UPDATE turns SET deliver_at = now()
+    WHERE tenant_id = %(tenant)s AND turn_id IN (
+        SELECT turn_id FROM turns
+        WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND platform = %(platform)s AND deliver_at > now()
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING 1
+)
+SELECT pg_notify(%(channel)s, %(notice)s) FROM hurried LIMIT 1
+"""
+"""Skips locked rows, because the caller has locked the thread."""
+
+
+def hurrying(thread: ThreadKey) -> Statement:
+    """Try the thread's late replies at once, because a new question shows that its platform is back."""
+    named = {
+        "tenant": thread.tenant_id,
+        "thread": threads.thread_uid(thread),
+        "platform": thread.platform,
+        "channel": CHANNEL,
+        "notice": payload(Notice("ready", "", thread.platform)),
+    }
+    return Statement(_HURRY_THREAD, named)
 
 
 def _named(reply: LateReply) -> dict[str, object]:

@@ -37,7 +37,7 @@ WITH taken AS (
       AND NOT EXISTS (
           SELECT 1 FROM turns older
           WHERE older.tenant_id = turns.tenant_id AND older.thread_uid = turns.thread_uid
-            AND older.seq < turns.seq AND older.state IN ('queued', 'running'))
+            AND older.seq < turns.seq AND (older.state IN ('queued', 'running') OR older.deliver_at IS NOT NULL))
     RETURNING tenant_id, turn_id, fence, takeovers, stopping,
         (SELECT count(*) FROM reply_parts part
          WHERE part.tenant_id = turns.tenant_id AND part.turn_id = turns.turn_id) AS recorded
@@ -48,7 +48,7 @@ WITH taken AS (
 )
 SELECT fence, takeovers, stopping, recorded, EXISTS (SELECT FROM announced) AS announced FROM taken
 """
-"""Leases a turn that is queued or whose lease has expired, if no earlier turn of its thread is open."""
+"""Leases a turn that is queued or whose lease has expired, if no earlier turn of its thread is open or to be shown."""
 
 
 def taking(turn: Turn, holder: int | None, *, again: bool) -> tuple[Statement, Statement]:

@@ -55,7 +55,7 @@ _NEXT = text(
     WITH open AS (
         SELECT *, takeovers >= {SUSPECT_AFTER} AS suspect,
                seq = min(seq) OVER (PARTITION BY tenant_id, thread_uid) AS first_of_thread
-        FROM queued_turns() WHERE state IN ('queued', 'running')
+        FROM queued_turns() WHERE state IN ('queued', 'running') OR deliver_at IS NOT NULL
     ), at_work AS (
         SELECT tenant_id, user_id, count(*) AS running FROM open WHERE state = 'running' GROUP BY tenant_id, user_id
     ), ready AS (
@@ -253,6 +253,12 @@ FROM (
 ) next
 """
 """Notifies that the thread's next queued turn may run."""
+
+
+async def tell_next(session: AsyncSession, *, thread: ThreadKey) -> None:
+    """Notify, once the transaction is committed, that the thread's next waiting turn may run."""
+    connection = await session.connection()
+    await connection.exec_driver_sql(*telling_next(thread=thread))
 
 
 def telling_next(*, thread: ThreadKey) -> Statement:

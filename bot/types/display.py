@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,7 +32,7 @@ class Limits:
     ``here_only``: only this process can show something in the place, so no other process may run the turn.
     ``edits_per_minute`` is shared by all replies in a tenant; None if they share nothing, or if the platform's library
     throttles by itself. ``appends``: a draft can grow by appending, so parts say how much of them is settled, and
-    ``edit_interval`` may be shorter.
+    ``edit_interval`` may be shorter. ``size`` counts the characters of a text as the platform does.
     """
 
     message_chars: int
@@ -40,6 +41,7 @@ class Limits:
     here_only: bool = False
     edits_per_minute: float | None = None
     appends: bool = False
+    size: Callable[[str], int] = len
 
 
 @dataclass(frozen=True, slots=True)

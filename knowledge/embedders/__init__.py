@@ -30,7 +30,7 @@ def build_embedder(
     if model.startswith("openai:") or name in OPENAI_MODELS:
         if not openai_api_key and not openai_base_url:
             raise EmbeddingError(
-                f"The embedding model {name} needs OPENAI_API_KEY; set it, or unset PARLEY_EMBEDDING_MODEL."
+                f"The embedding model {name} needs OPENAI_API_KEY. Set it, or unset PARLEY_EMBEDDING_MODEL."
             )
         return OpenAIEmbedder(name, api_key=openai_api_key or "none", base_url=openai_base_url, dimensions=dimensions)
     return SentenceTransformerEmbedder(model, dimensions=dimensions)

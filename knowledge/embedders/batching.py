@@ -51,7 +51,7 @@ class BatchingWorker(Generic[Result]):
         job: _Job[Result] = _Job(texts, Future())
         with self._wake:
             if self._closed:
-                raise EmbeddingError("The embedding model was closed; start Parley again.")
+                raise EmbeddingError("The embedding model was closed. Start Parley again.")
             self._queues[kind].append(job)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="embedder", daemon=True)

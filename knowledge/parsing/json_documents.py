@@ -47,7 +47,7 @@ def _load(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        lines = [line for line in text.splitlines() if line.strip()]
+        lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) < 2:
             raise NotJsonError from None
     try:

@@ -56,7 +56,7 @@ def open_source(
     if not spec:
         raise SourceError("Say what to add: a URL that starts with https://, or a path.")
     if spec.startswith("upload:"):
-        raise SourceError("That document was uploaded, so it cannot be fetched again; upload it again.")
+        raise SourceError("That document was uploaded, so it cannot be fetched again. Upload it again.")
     kind, _, location = spec.partition(":")
     if kind in ("slack", "discord"):
         return _open_channel(kind, location, channel)
@@ -66,7 +66,7 @@ def open_source(
         return _open_repository(location, fetch_allow, max_bytes, files)
     if _SCHEME.match(spec):
         if not spec.lower().startswith(("http://", "https://")):
-            raise SourceError(f"{spec} cannot be fetched; give a URL that starts with http:// or https://.")
+            raise SourceError(f"{spec} cannot be fetched. Give a URL that starts with http:// or https://.")
         path = require_web_address(spec).raw_path
         if path.endswith(".git"):
             return GitSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
@@ -82,7 +82,7 @@ def _open_channel(platform: str, channel_id: str, open_history: OpenChannel | No
     if open_history is None:
         raise SourceError("To add a channel, mention it in the chat: /ingest #channel.")
     if not re.fullmatch(r"[A-Z0-9]{1,32}", channel_id):
-        raise SourceError(f"{platform}:{channel_id} is not a channel; write {platform}: and the channel ID.")
+        raise SourceError(f"{platform}:{channel_id} is not a channel. Write {platform}: and the channel ID.")
     return open_history(platform, channel_id)
 
 
@@ -90,7 +90,7 @@ def web_url(location: str, spec: str) -> str:
     """Return the URL that follows ``crawl:`` or ``sitemap:``, without Slack's link markup. Raises SourceError."""
     url = _without_link_markup(location)
     if not url.lower().startswith(("http://", "https://")):
-        raise SourceError(f"{spec} has no URL; write it as {spec.partition(':')[0]}:https://example.org/.")
+        raise SourceError(f"{spec} has no URL. Write it as {spec.partition(':')[0]}:https://example.org/.")
     require_web_address(url)
     return url
 
@@ -112,7 +112,7 @@ def _open_repository(location: str, fetch_allow: Sequence[str], max_bytes: int, 
     path = Path(location).expanduser()
     if not location or not path.is_dir():
         folder = f" {location}" if location else ""
-        raise SourceError(f"There is no folder{folder}; write git:PATH or git:https://example.org/name.git.")
+        raise SourceError(f"There is no folder{folder}. Write git:PATH or git:https://example.org/name.git.")
     return GitSource(path, fetch_allow=fetch_allow, max_bytes=max_bytes)
 
 

@@ -49,12 +49,12 @@ async def checked_remote(url: str, allow: Sequence[str]) -> GitRemote:
     # The path is taken from the text: a URL with a space or a backslash has several meanings.
     path = re.sub(r"^[^:]+://[^/?#]*", "", url).partition("#")[0].partition("?")[0]
     if not _PATH.fullmatch(path):
-        raise SourceError(f"{url} is not the URL of a repository; write it as https://example.org/team/name.git.")
+        raise SourceError(f"{url} is not the URL of a repository. Write it as https://example.org/team/name.git.")
     try:
         addresses = await CheckedResolver(allow).resolve(host, port)
     except AddressRefusedError as error:
         raise SourceError(f"{error}.") from None
     except (OSError, UnicodeError, ValueError):
-        raise SourceError(f"{url} cannot be reached; check the URL and the network.") from None
+        raise SourceError(f"{url} cannot be reached. Check the URL and the network.") from None
     bracketed = f"[{host}]" if ":" in host else host
     return GitRemote(f"{address.scheme}://{bracketed}:{port}{path}", host, port, addresses, allow)

@@ -121,4 +121,4 @@ def open_path(spec: str, *, max_bytes: int) -> FileSource | FolderSource:
         return FolderSource(path, max_bytes=max_bytes)
     if path.is_file():
         return FileSource(path, max_bytes=max_bytes)
-    raise SourceError(f"There is no file or folder {spec}; check the path, or give a URL that starts with https://.")
+    raise SourceError(f"There is no file or folder {spec}. Check the path, or give a URL that starts with https://.")

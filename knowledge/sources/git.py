@@ -173,10 +173,10 @@ async def _read_blob(blob_reader: asyncio.subprocess.Process, file: TrackedFile)
         await blob_reader.stdin.drain()
         head = (await blob_reader.stdout.readline()).split()
         if len(head) != 3:
-            raise SourceError(f"The repository is incomplete: {file.path} is missing; clone it again.")
+            raise SourceError(f"The repository is incomplete: {file.path} is missing. Clone it again.")
         return (await blob_reader.stdout.readexactly(int(head[2]) + 1))[:-1]
     except (OSError, EOFError, ValueError):
-        raise SourceError(f"git stopped while reading {file.path}; try again.") from None
+        raise SourceError(f"git stopped while reading {file.path}. Try again.") from None
 
 
 def _is_binary(file: TrackedFile, data: bytes) -> bool:

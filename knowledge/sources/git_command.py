@@ -71,7 +71,7 @@ class Git:
                     output, errors = await process.communicate()
             except TimeoutError:
                 raise GitFailedError(
-                    f"git took longer than {seconds:g} seconds; clone the repository and give git:PATH."
+                    f"git took longer than {seconds:g} seconds. Clone the repository and give git:PATH."
                 ) from None
             if process.returncode:
                 raise GitFailedError(_explain(errors.decode("utf-8", "replace")))
@@ -82,7 +82,7 @@ class Git:
         """Start a command. At the end of the context, git and its child processes are killed. Raises SourceError."""
         program = shutil.which("git")
         if program is None:
-            raise SourceError("Reading a repository needs git; install git, or give a folder without git: in front.")
+            raise SourceError("Reading a repository needs git. Install git, or give a folder without git: in front.")
         options = [part for setting in (*_SAFE_SETTINGS, *self.settings) for part in ("-c", setting)]
         command = [program, *options, *arguments]
         if self.max_file_blocks is not None:
@@ -136,7 +136,7 @@ async def require_pinning(git: Git) -> None:
     numbers = re.search(r"(\d+)\.(\d+)", version)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < PINNING_VERSION:
         raise SourceError(
-            "Reading a repository by its URL needs git 2.37 or later; update git, or clone it and give git:PATH."
+            "Reading a repository by its URL needs git 2.37 or later. Update git, or clone it and give git:PATH."
         )
 
 

@@ -51,7 +51,7 @@ class PoliteFetcher:
         self._client.require_allowed(url)
         if not await self._robots.allows(url):
             raise RobotsDisallowedError(
-                f"The site's robots.txt does not allow programs to read {url}; add other pages."
+                f"The site's robots.txt does not allow programs to read {url}. Add other pages."
             )
         pause = min(max(self._pause, await self._robots.delay(url)), MAX_PAUSE_SECONDS)
         if self._has_fetched:
@@ -66,7 +66,7 @@ class PoliteFetcher:
             page = await self._client.get_if_modified(url, earlier, may_redirect=may_redirect, refused=refused)
         if page.url != url and not await self._robots.allows(page.url):
             raise RobotsDisallowedError(
-                f"{url} redirects to {page.url}, which the site's robots.txt does not allow programs to read; "
-                "add other pages."
+                f"{url} redirects to {page.url}, which the site's robots.txt does not allow programs to read. "
+                "Add other pages."
             )
         return page

@@ -45,7 +45,7 @@ class SitemapSource(SiteSource):
             )
         if failures:
             raise SourceError(
-                f"{len(failures)} sitemaps of the index could not be read; nothing was removed. Refresh it later."
+                f"{len(failures)} sitemaps of the index could not be read. Nothing was removed. Refresh it later."
             )
 
     async def _page(

@@ -94,9 +94,9 @@ def parse_sitemap(data: bytes, url: str) -> Sitemap:
     try:
         reader.parser.Parse(_unpack(data, url), True)
     except (expat.ExpatError, ValueError, LookupError):
-        raise SourceError(f"{url} is not a valid sitemap; crawl the site instead with crawl:URL.") from None
+        raise SourceError(f"{url} is not a valid sitemap. Crawl the site instead with crawl:URL.") from None
     if reader.root not in ("urlset", "sitemapindex"):
-        raise SourceError(f"{url} is not a sitemap but <{reader.root[:40]}>; crawl the site instead with crawl:URL.")
+        raise SourceError(f"{url} is not a sitemap but <{reader.root[:40]}>. Crawl the site instead with crawl:URL.")
     return Sitemap(tuple(reader.entries["url"]), tuple(reader.entries["sitemap"]))
 
 
@@ -107,8 +107,8 @@ def _unpack(data: bytes, url: str) -> bytes:
         try:
             data = unpacker.decompress(data, MAX_UNPACKED_BYTES + 1)
         except zlib.error:
-            raise SourceError(f"{url} is a broken gzip file; try again later.") from None
+            raise SourceError(f"{url} is a broken gzip file. Try again later.") from None
     if len(data) > MAX_UNPACKED_BYTES:
         limit = MAX_UNPACKED_BYTES // 2**20
-        raise SourceError(f"{url} is larger than {limit} MB, the limit for a sitemap; crawl the site with crawl:URL.")
+        raise SourceError(f"{url} is larger than {limit} MB, the limit for a sitemap. Crawl the site with crawl:URL.")
     return data

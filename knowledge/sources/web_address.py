@@ -41,7 +41,7 @@ def parse_web_address(text: str) -> URL:
     if url.scheme not in ("http", "https") or not host or not port:
         raise WebAddressError(problem)
     if has_credentials:
-        raise WebAddressError("A URL with a name or password in it is not fetched; leave them out.")
+        raise WebAddressError("A URL with a name or password in it is not fetched. Leave them out.")
     try:
         return url.with_host(normalized_host(host))
     except (ValueError, UnicodeError, WebAddressError):

@@ -127,7 +127,7 @@ class WebClient:
         except AddressRefusedError as error:
             raise AddressNotAllowedError(f"{error}.") from None
         except TimeoutError:
-            raise PageError(f"{url} did not answer within {self._seconds:g} seconds; try again later.") from None
+            raise PageError(f"{url} did not answer within {self._seconds:g} seconds. Try again later.") from None
         except (aiohttp.ClientError, OSError, ValueError, UnicodeError) as error:
             raise _connection_problem(url, error) from None
 
@@ -154,24 +154,24 @@ class WebClient:
                     return await self._read(requested, response, refused)
                 url = urljoin(url, response.headers.get("Location", ""))
             if may_redirect is not None and not may_redirect(url):
-                raise RedirectRefusedError(f"{requested} redirects to {url}, which is on another host; add that URL.")
-        raise PageError(f"{requested} redirects more than {MAX_REDIRECTS} times; give its final URL.")
+                raise RedirectRefusedError(f"{requested} redirects to {url}, which is on another host. Add that URL.")
+        raise PageError(f"{requested} redirects more than {MAX_REDIRECTS} times. Give its final URL.")
 
     async def _read(self, requested: str, response: aiohttp.ClientResponse, refused: tuple[str, ...]) -> Page:
         """Read the body up to the size limit."""
         if response.status != 200:
             raise PageError(
-                f"{requested} answered {response.status} {response.reason}; check the URL.", response.status
+                f"{requested} answered {response.status} {response.reason}. Check the URL.", response.status
             )
         content_type = response.content_type.lower()
         if content_type.startswith(refused):
-            raise NoTextError(f"{requested} is {content_type}, which has no text to read; give the URL of a page.")
+            raise NoTextError(f"{requested} is {content_type}, which has no text to read. Give the URL of a page.")
         data = bytearray()
         async for part in response.content.iter_chunked(65_536):
             data += part
             if len(data) > self._max_bytes:
                 raise PageTooLargeError(
-                    f"{requested} is larger than {self._max_bytes // 1_000_000} MB; raise PARLEY_MAX_FILE_MB to add it."
+                    f"{requested} is larger than {self._max_bytes // 1_000_000} MB. Raise PARLEY_MAX_FILE_MB to add it."
                 )
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Page(str(response.url), bytes(data), content_type, headers)

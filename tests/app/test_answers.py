@@ -13,11 +13,14 @@ from sqlalchemy import text
 
 from bot.app import App
 from bot.commands.ask import NullSurface
-from bot.errors import NotAllowed
+from bot.engine import user_messages
+from bot.errors import NotAllowed, UsageError
 from bot.store import ledger, tenants
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
 from bot.types.settings import TenantSettings
 from bot.types.turns import Outcome, Turn
+from bot.types.usage import Tier
 from tests.app.conftest import ask, incoming, key
 from tests.doubles.models import ModelDouble, Reply, Seen
 
@@ -84,6 +87,32 @@ async def test_complex_questions_and_explicit_requests_use_the_strong_model(app_
     wished = await ask(app_with_models, "When may dogs come?", "b", wish="strong")
     assert wished.route is not None
     assert (wished.route.model, wished.route.reason) == ("claude-sonnet-5-5", "asked for the strong model")
+
+
+async def test_a_double_click_asks_again_once(app: App) -> None:
+    first = await ask(app, "What may a hotel in Lisbon cost?")
+
+    async def click(wish: Tier | None = None, by: str = "ann") -> Turn | UsageError:
+        person = Author(by, by.title())
+        try:
+            return await app.dispatcher.repeat(
+                first.turn_id, person, tenant_id=LOCAL_TENANT, wish=wish, audience=MEMBERS
+            )
+        except UsageError as refused:
+            return refused
+
+    clicked = await asyncio.gather(click(), click(), click(by="bob"), click("strong"))
+    accepted = [turn for turn in clicked if isinstance(turn, Turn)]
+    assert sorted(turn.wish or "" for turn in accepted) == ["", "strong"]
+    assert {str(one) for one in clicked if isinstance(one, UsageError)} == {user_messages.ASKED_AGAIN}
+    assert isinstance(await click(), UsageError), "it is still being answered"
+    for turn in accepted:
+        assert (await app.dispatcher.start(turn, NullSurface())).refused is None
+    await app.dispatcher.settled()
+    later = await click()
+    assert isinstance(later, Turn), "an answer can be asked for again"
+    assert (await app.dispatcher.start(later, NullSurface())).refused is None
+    await app.dispatcher.settled()
 
 
 async def test_the_other_provider_answers_when_a_stream_breaks(app_with_models: App, models: ModelDouble) -> None:

@@ -180,6 +180,7 @@ async def test_an_answer_that_could_not_be_shown_is_shown_by_another_process_onc
         assert part.text.startswith("Dogs are welcome")
         assert "stop" not in part.actions
         assert "again" in part.actions
+        assert (await row_of(other, turn)).trace["shown_after_s"] >= 0
         assert await calls_of(other) == calls == 1, "nothing was generated or billed again"
         state = await other.services.stores.budgets.budget(CHANNEL.tenant_id, ASKER.id)
         assert state.reserved == 0
@@ -288,15 +289,22 @@ async def test_the_stop_button_of_a_complete_answer_shows_it_at_once(
 
 
 @pytest.mark.usefixtures("rare")
-async def test_a_late_reply_does_not_keep_the_next_question_of_its_thread_waiting(
+async def test_the_next_question_of_its_thread_shows_a_late_reply_at_once_and_is_answered_below_it(
     both: Settings, models: ModelDouble, channel: Unreliable
 ) -> None:
-    async with processes(both, channel, 1) as (one,):
-        await end_while_away(one, models, channel)
+    async with two(both, channel) as (one, other):
+        channel.away = AWAY
+        models.script = lambda _: Reply(ANSWER)
+        first = await accepted(one, question("When may dogs come?"))
+        outcome = await asyncio.wait_for(one.dispatcher.start(first, channel.surface(first)), 120)
+        assert outcome.deliver_in == 3600
+        assert channel.messages == {}, "not even a draft is shown"
         channel.away = None
-        following = await accepted(one, question("And cats?"))
-        outcome = await asyncio.wait_for(one.dispatcher.start(following, channel.surface(following)), 120)
-        assert outcome.state == "done"
+        models.script = write
+        second = await accepted(other, question("And cats?"))
+        await answered(other, second, channel)
+        assert [part.turn_id for part in channel.messages.values()] == [first.id, second.id]
+        assert all(part.final for part in channel.messages.values())
 
 
 async def test_a_permanent_refusal_ends_the_turn_at_once(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.chaos.checks import BotMessage, DatabaseState, Verdict, judge, judge_orphans, orphaned_turns
+from benchmarks.chaos.checks import BotMessage, DatabaseState, Verdict, judge, judge_orphans, merged, orphaned_turns
 from benchmarks.chaos.process_pool import OrphanedTurn, Process
 from benchmarks.chaos.simulated_users import Question
 from benchmarks.chaos.worker import Spec
@@ -24,6 +24,7 @@ def asked(number: int, thread: str = "C1/1") -> Question:
 
 def turn(number: int, **more: Any) -> Any:
     row = {"message_id": str(number), "turn_id": f"t{number}", "state": "done", "seq": number, "refused": None}
+    row |= {"late": False, "shown_late": False}
     return SimpleNamespace(**{**row, **more})
 
 
@@ -165,6 +166,19 @@ def test_an_orphaned_turn_must_go_on_15_s_after_the_restart_and_45_s_after_the_d
 
 def test_a_turn_that_ended_before_its_process_died_is_not_orphaned() -> None:
     dead = process("w1", ready=1.0, gone=100.0)
-    left = [OrphanedTurn(f"t{number}", dead, at=100.0, fence=2) for number in (1, 2, 3)]
-    rows = [turn(1, fence=2), turn(2, fence=3), turn(3, fence=2, state="running")]
+    left = [OrphanedTurn(f"t{number}", dead, at=100.0, fence=2) for number in (1, 2, 3, 4)]
+    rows = [
+        turn(1, fence=2),
+        turn(2, fence=3),
+        turn(3, fence=2, state="running"),
+        turn(4, fence=5, shown_late=True),
+    ]
     assert [one.turn_id for one in orphaned_turns(left, rows)] == ["t2", "t3"]
+
+
+def test_overlapping_outages_count_once() -> None:
+    assert merged([(5.0, 9.0), (1.0, 3.0), (2.0, 4.0), (6.0, 7.0)]) == [(1.0, 4.0), (5.0, 9.0)]
+
+
+def test_a_reply_that_is_still_to_be_shown_is_unfinished() -> None:
+    assert failures(verdict_of([asked(1)], [answer(1, 1, 2)], [turn(1, late=True)])) == {"unfinished turns": 1}

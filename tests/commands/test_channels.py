@@ -14,7 +14,7 @@ from bot import commands
 from bot.app import open_app
 from bot.cli.ingest import _default_audience
 from bot.commands import Context
-from bot.commands.ingest import mentioned_channel
+from bot.commands.arguments import mentioned_channel
 from bot.config import Settings
 from bot.errors import NotAllowed, UsageError
 from bot.jobs import working

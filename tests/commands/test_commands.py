@@ -95,6 +95,30 @@ async def test_here_keeps_a_document_to_its_channel(app: App) -> None:
         await commands.run("docs", f"show {row[0]}", by(app, channel="C2"))
 
 
+async def test_a_private_thread_gives_no_document_to_its_whole_channel(app: App) -> None:
+    for args, author in (("--here", ANN), ("--here", BOSS)):
+        inside = replace(by(app, author), private_thread=True, attachments=(upload("a.md", "# A\n\nSecret."),))
+        with pytest.raises(NotAllowed, match="private thread"):
+            await commands.run("ingest", args, inside)
+    assert (await commands.run("docs", "", by(app, BOSS))).table is None
+    inside = replace(by(app, BOSS), private_thread=True, attachments=(upload("a.md", "# A\n\nFor everyone."),))
+    assert "Added 1 document" in (await commands.run("ingest", "--tenant", inside)).text
+
+
+async def test_a_limit_for_a_mentioned_channel_of_slack_limits_the_channel(app: App) -> None:
+    for number, mention in enumerate(("C0123ABCDEF", "<#C0123ABCDEG>", "<#C0123ABCDEH|general>"), 1):
+        assert "channel" in (await commands.run("budget", f"set {mention} {number}k", by(app, BOSS))).text
+    await commands.run("budget", "set U0123ABCDEF 9k", by(app, BOSS))
+    listed = (await commands.run("budget", "list", by(app, BOSS))).table
+    assert listed is not None
+    assert {row[0] for row in listed.rows} == {
+        "channel:C0123ABCDEF",
+        "channel:C0123ABCDEG",
+        "channel:C0123ABCDEH",
+        "user:U0123ABCDEF",
+    }
+
+
 async def test_files_of_the_server_are_not_for_the_chat(app: App) -> None:
     reply = await commands.run("ingest", "/etc/passwd http://127.0.0.1:1/x", by(app))
     assert "terminal only" in reply.text
@@ -215,6 +239,12 @@ async def test_arguments_that_are_like_nothing_get_the_usage_alone(app: App) -> 
         ("/stop", ("stop", "")),
         ("ingest https://example.com/a", ("ingest", "https://example.com/a")),
         ("ingest --tenant https://example.com/a", ("ingest", "--tenant https://example.com/a")),
+        (
+            "ingest\nhttps://example.com/a\nhttps://example.com/b",
+            ("ingest", "https://example.com/a\nhttps://example.com/b"),
+        ),
+        ("/settings\n persona Be brief.\nBe kind.", ("settings", "persona Be brief.\nBe kind.")),
+        ("costs\tby\nday", ("costs", "by\nday")),
         ("ingest <#C1|general>", ("ingest", "<#C1|general>")),
         ("ingest is what?", None),
         ("budget", ("budget", "")),

@@ -179,6 +179,35 @@ async def test_a_command_in_a_mention_gets_people_by_id(
     )
 
 
+@pytest.mark.parametrize("by_mention", [False, True])
+@pytest.mark.parametrize("private", [False, True])
+async def test_a_command_knows_whether_its_thread_is_private(
+    discord: DiscordDouble,
+    dispatcher: ScriptedDispatcher,
+    settings: Settings,
+    general: Channel,
+    ada: User,
+    private: bool,
+    by_mention: bool,
+) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    async def budget(context: Context, arguments: str) -> Reply:
+        seen.append((context.channel_id, context.private_thread))
+        return Reply("Done.")
+
+    offered = FakeCommands({**COMMANDS, "budget": Command("budget", "shows budgets", "", budget)})
+    async with serving(discord, dispatcher, settings, commands=offered):
+        asked = await discord.say(general, ada, "Something quiet.")
+        thread = await discord.open_thread(asked, "quiet", private=private)
+        if by_mention:
+            await discord.say(thread, ada, f"{discord.bot.mention} budget")
+        else:
+            await discord.slash("budget show", user=ada, channel=thread)
+        await discord.until(lambda: bool(seen))
+    assert seen == [(str(general.id), private)]
+
+
 async def test_closed_dms_are_reported(discord: DiscordDouble, connect: Connect, general: Channel, ada: User) -> None:
     ada.accepts_dms = False
     await connect()

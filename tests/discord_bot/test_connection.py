@@ -316,18 +316,18 @@ async def test_without_permission_to_write_in_the_channel_a_reply_is_sent_direct
 
 
 async def test_the_doctor_passes_a_correct_setup(discord: DiscordDouble) -> None:
-    found = {name: (ok, detail) for name, ok, detail, _ in await check(settings_for(discord))}
-    assert all(ok for ok, _ in found.values())
-    assert found["discord token"] == (True, "logged in as parley")
-    assert str(discord.world.application_id) in found["discord invite link"][1]
+    found = {one.name: one for one in await check(settings_for(discord))}
+    assert all(one.ok for one in found.values())
+    assert found["discord token"].detail == "logged in as parley"
+    assert str(discord.world.application_id) in found["discord invite link"].detail
 
 
 async def test_the_doctor_names_the_fix() -> None:
     async with DiscordDouble(approved=frozenset()) as discord:
         bad_token = await check(settings_for(discord, discord_token="wrong"))
         no_intent = await check(settings_for(discord))
-    assert [(ok, "Reset Token" in fix) for _, ok, _, fix in bad_token] == [(False, True)]
-    assert [name for name, ok, _, fix in no_intent if not ok and "MESSAGE CONTENT INTENT" in fix] == [
+    assert [(one.ok, "Reset Token" in one.fix) for one in bad_token] == [(False, True)]
+    assert [one.name for one in no_intent if not one.ok and "MESSAGE CONTENT INTENT" in one.fix] == [
         "discord message content intent"
     ]
 
@@ -336,16 +336,16 @@ async def test_the_doctor_names_missing_permissions_by_channel(discord: DiscordD
     discord.channel("quiet").denied = {"create_public_threads", "attach_files"}
     discord.world.add_channel("quiet")
     discord.channel("board").denied = {"view_channel"}
-    found = {name: (ok, detail, fix) for name, ok, detail, fix in await check(settings_for(discord))}
-    ok, detail, fix = found["discord permissions in Lanternfish"]
-    assert not ok
-    assert detail == "3 channels visible, hidden: #board; #quiet: Attach Files, Create Public Threads"
-    assert "settings > Permissions" in fix
+    found = {one.name: one for one in await check(settings_for(discord))}
+    permissions = found["discord permissions in Lanternfish"]
+    assert not permissions.ok
+    assert permissions.detail == "3 channels visible, hidden: #board; #quiet: Attach Files, Create Public Threads"
+    assert "settings > Permissions" in permissions.fix
 
 
 async def test_the_doctor_compares_the_clock(discord: DiscordDouble) -> None:
-    found = {name: (ok, detail) for name, ok, detail, _ in await check(settings_for(discord))}
-    assert found["discord clock"][0]
+    found = {one.name: one for one in await check(settings_for(discord))}
+    assert found["discord clock"].ok
     late = await check(settings_for(discord), now=lambda: time.time() - 3600)
     (clock,) = [one for one in late if one.name == "discord clock"]
     assert not clock.ok

@@ -82,6 +82,9 @@ async def test_the_same_nonce_returns_the_first_message(request_: Client, genera
     first, second = (await request_("POST", posts(general), body))[1], (await request_("POST", posts(general), body))[1]
     assert first["id"] == second["id"]
     assert len(general.messages) == 1
+    elsewhere = request_.double.channel("elsewhere")
+    third = (await request_("POST", posts(elsewhere), body | {"content": "other"}))[1]
+    assert (third["id"], elsewhere.messages) == (first["id"], {}), "a nonce counts for the bot's messages everywhere"
 
 
 async def test_the_sixth_post_within_the_window_is_rate_limited(request_: Client, general: Channel) -> None:

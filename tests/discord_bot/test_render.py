@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from bot.commands.base import File, Reply, Table
 from bot.engine.display.split import rendered
-from bot.platforms.discord import code_block_tables, render
+from bot.platforms.discord import autocomplete, code_block_tables, render, text_limits
 from bot.platforms.discord.render import NONCE_CHARS, short_nonce
 from bot.platforms.discord.surface import LIMITS
 from bot.types.display import Action, Citation, Part
-from tests.doubles.discord_rules import check_message, policy_violations
+from tests.doubles.discord_rules import check_choices, check_message, policy_violations, units
 from tests.engine.test_markdown import DOCUMENT, SOUP
 
 ALL: tuple[Action, ...] = ("stop", "sources", "why", "up", "down", "again", "strong")
@@ -29,6 +29,8 @@ PIECES = st.sampled_from(
         "\n",
         "| a | b |\n",
         "|---|\n",
+        "🚀 ",
+        "👩‍🔬",
     ]
 )
 
@@ -44,10 +46,28 @@ def payload(shown: render.Shown) -> dict[str, object]:
 
 @given(st.lists(PIECES, max_size=150))
 def test_any_text_within_the_limit_fits_discord_and_shows_no_link_preview(pieces: list[str]) -> None:
-    text = "".join(pieces)[: LIMITS.message_chars]
+    text = text_limits.cut("".join(pieces), LIMITS.message_chars)
     body = payload(render.part(part(text, notes=("a note " * 30,))))
     check_message(body, files=0)
     assert policy_violations(body) == []
+
+
+@pytest.mark.parametrize("piece", ["🚀", "a*", "Größe "])
+def test_every_kind_of_text_keeps_within_discords_limits(piece: str) -> None:
+    cited = [Citation(n, "https://a.example/x", piece * 99, piece * 300, heading=(piece * 99,)) for n in range(1, 30)]
+    (text, *_) = rendered(piece * 2_000, LIMITS, frozenset())[0]
+    shown = render.part(part(text, sources=tuple(cited), notes=(piece * 3_000,), final=True))
+    check_message(payload(shown), files=0)
+    check_message(payload(render.without_embed(shown)), files=0)
+    check_message(payload(render.part(part("Short.", notes=(piece * 3_000,)))), files=0)
+    table = Table(("a", "b"), [(piece * 30, piece * 30) for _ in range(40)])
+    for reply in (Reply(piece * 3_000, table), Reply("Short.", table)):
+        answer = render.reply(reply)
+        check_message(payload(answer), files=len(answer.files))
+    assert units(render.thread_name(piece * 200)) <= 100
+    check_choices(
+        [{"name": name, "value": value} for name, value in autocomplete.within_limits([(piece * 99, "value")])]
+    )
 
 
 ALLOWED = frozenset({"https://a.example/b", "https://c.example/d"})

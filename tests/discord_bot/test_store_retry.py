@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from bot.errors import StoreAway
+from bot.errors import PlatformAway, StoreAway
 from bot.platforms.discord import store_retry, user_messages
 
 
 class FlakyStore:
     """A store that accepts a message at the ``succeeds_at``-th attempt, on a clock of its own."""
 
-    def __init__(self, succeeds_at: int) -> None:
+    def __init__(self, succeeds_at: int, error: Exception | None = None) -> None:
+        self.error = error or StoreAway("gone")
         self.succeeds_at, self.attempts, self.now = succeeds_at, 0, 0.0
         self.notifications: list[tuple[float, str]] = []
 
     async def store(self) -> None:
         self.attempts += 1
         if self.attempts < self.succeeds_at:
-            raise StoreAway("gone")
+            raise self.error
 
     async def notify(self, text: str) -> None:
         self.notifications.append((self.now, text))
@@ -32,8 +33,9 @@ class FlakyStore:
         )
 
 
-async def test_a_short_outage_passes_without_a_notification() -> None:
-    flaky = FlakyStore(4)
+@pytest.mark.parametrize("error", [StoreAway("gone"), PlatformAway("gone")])
+async def test_a_short_outage_passes_without_a_notification(error: Exception) -> None:
+    flaky = FlakyStore(4, error)
     await flaky.run()
     assert (flaky.attempts, flaky.notifications) == (4, [])
 

@@ -294,10 +294,14 @@ class DiscordDouble:
         )
         self.changed()
 
-    async def open_thread(self, message: Message, name: str, owner: User | None = None) -> Channel:
+    async def open_thread(
+        self, message: Message, name: str, owner: User | None = None, *, private: bool = False
+    ) -> Channel:
         """Create a thread from a message; it gets the message's ID."""
         guild_id = self.world.channels[message.channel_id].guild_id
-        thread = Channel(message.id, THREAD, name, guild_id, message.channel_id, (owner or self.bot).id)
+        thread = Channel(
+            message.id, THREAD, name, guild_id, message.channel_id, (owner or self.bot).id, private=private
+        )
         self.world.channels[thread.id] = thread
         payload = thread.payload() | {"newly_created": True}
         await self.gateway.dispatch("THREAD_CREATE", lambda session: payload, needs=GUILDS, guild_id=guild_id)

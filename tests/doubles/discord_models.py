@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-TEXT, DM, VOICE, NEWS, THREAD, FORUM = 0, 1, 2, 5, 11, 15
+TEXT, DM, VOICE, NEWS, THREAD, PRIVATE_THREAD, FORUM = 0, 1, 2, 5, 11, 12, 15
 EPHEMERAL, LOADING, SUPPRESS_EMBEDS = 1 << 6, 1 << 7, 1 << 2
 
 ADMINISTRATOR = 1 << 3
@@ -164,11 +164,17 @@ class Channel:
     denied: set[str] = field(default_factory=set)
     hidden: bool = False
     """Whether @everyone may not view it."""
+    private: bool = False
+    """Whether a thread is private."""
     messages: dict[int, Message] = field(default_factory=dict)
 
     def payload(self) -> Json:
         last = str(max(self.messages)) if self.messages else None
-        base: Json = {"id": str(self.id), "type": self.kind, "last_message_id": last}
+        base: Json = {
+            "id": str(self.id),
+            "type": PRIVATE_THREAD if self.private else self.kind,
+            "last_message_id": last,
+        }
         if self.recipient is not None:
             return base | {"recipients": [self.recipient.payload()]}
         base |= {"guild_id": str(self.guild_id), "name": self.name, "rate_limit_per_user": 0}

@@ -72,7 +72,8 @@ class Rest:
     faults: list[Fault] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     refusals: list[tuple[str, str, int]] = field(default_factory=list)
-    nonces: dict[tuple[int, str], Message] = field(default_factory=dict)
+    nonces: dict[str, Message] = field(default_factory=dict)
+    """The bot's messages by nonce. Discord compares a nonce with all messages of its author, in every channel."""
 
     def __post_init__(self) -> None:
         self._global_bucket = Bucket(*self.limits["global"])

@@ -93,13 +93,13 @@ async def _post(call: Call) -> tuple[int, object]:
     _check_permissions(call, channel)
     check_message(body, files=len(call.files))
     call.double.violations += policy_violations(body)
-    first = call.double.rest.nonces.get((channel.id, str(body.get("nonce"))))
+    first = call.double.rest.nonces.get(str(body.get("nonce")))
     if body.get("enforce_nonce") and first is not None:
         return 200, world.message_payload(first)
     channel.archived = False
     message = await call.double.publish(channel, _message(call, channel))
     if body.get("nonce") is not None:
-        call.double.rest.nonces[(channel.id, str(body["nonce"]))] = message
+        call.double.rest.nonces[str(body["nonce"])] = message
     return 200, world.message_payload(message)
 
 

@@ -36,6 +36,11 @@ def invalid_form(where: str, why: str) -> ApiError:
     return ApiError(400, 50035, "Invalid Form Body", {where: {"_errors": [{"code": "BASE_TYPE", "message": why}]}})
 
 
+def units(text: object) -> int:
+    """Return the UTF-16 code units of a text, which Discord's clients count."""
+    return len(str(text).encode("utf-16-le")) // 2
+
+
 # --- messages
 
 
@@ -46,11 +51,11 @@ _BARE_LINK = re.compile(r"(?<![<\w])https?://\S+")
 def check_message(body: Json, *, files: int, edit: bool = False) -> None:
     """Raise ApiError if a message breaks Discord's limits."""
     content = body.get("content") or ""
-    if len(content) > 2000:
+    if units(content) > 2000:
         raise invalid_form("content", "Must be 2000 or fewer in length.")
     if not edit and not content and not body.get("embeds") and not files and not body.get("components"):
         raise ApiError(400, 50006, "Cannot send an empty message")
-    if len(str(body.get("nonce") or "")) > 25:
+    if units(body.get("nonce") or "") > 25:
         raise invalid_form("nonce", "Must be 25 or fewer in length.")
     _check_embeds(body.get("embeds") or [])
     _check_components(body.get("components") or [])
@@ -63,8 +68,8 @@ def _check_embeds(embeds: list[Json]) -> None:
     for embed in embeds:
         title, text = embed.get("title", ""), embed.get("description", "")
         footer = embed.get("footer", {}).get("text", "")
-        total += len(title) + len(text) + len(footer)
-        if len(title) > 256 or len(text) > 4096 or len(footer) > 2048:
+        total += units(title) + units(text) + units(footer)
+        if units(title) > 256 or units(text) > 4096 or units(footer) > 2048:
             raise invalid_form("embeds", "Too long.")
         if not (title or text or footer):
             raise ApiError(400, 50006, "Cannot send an empty message")
@@ -81,9 +86,9 @@ def _check_components(rows: list[Json]) -> None:
             raise invalid_form("components", "An action row has 1 to 5 buttons.")
         for button in row["components"]:
             custom_id = button.get("custom_id", "")
-            if not 1 <= len(custom_id) <= 100 or custom_id in seen:
+            if not 1 <= units(custom_id) <= 100 or custom_id in seen:
                 raise invalid_form("components", "custom_id must be 1 to 100 characters and unique.")
-            if len(button.get("label", "")) > 80:
+            if units(button.get("label", "")) > 80:
                 raise invalid_form("components", "label must be 80 or fewer in length.")
             seen.add(custom_id)
 
@@ -123,7 +128,7 @@ def check_command(command: Json) -> None:
         return
     if not _COMMAND_NAME.fullmatch(command["name"]) or command["name"] != command["name"].lower():
         raise invalid_form("name", "Command name is invalid")
-    if not 1 <= len(command.get("description", "")) <= 100:
+    if not 1 <= units(command.get("description", "")) <= 100:
         raise invalid_form("description", "Must be between 1 and 100 in length.")
     _check_options(command.get("options", []))
 
@@ -137,7 +142,7 @@ def _check_options(options: list[Json]) -> None:
         raise invalid_form("options", "Sub-command and sub-command group option types are mutually exclusive")
     optional = False
     for option in options:
-        if not _COMMAND_NAME.fullmatch(option["name"]) or not 1 <= len(option["description"]) <= 100:
+        if not _COMMAND_NAME.fullmatch(option["name"]) or not 1 <= units(option["description"]) <= 100:
             raise invalid_form("options", "Option name or description is invalid")
         if option["type"] == SUB_COMMAND:
             _check_options(option.get("options", []))
@@ -155,15 +160,15 @@ def check_choices(choices: list[Json]) -> None:
     if len(choices) > 25:
         raise invalid_form("choices", "Must be 25 or fewer in length.")
     for choice in choices:
-        if not (1 <= len(choice["name"]) <= 100 and 1 <= len(str(choice["value"])) <= 100):
+        if not (1 <= units(choice["name"]) <= 100 and 1 <= units(choice["value"]) <= 100):
             raise invalid_form("choices", "Must be between 1 and 100 in length.")
 
 
 def check_modal(modal: Json) -> None:
     """Raise ApiError if a modal breaks Discord's limits."""
-    if not 1 <= len(modal["title"]) <= 45 or not 1 <= len(modal["components"]) <= 5:
+    if not 1 <= units(modal["title"]) <= 45 or not 1 <= len(modal["components"]) <= 5:
         raise invalid_form("title", "A modal has a title of 45 characters and 1 to 5 fields.")
     for row in modal["components"]:
         for field_ in row.get("components") or [row.get("component")]:
-            if len(field_.get("label") or "") > 45 or len(field_.get("value") or "") > 4000:
+            if units(field_.get("label") or "") > 45 or units(field_.get("value") or "") > 4000:
                 raise invalid_form("components", "Too long.")

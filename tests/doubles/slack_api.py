@@ -173,7 +173,7 @@ class WebApi:
         message = self._own(args, "cant_update_message")
         self.streams.require_closed(message, "streaming_state_conflict")
         text, blocks = self._content(args)
-        if len(text) > 4000:
+        if slack_blocks.units(text) > 4000:
             raise Refusal("msg_too_long", f"text of {len(text)} characters")
         message.versions.append(self._world.version(text, blocks))
         return {"channel": message.channel, "ts": message.ts, "text": text}
@@ -208,7 +208,9 @@ class WebApi:
         text, blocks = str(args.get("text") or ""), args.get("blocks") or []
         if not text and not blocks:
             raise Refusal("no_text", "neither text nor blocks")
-        if len(text) > 40_000 or slack_blocks.markdown_chars(blocks) > 12_000:
+        if slack_blocks.message_units(blocks) > 13_200:
+            raise Refusal("msg_blocks_too_long", "more than 13,200 characters in all blocks")
+        if slack_blocks.units(text) > 40_000 or slack_blocks.markdown_chars(blocks) > 12_000:
             raise Refusal("msg_too_long", "more than 12,000 characters of Markdown")
         if faults := slack_blocks.faults(blocks):
             raise Refusal("invalid_blocks", "; ".join(faults), response_metadata={"messages": faults})

@@ -134,7 +134,7 @@ class StreamMethods:
             raise Refusal("streaming_mode_mismatch", "this stream was started with chunks")
         if faults := [fault for chunk in chunks for fault in _faults(chunk)]:
             raise Refusal("invalid_chunks", "; ".join(faults))
-        if any(len(chunk.get("text", "")) > TEXT_CHARS for chunk in chunks):
+        if any(slack_blocks.escaped_units(chunk.get("text", "")) > TEXT_CHARS for chunk in chunks):
             raise Refusal("msg_too_long", "an append of more than 12,000 characters")
         return list(chunks)
 
@@ -179,7 +179,7 @@ def _faults(chunk: Chunk) -> Iterator[str]:
         if not str(chunk.get("text") or "").strip():
             yield "a text of only white space"
     elif kind == "task_update":
-        if not chunk.get("id") or not 1 <= len(chunk.get("title") or "") <= TITLE_CHARS:
+        if not chunk.get("id") or not 1 <= slack_blocks.escaped_units(chunk.get("title") or "") <= TITLE_CHARS:
             yield "a task needs an id and a title of at most 256 characters"
         if chunk.get("status") not in STATUSES:
             yield f"task status {chunk.get('status')!r}"

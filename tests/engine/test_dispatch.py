@@ -11,7 +11,8 @@ import pytest
 from bot.engine import user_messages as said
 from bot.engine.dispatch.auto_answer import MAX_ANSWERS, AutoAnswer
 from bot.engine.dispatch.dispatcher import Dispatcher
-from bot.errors import NotAllowed, UsageError
+from bot.errors import NotAllowed, PlatformAway, UsageError
+from bot.types.audience import Audience, Readers
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.settings import ChannelSettings
 from bot.types.turns import Turn
@@ -66,3 +67,12 @@ async def test_questions_at_once_get_no_more_answers_without_a_mention_than_the_
     asked = Incoming(THREAD, "1.0", ANN, "How many days of leave are there?", "overheard", NOON)
     wanted = await asyncio.gather(*(auto_answer.wants(asked) for _ in range(MAX_ANSWERS + 3)))
     assert sum(wanted) == MAX_ANSWERS
+
+
+@pytest.mark.parametrize(("readers", "error"), [("unknown", PlatformAway), ("outsider", NotAllowed)])
+async def test_a_direct_message_is_delivered_again_while_it_is_unknown_who_wrote_it(
+    readers: Readers, error: type[Exception]
+) -> None:
+    asked = Incoming(THREAD, "1.0", ANN, "How many days?", "dm", NOON, audience=Audience(readers, direct=True))
+    with pytest.raises(error):
+        await dispatcher(FakeStores()).accept(asked)

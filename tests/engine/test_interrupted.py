@@ -13,7 +13,9 @@ from bot.engine.aio import closing
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.lease import CONFIRM_SECONDS
 from bot.engine.answer.poison import MAX_DEATHS
+from bot.engine.dispatch import turn_runner
 from bot.engine.dispatch.concurrency import TurnSlots
+from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.dispatch.running_turn import RunningTurn
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
@@ -388,3 +390,33 @@ async def test_a_lease_that_was_granted_while_the_turn_was_cancelled_is_not_left
         with pytest.raises(asyncio.CancelledError):
             await running
         assert len(store.handed_back) == 1
+
+
+@pytest.mark.parametrize("method", ["hand_back", "release"])
+async def test_a_shutdown_ends_although_the_database_does_not_answer(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_runner, "HAND_BACK_SECONDS", 0.05)
+    store, screen, silent, asked = FakeStores(), Screen(), asyncio.Event(), asyncio.Event()
+
+    async def never(*_: object, **__: object) -> None:
+        asked.set()
+        await silent.wait()
+
+    async def endless(_: Prompt) -> AsyncIterator[str | Event]:
+        yield "Half "
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(store, method, never)
+    answering = engine(store, Writer([endless]))
+    dispatcher = Dispatcher(engine=answering, stores=store.stores, max_question_chars=1000, max_turns=1)
+    running = [dispatcher.start(turn(), screen), dispatcher.start(turn(id="7b1d", thread=ELSEWHERE), Screen())]
+    while not screen.messages or "Half" not in screen.last.text:
+        await asyncio.sleep(0.01)
+    await asyncio.wait_for(dispatcher.close(grace=0.0), 60)
+    assert asked.is_set()
+    silent.set()
+    await asyncio.wait(running)
+
+
+ELSEWHERE = ThreadKey("slack:T1", "slack", "C1", "9.0")

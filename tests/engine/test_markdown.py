@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 
@@ -10,10 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.engine.markdown import MIN_LIMIT, NOTICE, code_ranges, displayable, split
+from bot.engine.markdown import MIN_LIMIT, NOTICE, Size, code_ranges, displayable, split, truncated, utf16_units
 
 WORDS = st.sampled_from(
-    "alpha beta gamma delta café naïve 東京 don't e.g. 3.14 (see) “quoted” end. Why? `code` **bold**".split()
+    "alpha beta gamma delta café naïve 東京 don't e.g. 3.14 (see) “quoted” end. Why? `code` **bold** 🚀 R&D <b>".split()
 )
 SENTENCE = st.lists(WORDS, min_size=1, max_size=30).map(" ".join)
 CODE_LINE = st.sampled_from(["x = 1", "    return x", "", "# not a heading", "| no | table |", "- no item", "a = '`'"])
@@ -61,11 +62,21 @@ SOUP = st.lists(
             "[a](u)",
             "é",
             "👨‍👩‍👧",
+            "🚀",
+            "&&",
         ]
     ),
     max_size=200,
 ).map("".join)
 LIMIT = st.integers(MIN_LIMIT, 400)
+
+
+def escaped(text: str) -> int:
+    """Return the units of a text after escaping, as Slack counts them."""
+    return utf16_units(html.escape(text, quote=False))
+
+
+SIZE: st.SearchStrategy[Size] = st.sampled_from([len, utf16_units, escaped])
 
 
 def blocks(text: str, kind: str) -> list[str]:
@@ -86,12 +97,12 @@ def is_frame(line: str) -> bool:
     return bool(re.match(r"\s*[`~]{3,}[\w+]*\s*$", line)) or line in ("| A | B |", "|---|---|")
 
 
-@given(DOCUMENT, LIMIT)
+@given(DOCUMENT, LIMIT, SIZE)
 @settings(max_examples=150, deadline=None)
-def test_parts_hold_the_whole_text_in_order_within_the_limit(text: str, limit: int) -> None:
-    parts, rest = split(text, limit)
+def test_parts_hold_the_whole_text_in_order_within_the_limit(text: str, limit: int, size: Size) -> None:
+    parts, rest = split(text, limit, size=size)
     assert rest == ""
-    assert all(part.strip() and len(part) <= limit for part in parts)
+    assert all(part.strip() and size(part) <= limit for part in parts)
     assert without_repeats(parts, text) == without_repeats([text], text)
 
 
@@ -113,13 +124,13 @@ def test_every_fence_is_closed_in_its_own_part(text: str, limit: int) -> None:
         assert letters("".join(blocks(part + "\n\nsentinel", "fence"))).count("sentinel") == 0
 
 
-@given(st.one_of(SOUP, st.text(max_size=400)), LIMIT)
-@example("`" * 51 + "\n``````x", 64)
+@given(st.one_of(SOUP, st.text(max_size=400)), LIMIT, SIZE)
+@example("`" * 51 + "\n``````x", 64, len)
 @settings(max_examples=300, deadline=None)
-def test_any_text_is_split_without_losing_letters(text: str, limit: int) -> None:
+def test_any_text_is_split_without_losing_letters(text: str, limit: int, size: Size) -> None:
     """An open fence at the very end may be missing if it has no line and no room."""
-    parts = split(text, limit).parts
-    assert all(part.strip() and len(part) <= limit for part in parts)
+    parts = split(text, limit, size=size).parts
+    assert all(part.strip() and size(part) <= limit for part in parts)
     words = iter("".join(parts))
     missing = [char for char in text if char.isalnum() and char not in words]
     last = text.rstrip().rpartition("\n")[2]
@@ -127,13 +138,15 @@ def test_any_text_is_split_without_losing_letters(text: str, limit: int) -> None
     assert missing in ([], opened)
 
 
-@given(st.one_of(SOUP, DOCUMENT), LIMIT, st.data())
+@given(st.one_of(SOUP, DOCUMENT), LIMIT, SIZE, st.data())
 @settings(max_examples=300, deadline=None)
-def test_finished_parts_do_not_change_while_the_text_grows(text: str, limit: int, data: st.DataObject) -> None:
+def test_finished_parts_do_not_change_while_the_text_grows(
+    text: str, limit: int, size: Size, data: st.DataObject
+) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     before: list[str] = []
     for cut in [*cuts, len(text)]:
-        parts = split(text[:cut], limit).parts
+        parts = split(text[:cut], limit, size=size).parts
         assert parts[: max(0, len(before) - 1)] == before[:-1]
         assert len(parts) >= len(before)
         before = parts
@@ -209,6 +222,14 @@ def test_list_numbers_continue() -> None:
     parts = split("\n".join(f"{n}. item number {n}" for n in range(1, 20)), 64).parts
     first = [re.match(r"(\d+)\. item number (\d+)", part) for part in parts]
     assert all(match and match.group(1) == match.group(2) for match in first)
+
+
+@given(st.text(alphabet="a🚀& ", max_size=60), st.integers(2, 40), SIZE)
+def test_a_truncated_text_fits_and_loses_nothing_that_fits(text: str, limit: int, size: Size) -> None:
+    shown = truncated(text, limit, size)
+    assert size(shown) <= limit
+    assert (shown == text) == (size(text) <= limit)
+    assert text.startswith(shown.removesuffix("…"))
 
 
 def test_links_code_and_composed_characters_are_not_split() -> None:

@@ -55,6 +55,12 @@ async def test_json_lines_become_table_rows(parser: Parser) -> None:
     assert [text for _, text, _ in blocks(document)] == ["| at | what |\n| --- | --- |\n| 1 | up |\n| 2 | down |"]
 
 
+async def test_json_lines_end_at_line_breaks_alone(parser: Parser) -> None:
+    rows = '{"at": 1, "what": "up\u2028and\x85on"}\r\n{"at": 2, "what": "down"}\n'
+    document = await parser.parse(Fetched("events.jsonl", rows.encode()))
+    assert [block.kind for block in document.blocks] == ["table"]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "kind"),
     [

@@ -76,7 +76,7 @@ async def test_shortened_vector_is_a_prefix_of_the_full_one(tiny: str) -> None:
 
 async def test_too_many_dimensions_are_refused(tiny: str) -> None:
     embedder = build_embedder(tiny, dimensions=64)
-    with pytest.raises(EmbeddingError, match="have 32 dimensions; set PARLEY_EMBEDDING_DIMENSIONS to fewer"):
+    with pytest.raises(EmbeddingError, match=r"have 32 dimensions\. Set PARLEY_EMBEDDING_DIMENSIONS to fewer"):
         await embedder.encode(["alpha"], "query")
     await embedder.aclose()
 

@@ -29,7 +29,6 @@ from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.errors import ConfigError, MessageGone, ParleyError
 from bot.platforms.slack import oauth_state, web_client
 from bot.platforms.slack.app import serve
-from bot.platforms.slack.check_result import Check
 from bot.platforms.slack.diagnostics import check
 from bot.platforms.slack.installations import Installations, InstallationToken, Sleep
 from bot.platforms.slack.manifest import SCOPES, manifest
@@ -38,6 +37,7 @@ from bot.store import event_log, slack_workspaces
 from bot.store.advisory_locks import only_one
 from bot.store.session import Database
 from bot.store.slack_workspaces import Installed
+from bot.types.checks import Check
 from knowledge.sources import UploadSource
 from tests.databases import as_superuser
 from tests.doubles.slack import SlackDouble

@@ -31,7 +31,6 @@ QUESTIONS = (
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("streams", [True, False], ids=["streams", "edits"])
 async def test_ten_turns(streams: bool, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.app.SHUTDOWN_GRACE", 0.1)
     monkeypatch.setattr("bot.engine.answer.finish.GOODBYE_SECONDS", 60.0)
     async with SlackDouble(**installed(), streams=streams) as slack, ModelDouble() as models:
         models.script = script = ScriptedModel()
@@ -41,6 +40,7 @@ async def test_ten_turns(streams: bool, database_url: str, tmp_path: Path, monke
             "answer_tokens": 16_000,
             "router": "cheap",
             "daily_tokens": 10_000_000,
+            "shutdown_seconds": 3.1,
             **PATIENCE,
         }
         async with running(slack, database_url, tmp_path, **keys):

@@ -398,7 +398,7 @@ async def test_probes(page: Running, http: aiohttp.ClientSession) -> None:
 
 async def test_a_taken_port_raises_a_config_error(page: Running) -> None:
     port = int(page.address.rsplit(":", 1)[1])
-    with pytest.raises(ConfigError, match=rf"^port {port} is taken; choose another with --port$"):
+    with pytest.raises(ConfigError, match=rf"^Port {port} is taken\. Choose another with --port\.$"):
         await app.run(
             scripted_playground(ScriptedDispatcher(asyncio.Event().wait)), CONFIG, host="127.0.0.1", port=port
         )

@@ -187,6 +187,20 @@ async def test_a_question_is_deleted_while_it_is_answered(page: Running, chrome:
     assert await look(chrome, console_errors) == []
 
 
+async def test_a_conversation_that_cannot_be_read_does_not_show_another_one(page: Running, chrome: Chrome) -> None:
+    await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
+    await type_keys(chrome, "What may a hotel cost?", Keys.ENTER)
+    await wait_until(chrome, lambda driver: find_all(driver, ".msg.user"))
+    page.release(len(PIECES))
+    await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
+    await look(chrome, lambda driver: driver.execute_cdp_cmd("Network.enable", {}))
+    blocked = {"urls": ["*/api/threads/*"]}
+    await look(chrome, lambda driver: driver.execute_cdp_cmd("Network.setBlockedURLs", blocked))
+    await click(chrome, "#new")
+    await wait_until(chrome, lambda driver: driver.find_element(By.ID, "notice").text)
+    assert await shown(chrome, ".msg") == []
+
+
 async def test_the_page_reconnects_after_a_restart(page: Running, chrome: Chrome) -> None:
     page.release(len(PIECES))
     await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])

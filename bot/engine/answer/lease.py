@@ -67,7 +67,7 @@ class HeldLease:
         try:
             await self.renew()
         except StoreAway as away:
-            raise PlatformAway("This process cannot check whether it may still show the answer; waiting.") from away
+            raise PlatformAway("This process cannot check whether it may still show the answer. It retries.") from away
 
     async def renew(self) -> None:
         """Extend the lease. Raises LeaseLost or StoreAway."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from bot.engine.engine import Engine
 from bot.engine.ports.clock import Clock
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
-from bot.errors import NotAllowed, ParleyError, StoreAway, UsageError
+from bot.errors import NotAllowed, ParleyError, PlatformAway, StoreAway, UsageError
 from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
@@ -38,10 +37,15 @@ ACCEPT_SECONDS = 2.4
 """Timeout of an acceptance. Slack waits 3 s for the acknowledgement that follows it."""
 TOO_SLOW = f"The database took longer than {ACCEPT_SECONDS} s to store a message. Check its load."
 MAX_TURNS = 64
+GRACE_SECONDS = 6.0
 
 
 class Dispatcher:
-    """Accepts messages and controls their turns. ``max_turns`` bounds the turns that run at once in this process."""
+    """Accepts messages and controls their turns.
+
+    ``max_turns`` bounds the turns that run at once in this process. ``grace`` is the number of seconds that they have
+    to end when it closes.
+    """
 
     def __init__(
         self,
@@ -51,9 +55,11 @@ class Dispatcher:
         max_question_chars: int,
         clock: Clock = lambda: datetime.now(UTC),
         max_turns: int = MAX_TURNS,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self._stores = stores
         self._max_chars = max_question_chars
+        self._grace = grace
         self._clock = clock
         self._runner = TurnRunner(engine, stores, max_turns)
         self._auto_answer = AutoAnswer(stores, engine.is_confident)
@@ -63,8 +69,9 @@ class Dispatcher:
     async def accept(self, incoming: Incoming) -> Turn | None:
         """Store the message and its turn. Return None if it was accepted before.
 
-        Raises UsageError (empty, too long), NotAllowed (a direct message by a person who is not known to be a member),
-        and StoreAway if the database does not answer in time.
+        Raises UsageError (empty, too long), NotAllowed (a direct message by an outsider), PlatformAway (a direct
+        message, while the platform does not say whether its author is a member: deliver it again), and StoreAway if
+        the database does not answer in time.
         """
         incoming = self._checked(incoming)
         try:
@@ -160,16 +167,23 @@ class Dispatcher:
     async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience) -> Turn:
         """Accept the question of an earlier turn again, bypassing the answer cache.
 
-        ``audience`` is that of the person who asks again, not that of the first asker. Raises UsageError, also for a
-        private turn: its answer would appear in the channel.
+        ``audience`` is that of the person who asks again, not that of the first asker. Raises UsageError: for a private
+        turn, because its answer would appear in the channel, and while the same is being answered again already.
         """
         earlier = await self._known(tenant_id, turn_id, by)
         if earlier.thread.private:
             raise UsageError(user_messages.PRIVATE_AGAIN)
+        asked = earlier.message_id.partition(":")[0]
+        waiting = await self._stores.queue.open_turns(earlier.thread)
+        if any(turn.message_id.startswith(f"{asked}:") and turn.wish == wish for turn in waiting):
+            raise UsageError(user_messages.ASKED_AGAIN)
+        # Two clicks at once see the same turns, so they get the same ID, and the inbox accepts it once.
+        known = await self._stores.inbox.turns_of(earlier.thread, asked)
+        newest = max((turn.created_at, turn.id) for turn in (earlier, *known))[1]
         accepted = await self.accept(
             Incoming(
                 thread=earlier.thread,
-                message_id=f"{earlier.message_id}:{uuid.uuid4().hex}",
+                message_id=f"{asked}:{newest}:{wish or ''}",
                 author=by,
                 text=earlier.question,
                 kind="ask",
@@ -179,7 +193,8 @@ class Dispatcher:
                 audience=audience,
             )
         )
-        assert accepted is not None
+        if accepted is None:
+            raise UsageError(user_messages.ASKED_AGAIN)
         return accepted
 
     def _checked(self, incoming: Incoming) -> Incoming:
@@ -188,6 +203,8 @@ class Dispatcher:
         Rejects empty and overlong questions, and direct messages by outsiders.
         """
         if incoming.audience.refused:
+            if incoming.audience.readers == "unknown":
+                raise PlatformAway(user_messages.MEMBERSHIP_UNKNOWN)
             raise NotAllowed(user_messages.not_direct(incoming.audience))
         incoming = _storable(incoming)
         files = [file.name for file in incoming.attachments if file.ref]
@@ -293,12 +310,12 @@ class Dispatcher:
         """Wait until nothing runs, including the work that follows an answer."""
         await self._runner.settled()
 
-    async def close(self, grace: float = 10.0) -> None:
-        """Accept no more messages.
+    async def close(self, grace: float | None = None) -> None:
+        """Run no more turns.
 
         Running turns may finish for ``grace`` seconds; the rest are cancelled and queued again.
         """
-        await self._runner.close(grace)
+        await self._runner.close(self._grace if grace is None else grace)
 
 
 def _storable(incoming: Incoming) -> Incoming:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from bot.engine.answer.poison import is_suspect
@@ -22,6 +22,8 @@ from bot.types.turns import Notice, Outcome, Turn
 
 log = logging.getLogger(__name__)
 
+HAND_BACK_SECONDS = 2.0
+"""Seconds in which the turns that did not finish at a shutdown are queued again."""
 START_SECONDS = 5.0
 """Seconds before polling may start an accepted turn, which the code that accepted it normally starts."""
 
@@ -36,6 +38,7 @@ class TurnRunner:
         self._background: set[asyncio.Task[object]] = set()
         self._accepted: set[str] = set()
         self._closing = False
+        self._handing_back = False
         self._full = False
         self._slots = TurnSlots(max_turns, changed=self._slot_free)
         self._poller = QueuePoller(self.poll)
@@ -143,7 +146,7 @@ class TurnRunner:
                 return await self._engine.handle(
                     turn,
                     running.surface,
-                    stopped=lambda: running.stopped,
+                    stopped=lambda: running.stopped and not self._handing_back,
                     turned_away=lambda: running.wait_for_thread(self._slots),
                     doubt=running.doubt,
                 )
@@ -241,24 +244,36 @@ class TurnRunner:
             await asyncio.sleep(0)
 
     async def close(self, grace: float) -> None:
-        """Start no more turns. Running ones may finish for ``grace`` seconds; the rest are queued again."""
+        """Start no more turns. Running ones may finish for ``grace`` seconds; the rest are queued again.
+
+        A turn that cannot be queued again in time, since the database is away, is left for when this process has ended.
+        """
         self._closing = True
         await self._poller.close()
         self._late.close()
         waiting = [one for one in self._running.values() if one.idle]
         for one in waiting:
             one.task.cancel()
-        for one in waiting:
-            await self._release(one)
+        releasing = asyncio.ensure_future(self._release_all(waiting))
         tasks: list[asyncio.Task[Any]] = [one.task for one in self._running.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
-        for task in (*tasks, *self._background):
-            task.cancel()
-        await asyncio.gather(*tasks, *self._background, return_exceptions=True)
+        self._handing_back = True
+        unfinished = [task for task in (releasing, *tasks, *self._background) if not task.done()]
+        for task in unfinished:
+            if task is not releasing:
+                task.cancel()
+        if unfinished:
+            _, left = await asyncio.wait(unfinished, timeout=HAND_BACK_SECONDS)
+            if left:
+                log.warning("%d tasks did not end in time; other processes continue their answers", len(left))
+
+    async def _release_all(self, waiting: Sequence[RunningTurn]) -> None:
+        """Let other processes run the turns that were waiting in this process."""
+        for one in waiting:
+            await self._release(one)
 
     async def _release(self, running: RunningTurn) -> None:
-        """Let other processes run a turn that was waiting in this process."""
         await asyncio.gather(running.task, return_exceptions=True)
         if not running.surface.limits.here_only:
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from bot.engine.display.output_filter import sanitize
-from bot.engine.markdown import MIN_LIMIT, Split, split
+from bot.engine.markdown import MIN_LIMIT, Size, Split, fitting_length, split
 from bot.types.display import Limits
 
 
@@ -18,31 +18,35 @@ def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
     The text is sanitized, split, and each part sanitized again, because a cut may open a code span.
     """
     sanitized = sanitize(text, allowed)
-    cut = split(sanitized, limits.message_chars, limits.max_parts)
+    cut = split(sanitized, limits.message_chars, limits.max_parts, limits.size)
     if cut.parts == [sanitized]:
         return cut
-    limit = limits.message_chars
-    parts = [message for part in cut.parts for message in _sanitized(part, limit, limit, allowed)]
+    parts = [message for part in cut.parts for message in _sanitized(part, limits, limits.message_chars, allowed)]
     surplus = parts[limits.max_parts :]
     return Split(parts[: limits.max_parts], "\n\n".join([*surplus, cut.rest]) if surplus else cut.rest)
 
 
-def fitting(text: str, limit: int, allowed: frozenset[str]) -> tuple[str, bool]:
-    """Return the text sanitized, as one message of at most ``limit`` characters, and whether nothing was left out."""
+def fitting(text: str, limit: int, allowed: frozenset[str], size: Size = len) -> tuple[str, bool]:
+    """Return the text sanitized, as one message within ``limit``, and whether nothing was left out.
+
+    ``size`` counts the characters as the platform does.
+    """
     shown = sanitize(text, allowed)
-    if len(shown) <= limit:
+    if size(shown) <= limit:
         return shown, True
-    return rendered(text, Limits(limit, 0.0, max_parts=2), allowed).parts[0], False
+    return rendered(text, Limits(limit, 0.0, max_parts=2, size=size), allowed).parts[0], False
 
 
-def _sanitized(part: str, limit: int, room: int, allowed: frozenset[str]) -> list[str]:
-    """Sanitize a part; split it at half of ``room`` if that made it longer than ``limit``.
+def _sanitized(part: str, limits: Limits, room: int, allowed: frozenset[str]) -> list[str]:
+    """Sanitize a part; split it at half of ``room`` if that made it longer than the limit.
 
     If a part cannot be halved any more, its punctuation is removed, so that no markup is left.
     """
-    shown = sanitize(part, allowed)
-    if len(shown) <= limit:
+    shown, limit = sanitize(part, allowed), limits.message_chars
+    if limits.size(shown) <= limit:
         return [shown]
     if room // 2 < MIN_LIMIT:
-        return [re.sub(r"[^\w\s]", " ", part)[:limit]]
-    return [message for half in split(part, room // 2).parts for message in _sanitized(half, limit, room // 2, allowed)]
+        words = re.sub(r"[^\w\s]", " ", part)
+        return [words[: fitting_length(words, limit, limits.size)]]
+    halves = split(part, room // 2, size=limits.size).parts
+    return [message for half in halves for message in _sanitized(half, limits, room // 2, allowed)]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from bot.engine.markdown.blocks import Fence, State, advance, fence_runs, may_be_delimiter
 from bot.engine.markdown.inline import atoms, character_start
+from bot.engine.markdown.size import Size, fitting_length
 
 MIN_LIMIT = 64
 """Least limit of a part, in characters."""
@@ -39,8 +40,10 @@ class _Cut(NamedTuple):
     state: State
 
 
-def split(text: str, limit: int, max_parts: int | None = None) -> Split:
+def split(text: str, limit: int, max_parts: int | None = None, size: Size = len) -> Split:
     """Split Markdown into parts of at most ``limit`` characters (at least 64), each valid on its own.
+
+    ``size`` counts the characters as the platform does.
 
     A cut is between blocks if possible, else between list items or table rows, lines, sentences or words, and inside a
     word only as a last resort. Links, code spans and composed characters stay together if they fit. A code fence is
@@ -59,48 +62,49 @@ def split(text: str, limit: int, max_parts: int | None = None) -> Split:
     parts: list[str] = []
     start, state = 0, State()
     while text[start:].strip():
-        last = _last(text, start, state, limit)
+        last = _last(text, start, state, limit, size)
         if last is not None:
             parts.append(last)
             break
         if max_parts is not None and len(parts) == max_parts - 1:
-            part, following = _capped(text, start, state, limit)
+            part, following = _capped(text, start, state, limit, size)
             return Split([*parts, part], text[following:])
-        cut = _cut(text, start, state, limit)
-        parts.append(_part(text, start, cut.end, state, cut.state.fence, limit))
+        cut = _cut(text, start, state, limit, size)
+        parts.append(_part(text, start, cut.end, state, cut.state.fence, limit, size))
         start, state = cut.following, cut.state
     return Split(parts, "")
 
 
-def _capped(text: str, start: int, state: State, limit: int) -> tuple[str, int]:
+def _capped(text: str, start: int, state: State, limit: int, size: Size) -> tuple[str, int]:
     """Return the last part allowed, with the notice, and where the missing text begins."""
     notice = NOTICE if len(NOTICE) + 2 <= limit - MIN_LIMIT else "*(cut)*"
     room = limit - len(notice) - 2
-    cut = _cut(text, start, state, room)
-    return _part(text, start, cut.end, state, cut.state.fence, room) + "\n\n" + notice, cut.following
+    cut = _cut(text, start, state, room, size)
+    return _part(text, start, cut.end, state, cut.state.fence, room, size) + "\n\n" + notice, cut.following
 
 
-def _last(text: str, start: int, state: State, limit: int) -> str | None:
+def _last(text: str, start: int, state: State, limit: int, size: Size) -> str | None:
     """Return the rest of the text as one part, or None if it does not fit.
 
     The check uses the shortest form that the finished text can have, so a text that does not fit now does not fit after
     more text either.
     """
-    prefix = _reopened(text, start, state, limit)
+    prefix = _reopened(text, start, state, limit, size)
     rest = text[start:].rstrip()
-    if len(prefix) + len(rest) > limit:
+    length = size(prefix) + size(rest)
+    if length > limit:
         return None
     for kind, after, line in _lines(rest, state):
         last_kind, last_state, last_line = kind, after, line
     fence = last_state.fence
-    if fence is None or (fence.quoted and len(prefix) + len(rest) + len(fence.closer) >= limit):
+    if fence is None or (fence.quoted and length + size(fence.closer) >= limit):
         return _dedented(prefix + rest, start, state)
     begun = fence_runs(last_line, fence) if last_kind == "body" else 0
     if begun:
         tail = fence.char * (fence.size - begun)
-        return _dedented(prefix + rest + tail, start, state) if len(prefix + rest + tail) <= limit else None
+        return _dedented(prefix + rest + tail, start, state) if length + size(tail) <= limit else None
     for closer in (fence.closer, fence.marker):
-        if len(prefix) + len(rest) + 1 + len(closer) <= limit:
+        if length + 1 + size(closer) <= limit:
             return _dedented(f"{prefix}{rest}\n{closer}", start, state)
     return _dedented(prefix + rest[: -len(last_line)].rstrip(), start, state) if last_kind == "open" else None
 
@@ -111,8 +115,8 @@ def _lines(text: str, state: State) -> Iterator[tuple[str, State, str]]:
         yield kind, state, line
 
 
-def _part(text: str, start: int, end: int, before: State, fence: Fence | None, limit: int) -> str:
-    body = _reopened(text, start, before, limit) + (text[start:end] if fence else text[start:end].rstrip())
+def _part(text: str, start: int, end: int, before: State, fence: Fence | None, limit: int, size: Size) -> str:
+    body = _reopened(text, start, before, limit, size) + (text[start:end] if fence else text[start:end].rstrip())
     if fence:
         body += "\n" + _closing(fence)
     return _dedented(body, start, before)
@@ -123,17 +127,17 @@ def _closing(fence: Fence) -> str:
     return fence.closer if len(fence.indent) <= _INDENT_CHARS else fence.marker
 
 
-def _reopened(text: str, start: int, state: State, limit: int) -> str:
+def _reopened(text: str, start: int, state: State, limit: int, size: Size) -> str:
     """Return the lines that a part begins with to continue a fence or a table."""
     if state.fence:
         fence = state.fence
         for opener in (fence.opener, fence.closer, fence.marker):
-            if len(opener) + len(_closing(fence)) + 2 <= limit * 3 // 4:
+            if size(opener) + size(_closing(fence)) + 2 <= limit * 3 // 4:
                 return opener + "\n"
     if state.table:
         header = "\n".join(state.table) + "\n"
         kind, _ = advance(state, text[start : start + limit].split("\n", 1)[0])
-        return header if kind == "row" and len(header) <= limit // 2 else ""
+        return header if kind == "row" and size(header) <= limit // 2 else ""
     return ""
 
 
@@ -154,20 +158,28 @@ def _dedented(part: str, start: int, before: State) -> str:
 # --- where to cut
 
 
-def _cut(text: str, start: int, state: State, limit: int) -> _Cut:
+def _cut(text: str, start: int, state: State, limit: int, size: Size) -> _Cut:
     """Return the best place to end a part. Reads at most one character more than the part can hold."""
-    room = limit - len(_reopened(text, start, state, limit))
-    window = text[start : start + room + 1]
+    room = limit - size(_reopened(text, start, state, limit, size))
+    reach = _reach(text, start, room, size)
+    window = text[start : start + reach + 1]
     found: dict[int, _Cut] = {}
-    lines = _Lines(window, state, room)
+    lines = _Lines(window, state, room, size)
     for rank, end, following, after in lines:
         found[rank] = _Cut(end, following, after)
-    best = _choose(found, room // 3, _LINE)
+    best = _choose(found, reach // 3, _LINE)
     must_keep_line = lines.state.fence or lines.state.table or window[lines.start :].lstrip(" ").startswith("|")
     if best is None and not must_keep_line:
-        best = _within(window, lines.start, lines.state, room, room // 3)
-    best = best or _choose(found, 0, _EMPTY) or _within(window, lines.start, lines.state, room, 0)
-    return _skip(text, start, best or _hard(window, lines.start, lines.state, room))
+        best = _within(window, lines, reach // 3)
+    best = best or _choose(found, 0, _EMPTY) or _within(window, lines, 0)
+    return _skip(text, start, best or _hard(window, lines, reach))
+
+
+def _reach(text: str, start: int, room: int, size: Size) -> int:
+    """Return how many characters of the text fit into ``room``. After the end of the text, each takes 1."""
+    ahead = text[start : start + room]
+    fitting = fitting_length(ahead, room, size)
+    return fitting if fitting < len(ahead) else fitting + room - size(ahead)
 
 
 def _choose(found: dict[int, _Cut], floor: int, worst: int) -> _Cut | None:
@@ -181,9 +193,10 @@ class _Lines:
     ``start`` is where the next line begins.
     """
 
-    def __init__(self, window: str, state: State, room: int) -> None:
+    def __init__(self, window: str, state: State, room: int, size: Size) -> None:
         self._window = window
         self._room = room
+        self._size = size
         self.start = 0
         self.state = state
 
@@ -192,11 +205,17 @@ class _Lines:
         while (newline := self._window.find("\n", self.start)) >= 0:
             line = self._window[self.start : newline]
             kind, after = advance(self.state, line)
-            if not _fits(self._window[:newline], after.fence, self._room):
+            if not self.fits(newline, after.fence):
                 return
             self.start, self.state = newline + 1, after
             in_heading = kind == "heading" or (in_heading and kind == "blank")
             yield _ORPHAN if in_heading else self._rank(kind, after, line), newline, newline + 1, after
+
+    def fits(self, end: int, fence: Fence | None) -> bool:
+        """Return whether the window up to ``end`` fits, with the line that closes a fence there."""
+        if fence is None:
+            return self._size(self._window[:end].rstrip()) <= self._room
+        return self._size(self._window[:end]) + 1 + self._size(_closing(fence)) <= self._room
 
     def _rank(self, kind: str, after: State, line: str) -> int:
         upcoming = self._window[self.start :].split("\n", 1)[0]
@@ -209,15 +228,10 @@ class _Lines:
         return _LINE
 
 
-def _fits(body: str, fence: Fence | None, room: int) -> bool:
-    if fence is None:
-        return len(body.rstrip()) <= room
-    return len(body) + 1 + len(_closing(fence)) <= room
-
-
-def _within(window: str, start: int, state: State, room: int, floor: int) -> _Cut | None:
-    """Return a cut inside the line at ``start``: after a sentence or a word, but not inside a link or code span."""
-    line = window[start : room + 1]
+def _within(window: str, lines: _Lines, floor: int) -> _Cut | None:
+    """Return a cut in the line after the complete ones: after a sentence or a word, but not in a link or code span."""
+    start, state = lines.start, lines.state
+    line = window[start:]
     torn = [] if state.fence else atoms(line)
     for pattern in (_WORD_END,) if state.fence else (_SENTENCE_END, _WORD_END):
         for found in reversed(list(pattern.finditer(line))):
@@ -227,17 +241,18 @@ def _within(window: str, start: int, state: State, room: int, floor: int) -> _Cu
             if any(left < place < right for left, right in torn) or _STARTS_BLOCK.match(line, place):
                 continue
             after = advance(state, line[:place])[1]
-            if _fits(window[: start + place], after.fence, room):
+            if lines.fits(start + place, after.fence):
                 return _Cut(start + place, start + place, after)
     return None
 
 
-def _hard(window: str, start: int, state: State, room: int) -> _Cut:
+def _hard(window: str, lines: _Lines, reach: int) -> _Cut:
     """Return a cut after as many characters as fit."""
-    end = min(room, len(window))
+    start, state = lines.start, lines.state
+    end = min(reach, len(window))
     while True:
         after = advance(state, window[start:end])[1]
-        if end <= start + 1 or _fits(window[:end], after.fence, room):
+        if end <= start + 1 or lines.fits(end, after.fence):
             break
         end -= 1
     place = character_start(window, end, max(start, end - 32))

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from bot.platforms.discord import user_messages
+from bot.platforms.discord import text_limits, user_messages
 from bot.platforms.discord.command_options import Suggested
 from bot.store import facts, tenants
 from bot.types.audience import Audience
@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 
 MAX_CHOICES = 25
 """Discord's limit for the number of suggestions."""
-CHOICE_CHARS = 100
-"""Discord's limit for the name and for the value of a suggestion."""
 TIMEOUT_SECONDS = 2.0
 """Discord waits 3 s; an empty list is better than an error."""
 
@@ -45,8 +43,9 @@ async def suggest(
 
 def within_limits(choices: Choices) -> Choices:
     """Return the choices within Discord's limits. Names are shortened; choices whose value is too long are left out."""
-    short = [(name if len(name) <= CHOICE_CHARS else name[: CHOICE_CHARS - 1] + "…", value) for name, value in choices]
-    return [(name, value) for name, value in short if name and 0 < len(value) <= CHOICE_CHARS][:MAX_CHOICES]
+    short = [(text_limits.shorten(name, text_limits.CHOICE), value) for name, value in choices]
+    valid = [(name, value) for name, value in short if name and 0 < text_limits.size(value) <= text_limits.CHOICE]
+    return valid[:MAX_CHOICES]
 
 
 async def _matching(

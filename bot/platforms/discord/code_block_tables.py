@@ -11,6 +11,7 @@ from itertools import groupby, zip_longest
 from bot.engine.display.output_filter import visible
 from bot.engine.markdown.blocks import is_header
 from bot.engine.markdown.inline import scanned
+from bot.platforms.discord.text_limits import size
 
 CELL_CHARS = 40
 FENCE = "```"
@@ -34,7 +35,7 @@ def _aligned(headers: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], ri
 
 def convert_tables(text: str, limit: int) -> str:
     """Return Markdown with its pipe tables as code blocks, as long as the text fits into ``limit`` characters."""
-    spare = limit - len(text)
+    spare = limit - size(text)
     shown: list[str] = []
     for in_code, lines in groupby(scanned(text), key=lambda line: line[2] in ("open", "body", "close")):
         piece = "\n".join(line[1] for line in lines)
@@ -50,7 +51,7 @@ def _convert(text: str, spare: int) -> tuple[str, int]:
         if not is_header(header, delimiter):
             return found[0]
         table = _from_markdown(found[0])
-        growth = len(table) - len(found[0])
+        growth = size(table) - size(found[0])
         if growth > spare:
             return found[0]
         spare -= growth

@@ -31,7 +31,8 @@ class Commands(Protocol):
 class CommandRequest:
     """The user who runs a command, the place, and the attached files.
 
-    ``in_thread`` is true in a thread and in a direct message.
+    ``in_thread`` is true in a thread and in a direct message, ``private_thread`` in a thread that fewer people read
+    than its channel.
     """
 
     thread: ThreadKey
@@ -40,6 +41,7 @@ class CommandRequest:
     in_thread: bool
     audience: Audience
     attachments: tuple[Attachment, ...] = ()
+    private_thread: bool = False
 
 
 class CommandRunner:
@@ -67,6 +69,7 @@ class CommandRunner:
             attachments=request.attachments,
             channels=self._channels_for(request.user),
             audience=request.audience,
+            private_thread=request.private_thread,
         )
 
         async def run(update: OnUpdate) -> Reply:

@@ -9,7 +9,7 @@ import discord
 
 from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import UsageError
-from bot.platforms.discord import parse, render, user_messages
+from bot.platforms.discord import parse, render, text_limits, user_messages
 from bot.platforms.discord.buttons import send_ephemeral
 from bot.platforms.discord.render import NO_MENTIONS
 from bot.types.conversation import Author, ThreadKey
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from bot.engine.ports.surface import Surface
 
 QUESTION_CHARS = 1000
-MESSAGE_CHARS = 4000
-"""Discord's limit for a field of a modal."""
 
 
 async def ask_about(interaction: discord.Interaction, message: discord.Message) -> None:
@@ -30,7 +28,7 @@ async def ask_about(interaction: discord.Interaction, message: discord.Message) 
 
     The modal contains the message as a field, so it is not fetched again.
     """
-    quoted = f"{message.author.display_name}: {parse.readable(message)}"[:MESSAGE_CHARS]
+    quoted = text_limits.cut(f"{message.author.display_name}: {parse.readable(message)}", text_limits.MODAL_VALUE)
     modal = discord.ui.Modal(title=user_messages.ABOUT_TITLE, custom_id=render.custom_id("about", "this"))
     modal.add_item(
         discord.ui.TextInput(label=user_messages.ABOUT_LABEL, custom_id="question", max_length=QUESTION_CHARS)
@@ -41,7 +39,7 @@ async def ask_about(interaction: discord.Interaction, message: discord.Message) 
             custom_id="message",
             style=discord.TextStyle.paragraph,
             default=quoted,
-            max_length=MESSAGE_CHARS,
+            max_length=text_limits.MODAL_VALUE,
         )
     )
     modal.stop()
@@ -84,7 +82,7 @@ async def share(interaction: discord.Interaction) -> None:
     note = user_messages.shared_by(render.plain(interaction.user.display_name))
     content = f"{message.content}\n-# {note}"
     embeds = []
-    if len(content) > render.CONTENT_CHARS:
+    if text_limits.size(content) > text_limits.CONTENT:
         content, embeds = message.content, [discord.Embed(description=note)]
     files = [await file.to_file() for file in message.attachments]
     await interaction.followup.send(content, embeds=embeds, files=files, ephemeral=False, allowed_mentions=NO_MENTIONS)

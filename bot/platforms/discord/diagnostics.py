@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import aiohttp
 import discord
@@ -14,18 +14,10 @@ from discord.http import Route
 from bot.errors import ConfigError
 from bot.platforms.discord import user_messages
 from bot.platforms.discord.connection import configured_urls, translated_login_errors
+from bot.types.checks import Check
 
 if TYPE_CHECKING:
     from bot.config import Settings
-
-
-class Check(NamedTuple):
-    """The result of one check: its name, whether it passed, what was found, and how to fix it."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str
 
 
 MIN_SESSIONS_LEFT = 10

@@ -86,7 +86,8 @@ class Interactions:
     ) -> None:
         thread, author, audience = await self._origin(interaction)
         in_thread = interaction.guild_id is None or thread.thread_id != thread.channel_id
-        request = CommandRequest(thread, author, interaction.user, in_thread, audience, attachments)
+        private = parse.is_private_thread(interaction.channel)
+        request = CommandRequest(thread, author, interaction.user, in_thread, audience, attachments, private)
         reply = command_replies.InteractionReply(interaction)
         await command_replies.run_and_reply(self._commands.prepare(name, arguments, request), reply)
 

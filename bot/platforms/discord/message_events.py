@@ -201,7 +201,13 @@ class MessageEvents:
             return
         in_thread = incoming.thread.thread_id != incoming.message_id
         request = CommandRequest(
-            incoming.thread, incoming.author, message.author, in_thread, incoming.audience, incoming.attachments
+            incoming.thread,
+            incoming.author,
+            message.author,
+            in_thread,
+            incoming.audience,
+            incoming.attachments,
+            parse.is_private_thread(await self._resolved_channel(message)),
         )
         reply = command_replies.MessageReply(message, in_place=name in PUBLIC_COMMANDS)
         await command_replies.run_and_reply(self._commands.prepare(name, arguments, request), reply)

@@ -171,6 +171,11 @@ def attachment(file: discord.Attachment, *, ref: str = "") -> Attachment:
     )
 
 
+def is_private_thread(channel: object) -> bool:
+    """Return whether only the people who were added read the channel, and not everyone who reads its parent."""
+    return isinstance(channel, discord.Thread) and channel.is_private()
+
+
 def interaction_author(interaction: discord.Interaction, admins: Sequence[str]) -> Author:
     """Return the user of an interaction; in a server, with the permissions that Discord sent with it."""
     permissions = interaction.permissions if interaction.guild_id is not None else None

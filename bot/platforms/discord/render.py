@@ -17,17 +17,14 @@ from bot.engine.display.citation_links import link
 from bot.engine.display.output_filter import visible
 from bot.engine.display.split import fitting
 from bot.engine.markdown.blocks import State, advance
-from bot.platforms.discord import code_block_tables, link_guard, user_messages
+from bot.platforms.discord import code_block_tables, link_guard, text_limits, user_messages
 from bot.platforms.discord.code_block_tables import FENCE
+from bot.platforms.discord.text_limits import CONTENT, EMBED_DESCRIPTION, EMBED_FOOTER, EMBEDS, shorten, size
 from bot.types.display import Action, Citation, Part
 
-CONTENT_CHARS = 2000
-"""Discord's limit for ``content``."""
-EMBED_CHARS = 4096
 QUOTE_CHARS = 240
 TITLE_CHARS = 120
 THREAD_NAME_CHARS = 80
-FOOTER_CHARS = 2048
 NONCE_CHARS = 25
 EMPTY = "…"
 ACCENT = 0x5865F2
@@ -72,7 +69,8 @@ def part(shown: Part) -> Shown:
     content = markdown(shown.text, shown.links) or EMPTY
     notes = [visible(note) for note in shown.notes if note]
     if notes and embed is not None:
-        embed.set_footer(text=" · ".join(notes)[:FOOTER_CHARS])
+        room = min(EMBED_FOOTER, EMBEDS - size(f"{embed.title}{embed.description}"))
+        embed.set_footer(text=text_limits.cut(" · ".join(notes), room))
     elif notes:
         content, embed = _with_notes(content, notes)
     buttons = tuple(Button(action, custom_id(action, shown.turn_id)) for action in shown.actions)
@@ -90,7 +88,7 @@ def without_embed(shown: Shown) -> Shown:
     content = shown.content
     for line in (line for line in small if line):
         longer = f"{content}\n{line}" if line.startswith(">") else f"{content}\n-# {line}"
-        if len(longer) > CONTENT_CHARS:
+        if size(longer) > CONTENT:
             break
         content = longer
     return replace(shown, content=content, embed=None)
@@ -99,9 +97,11 @@ def without_embed(shown: Shown) -> Shown:
 def _with_notes(content: str, notes: list[str]) -> tuple[str, discord.Embed | None]:
     small = "\n".join(f"-# {plain(note)}" for note in notes)
     joined = f"{content}\n{small}"
-    if len(joined) <= CONTENT_CHARS:
+    if size(joined) <= CONTENT:
         return joined, None
-    return content, discord.Embed(description="\n".join(map(plain, notes))[:EMBED_CHARS], colour=ACCENT)
+    return content, discord.Embed(
+        description=text_limits.cut("\n".join(map(plain, notes)), EMBED_DESCRIPTION), colour=ACCENT
+    )
 
 
 def markdown(text: str, links: frozenset[str] = frozenset()) -> str:
@@ -109,9 +109,9 @@ def markdown(text: str, links: frozenset[str] = frozenset()) -> str:
 
     Only addresses in ``links`` become links. A text beyond the limit is cut.
     """
-    text, _ = fitting(text.strip(), CONTENT_CHARS, links)
+    text, _ = fitting(text.strip(), CONTENT, links, size)
     text = _outside_code(normalize_fences(text.strip()), lambda piece: _DEEP_HEADING.sub(r"**\1**", piece))
-    text = suppress_link_previews(code_block_tables.convert_tables(text, CONTENT_CHARS), CONTENT_CHARS)
+    text = suppress_link_previews(code_block_tables.convert_tables(text, CONTENT), CONTENT)
     return link_guard.without_other_links(text, links)
 
 
@@ -144,12 +144,12 @@ def normalize_fences(text: str) -> str:
     return "\n".join(lines)
 
 
-def suppress_link_previews(text: str, limit: int = CONTENT_CHARS) -> str:
+def suppress_link_previews(text: str, limit: int = CONTENT) -> str:
     """Put every link into angle brackets, so that Discord shows no preview.
 
     If the brackets do not fit into ``limit``, the link becomes plain text.
     """
-    spare = limit - len(text)
+    spare = limit - size(text)
 
     def bracketed(found: re.Match[str]) -> str:
         nonlocal spare
@@ -177,24 +177,24 @@ def sources(citations: tuple[Citation, ...]) -> discord.Embed:
     used = 0
     for index, citation in enumerate(citations):
         entry = _source(citation)
-        if used + len(entry) + 1 > EMBED_CHARS - 40:
+        if used + size(entry) + 1 > EMBED_DESCRIPTION - 40:
             lines.append(user_messages.more_sources(len(citations) - index))
             break
         lines.append(entry)
-        used += len(entry) + 1
+        used += size(entry) + 1
     return discord.Embed(title=user_messages.SOURCES, description="\n".join(lines), colour=ACCENT)
 
 
 def _source(citation: Citation) -> str:
-    title = _shorten(plain((citation.title or citation.source).translate(_ROUND)), TITLE_CHARS)
+    title = shorten(plain((citation.title or citation.source).translate(_ROUND)), TITLE_CHARS)
     url = next((one for one in (link(citation), citation.source) if _is_link(one)), "")
     name = f"[{title}](<{url}>)" if url else title
     location = [plain(heading) for heading in citation.heading[-1:] if heading and heading != citation.title]
     if citation.page is not None:
         location.append(f"p. {citation.page}")
-    shown_location = _shorten(", ".join(location), TITLE_CHARS)
+    shown_location = shorten(", ".join(location), TITLE_CHARS)
     line = f"**[{citation.n}]** {name}" + (f" · {shown_location}" if shown_location else "")
-    quote = _shorten(plain(citation.quote), QUOTE_CHARS)
+    quote = shorten(plain(citation.quote), QUOTE_CHARS)
     return f"{line}\n> {quote}" if quote else line
 
 
@@ -202,20 +202,12 @@ def _is_link(source: str) -> bool:
     return source.startswith(("http://", "https://")) and len(source) <= 500 and not re.search(r"[\s<>]", source)
 
 
-def _shorten(text: str, limit: int) -> str:
-    if len(text) <= limit:
-        return text
-    cut = text[: limit - 1]
-    at = cut.rfind(" ", limit // 2)
-    return (cut[:at] if at > 0 else cut).rstrip("\\ ,.;:") + "…"
-
-
 # --- nonces
 
 
 def short_nonce(name: str) -> str:
     """Return a nonce for ``name`` within Discord's 25 characters."""
-    return name if len(name) <= NONCE_CHARS else hashlib.blake2s(name.encode(), digest_size=12).hexdigest()
+    return name if size(name) <= NONCE_CHARS else hashlib.blake2s(name.encode(), digest_size=12).hexdigest()
 
 
 # --- buttons
@@ -296,17 +288,17 @@ def reply(answer: Reply) -> Shown:
 
 def markdown_or_file(text: str, files: list[File], links: frozenset[str] = frozenset()) -> str:
     """Return the text as content. A text that is too long is cut between blocks and added in full to ``files``."""
-    if fitting(text.strip(), CONTENT_CHARS, links)[1]:
+    if fitting(text.strip(), CONTENT, links, size)[1]:
         return markdown(text, links)
     files.append(File(name="reply.md", data=text.encode(), content_type="text/markdown"))
-    head, _ = fitting(text.strip(), CONTENT_CHARS - len(user_messages.FULL_TEXT) - 10, links)
+    head, _ = fitting(text.strip(), CONTENT - size(user_messages.FULL_TEXT) - 10, links, size)
     return markdown(f"{head}\n{user_messages.FULL_TEXT}", links)
 
 
 def _with_table(text: str, table: Table, files: list[File]) -> str:
-    limit = CONTENT_CHARS - len(text) - 2
+    limit = CONTENT - size(text) - 2
     rows = list(table.rows)
-    while rows and len(code_block_tables.block(table.columns, rows)) > limit:
+    while rows and size(code_block_tables.block(table.columns, rows)) > limit:
         rows = rows[: len(rows) * 3 // 4]
     if len(rows) < len(table.rows) and not any(file.name.endswith(".csv") for file in files):
         files.append(File(name="table.csv", data=table.csv(), content_type="text/csv"))
@@ -318,4 +310,4 @@ def _with_table(text: str, table: Table, files: list[File]) -> str:
 def thread_name(question: str) -> str:
     """Return the name of the thread for a question: its first words on one line, never empty."""
     flat = re.sub(r"[*_`~|>#]+", "", question)
-    return _shorten(" ".join(flat.split()), THREAD_NAME_CHARS) or user_messages.DEFAULT_THREAD_NAME
+    return shorten(" ".join(flat.split()), THREAD_NAME_CHARS) or user_messages.DEFAULT_THREAD_NAME

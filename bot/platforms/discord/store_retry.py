@@ -1,4 +1,4 @@
-"""Retries storing a message while the database is unavailable, because Discord delivers each message only once."""
+"""Retries storing a message while the database or Discord is away, because Discord delivers each message only once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import discord
 
-from bot.errors import StoreAway, for_operator
+from bot.errors import PlatformAway, StoreAway, for_operator
 from bot.platforms.discord import user_messages
 from bot.platforms.discord.render import NO_MENTIONS, markdown, short_nonce
 
@@ -32,15 +32,15 @@ async def retry_until_stored(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     rand: Callable[[], float] = random.random,
 ) -> None:
-    """Await ``store``, and retry it while the database is unavailable. Await ``notify`` once if this takes long.
+    """Await ``store``, and retry it while the database or Discord is unavailable.
 
-    Raises StoreAway after ``seconds``.
+    Awaits ``notify`` once if this takes long. Raises StoreAway or PlatformAway after ``seconds``.
     """
     started, pause, notified = monotonic(), FIRST_PAUSE, False
     while True:
         try:
             return await store()
-        except StoreAway as away:
+        except (StoreAway, PlatformAway) as away:
             waited = monotonic() - started
             log.warning("a message could not be stored (%s); retrying", for_operator(away))
             if waited + pause > seconds:

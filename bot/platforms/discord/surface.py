@@ -13,7 +13,7 @@ import aiohttp
 import discord
 
 from bot.errors import MessageGone, PlatformAway, RateLimited, SurfaceError
-from bot.platforms.discord import render, thread_context, user_messages
+from bot.platforms.discord import render, text_limits, thread_context, user_messages
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
 from bot.types.conversation import StoredAttachment, ThreadAbove
 from bot.types.display import Limits, Part
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 MAX_SEARCHED = 100
 """Maximum number of messages after the question that are searched for a post whose outcome is unknown."""
 
-LIMITS = Limits(message_chars=1850, edit_interval=1.0)
+LIMITS = Limits(message_chars=1850, edit_interval=1.0, size=text_limits.size)
 """Less than Discord's 2,000, because brackets around links, aligned tables and notes need space."""
 
 ARCHIVE_MINUTES: Literal[1440] = 1440

@@ -59,6 +59,8 @@ DM_CLOSED = (
     "The answer is only for you, but you do not accept direct messages from members of this server. "
     "Allow them, or use the slash command instead."
 )
+FILES_LEFT_OUT = "_Discord did not take the file of this reply. Ask for less, or run the command in the terminal._"
+NO_CHANNEL = "The channel of the command is not known any more."
 SHARED = "Done. The answer is in the channel."
 NOTHING_TO_SHARE = "This message contains no answer to share. Ask again."
 
@@ -178,6 +180,14 @@ def connection_failed(cause: object) -> str:
 def cannot_answer_in(channel_id: str, reason: str) -> str:
     """Return the direct message to the asker if the bot cannot write in the channel."""
     return f"I cannot answer you in <#{channel_id}>: {reason}. Please tell an admin of the server."
+
+
+def cannot_send_privately(user_id: int) -> str:
+    """Return the line in the channel for a private reply that came too late for its slash command."""
+    return (
+        f"<@{user_id}> Your command took longer than 15 minutes, and its reply is only for you. "
+        "Allow direct messages from members of this server, and run it again."
+    )
 
 
 def sent_directly(channel_id: str) -> str:

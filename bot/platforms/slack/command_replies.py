@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -11,6 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.commands.base import File, Reply
+from bot.commands.reply_places import Place
 from bot.errors import MessageGone, SurfaceError
 from bot.platforms.slack import errors, render, user_messages
 
@@ -66,7 +68,20 @@ class ReplySender:
         except SurfaceError as error:
             log.warning("Slack refused the blocks of a reply, so it is sent as text: %s", error)
             await self._show(target, reply, render.plain_reply(reply))
-        await self.upload_files(target, reply)
+        await self.deliver_files(target, reply)
+
+    def places(self, target: ReplyTarget, reply: Reply) -> list[Place]:
+        """Return where a reply without its files can be shown, in order: where the user asked, as text, directly."""
+        plain = render.plain_reply(reply)
+        return [
+            partial(self._show, target, reply, render.reply(reply)),
+            partial(self._show, target, reply, plain),
+            partial(self._send_direct_message, target.user_id, plain),
+        ]
+
+    async def send_word(self, target: ReplyTarget, text: str) -> None:
+        """Send a short text that only the user sees. Raises SurfaceError."""
+        await self._show(target, Reply(text), render.plain_reply(Reply(text)))
 
     async def _show(self, target: ReplyTarget, reply: Reply, arguments: dict[str, Any]) -> None:
         if reply.private and not target.is_direct:
@@ -118,8 +133,19 @@ class ReplySender:
 
     # --- files
 
+    async def deliver_files(self, target: ReplyTarget, reply: Reply) -> None:
+        """Upload the files of a reply, and tell the user if Slack does not take them. Raises SurfaceError."""
+        try:
+            await self.upload_files(target, reply)
+        except SurfaceError as error:
+            log.warning("Slack did not take the files of a reply: %s", error)
+            await self.send_word(target, user_messages.files_not_uploaded(error))
+
     async def upload_files(self, target: ReplyTarget, reply: Reply) -> None:
-        """Upload the files of a reply. Files cannot be ephemeral: those of a private reply go to a direct message."""
+        """Upload the files of a reply. Raises SurfaceError.
+
+        Files cannot be ephemeral: those of a private reply go to a direct message.
+        """
         files = render.files(reply)
         by_direct_message = reply.private and not target.is_direct
         with errors.translated():

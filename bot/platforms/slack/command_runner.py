@@ -8,10 +8,12 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from bot import commands
 from bot.commands.base import Channels, Context, Reply
+from bot.commands.reply_places import Place, show_in_first
 from bot.commands.services import Services
 from bot.errors import ParleyError
 from bot.platforms.slack import user_messages
@@ -61,19 +63,32 @@ class ProgressMessage:
         if self._target.response_url:
             await self._replies.send_text(self._target, user_messages.PROGRESS_IN_DIRECT_MESSAGE)
 
-    async def finish(self, reply: Reply) -> bool:
-        """Replace or delete the message. Return whether it now shows the reply where the user asked."""
-        if self.message is None:
-            return False
+    def becomes(self, reply: Reply) -> bool:
+        """Return whether the message is where the user asked, so that it can become the reply."""
+        is_there = self.message is not None and not self._target.response_url
+        return is_there and (self._target.is_direct or not reply.private)
+
+    async def replace(self, reply: Reply) -> None:
+        """Make the message show the reply. Raises SurfaceError."""
+        assert self.message is not None
         async with self._lock:
-            if self._target.response_url:
-                await self._replies.replace_progress(self.message, reply)
-                return False
-            if reply.private and not self._target.is_direct:
-                await self._replies.delete_progress(self.message)
-                return False
             await self._replies.replace_progress(self.message, reply)
-            return True
+
+    async def tidy(self, reply: Reply) -> None:
+        """End the message after the reply is shown elsewhere. Never raises.
+
+        A message in the direct messages shows the reply too; another one is deleted.
+        """
+        if self.message is None:
+            return
+        try:
+            async with self._lock:
+                if self._target.response_url:
+                    await self._replies.replace_progress(self.message, reply)
+                else:
+                    await self._replies.delete_progress(self.message)
+        except ParleyError as error:
+            log.warning("A command's progress message stays: %s", error)
 
 
 class CommandRunner:
@@ -134,11 +149,25 @@ class CommandRunner:
         await self._show(reply, name, target, progress)
 
     async def _show(self, reply: Reply, name: str, target: ReplyTarget, progress: ProgressMessage) -> None:
+        """Show the reply where it can be shown, then its files. Never raises."""
+        replaced = False
+
+        async def replace() -> None:
+            nonlocal replaced
+            await progress.replace(reply)
+            replaced = True
+
+        places: list[Place] = [
+            *([replace] if progress.becomes(reply) else []),
+            *self._replies.places(target, reply),
+            partial(self._replies.send_word, target, user_messages.NOT_SHOWN),
+        ]
         try:
-            if await progress.finish(reply):
-                await self._replies.upload_files(target, reply)
-            else:
-                await self._replies.send(target, reply)
+            is_shown = await show_in_first(name, places)
+            if not replaced:
+                await progress.tidy(reply)
+            if is_shown:
+                await self._replies.deliver_files(target, reply)
         except ParleyError as error:
             log.warning("The reply of %s could not be shown: %s", name, error)
 

@@ -14,12 +14,12 @@ from bot.config import Settings
 from bot.errors import ConfigError, ParleyError
 from bot.platforms.slack import errors, socket_mode, web_client
 from bot.platforms.slack.bot_tokens import StaticToken
-from bot.platforms.slack.check_result import Check
 from bot.platforms.slack.event_diagnostics import check_received_events
 from bot.platforms.slack.manifest import SCOPES
 from bot.platforms.slack.oauth_diagnostics import check_installations
 from bot.platforms.slack.web_client import Identity
 from bot.store.session import Database
+from bot.types.checks import Check
 
 HELLO_TIMEOUT_SECONDS = 10.0
 MAX_CLOCK_SKEW_SECONDS = 60.0
@@ -44,7 +44,7 @@ async def check(
     try:
         bot_token, app_token = web_client.configured_tokens(settings)
     except ConfigError as error:
-        return [_failed("slack tokens", error)]
+        return [Check.failed("slack tokens", str(error))]
     async with web_client.http_session() as session:
         client = web_client.create_clients(settings, session, StaticToken(bot_token)).retrying
         checks = await _check_workspace(client, settings, database, clock())
@@ -59,7 +59,7 @@ async def _check_workspace(
     try:
         identity = await web_client.identify(client, settings)
     except ConfigError as error:
-        return [_failed("slack bot token", error)]
+        return [Check.failed("slack bot token", str(error))]
     checks = [
         _check_bot_token(identity),
         _check_scopes(identity),
@@ -75,13 +75,8 @@ async def _check_socket_mode(client: AsyncWebClient, session: aiohttp.ClientSess
     try:
         address = await socket_mode.open_connection(client, app_token)
     except ConfigError as error:
-        return [_failed("slack app token", error)]
+        return [Check.failed("slack app token", str(error))]
     return [Check("slack app token", True, "accepted", ""), await _check_websocket(session, address)]
-
-
-def _failed(name: str, error: ConfigError) -> Check:
-    detail, _, fix = str(error).partition("; ")
-    return Check(name, False, detail, fix[:1].upper() + fix[1:])
 
 
 def _check_http_mode(settings: Settings) -> Check:
@@ -94,8 +89,7 @@ def _check_http_mode(settings: Settings) -> Check:
 
 def _check_bot_token(identity: Identity) -> Check:
     if not identity.bot.bot_id:
-        fix = web_client.BOT_TOKEN_HELP
-        return Check("slack bot token", False, "belongs to a user, not to the bot", fix[:1].upper() + fix[1:])
+        return Check("slack bot token", False, "belongs to a user, not to the bot", f"{web_client.BOT_TOKEN_HELP}.")
     return Check("slack bot token", True, f"{identity.team} ({identity.bot.team_id}) as {identity.bot.user_id}", "")
 
 

@@ -5,10 +5,10 @@ Slack does not report an app's event subscriptions, so they are inferred from th
 
 from __future__ import annotations
 
-from bot.platforms.slack.check_result import Check
 from bot.platforms.slack.manifest import EVENTS
 from bot.store import event_log
 from bot.store.session import Database
+from bot.types.checks import Check
 
 SUBSCRIBE = "Paste the output of `parley manifest slack` under 'App Manifest': it subscribes to every event."
 CHANNEL_EVENTS = {"message.channels", "message.groups"}

@@ -46,8 +46,8 @@ class HttpServer:
             sock = socket.create_server((self._host, self._port), backlog=128)
         except OSError as error:
             raise ConfigError(
-                f"Cannot listen for Slack requests on {self._host}:{self._port} ({error.strerror}); "
-                "change PARLEY_SLACK_HTTP_HOST or PARLEY_SLACK_HTTP_PORT."
+                f"Cannot listen for Slack requests on {self._host}:{self._port} ({error.strerror}). "
+                "Change PARLEY_SLACK_HTTP_HOST or PARLEY_SLACK_HTTP_PORT."
             ) from None
         routes = [Route(EVENTS_PATH, self._receive, methods=["POST"]), Route("/health", _healthy), *self._pages]
         config = uvicorn.Config(
@@ -67,7 +67,7 @@ class HttpServer:
         """Raise the error that ended the server, or ConfigError if it ended without one."""
         if self._task is not None and self._task.done():
             self._task.result()
-            raise ConfigError("The HTTP server for Slack requests has stopped; start Parley again.")
+            raise ConfigError("The HTTP server for Slack requests has stopped. Start Parley again.")
 
     async def close(self) -> None:
         """Let requests in progress finish, then stop listening."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from bot.platforms.slack import user_messages
-from bot.platforms.slack.render import truncate
+from bot.platforms.slack import text_limits, user_messages
 
 REASON_VIEW = "parley_reason"
 MAX_INPUT_CHARS = 1_000
@@ -18,7 +16,7 @@ def reason_view(turn_id: str, channel_id: str, thread_ts: str) -> dict[str, Any]
     """Return the modal that asks what was wrong with an answer."""
     return _modal(
         REASON_VIEW,
-        {"turn_id": turn_id, "channel_id": channel_id, "thread_ts": thread_ts},
+        text_limits.metadata({"turn_id": turn_id, "channel_id": channel_id, "thread_ts": thread_ts}),
         title=user_messages.REASON_TITLE,
         submit=user_messages.REASON_SUBMIT,
         close=user_messages.REASON_CLOSE,
@@ -28,10 +26,10 @@ def reason_view(turn_id: str, channel_id: str, thread_ts: str) -> dict[str, Any]
 
 def about_view(callback_id: str, about: Mapping[str, str]) -> dict[str, Any]:
     """Return the modal that asks for a question about a message; ``about["said"]`` is the message's text."""
-    quote = _plain(truncate(about["said"] or "…", QUOTE_CHARS))
+    quote = _plain(text_limits.plain(about["said"] or "…", QUOTE_CHARS))
     return _modal(
         callback_id,
-        about,
+        text_limits.metadata(about, shortened="said"),
         title=user_messages.ABOUT_TITLE,
         submit=user_messages.ABOUT_SUBMIT,
         close=user_messages.ABOUT_CLOSE,
@@ -41,7 +39,7 @@ def about_view(callback_id: str, about: Mapping[str, str]) -> dict[str, Any]:
 
 def _modal(
     callback_id: str,
-    private_metadata: Mapping[str, str],
+    private_metadata: str,
     *,
     title: str,
     submit: str,
@@ -51,7 +49,7 @@ def _modal(
     return {
         "type": "modal",
         "callback_id": callback_id,
-        "private_metadata": json.dumps(dict(private_metadata)),
+        "private_metadata": private_metadata,
         "title": _plain(title),
         "submit": _plain(submit),
         "close": _plain(close),

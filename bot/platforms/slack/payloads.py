@@ -10,6 +10,7 @@ from typing import Any
 
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from bot.commands.arguments import first_word
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
@@ -243,10 +244,10 @@ def parse_slash_command(body: Payload, bot: BotUser) -> SlashCommand:
     name = str(body["command"]).removeprefix("/")
     args = plain_text(str(body.get("text") or ""), ids=True)
     if name == "parley":
-        name, _, args = args.partition(" ")
+        name, args = first_word(args)
     return SlashCommand(
         name=name.lower() or "help",
-        args=args.strip(),
+        args=args,
         tenant_id=bot.tenant_for(body.get("team_id")),
         channel_id=body["channel_id"],
         user_id=body["user_id"],

@@ -15,21 +15,21 @@ from bot.engine.display import output_filter
 from bot.engine.display.citation_links import link
 from bot.engine.display.output_filter import visible
 from bot.engine.display.split import fitting
-from bot.platforms.slack import user_messages
+from bot.engine.markdown import truncated, utf16_units
+from bot.platforms.slack import text_limits, user_messages
+from bot.platforms.slack.text_limits import ELEMENT_SIZE, MARKDOWN_SIZE, MESSAGE_SIZE, TABLE_SIZE, escape, size
 from bot.types.display import Action, Citation, Part
 
 Block = dict[str, Any]
 
-MARKDOWN_CHARS = 12_000
 FALLBACK_CHARS = 300
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
-TABLE_CHARS = 10_000
-PLAIN_TEXT_CHARS = 3_000
 MAX_SOURCES = 10
 QUOTE_CHARS = 240
-NOTES_CHARS = 500
-"""An escaped character can take five: texts are truncated before escaping, so that no escape is split."""
+NOTES_CHARS = 1_000
+TITLE_CHARS = 150
+HEADING_CHARS = 80
 
 METADATA_EVENT = "parley_part"
 STREAM_ID_PREFIX = "parley_part:"
@@ -44,9 +44,9 @@ _FULLWIDTH_LESS_THAN = "\uff1c"
 def message(part: Part) -> dict[str, Any]:
     """Return the arguments of ``chat.postMessage`` and ``chat.update`` for one part of a reply."""
     text = part.text if part.text.strip() else user_messages.PENDING
-    blocks = [markdown(text, part.links)]
-    blocks += sources(part.sources)
-    blocks += notes(part.notes)
+    blocks, below = [markdown(text, part.links)], notes(part.notes)
+    blocks += sources(part.sources, MESSAGE_SIZE - _size_of(blocks) - _size_of(below))
+    blocks += below
     if part.actions:
         blocks.append(buttons(part.actions, part.turn_id))
     return {"text": fallback(text, part.links), "blocks": blocks}
@@ -85,7 +85,7 @@ def card_chunk(nonce: str, title: str, *, done: bool = False) -> Block:
 
 def card_title(status: str) -> str:
     """Return a status as a card title: plain text of at most 256 characters."""
-    return truncate(visible(disable_mentions(status)).strip(" _*") or user_messages.PENDING, CARD_CHARS)
+    return text_limits.plain(visible(disable_mentions(status)).strip(" _*") or user_messages.PENDING, CARD_CHARS)
 
 
 def text_chunk(text: str) -> Block:
@@ -95,9 +95,9 @@ def text_chunk(text: str) -> Block:
 
 def reply(answer: Reply) -> dict[str, Any]:
     """Return the text and blocks of a command's reply, without its files."""
-    blocks = [markdown(answer.text, answer.links)] if answer.text.strip() else []
+    blocks = _reply_text(answer)
     if answer.table is not None and answer.table.columns:
-        shown, hidden = _rows_that_fit(answer.table)
+        shown, hidden = _rows_that_fit(answer, answer.table)
         blocks.append(table(answer.table.columns[:TABLE_COLUMNS], shown))
         blocks += notes([user_messages.hidden_rows(hidden)] if hidden else [])
     if answer.shareable and answer.turn_id:
@@ -110,10 +110,11 @@ def reply(answer: Reply) -> dict[str, Any]:
 def files(answer: Reply) -> list[File]:
     """Return the files of a command's reply: its own file, and the full version of what the message truncates."""
     attached = [answer.file] if answer.file else []
-    if not fitting(answer.text, MARKDOWN_CHARS, answer.links)[1]:
+    if not fitting(answer.text, _text_room(answer), answer.links, size)[1]:
         attached.append(File("reply.md", answer.text.encode(), "text/markdown"))
-    if answer.table is not None and (_rows_that_fit(answer.table)[1] or len(answer.table.columns) > TABLE_COLUMNS):
-        attached.append(File("table.csv", answer.table.csv(), "text/csv"))
+    rows = answer.table
+    if rows is not None and (_rows_that_fit(answer, rows)[1] or len(rows.columns) > TABLE_COLUMNS):
+        attached.append(File("table.csv", rows.csv(), "text/csv"))
     return attached
 
 
@@ -131,24 +132,37 @@ def progress(text: str, stop: str) -> dict[str, Any]:
 
 def plain_reply(answer: Reply) -> dict[str, Any]:
     """Return a command's reply without blocks, for when Slack refuses them: a table becomes lines of text."""
-    lines = [answer.text]
-    if answer.table is not None:
-        rows = [answer.table.columns, *answer.table.rows]
-        lines += [" | ".join((_cell_text(cell) or "–") for cell in row) for row in rows]
-    return {"text": _mrkdwn("\n".join(lines), PLAIN_TEXT_CHARS, answer.links) or user_messages.PENDING}
+    text = _mrkdwn(answer.text, ELEMENT_SIZE, answer.links)
+    for row in [answer.table.columns, *answer.table.rows] if answer.table is not None else []:
+        cells = (output_filter.plain(_cell_text(cell) or "–", answer.links) for cell in row)
+        longer = f"{text}\n{' | '.join(map(_plain_mrkdwn, cells))}"
+        if utf16_units(longer) > ELEMENT_SIZE:
+            break
+        text = longer
+    return {"text": text or user_messages.PENDING}
 
 
-def markdown(text: str, links: frozenset[str] = frozenset()) -> Block:
-    """Return a Markdown block within Slack's limit, sanitized: only addresses in ``links`` become links."""
-    safe, complete = fitting(text, MARKDOWN_CHARS, links)
+def _reply_text(answer: Reply) -> list[Block]:
+    return [markdown(answer.text, answer.links, _text_room(answer))] if answer.text.strip() else []
+
+
+def _text_room(answer: Reply) -> int:
+    """Return how long the text of a reply may be: below it a table needs about half of the message."""
+    return MARKDOWN_SIZE // 2 if answer.table is not None and answer.table.rows else MARKDOWN_SIZE
+
+
+def markdown(text: str, links: frozenset[str] = frozenset(), limit: int = MARKDOWN_SIZE) -> Block:
+    """Return a Markdown block within ``limit``, sanitized: only addresses in ``links`` become links."""
+    safe, complete = fitting(text, limit, links, size)
     if not complete:
-        safe = fitting(text, MARKDOWN_CHARS - len(user_messages.TRUNCATED), links)[0] + user_messages.TRUNCATED
+        room = limit - size(user_messages.TRUNCATED)
+        safe = fitting(text, room, links, size)[0] + user_messages.TRUNCATED
     return {"type": "markdown", "text": disable_mentions(safe)}
 
 
 def _mrkdwn(text: str, limit: int, links: frozenset[str]) -> str:
     """Return text for a place where Slack links every address: addresses not in ``links`` are defanged."""
-    return escape(output_filter.plain(truncate(text.strip(), limit), links).strip())
+    return text_limits.mrkdwn(output_filter.plain(text.strip(), links).strip(), limit)
 
 
 def disable_mentions(text: str) -> str:
@@ -156,35 +170,44 @@ def disable_mentions(text: str) -> str:
     return _MENTION_START.sub(_FULLWIDTH_LESS_THAN, text)
 
 
-def escape(text: str) -> str:
-    """Return text escaped for ``mrkdwn``, where ``&``, ``<`` and ``>`` are control characters."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def fallback(text: str, links: frozenset[str] = frozenset()) -> str:
     """Return the text that notifications and screen readers use in place of the blocks."""
     return _mrkdwn(text[: 2 * FALLBACK_CHARS], FALLBACK_CHARS, links) or user_messages.PENDING
 
 
-def sources(cited: Sequence[Citation]) -> list[Block]:
-    """Return one block with title, heading and quote for each source."""
+def sources(cited: Sequence[Citation], room: int = MESSAGE_SIZE) -> list[Block]:
+    """Return one block with title, heading and quote for each source, as many as fit into ``room``."""
     blocks = [_context(_source(citation)) for citation in cited[:MAX_SOURCES]]
-    hidden = len(cited) - MAX_SOURCES
-    return blocks + ([_context(user_messages.hidden_sources(hidden))] if hidden > 0 else [])
+    while blocks and _size_of([*blocks, *_hidden_sources(len(cited) - len(blocks))]) > room:
+        blocks.pop()
+    return [*blocks, *_hidden_sources(len(cited) - len(blocks))]
+
+
+def _hidden_sources(count: int) -> list[Block]:
+    return [_context(user_messages.hidden_sources(count))] if count > 0 else []
+
+
+def _size_of(blocks: Sequence[Block]) -> int:
+    """Return how much of a message the Markdown and the small print of these blocks take."""
+    small_print = (element["text"] for block in blocks for element in block.get("elements", ()))
+    return sum(size(block.get("text", "")) for block in blocks) + sum(map(utf16_units, small_print))
 
 
 def _source(citation: Citation) -> str:
-    title = _without_formatting(truncate(citation.title or citation.source, 150))
-    if url := link(citation):
-        title = f"<{_escape_url(url)}|{title.replace('|', '¦')}>"
+    """Return a source as ``mrkdwn``. A link that is too long opens the top of the page, or is left out."""
+    title = _without_formatting(citation.title or citation.source, TITLE_CHARS)
     place = [
-        _without_formatting(truncate(heading, 80)) for heading in citation.heading[-2:] if heading != citation.title
+        _without_formatting(heading, HEADING_CHARS) for heading in citation.heading[-2:] if heading != citation.title
     ]
     if citation.page is not None:
         place.append(user_messages.page_number(citation.page))
     path = "".join(f" › {piece}" for piece in place)
-    quote = _without_formatting(truncate(" ".join(citation.quote.split()), QUOTE_CHARS))
-    return f"*[{citation.n}]* {title}{path}" + (f"\n“{quote}”" if quote else "")
+    quote = _without_formatting(citation.quote, QUOTE_CHARS)
+    rest = path + (f"\n“{quote}”" if quote else "")
+    url = link(citation)
+    linked = [f"<{_escape_url(one)}|{title.replace('|', '¦')}>" for one in (url, url.partition("#")[0]) if one]
+    shown = (f"*[{citation.n}]* {name}{rest}" for name in (*linked, title))
+    return next(text for text in shown if utf16_units(text) <= ELEMENT_SIZE)
 
 
 def _escape_url(url: str) -> str:
@@ -192,16 +215,21 @@ def _escape_url(url: str) -> str:
     return "".join(unsafe.get(char, char) for char in url)
 
 
-def _without_formatting(text: str) -> str:
-    """Return escaped text on one line in which ``mrkdwn`` sees no emphasis or code."""
+def _without_formatting(text: str, limit: int) -> str:
+    """Return text on one line in which ``mrkdwn`` sees no emphasis or code, escaped and cut to ``limit``."""
+    return _plain_mrkdwn(
+        truncated(" ".join(visible(text).split()), limit, lambda shown: utf16_units(_plain_mrkdwn(shown)))
+    )
+
+
+def _plain_mrkdwn(text: str) -> str:
     word_joiner = "\u2060"
-    flat = escape(" ".join(visible(text).split()))
-    return re.sub(r"[*_~`]", lambda match: word_joiner + match.group() + word_joiner, flat)
+    return re.sub(r"[*_~`]", lambda match: word_joiner + match.group() + word_joiner, escape(text))
 
 
 def notes(lines: Sequence[str]) -> list[Block]:
     """Return one block with all notes in small print."""
-    text = escape(truncate(visible("\n".join(lines)).strip(), NOTES_CHARS))
+    text = text_limits.mrkdwn(visible("\n".join(lines)).strip(), NOTES_CHARS)
     return [_context(text)] if text else []
 
 
@@ -246,13 +274,14 @@ def _cell_text(value: Cell) -> str:
     return f"{value:,}" if isinstance(value, int | float) else visible(disable_mentions(value or ""))
 
 
-def _rows_that_fit(full: Table) -> tuple[list[tuple[Cell, ...]], int]:
-    """Return the first rows that Slack accepts, and the number of rows left out."""
-    room = TABLE_CHARS - sum(len(column) for column in full.columns[:TABLE_COLUMNS])
+def _rows_that_fit(answer: Reply, full: Table) -> tuple[list[tuple[Cell, ...]], int]:
+    """Return the first rows that Slack accepts below the text, and the number of rows left out."""
+    room = min(TABLE_SIZE, MESSAGE_SIZE - NOTES_CHARS - _size_of(_reply_text(answer)))
+    room -= sum(size(column) for column in full.columns[:TABLE_COLUMNS])
     shown: list[tuple[Cell, ...]] = []
     for row in full.rows[: TABLE_ROWS - 1]:
         cells = tuple(row[:TABLE_COLUMNS])
-        room -= sum(len(_cell_text(cell)) or 1 for cell in cells)
+        room -= sum(size(_cell_text(cell)) or 1 for cell in cells)
         if room < 0:
             break
         shown.append(cells)
@@ -265,8 +294,3 @@ def turns_of(message: Mapping[str, Any]) -> list[str]:
     own_buttons = [element for element in elements if str(element.get("action_id", "")).startswith("parley_")]
     turn_ids = [str(button["value"]) for button in own_buttons if button["action_id"] != STOP_INGEST_ACTION]
     return list(dict.fromkeys(turn_ids))
-
-
-def truncate(text: str, limit: int) -> str:
-    """Return the text cut to ``limit`` characters, with an ellipsis if it was longer."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

@@ -26,9 +26,6 @@ from bot.types.turns import Turn
 if TYPE_CHECKING:
     from bot.engine.dispatch.dispatcher import Dispatcher
 
-QUOTED_CHARS = 1_500
-"""``private_metadata`` of a view holds 3,000 characters."""
-
 
 class MessageShortcuts:
     """The message shortcuts of one workspace; the workspace router calls them."""
@@ -134,4 +131,4 @@ def _target_of(body: Mapping[str, Any]) -> ReplyTarget:
 
 
 def _message_text(body: Mapping[str, Any]) -> str:
-    return payloads.plain_text(str((body.get("message") or {}).get("text") or ""))[:QUOTED_CHARS]
+    return payloads.plain_text(str((body.get("message") or {}).get("text") or ""))

@@ -30,7 +30,7 @@ async def open_connection(client: AsyncWebClient, app_token: str) -> str:
         response = await client.apps_connections_open(app_token=app_token)
     except SlackApiError as error:
         code = errors.code(error)
-        raise ConfigError(f"Slack does not accept SLACK_APP_TOKEN ({code}); {web_client.APP_TOKEN_HELP}.") from None
+        raise ConfigError(f"Slack does not accept SLACK_APP_TOKEN ({code}). {web_client.APP_TOKEN_HELP}.") from None
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise web_client.unreachable(client, error) from None
     return str(response.get("url"))

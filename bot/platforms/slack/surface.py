@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.slack import errors, native_streams, payloads, render, user_messages
+from bot.platforms.slack import errors, native_streams, payloads, render, text_limits, user_messages
 from bot.platforms.slack.native_streams import OpenStream, StreamPolicy
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.types.conversation import StoredAttachment, ThreadAbove
@@ -21,7 +21,7 @@ from bot.types.turns import Turn
 
 log = logging.getLogger(__name__)
 
-LIMITS = Limits(message_chars=11_000, edit_interval=1.2, edits_per_minute=50)
+LIMITS = Limits(message_chars=11_000, edit_interval=1.2, edits_per_minute=50, size=text_limits.size)
 """Slack allows 12,000 characters in a ``markdown`` block, some of which count as two, and 50 ``chat.update`` calls a
 minute."""
 

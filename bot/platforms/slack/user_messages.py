@@ -64,6 +64,14 @@ NOT_INSTALLED = "Parley is no longer installed in this workspace. Install it aga
 STOP_INGEST = "Stop"
 
 
+NOT_SHOWN = "Slack does not show the reply of your command. Run it again, or ask an admin to look at the log."
+
+
+def files_not_uploaded(reason: object) -> str:
+    """Return the note to the user if Slack does not take the files of a reply."""
+    return f"Slack did not take the file of this reply. {reason} Ask for less, or run the command in the terminal."
+
+
 def uploaded_to_direct_message(count: int) -> str:
     """Return the note that says where the files of a private reply are."""
     return f"The {'file is' if count == 1 else 'files are'} in our direct messages."
@@ -116,7 +124,7 @@ def download_refused(name: str, status: int) -> str:
 
 def download_not_permitted(name: str) -> str:
     """Return the message for a download without the scope for it."""
-    return f"I may not read {name}. The Slack app needs the files:read scope; add it and reinstall the app."
+    return f"I may not read {name}. The Slack app needs the files:read scope. Add it and reinstall the app."
 
 
 FILES_NOT_READABLE = "I cannot read files here."
@@ -130,7 +138,7 @@ CHANNEL_NOT_FOUND = (
     "There is no such channel, or it is private and I am not in it. "
     "If it is private, invite me there with /invite, then try again."
 )
-STILL_RATE_LIMITED = "Slack still limits my requests. Refresh the channel later; it continues where it stopped."
+STILL_RATE_LIMITED = "Slack still limits my requests. Refresh the channel later. It continues where it stopped."
 
 
 def invite_me_to(channel: str) -> str:

@@ -26,8 +26,8 @@ TIMEOUT_SECONDS = 30
 DETACH_GRACE_SECONDS = 5.0
 RATE_LIMIT_RETRIES = 2
 
-BOT_TOKEN_HELP = "copy the Bot User OAuth Token again from 'OAuth & Permissions', and install the app if it is not"  # noqa: S105
-APP_TOKEN_HELP = "create an App-Level Token with connections:write under 'Basic Information', with Socket Mode on"  # noqa: S105
+BOT_TOKEN_HELP = "Copy the Bot User OAuth Token again from 'OAuth & Permissions', and install the app if it is not"  # noqa: S105
+APP_TOKEN_HELP = "Create an App-Level Token with connections:write under 'Basic Information', with Socket Mode on"  # noqa: S105
 
 STALE_TOKEN = frozenset({"token_expired", "token_revoked", "invalid_auth"})
 """Slack error codes for a token that may have been replaced in the meantime."""
@@ -99,12 +99,12 @@ def configured_tokens(settings: Settings) -> tuple[str, str | None]:
     Raises ConfigError.
     """
     if settings.slack_bot_token is None:
-        raise ConfigError(f"SLACK_BOT_TOKEN is not set; {BOT_TOKEN_HELP}.")
+        raise ConfigError(f"SLACK_BOT_TOKEN is not set. {BOT_TOKEN_HELP}.")
     bot_token = settings.slack_bot_token.get_secret_value()
     if settings.slack_app_token is not None:
         return bot_token, settings.slack_app_token.get_secret_value()
     if settings.slack_signing_secret is None:
-        raise ConfigError(f"SLACK_APP_TOKEN is not set; {APP_TOKEN_HELP}.")
+        raise ConfigError(f"SLACK_APP_TOKEN is not set. {APP_TOKEN_HELP}.")
     return bot_token, None
 
 
@@ -153,7 +153,7 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
     try:
         response = await client.auth_test()
     except SlackApiError as error:
-        raise ConfigError(f"Slack does not accept SLACK_BOT_TOKEN ({errors.code(error)}); {BOT_TOKEN_HELP}.") from None
+        raise ConfigError(f"Slack does not accept SLACK_BOT_TOKEN ({errors.code(error)}). {BOT_TOKEN_HELP}.") from None
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise unreachable(client, error) from None
     team_id = str(response.get("team_id"))
@@ -170,7 +170,7 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
 def unreachable(client: AsyncWebClient, error: Exception) -> ConfigError:
     """Return the error if Slack does not answer at startup."""
     return ConfigError(
-        f"Slack cannot be reached at {client.base_url} ({type(error).__name__}); check the network, the proxy "
+        f"Slack cannot be reached at {client.base_url} ({type(error).__name__}). Check the network, the proxy "
         "and SLACK_API_URL."
     )
 

@@ -161,7 +161,7 @@ class SingleWorkspace:
         return self._workspace
 
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
-        raise ConfigError("The Slack app was removed from the workspace; reinstall it, and set SLACK_BOT_TOKEN.")
+        raise ConfigError("The Slack app was removed from the workspace. Reinstall it, and set SLACK_BOT_TOKEN.")
 
     async def maintain(self) -> None:
         """Do nothing: the token from the settings is not renewed."""

@@ -104,7 +104,7 @@ async def run(
     sock = uvicorn_server.listen(host, port)
     if access.is_open and not sign_in.is_loopback(sock.getsockname()[0]):
         sock.close()
-        raise ConfigError(user_messages.sign_in_needed(f"other machines can reach {host}"))
+        raise ConfigError(user_messages.sign_in_needed(f"Other machines can reach {host}"))
     address = access.url.page() if access.url else uvicorn_server.address(host, sock)
 
     def on_started() -> None:

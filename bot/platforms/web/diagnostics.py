@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bot.config import Settings
 from bot.errors import ConfigError
 from bot.platforms.web.sign_in.access import build_access, require_sign_in, resolves_outside_loopback
 from bot.platforms.web.sign_in.openid_connect import OpenIdConnect, SignInError
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The result of one check. ``fix`` is empty if there is nothing to do."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
+from bot.types.checks import Check
 
 
 async def check(settings: Settings) -> list[Check]:
@@ -26,8 +15,7 @@ async def check(settings: Settings) -> list[Check]:
     try:
         require_sign_in(settings, settings.web_host)
     except ConfigError as error:
-        reason, _, fix = str(error).partition(": ")
-        return [Check("web sign-in", False, reason, f"{fix[:1].upper()}{fix[1:]}")]
+        return [Check.failed("web sign-in", str(error))]
     if not settings.has_web_sign_in:
         return [Check("web sign-in", True, f"{address}, no sign-in; only this machine can open the page")]
     checks = [Check("web sign-in", True, f"{address}, sign-in with {' and '.join(sign_ins(settings))}")]

@@ -296,9 +296,12 @@ class Playground:
             log.exception("command %s failed, trace ID %s", name, trace)
             text = user_messages.UNEXPECTED_ERROR.format(trace=trace)
             return replace(reply, blocks=render.blocks(text), final=True, failed=True)
-        blocks = render.blocks(result.text, links=result.links) + (
-            (render.table(result.table),) if result.table else ()
-        )
+        try:
+            blocks = render.blocks(result.text, links=result.links)
+            blocks += (render.table(result.table),) if result.table else ()
+        except Exception:
+            log.exception("the reply of %s is shown as plain text", name)
+            blocks = render.plain(result.text)
         file = self._keep_command_file(result.file) if result.file else None
         return replace(reply, blocks=blocks, final=True, private=result.private, file=file)
 

@@ -8,7 +8,7 @@ HOST = "This page is only available at {allowed}. Open it under one of these add
 ORIGIN = "This request did not come from the playground page, so it was refused. Reload the page and try again."
 FORWARDED = (
     "A proxy forwarded this request, but the page has no sign-in. Set PARLEY_WEB_URL and a sign-in, such as "
-    "PARLEY_WEB_TOKEN; see docs/web-access.md."
+    "PARLEY_WEB_TOKEN. See docs/web-access.md."
 )
 TOO_LARGE = "That is larger than {limit}. Send less, or raise PARLEY_MAX_FILE_MB for files."
 NOT_JSON = "The server could not read this request. Reload the page and try again."
@@ -26,11 +26,11 @@ WORKING = "Working on it…"
 EMPTY_TABLE = "nothing yet"
 ANSWERED_BY_OTHER_PROCESS = "_Another process is answering this question. The answer appears here when it is complete._"
 
-BAD_PORT = "port {port} does not exist; choose one up to 65535 with --port"
-BAD_HOST = "cannot listen on {host}: {reason}; choose another host with --host"
-PORT_TAKEN = "port {port} is taken; choose another with --port"
-PORT_NOT_PERMITTED = "this process is not permitted to use port {port}; choose one above 1023 with --port"
-CANNOT_LISTEN = "cannot listen on {host} port {port}: {reason}; choose others with --host and --port"
+BAD_PORT = "Port {port} does not exist. Choose one up to 65535 with --port."
+BAD_HOST = "Cannot listen on {host}: {reason}. Choose another host with --host."
+PORT_TAKEN = "Port {port} is taken. Choose another with --port."
+PORT_NOT_PERMITTED = "This process is not permitted to use port {port}. Choose one above 1023 with --port."
+CANNOT_LISTEN = "Cannot listen on {host} port {port}: {reason}. Choose others with --host and --port."
 
 _NO_REPLY: dict[TurnState, str] = {
     "queued": "Your question is waiting for the one before it.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 
-from bot.store import budget_reservations, question_changes, threads, turns
+from bot.store import budget_reservations, late_replies, question_changes, threads, turns
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.budget_reservations import ACCOUNTS
@@ -58,7 +58,7 @@ class PostgresInbox:
                 reservation_id=reservation_id,
                 need=self._expected(tokens),
             )
-            (rows, *_) = await self._database.flush(thread.tenant_id, *accepting)
+            (rows, *_) = await self._database.flush(thread.tenant_id, *accepting, late_replies.hurrying(thread))
             if not rows:
                 return await self.turn(thread.tenant_id, turn_id) if again else None
             if 0 < rows[0].held < ACCOUNTS:

@@ -43,7 +43,9 @@ class PostgresLateReplies:
 
     async def end(self, reply: LateReply, *, note: str = "") -> None:
         async def once(session: AsyncSession, again: bool) -> bool:
-            return await late_replies.end(session, reply, note=note, again=again)
+            ended = await late_replies.end(session, reply, note=note, again=again)
+            await turn_queue.tell_next(session, thread=reply.turn.thread)
+            return ended
 
         if not await self._transactions.session(reply.turn.thread.tenant_id, once):
             raise LeaseLost(TAKEN)

@@ -89,7 +89,7 @@ def prepare(folder: DataFolder, sockets: Path) -> Access:
         reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
         raise ConfigError(
             f"The embedded PostgreSQL server in {folder.cluster} cannot be used ({reason}). If {folder.passwords} was "
-            f"lost or changed, restore it; else see {folder.log}."
+            f"lost or changed, restore it. Otherwise see {folder.log}."
         ) from error
     return Access(*(_url(sockets, role, passwords, DATABASE) for role in (APPLICATION, ADMIN)))
 

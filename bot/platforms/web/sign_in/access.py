@@ -121,9 +121,9 @@ def require_sign_in(settings: Settings, host: str) -> None:
     if settings.has_web_sign_in:
         return
     if resolves_outside_loopback(host):
-        raise ConfigError(user_messages.sign_in_needed(f"other machines can reach {host}"))
+        raise ConfigError(user_messages.sign_in_needed(f"Other machines can reach {host}"))
     if settings.web_url and not _is_loopback_name(parse(settings.web_url).netloc):
-        raise ConfigError(user_messages.sign_in_needed(f"other people can reach PARLEY_WEB_URL ({settings.web_url})"))
+        raise ConfigError(user_messages.sign_in_needed(f"Other people can reach PARLEY_WEB_URL ({settings.web_url})"))
 
 
 def resolves_outside_loopback(host: str) -> bool:

@@ -60,7 +60,7 @@ def too_many_attempts(seconds: float) -> str:
 def sign_in_needed(reason: str) -> str:
     """Return the error of a start without a sign-in. ``reason`` says what other people could reach."""
     return (
-        f"{reason}, so the page needs a sign-in: set PARLEY_WEB_TOKEN (create one with: openssl rand -hex 32), "
-        "PARLEY_OIDC_ISSUER or PARLEY_WEB_PROXY_HEADER, or listen on 127.0.0.1 without PARLEY_WEB_URL; "
-        "see docs/web-access.md"
+        f"{reason}, so the page needs a sign-in. Set PARLEY_WEB_TOKEN (create one with: openssl rand -hex 32), "
+        "PARLEY_OIDC_ISSUER or PARLEY_WEB_PROXY_HEADER, or listen on 127.0.0.1 without PARLEY_WEB_URL. "
+        "See docs/web-access.md."
     )

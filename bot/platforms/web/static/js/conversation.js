@@ -12,6 +12,8 @@ import { clearThreadInUrl, threadInUrl } from "./url-hash.js";
 
 /** Number of loads so far. A load that is not the latest when its response arrives is ignored. */
 let loads = 0;
+/** ID of the conversation whose messages are in the log. */
+let shownThread = null;
 /** ID of the latest event that the loaded messages already contain. */
 let loadedEvent = null;
 /** Events that arrived during a load; null while none is in progress. */
@@ -37,17 +39,29 @@ export async function reloadThread() {
   try {
     response = await request(`api/threads/${state.thread}`);
   } catch (error) {
-    if (load === loads) queuedEvents = null;
-    return showNotice(error.message);
+    if (load === loads) showFailedLoad(error);
+    return;
   }
   if (load !== loads) return;
   const events = queuedEvents;
   queuedEvents = null;
   loadedEvent = response.event;
   replaceLog(response.messages);
+  shownThread = state.thread;
   events.forEach(applyEvent);
   if (state.isEmpty) scrollToStart();
   else scrollToEnd();
+}
+
+/** Says why a conversation could not be loaded. Messages of another conversation do not stay in the log. */
+function showFailedLoad(error) {
+  queuedEvents = null;
+  if (shownThread !== state.thread) {
+    loadedEvent = null;
+    shownThread = state.thread;
+    replaceLog([]);
+  }
+  showNotice(error.message);
 }
 
 /** Applies an event of the stream: { kind, id, data }. */

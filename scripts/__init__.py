@@ -1,0 +1,1 @@
+"""Commands of the Makefile for installation, lock files and the supply chain."""

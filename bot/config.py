@@ -40,6 +40,7 @@ class Settings(WebSettings):
 
     # storage
     database_url: SecretStr | None = Field(None, validation_alias=_named("DATABASE_URL"))
+    listen_database_url: SecretStr | None = Field(None, validation_alias=_named("PARLEY_LISTEN_DATABASE_URL"))
     data_dir: Path = Field(Path(".parley"), validation_alias=_named("PARLEY_DATA_DIR"))
 
     # models
@@ -170,7 +171,7 @@ class Settings(WebSettings):
             raise ValueError("unknown time zone; use a name such as Europe/Berlin or UTC") from None
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "listen_database_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
         try:
@@ -285,7 +286,7 @@ class Settings(WebSettings):
                 if not isinstance(one, SecretStr):
                     continue
                 secret = one.get_secret_value()
-                yield from _passwords(secret) if name == "database_url" else (secret,)
+                yield from _passwords(secret) if name in ("database_url", "listen_database_url") else (secret,)
 
     @property
     def many_workspaces(self) -> bool:

@@ -25,7 +25,8 @@ from knowledge.chunk_writes import (
     insert_chunks,
     move_chunks,
 )
-from knowledge.knowledge_version import lock_and_increment
+from knowledge.errors import ErasedError
+from knowledge.knowledge_version import lock_and_increment, lock_unless_erased
 from knowledge.metadata import dated_at
 from knowledge.serving_model import Serving
 from knowledge.types import Document
@@ -112,7 +113,8 @@ async def mark_unchanged(
 ) -> int:
     """Record that the document was read again and had not changed; return the number of its chunks.
 
-    If given, ``metadata`` is merged into the stored metadata, and ``memo`` replaces the stored memo.
+    If given, ``metadata`` is merged into the stored metadata, and ``memo`` replaces the stored memo. Before a memo is
+    written, call ``lock_unless_erased``: an erasure removes messages from it.
     """
     chunks = await session.scalar(
         _MARK_UNCHANGED,
@@ -140,14 +142,20 @@ async def replace_documents(
     serving: Serving,
     models: Sequence[str],
     now: datetime,
+    read_at: int | None = None,
 ) -> None:
     """Store documents of one source, or replace their stored versions. Their names must differ.
 
     Chunks that did not change keep their vectors and postings. Afterwards, every chunk has a vector of each of
     ``models``. Raises OutdatedError if a vector is missing because another writer was faster, or if ``serving`` no
-    longer names the tenant's serving models.
+    longer names the tenant's serving models. Raises ErasedError if the source was deleted, or if a person's data was
+    erased after the knowledge version ``read_at``, at which the documents were read.
     """
+    if read_at is not None:
+        await lock_unless_erased(session, tenant_id, read_at)
     next_number = await lock_and_increment(session, tenant_id)
+    if not await _source_exists(session, tenant_id, source_id):
+        raise ErasedError("This source was deleted while it was read.")
     if await serving_model.read(session, tenant_id) != serving:
         raise OutdatedError
     ids = await _upsert_documents(session, tenant_id, source_id, audience, recipe, documents, now)
@@ -168,6 +176,14 @@ async def replace_documents(
         await add_embeddings(session, tenant_id, model, embedded)
     indexed = [IndexedChunk(number, audience, new.terms) for number, (_, new) in added.items()]
     await bm25.index(session, tenant_id, indexed)
+
+
+async def _source_exists(session: AsyncSession, tenant_id: str, source_id: uuid.UUID) -> bool:
+    found = await session.scalar(
+        text("SELECT 1 FROM sources WHERE tenant_id = :tenant AND id = :source FOR KEY SHARE"),
+        {"tenant": tenant_id, "source": source_id},
+    )
+    return found is not None
 
 
 # An existing document keeps its text, chunks and vectors.

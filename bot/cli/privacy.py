@@ -15,7 +15,7 @@ from bot.cli.output import confirm, echo, print_json
 from bot.errors import UsageError
 
 if TYPE_CHECKING:
-    from bot.store.session import Database
+    pass
 
 user_option = click.option("--user", required=True, metavar="ID", help="The user's ID on their platform.")
 
@@ -61,11 +61,7 @@ def erase(user: str, documents: Any, tenant: str, as_json: bool) -> None:
 
 
 def _with_session(tenant: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    async def in_transaction(database: Database) -> Any:
-        async with database.tenant(tenant) as session:
-            return await work(session)
-
-    return with_database(in_transaction)
+    return with_database(lambda database: database.run(tenant, work))
 
 
 COMMANDS = (export, erase)

@@ -53,14 +53,12 @@ def left(tenant_id: str, turn_id: str) -> Statement:
     return _LEFT(tenant=tenant_id, turn=uuid.UUID(turn_id))
 
 
-async def lost(session: AsyncSession, *, tenant_id: str, older: timedelta) -> list[LostCalls]:
-    """Return who asked for calls that have been open for so long that their process must have died."""
-    rows = await session.execute(
-        select(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day)
-        .where(ledger.c.tenant_id == tenant_id, ledger.c.status == "open", ledger.c.created_at < func.now() - older)
-        .distinct()
-    )
-    return [LostCalls(*row) for row in rows]
+def lost(tenant_id: str, older: timedelta) -> Statement:
+    """Find calls that have been open for so long that their process must have died.
+
+    Returns rows of ``user_id``, ``channel_id`` and ``budget_day``.
+    """
+    return _FIND_LOST(tenant=tenant_id, older=older)
 
 
 def settling_lost(tenant_id: str, calls: LostCalls, older: timedelta) -> Statement:
@@ -97,6 +95,15 @@ _LOST = Template(
         ledger.c.budget_day == bindparam("day"),
         ledger.c.created_at < func.now() - bindparam("older", type_=Interval()),
     )
+)
+_FIND_LOST = Template(
+    select(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day)
+    .where(
+        ledger.c.tenant_id == bindparam("tenant"),
+        ledger.c.status == "open",
+        ledger.c.created_at < func.now() - bindparam("older", type_=Interval()),
+    )
+    .distinct()
 )
 _INSERT = insert(ledger).values(
     {column.name: bindparam(column.name) for column in ledger.c if column.name != "created_at"}

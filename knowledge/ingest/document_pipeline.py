@@ -23,6 +23,7 @@ from knowledge.errors import ParseError, SourceError
 from knowledge.ingest.chunk_embedding import embed_missing_chunks
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import SourceRun
+from knowledge.knowledge_version import lock_unless_erased
 from knowledge.micro_batching import MicroBatcher
 from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.storable_text import storable, storable_values
@@ -157,6 +158,8 @@ class DocumentPipeline:
         if uri not in run.known.documents:
             return None
         async with self._sessions(run.tenant_id) as session:
+            if run.read_at is not None:
+                await lock_unless_erased(session, run.tenant_id, run.read_at)
             stored = await document_writes.read_document_state(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, models=run.models
             )
@@ -215,6 +218,7 @@ class DocumentPipeline:
                     serving=run.serving,
                     models=run.models,
                     now=self._clock(),
+                    read_at=run.read_at,
                 )
         except OutdatedError:
             return False

@@ -16,7 +16,7 @@ import pytest
 from tests.web.serving import free_port
 
 FOLDER = Path(os.environ.get("PARLEY_TEST_PEERS") or Path(__file__).resolve().parents[2] / ".venv-peers")
-"""Where ``make peers`` installs the programs."""
+"""Where ``make test-peers`` installs the programs."""
 START_SECONDS = 180.0
 STOP_SECONDS = 30.0
 
@@ -25,7 +25,7 @@ def installed(path: str) -> str:
     """Return the path of a program; skip the test if it is not installed."""
     program = FOLDER / path
     if not program.exists():
-        pytest.skip(f"no {path} in {FOLDER}; run: make peers")
+        pytest.skip(f"no {path} in {FOLDER}; run: make test-peers")
     return str(program)
 
 

@@ -16,10 +16,20 @@ from knowledge.types import DocumentRow, Order
 
 @dataclass(frozen=True, slots=True)
 class DocumentText:
-    """A document with its full text."""
+    """A document with its text, or the beginning of it. ``complete``: the text is the full text."""
 
     row: DocumentRow
     text: str
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The text around a quote, and where the quote begins in it; None if the document no longer contains it."""
+
+    audience: str
+    text: str
+    start: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +127,44 @@ def _filter(tenant_id: str, audiences: Sequence[str] | None, matching: str) -> d
     }
 
 
-async def show(session: AsyncSession, tenant_id: str, document_id: str) -> DocumentText:
-    """Return one document with its text."""
-    values = {"tenant": tenant_id, "id": _uuid(document_id)}
+async def show(session: AsyncSession, tenant_id: str, document_id: str, *, max_chars: int = 2**31 - 2) -> DocumentText:
+    """Return one document with its text, or with the first ``max_chars`` characters of it."""
+    values = {"tenant": tenant_id, "id": _uuid(document_id), "chars": max_chars}
     row = (await session.execute(_SHOW_DOCUMENT, values)).one_or_none()
     if row is None:
         raise _unknown(document_id)
-    body = await session.scalar(text("SELECT text FROM documents WHERE tenant_id = :tenant AND id = :id"), values)
-    return DocumentText(DocumentRow(*row), str(body or ""))
+    found = (await session.execute(_BEGINNING, values)).one()
+    return DocumentText(DocumentRow(*row), str(found.beginning), bool(found.complete))
+
+
+_BEGINNING = text("""
+    SELECT substr(text, 1, :chars) AS beginning, length(text) <= :chars AS complete
+    FROM documents
+    WHERE tenant_id = :tenant AND id = :id
+""")
+
+# The quote is looked for at its offset first. ``place`` counts from 1; 0 means that the quote is gone.
+_AROUND = text("""
+    SELECT audience, place, substr(text, greatest(1, place - :chars), length(:quote) + 2 * :chars) AS around
+    FROM (
+        SELECT
+            audience, text,
+            CASE WHEN substr(text, :start, length(:quote)) = :quote THEN :start ELSE strpos(text, :quote) END AS place
+        FROM documents
+        WHERE tenant_id = :tenant AND id = :id
+    ) AS found
+""")
+
+
+async def around(
+    session: AsyncSession, tenant_id: str, document_id: str, *, quote: str, start: int, chars: int
+) -> Surroundings:
+    """Return a quote of a document with at most ``chars`` characters before and after it. It was at ``start``."""
+    values = {"tenant": tenant_id, "id": _uuid(document_id), "quote": quote, "start": start + 1, "chars": chars}
+    row = (await session.execute(_AROUND, values)).one_or_none()
+    if row is None:
+        raise _unknown(document_id)
+    return Surroundings(row.audience, str(row.around), min(row.place - 1, chars) if row.place else None)
 
 
 async def delete(session: AsyncSession, tenant_id: str, document_id: str) -> None:

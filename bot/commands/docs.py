@@ -160,7 +160,7 @@ async def _named(context: Context, words: Sequence[str]) -> str:
 
 async def _show(context: Context, document_id: str) -> Reply:
     found = await _readable(context, document_id)
-    text = found.text[:SHOWN_CHARS] + (" […]" if len(found.text) > SHOWN_CHARS else "")
+    text = found.text + ("" if found.complete else " […]")
     return Reply(f"**{found.row.title}**\n{found.row.source}\n\n{text}", links=urls_in(found.row.source))
 
 
@@ -175,9 +175,12 @@ async def _delete(context: Context, document_id: str) -> Reply:
 
 
 async def _readable(context: Context, document_id: str) -> document_catalog.DocumentText:
-    """Return a document that this channel may read. Raises UsageError, or KnowledgeError if it does not exist."""
+    """Return the beginning of a document that this channel may read.
+
+    Raises UsageError, or KnowledgeError if it does not exist.
+    """
     async with context.services.database.tenant(context.tenant_id) as session:
-        found = await document_catalog.show(session, context.tenant_id, document_id)
+        found = await document_catalog.show(session, context.tenant_id, document_id, max_chars=SHOWN_CHARS)
     if not context.may_read(found.row.audience):
         raise UsageError(user_messages.unknown_document(document_id) + _why_not_all(context))
     return found
@@ -187,7 +190,7 @@ def _why_not_all(context: Context) -> str:
     """Return a sentence that says why the documents of the whole tenant are missing here; empty if they are not."""
     if context.readable is None or context.audience.tenant_wide:
         return ""
-    return f" {engine_messages.without_tenant(context.audience.readers)}"
+    return f" {engine_messages.without_tenant(context.audience.readers, context.channel_id)}"
 
 
 COMMAND = Command("docs", help_text.DOCS_SUMMARY, help_text.DOCS_USAGE, run)

@@ -41,7 +41,7 @@ MEMORY_USAGE = "[forget N | forget all]"
 SETTINGS_SUMMARY = "Show how I behave in this channel; admins change it"
 SETTINGS_USAGE = (
     "[show | persona TEXT | tier cheap|strong|auto | sources PREFIX...|all | follow-ups on|off | auto-answer on|off | "
-    "external on|off | reset]"
+    "external on|off [PLACE] | reset]"
 )
 
 ADMIN_SUMMARY = "Change workspace settings: admins, model tier, pause"

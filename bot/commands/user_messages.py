@@ -339,6 +339,17 @@ EXTERNAL = {
     ),
     False: "While guests or people from other organizations read this channel, I use only documents added to it.",
 }
+EXTERNAL_USAGE = (
+    "Write /settings external on or off, then, for another place, the ID of its channel, such as C0123 or D0123 in "
+    "Slack and a number in Discord."
+)
+
+
+def in_place(channel_id: str, confirmation: str) -> str:
+    """Return the confirmation of a setting that was changed for another channel."""
+    return f"In {channel_id}: {confirmation}"
+
+
 AUTO_ANSWER = {
     True: (
         "I answer questions in this channel without a mention if the documents clearly contain the answer. "

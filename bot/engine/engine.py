@@ -334,7 +334,7 @@ def _explain_scope(attempt: Attempt, query: Query, record: TurnRecord) -> None:
     """Note below the answer why it uses no documents of the whole tenant, if it does not."""
     if not query.tenant_wide:
         audience = attempt.turn.audience.given(record.settings.external)
-        attempt.journal.notes.append(user_messages.without_tenant(audience.readers))
+        attempt.journal.notes.append(user_messages.without_tenant(audience.readers, attempt.turn.thread.channel_id))
 
 
 def _from_cache(attempt: Attempt, results: Results) -> Resolved:

@@ -15,6 +15,7 @@ from knowledge.chunking import METHODS, Chunking, Method
 from knowledge.embedding_models import Models
 from knowledge.errors import ErasedError
 from knowledge.ingest.document_pipeline import DocumentPipeline
+from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import IngestTotals, SourceRun
 from knowledge.knowledge_version import read_version
 from knowledge.message_erasure import CHAT_KINDS
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 READ_ATTEMPTS = 3
 """How often a channel is read if people's data is erased meanwhile."""
 
+MAX_IN_FLIGHT = 64
+"""Most documents of all sources processed at the same time: while some are parsed, others are embedded and stored."""
+MAX_BYTES_IN_FLIGHT = 64 * 2**20
+"""Most bytes of these documents together. A single larger document is allowed."""
 PARSING = "2"
 """The version of the parsers. Increment it when the output of a parser changes, so that documents are parsed again."""
 
@@ -60,6 +65,9 @@ class Ingestor:
         self._chunking = Chunking(chunking, chunk_tokens, chunk_overlap)
         self._parser = parser or Parser()
         self._clock = clock
+        self._in_flight = InFlightLimit(MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT)
+        self.large_upload = asyncio.Lock()
+        """Whoever loads a large upload holds this until it is ingested, so that only one is in memory."""
 
     async def ingest(
         self,
@@ -178,6 +186,7 @@ class Ingestor:
             models=self._models,
             parser=self._parser,
             clock=self._clock,
+            in_flight=self._in_flight,
         )
         try:
             source_error = await _run_unless_stopped(pipeline.ingest_all(), stop)

@@ -14,16 +14,6 @@ from tests.doubles.discord_models import VOICE, Channel, Message, User
 from tests.doubles.discord_rest import DROPPED
 
 
-@pytest.fixture
-def general(discord: DiscordDouble) -> Channel:
-    return discord.channel("general")
-
-
-@pytest.fixture
-def ada(discord: DiscordDouble) -> User:
-    return discord.user("Ada")
-
-
 def answered(discord: DiscordDouble, place: Channel | Message | int, count: int = 1) -> bool:
     finished = [message for message in discord.answers(place) if "Why?" in message.buttons()]
     return len(finished) >= count

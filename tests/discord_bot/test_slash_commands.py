@@ -36,16 +36,6 @@ class RecordingCommands:
         return Reply("done")
 
 
-@pytest.fixture
-def general(discord: DiscordDouble) -> Channel:
-    return discord.channel("general")
-
-
-@pytest.fixture
-def ada(discord: DiscordDouble) -> User:
-    return discord.user("Ada")
-
-
 async def test_forms_become_the_argument_lines_of_the_commands(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel
 ) -> None:

@@ -25,6 +25,7 @@ from bot.health import Health
 from bot.store import migrate
 from bot.store.embedded import roles, server
 from bot.store.embedded.server import EmbeddedServer
+from bot.store.embedded.temporary import temporary_server
 
 QUICK = {"fsync": "off", "shared_buffers": "1MB", "max_connections": "20"}
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a folder to somebody else")
@@ -112,6 +113,34 @@ server.start(Path({str(home)!r}), options={QUICK!r}); print('ready', flush=True)
     again.release()
     assert again.pid() is None
     other.stdout.close()
+
+
+def test_a_temporary_server_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    code = f"from bot.store.embedded.temporary import temporary_server; import time\n\
+with temporary_server({str(tmp_path / 'killed-')!r}, options={QUICK!r}) as server:\n\
+    print(server.pid(), flush=True); time.sleep(600)"
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    pid = int(other.stdout.readline())
+    [folder] = tmp_path.glob("killed-*")
+    assert server.running(folder / "postgres") == pid
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    until = time.monotonic() + 60
+    while folder.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not folder.exists()
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_temporary_server_leaves_nothing(tmp_path: Path) -> None:
+    with temporary_server(str(tmp_path / "left-"), options=QUICK) as running:
+        pid = running.pid()
+        assert ask(running.url, "SELECT 1") == 1
+    assert pid is not None
+    assert not psutil.pid_exists(pid)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reused_process_number_kills_no_stranger(home: Path) -> None:

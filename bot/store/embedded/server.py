@@ -86,7 +86,7 @@ class EmbeddedServer:
 
     def crash(self) -> None:
         """Stop the server as a crash would, without a checkpoint. For tests."""
-        _stop(self.folder.cluster, signal.SIGQUIT)
+        stop_cluster(self.folder.cluster, signal.SIGQUIT)
 
     def release(self) -> None:
         """Stop using the server. The last process that uses it stops it."""
@@ -95,12 +95,12 @@ class EmbeddedServer:
         membership, self._membership = self._membership, None
         with self.folder.starting_or_stopping():
             if self.folder.leave(membership) and not self.keep:
-                _stop(self.folder.cluster, signal.SIGINT)
+                stop_cluster(self.folder.cluster, signal.SIGINT)
 
     def stop(self) -> None:
         """Stop the server even if other processes use it."""
         with self.folder.starting_or_stopping():
-            _stop(self.folder.cluster, signal.SIGINT)
+            stop_cluster(self.folder.cluster, signal.SIGINT)
 
 
 def start(data_dir: Path, *, options: Mapping[str, str] | None = None, keep: bool = False) -> EmbeddedServer:
@@ -118,7 +118,7 @@ def start(data_dir: Path, *, options: Mapping[str, str] | None = None, keep: boo
             access = roles.prepare(folder, _socket(folder))
         except BaseException:
             if folder.leave(membership):
-                _stop(folder.cluster, signal.SIGINT)
+                stop_cluster(folder.cluster, signal.SIGINT)
             raise
     return EmbeddedServer(folder, access.url, access.admin_url, given, keep, membership)
 
@@ -146,7 +146,7 @@ def _reap(pid: int) -> None:
         del _CHILDREN[pid]
 
 
-def _stop(cluster: Path, number: signal.Signals) -> None:
+def stop_cluster(cluster: Path, number: signal.Signals) -> None:
     """Send the signal to the server and wait until it is gone; after a timeout, stop it without a checkpoint."""
     pid = running(cluster)
     if pid is None:

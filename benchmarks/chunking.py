@@ -26,6 +26,7 @@ import numpy as np
 from sqlalchemy import text
 
 from benchmarks.harness import fresh_postgres, run
+from bot.evals import jsonl
 from bot.evals.scratch_schema import scratch_schema
 from bot.store.session import Database
 from knowledge.chunking import METHODS, Chunking
@@ -148,7 +149,7 @@ def share(question: Question, seen: Mapping[str, set[int]]) -> float:
 
 def questions(folder: Path) -> list[Question]:
     """Load the questions of the folder."""
-    rows = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines() if line.strip()]
+    rows = jsonl.read(folder / "questions.jsonl", lambda row, _: row, of="questions")
     return [
         Question(
             row["question"],

@@ -339,10 +339,7 @@ async def git_tunnel(range_: Range, targets: Sequence[str]) -> None:
 
 
 def open_spec(range_: Range, spec: str) -> Source:
-    source = open_source(spec, fetch_allow=range_.allow, max_bytes=MAX_BYTES, files=False)
-    if isinstance(source, CrawlSource | SitemapSource):
-        source._sleep = no_pause
-    return source
+    return open_source(spec, fetch_allow=range_.allow, max_bytes=MAX_BYTES, files=False, sleep=no_pause)
 
 
 def _crawl(range_: Range, url: str) -> Source:
@@ -402,6 +399,7 @@ async def main() -> int:
     options = parser.parse_args()
     logging.getLogger("knowledge.sources.refused_requests").setLevel(logging.ERROR)
     if shutil.which("git") is None:
+        print("Skipped: the ways through a repository, because git is not installed.")
         options.ways = [way for way in options.ways if "repository" not in way]
     allow = UNDEFENDED if options.undefended else DEFENDED
     print("| way | forms | reached the canary | other connections begun | refusals | seconds |")

@@ -1,13 +1,14 @@
 """Show public attack texts wherever a team's text is shown, and count links, mentions, canaries and open frames.
 
-    python -m benchmarks.injected_text FOLDER
+    python -m benchmarks.injected_text [FOLDER]
 
 FOLDER has ``naughty-strings.txt``, ``prompt-injection.json``, ``indirect-injection-attacks.json`` and
 ``indirect-injection-emails.jsonl``. Each attack is also put into one of the e-mails.
 
 Each text goes through documents, titles, headings, names, file names, notes, summaries and history into a prompt, and
 as an answer, a reply and a source onto Slack, Discord and the web page. It carries a canary link, which may be live
-nowhere, and a tag that closes a frame. Without the folder, nothing is measured.
+nowhere, and a tag that closes a frame. Without an argument, nothing is measured. A folder that lacks a file, or
+one that cannot be read, is status 2.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.unusable_input import unusable
 from bot.engine.answer import prompt
 from bot.engine.answer.context_fitting import AttachedContext
 from bot.engine.memory import Selected
@@ -37,17 +39,25 @@ AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 _TAG = re.compile(r"</?\s*(?:passages|notes|earlier|messages|above|file)\b[^<>\n]*>", re.IGNORECASE)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run all texts and print the totals. Returns 1 if anything got out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("folder", type=Path, nargs="?")
+    folder = parser.parse_args(arguments).folder
+    if folder is None:
+        print("Skipped: no folder was named.")
+        return 0
     missing = [name for name in (*FILES, EMAILS) if not (folder / name).is_file()]
     if missing:
-        print(f"Skipped: {folder} has no {', '.join(missing)}.")
-        return 0
+        return unusable(f"{folder} has no {', '.join(missing)}.")
+    try:
+        attacks = list(texts(folder))
+    except (OSError, ValueError) as error:
+        return unusable(f"{folder} cannot be read ({error}).")
+    if not attacks:
+        return unusable(f"{folder} holds no attack text.")
     started, count, kinds = time.monotonic(), 0, Counter[str]()
-    for text in texts(folder):
+    for text in attacks:
         count += 1
         for variant in (text, f"{text} {CANARY}"):
             for fault in (*output_checks.faults(variant), *frame_faults(variant)):
@@ -63,14 +73,14 @@ def main() -> int:
 
 def texts(folder: Path) -> Iterator[str]:
     """Yield the attack texts, and the e-mails with the attacks in them."""
-    for line in (folder / FILES[0]).read_text().splitlines():
+    for line in (folder / FILES[0]).read_text().split("\n"):
         if line and not line.startswith("#"):
             yield line
     attacks: list[str] = []
     for name in FILES[1:]:
         attacks += _strings(json.loads((folder / name).read_text()))
     yield from attacks
-    emails = (folder / EMAILS).read_text().splitlines()
+    emails = [line for line in (folder / EMAILS).read_text().split("\n") if line.strip()]
     for number, email in enumerate(emails):
         for attack in attacks[number :: len(emails)]:
             yield f"{' '.join(_strings(json.loads(email)))}\n{attack}"

@@ -14,12 +14,13 @@ import argparse
 import json
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bot.evals import beir
 from knowledge.search_terms import document_terms
 
 _SPOKEN = re.compile(r"([\w .\-]{2,30}): (.+)")
@@ -30,7 +31,7 @@ Turn = dict[str, str]
 
 def exchanges(folder: Path) -> dict[str, list[Turn]]:
     """Return the turns of each document, with documents in order of time."""
-    read = [_exchange(json.loads(line)) for line in (folder / "corpus.jsonl").read_text().splitlines()]
+    read = [_exchange(row) for row in beir.rows(folder, "corpus.jsonl")]
     return {name: turns for _, name, turns in sorted(read, key=lambda one: one[:2]) if turns}
 
 
@@ -52,12 +53,8 @@ def conversations(folder: Path, most: int) -> Iterator[dict[str, Any]]:
     """Yield conversations of about ``most`` turns, with the questions whose evidence is in one of them."""
     turns_by_exchange = exchanges(folder)
     rarity = _rarity([turn["text"] for turns in turns_by_exchange.values() for turn in turns])
-    relevance: dict[str, list[str]] = defaultdict(list)
-    for line in (folder / "qrels.tsv").read_text().splitlines()[1:]:
-        question, document, grade = line.split("\t")
-        if int(grade) > 0:
-            relevance[question].append(document)
-    asked = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
+    relevance = beir.relevance(folder)
+    asked = [row for row in beir.rows(folder, "queries.jsonl") if row["_id"] in relevance]
     for n, names in enumerate(_blocks(turns_by_exchange, most)):
         questions = [
             {
@@ -65,7 +62,7 @@ def conversations(folder: Path, most: int) -> Iterator[dict[str, Any]]:
                 "evidence": [_evidence(row, turns_by_exchange[name], rarity) for name in relevance[row["_id"]]],
             }
             for row in asked
-            if relevance[row["_id"]] and set(relevance[row["_id"]]) <= set(names)
+            if set(relevance[row["_id"]]) <= set(names)
         ]
         if questions:
             yield {

@@ -3,22 +3,20 @@ folders."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rank_bm25 import BM25Okapi
-
-from bot.errors import UsageError
+from benchmarks.bm25_ranking import Ranker
+from bot.evals import jsonl
+from bot.evals.beir import relevance, rows
 from knowledge.chunking import chunk
 from knowledge.embedders.local import SentenceTransformerEmbedder
 from knowledge.followup_queries import with_earlier_words
 from knowledge.parsing import plain_text
-from knowledge.search_terms import document_terms, query_terms
 from knowledge.types import Document
 
 PASSAGES = 5
@@ -52,33 +50,25 @@ class ChunkIndex:
 
     def __init__(self, pieces: Sequence[DocumentChunk]) -> None:
         self.pieces = pieces
-        self._scores = BM25Okapi([document_terms(piece.text) for piece in pieces])
+        self._ranker = Ranker(pieces, [piece.text for piece in pieces])
 
     def best(self, question: str, without: Collection[str] = ()) -> list[DocumentChunk]:
         """Return the best passages that belong to none of the documents in ``without``."""
-        order = np.argsort(-self._scores.get_scores(query_terms(question)), kind="stable")
-        found = (self.pieces[int(place)] for place in order)
-        kept: list[DocumentChunk] = []
-        for piece in found:
-            if piece.parent not in without:
-                kept.append(piece)
-            if len(kept) == PASSAGES:
-                break
-        return kept
+        return list(islice((one for one in self._ranker.ranked(question) if one.parent not in without), PASSAGES))
 
 
 def turns(path: Path) -> list[EvidenceCase]:
     """Return the last questions of conversations, with passages of their collection. Raises UsageError."""
-    rows = _rows(path)
+    conversations = jsonl.read(path, lambda row, _: row, of="conversations")
     pools: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in rows:
+    for row in conversations:
         for one in row["passages"]:
             pools[row["collection"]][one["document_id"]] = one["text"]
     found = {
         name: ChunkIndex([DocumentChunk(text, key, key) for key, text in texts.items()])
         for name, texts in pools.items()
     }
-    return [_turn(row, found[row["collection"]]) for row in rows if row["answerability"] in ANSWERABLE]
+    return [_turn(row, found[row["collection"]]) for row in conversations if row["answerability"] in ANSWERABLE]
 
 
 def _turn(row: Mapping[str, Any], pool: ChunkIndex) -> EvidenceCase:
@@ -95,15 +85,11 @@ def _turn(row: Mapping[str, Any], pool: ChunkIndex) -> EvidenceCase:
 def beir(folder: Path) -> list[EvidenceCase]:
     """Return two cases for each question: with its answers, if they are found, and without them. Raises UsageError."""
     embedder = SentenceTransformerEmbedder()
-    pieces = [piece for row in _rows(folder / "corpus.jsonl") for piece in _pieces(row, embedder)]
+    pieces = [piece for row in rows(folder, "corpus.jsonl") for piece in _pieces(row, embedder)]
     pool = ChunkIndex(pieces)
     parents = {piece.document: piece.parent for piece in pieces}
-    answers: dict[str, set[str]] = defaultdict(set)
-    for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-        question, document, grade = line.split("\t")
-        if int(grade) > 0 and document in parents:
-            answers[question].add(document)
-    asked = [row for row in _rows(folder / "queries.jsonl") if answers[str(row["_id"])]]
+    answers = {query: parents.keys() & found.keys() for query, found in relevance(folder).items()}
+    asked = [row for row in rows(folder, "queries.jsonl") if answers.get(str(row["_id"]))]
     asked = asked[:: max(1, -(-len(asked) // MOST_QUESTIONS))]
     return [case for row in asked for case in _both(folder.name, row, pool, answers[str(row["_id"])], parents)]
 
@@ -128,10 +114,3 @@ def _pieces(row: Mapping[str, Any], embedder: SentenceTransformerEmbedder) -> li
     parsed = plain_text.parse(plain_text.decode(text.encode()))
     chunks = chunk(Document(name, title, parsed.text, parsed.blocks), count=embedder.count_tokens)
     return [DocumentChunk(one.text, name, parent) for one in chunks]
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as JSONL ({error}).") from None

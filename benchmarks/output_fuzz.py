@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import Counter
 
+from benchmarks.unusable_input import unusable
 from tests.doubles import hostile_markdown, output_checks
 
 
@@ -49,7 +50,7 @@ def main() -> int:
     print(f"{runs:,} runs in {time.monotonic() - started:.0f} s, {crashes} crashes, {faulty} texts with a fault")
     for kind, count in kinds.most_common():
         print(f"  {count:6,}  {kind}")
-    return bool(faulty)
+    return bool(faulty) if runs else unusable("no text was made.")
 
 
 if __name__ == "__main__":

@@ -18,24 +18,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 
-from rank_bm25 import BM25Okapi
-
+from benchmarks.bm25_ranking import Ranker
+from bot.evals import jsonl
 from knowledge.chunking import chunk, indexed_text
 from knowledge.embedders.local import SentenceTransformerEmbedder
 from knowledge.embedders.token_vectors import Sentences, sentence_cosines
 from knowledge.parsing import plain_text
 from knowledge.passage_compression import Extract, compress
 from knowledge.passage_merging import with_sentences
-from knowledge.search_terms import document_terms, query_terms
 from knowledge.types import Document, Passage
 
 Span = tuple[int, int]
@@ -47,12 +46,11 @@ class Index:
     """A document in chunks with a BM25 index."""
 
     chunks: Sequence[Passage]
-    scores: BM25Okapi
+    ranker: Ranker[Passage]
 
     def best(self, question: str, k: int) -> list[Passage]:
         """Return the k best chunks."""
-        scores = self.scores.get_scores(query_terms(question))
-        return [self.chunks[place] for place in sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]]
+        return list(islice(self.ranker.ranked(question), k))
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def index(name: str, text: str, embedder: SentenceTransformerEmbedder) -> Index:
     passages = [
         Passage(n, "", one.text, name, name, one.heading, one.start, one.end, None, 0.0) for n, one in enumerate(chunks)
     ]
-    return Index(passages, BM25Okapi([document_terms(one.text) for one in passages]))
+    return Index(passages, Ranker(passages, [one.text for one in passages]))
 
 
 def spans(extracts: Sequence[Extract]) -> list[Span]:
@@ -171,8 +169,7 @@ async def measure(folder: Path, share: float, k: int, *, words: bool) -> tuple[d
         return embedder.count_tokens([text])[0]
 
     indexes: dict[str, Index] = {}
-    for line in (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in jsonl.read(folder / "questions.jsonl", lambda row, _: row, of="questions"):
         name, question = str(row["corpus"]), str(row["question"])
         if name not in indexes:
             indexes[name] = index(name, (folder / f"{name}.md").read_text(encoding="utf-8"), embedder)

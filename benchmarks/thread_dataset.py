@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import random
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rank_bm25 import BM25Okapi
 
+from bot.evals import beir
 from knowledge.types import Passage
 
 PASSAGES = 5
@@ -40,7 +38,7 @@ def read(folder: Path, *, threads: int, seed: int = 1) -> list[Asked]:
     times, so they are generated: threads start throughout two days of eight hours. Three in four are quick (a question
     a minute, one in seven later than five minutes), one in four is slow (one in a quarter of an hour).
     """
-    queries = _jsonl(folder / "queries.jsonl")[:threads]
+    queries = beir.rows(folder, "queries.jsonl")[:threads]
     rng, passages_of = random.Random(seed), _Passages(folder)
     turns: list[Asked] = []
     for number, query in enumerate(queries):
@@ -57,15 +55,15 @@ class _Passages:
     """Finds the passages of a turn, relevant ones first."""
 
     def __init__(self, folder: Path) -> None:
-        self._corpus = _jsonl(folder / "corpus.jsonl")
+        self._corpus = beir.rows(folder, "corpus.jsonl")
         self._row = {str(document["_id"]): at for at, document in enumerate(self._corpus)}
         self._bm25 = BM25Okapi([_words(str(document["text"])) for document in self._corpus])
-        self._relevant: Mapping[str, list[str]] = _qrels(folder / "qrels.tsv")
+        self._relevant = beir.relevance(folder)
         self._cache: dict[str, tuple[Passage, ...]] = {}
 
     def __call__(self, turn: str, question: str) -> tuple[Passage, ...]:
         if turn not in self._cache:
-            rows = dict.fromkeys(self._row[name] for name in self._relevant.get(turn, []) if name in self._row)
+            rows = dict.fromkeys(self._row[name] for name in self._relevant.get(turn, {}) if name in self._row)
             scores = self._bm25.get_scores(_words(question))
             rows |= dict.fromkeys(int(at) for at in scores.argsort()[::-1][:PASSAGES])
             self._cache[turn] = tuple(_passage(self._corpus[at], at) for at in list(rows)[:PASSAGES])
@@ -76,24 +74,6 @@ def _passage(document: Mapping[str, Any], at: int) -> Passage:
     text = str(document["text"])
     title = str(document["title"])
     return Passage(at, str(document["_id"]), text, title, title, (), 0, len(text), None, 1.0)
-
-
-def _qrels(file: Path) -> Mapping[str, list[str]]:
-    relevant: dict[str, list[str]] = defaultdict(list)
-    with file.open(encoding="utf-8") as lines:
-        for row in csv.DictReader(lines, delimiter="\t"):
-            relevant[row["query-id"]].append(row["corpus-id"])
-    return relevant
-
-
-def _jsonl(file: Path) -> Sequence[Mapping[str, Any]]:
-    return list(_objects(file))
-
-
-def _objects(file: Path) -> Iterator[Mapping[str, Any]]:
-    with file.open(encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
 
 
 def _words(text: str) -> list[str]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from bot.engine.routing import weights as shipped
 from bot.engine.routing.features import SHAPE, shape
 from bot.engine.routing.weights import Linear, Weights
 from bot.errors import UsageError
+from bot.evals import jsonl
 from bot.evals.routing import Outcome, apgr, encoded, qualities, read
 from knowledge.embedders import OFFLINE_MODEL, build_embedder
 
@@ -97,7 +97,7 @@ class Trained:
 def load(path: Path, cache_file: Path | None) -> Data:
     """Load the data of a file. Raises UsageError."""
     outcomes = read(path)
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    rows = jsonl.read(path, lambda row, _: row, of="questions")
     try:
         sets, subjects = [str(row["set"]) for row in rows], [str(row["subject"]) for row in rows]
     except KeyError as error:

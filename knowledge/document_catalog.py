@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import document_writes, upload_records
 from knowledge.errors import KnowledgeError
-from knowledge.types import DocumentRow
+from knowledge.types import DocumentRow, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +60,34 @@ _DOCUMENT_ROWS = """
             SELECT count(*) FROM chunks
             WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id
         ),
-        audience, fetched_at, state, error
+        audience, fetched_at, state, error,
+        CASE WHEN EXISTS (
+            SELECT FROM documents other
+            WHERE other.tenant_id = documents.tenant_id AND other.id <> documents.id
+                AND other.id BETWEEN CAST(left(CAST(documents.id AS text), 8) || '-0000-0000-0000-000000000000' AS uuid)
+                    AND CAST(left(CAST(documents.id AS text), 8) || '-ffff-ffff-ffff-ffffffffffff' AS uuid)
+        ) THEN CAST(id AS text) ELSE left(CAST(id AS text), 8) END
     FROM documents
     WHERE tenant_id = :tenant
 """
 
 # Audiences that are NULL match every document.
-_LIST_DOCUMENTS = text(f"""
-    {_DOCUMENT_ROWS}
+_MATCHING = """
         AND (CAST(:audiences AS text[]) IS NULL OR audience = ANY(:audiences))
         AND (strpos(lower(uri), lower(:matching)) > 0 OR strpos(lower(title), lower(:matching)) > 0)
-    ORDER BY uri, id
-    LIMIT :limit
-""")
+"""
+_ORDER_BY: Mapping[Order, str] = {
+    "source": "uri, id",
+    "title": "lower(title), uri, id",
+    "age": "fetched_at DESC, uri, id",
+    "state": "state, uri, id",
+    "size": "length(text) DESC, uri, id",
+}
+_LIST_DOCUMENTS = {
+    order: text(f"{_DOCUMENT_ROWS} {_MATCHING} ORDER BY {by} LIMIT :limit OFFSET :offset")
+    for order, by in _ORDER_BY.items()
+}
+_COUNT_DOCUMENTS = text(f"SELECT count(*) FROM documents WHERE tenant_id = :tenant {_MATCHING}")  # noqa: S608
 
 # One document by id.
 _SHOW_DOCUMENT = text(f"{_DOCUMENT_ROWS} AND id = :id")
@@ -84,23 +99,32 @@ async def list_documents(
     *,
     audiences: Sequence[str] | None = None,
     matching: str = "",
-    limit: int = 1000,
+    order: Order = "source",
+    limit: int | None = None,
+    offset: int = 0,
 ) -> list[DocumentRow]:
-    """Return the tenant's documents by source, failed ones included.
+    """Return the tenant's documents, failed ones included; at most ``limit`` of them after the first ``offset``.
 
     ``matching`` is a part of the source or title. ``audiences`` limits the list to documents that these audiences may
     read; None lists all.
     """
-    rows = await session.execute(
-        _LIST_DOCUMENTS,
-        {
-            "tenant": tenant_id,
-            "audiences": None if audiences is None else list(audiences),
-            "matching": matching,
-            "limit": limit,
-        },
-    )
-    return [DocumentRow(*row) for row in rows]
+    values = {**_filter(tenant_id, audiences, matching), "limit": limit, "offset": offset}
+    return [DocumentRow(*row) for row in await session.execute(_LIST_DOCUMENTS[order], values)]
+
+
+async def count_documents(
+    session: AsyncSession, tenant_id: str, *, audiences: Sequence[str] | None = None, matching: str = ""
+) -> int:
+    """Return how many documents ``list_documents`` lists without a limit."""
+    return int(await session.scalar(_COUNT_DOCUMENTS, _filter(tenant_id, audiences, matching)) or 0)
+
+
+def _filter(tenant_id: str, audiences: Sequence[str] | None, matching: str) -> dict[str, object]:
+    return {
+        "tenant": tenant_id,
+        "audiences": None if audiences is None else list(audiences),
+        "matching": matching,
+    }
 
 
 async def show(session: AsyncSession, tenant_id: str, document_id: str, *, max_chars: int = 2**31 - 2) -> DocumentText:

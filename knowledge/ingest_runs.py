@@ -247,14 +247,6 @@ async def request_stop(session: AsyncSession, tenant_id: str, ids: Sequence[str]
     await session.execute(_DELETE_STOPPED_UPLOADS, values)
 
 
-async def delete_ended(session: AsyncSession, tenant_id: str, *, before: datetime) -> None:
-    """Delete runs that ended before this time."""
-    await session.execute(
-        text("DELETE FROM ingests WHERE tenant_id = :tenant AND updated_at < :before AND NOT state = ANY(:active)"),
-        {"tenant": tenant_id, "before": before, "active": list(ACTIVE)},
-    )
-
-
 async def store_upload(session: AsyncSession, *, tenant_id: str, run_id: str, data: bytes) -> None:
     """Store uploaded bytes until the worker reads them."""
     connection = await psycopg_connection(session)

@@ -18,7 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.chunk_writes import delete_chunks, stored_chunks
 from knowledge.document_writes import delete_documents
-from knowledge.knowledge_version import lock, lock_and_increment
+from knowledge.knowledge_version import lock_and_increment, mark_erasure
+
+CHAT_KINDS = ("slack", "discord")
+"""The kinds of sources that store messages of people."""
 
 Entry = Mapping[str, Any]
 
@@ -40,7 +43,8 @@ async def erase_messages(session: AsyncSession, *, tenant_id: str, user_id: str)
     A document without remaining messages is deleted.
     """
     # The lock comes before the reading: a month that an ingestion stores in between would be replaced by its old state.
-    await lock(session, tenant_id)
+    # A channel that is being read now may hold messages of the person, so it is refused, also if none are stored yet.
+    await mark_erasure(session, tenant_id)
     affected = 0
     async for number, _, posts in _months_with_messages_by(session, tenant_id, user_id):
         if not affected:

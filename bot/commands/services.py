@@ -12,6 +12,7 @@ from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.engine.ports.llm import LLM
 from bot.engine.ports.search import Search
 from bot.engine.ports.stores import Stores
+from bot.health import Health
 from bot.ingestion import DailyLimit, Ingestion
 from bot.llm.prices import Prices
 from bot.store.added_days import AddedLimits
@@ -54,6 +55,7 @@ class Services:
     prices: Prices
     clock: Callable[[], datetime]
     workspace_pacing: WorkspacePacing
+    health: Health
     open_channel: Callable[[str], OpenChannel] | None = None
     """Returns, for a tenant's id, what opens channels with that tenant's token."""
 

@@ -91,6 +91,7 @@ class Engine:
         reader: AttachmentReader | None = None,
         summarizer: Summarizer | None = None,
         workspace_pacing: WorkspacePacing | None = None,
+        free: bool = False,
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -109,6 +110,7 @@ class Engine:
             similar,
             reader,
             summarizer,
+            free,
         )
 
     async def handle(
@@ -247,7 +249,8 @@ class Engine:
         """Return the classifier; for what needs no rating, one that asks no model and embeds nothing."""
         if query.is_small_talk:
             return choice.cheap_for_small_talk
-        return self._context.classifier if attempt.accounting.reservation else reservation.cheap_without_rating
+        may_rate = attempt.accounting.reservation is not None or self._context.free
+        return self._context.classifier if may_rate else reservation.cheap_without_rating
 
     def _material(
         self,

@@ -7,7 +7,6 @@ retrieval``.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 
 from bot.engine.ports.llm import LLM
 from bot.errors import LLMError, UsageError
-from bot.evals import retrieval
+from bot.evals import beir, retrieval
 from bot.evals.metrics import means
 from bot.evals.scratch_schema import scratch_schema
 from bot.llm import extractive
@@ -75,7 +74,7 @@ async def evaluate(data: Path, app: retrieval.Running, *, rewrites: Rewrites | N
     """
     dataset, asked = retrieval.read(data), read(data)
     asked = [follow_up for follow_up in asked if dataset.relevance.get(follow_up.id)]
-    async with scratch_schema(app.database.engine.url.render_as_string(hide_password=False)) as database:
+    async with scratch_schema(app.database.session_url) as database:
         await retrieval.ingest(dataset, database, app.embedder, app.settings.chunk_tokens)
         retriever, scope = app.retriever.on(database.tenant), Scope(retrieval.TENANT)
         async with database.tenant(retrieval.TENANT) as session:
@@ -98,10 +97,7 @@ async def evaluate(data: Path, app: retrieval.Running, *, rewrites: Rewrites | N
 def read(data: Path) -> list[FollowUp]:
     """Return the follow-up questions of a folder. Raises UsageError."""
     try:
-        lines = [line for line in (data / "queries.jsonl").read_text(encoding="utf-8").split("\n") if line.strip()]
-        return [_follow_up(json.loads(line)) for line in lines]
-    except OSError as error:
-        raise UsageError(f"{error.filename} cannot be read. Name a folder with a data set in BEIR format.") from None
+        return [_follow_up(row) for row in beir.rows(data, "queries.jsonl")]
     except (KeyError, ValueError, TypeError) as error:
         raise UsageError(
             f"{data} has no follow-up questions ({type(error).__name__}: {error}). "

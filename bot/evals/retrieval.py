@@ -7,7 +7,6 @@ then ingested as that document and chunked as in production. A row counts as fou
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 from bot.config import Settings
 from bot.errors import UsageError
+from bot.evals import beir
 from bot.evals.metrics import means, percentile
 from bot.evals.scratch_schema import scratch_schema
 from bot.store.session import Database
@@ -76,7 +76,7 @@ async def evaluate(data: Path, app: Running) -> dict[str, Any]:
     Raises UsageError if the folder is not such a data set, ConfigError if the database cannot be used.
     """
     dataset = read(data)
-    async with scratch_schema(app.database.engine.url.render_as_string(hide_password=False)) as database:
+    async with scratch_schema(app.database.session_url) as database:
         report = await ingest(dataset, database, app.embedder, app.settings.chunk_tokens)
         retriever = app.retriever.on(database.tenant)
         scope = Scope(TENANT)
@@ -107,22 +107,11 @@ def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str 
 def read(data: Path) -> DataSet:
     """Return the data set of a folder. Raises UsageError."""
     try:
-        corpus = {str(row["_id"]): _row(row) for row in _lines(data / "corpus.jsonl")}
-        queries = {str(row["_id"]): _question(row) for row in _lines(data / "queries.jsonl")}
-        relevance: dict[str, dict[str, int]] = defaultdict(dict)
-        for line in (data / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-            query, document, grade = line.split("\t")
-            if int(grade) > 0:
-                relevance[query][document] = int(grade)
-    except OSError as error:
-        raise UsageError(f"{error.filename} cannot be read. Name a folder with a data set in BEIR format.") from None
+        corpus = {str(row["_id"]): _row(row) for row in beir.rows(data, "corpus.jsonl")}
+        queries = {str(row["_id"]): _question(row) for row in beir.rows(data, "queries.jsonl")}
     except (KeyError, ValueError) as error:
         raise UsageError(f"{data} is not a data set in BEIR format ({type(error).__name__}: {error}).") from None
-    return DataSet(corpus, queries, dict(relevance))
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    return DataSet(corpus, queries, beir.relevance(data))
 
 
 def _row(row: Mapping[str, Any]) -> Row:

@@ -78,22 +78,7 @@ class MeteredCall:
         if not isinstance(self.meter, RecordingMeter):
             return
         usage = Usage(input_tokens=self.prompt_estimate)
-        cost = self.accounting.price(self.model, usage)
-        await self.meter.opens(
-            Call(
-                purpose=self.prompt.purpose,
-                provider=self.provider,
-                model=self.model,
-                tier=self.prompt.tier,
-                usage=usage,
-                cost_usd=cost.usd,
-                price_version=cost.version,
-                status="open",
-                latency_ms=0.0,
-                estimated=True,
-                id=self.id,
-            )
-        )
+        await self.meter.opens(self._call(usage, "open", estimated=True))
         self._started = self.accounting.clock()
 
     def settle(self, status: CallStatus, error: str = "") -> None:
@@ -102,24 +87,26 @@ class MeteredCall:
             return
         self._settled = True
         usage, estimated = self._final_usage()
+        latency = (self.accounting.clock() - self._started) * 1000
+        first_text = None if self._first_text is None else (self._first_text - self._started) * 1000
+        call = self._call(usage, status, estimated=estimated)
+        self.meter(replace(call, latency_ms=latency, ttft_ms=first_text, error=error))
+
+    def _call(self, usage: Usage, status: CallStatus, *, estimated: bool) -> Call:
+        """Return the call for the ledger, without its times."""
         cost = self._cost(usage)
-        ended = self.accounting.clock()
-        self.meter(
-            Call(
-                purpose=self.prompt.purpose,
-                provider=self.provider,
-                model=self.model,
-                tier=self.prompt.tier,
-                usage=usage,
-                cost_usd=cost.usd,
-                price_version=cost.version,
-                status=status,
-                latency_ms=(ended - self._started) * 1000,
-                ttft_ms=None if self._first_text is None else (self._first_text - self._started) * 1000,
-                estimated=estimated,
-                error=error,
-                id=self.id,
-            )
+        return Call(
+            purpose=self.prompt.purpose,
+            provider=self.provider,
+            model=self.model,
+            tier=self.prompt.tier,
+            usage=usage,
+            cost_usd=cost.usd,
+            price_version=cost.version,
+            status=status,
+            latency_ms=0.0,
+            estimated=estimated,
+            id=self.id,
         )
 
     def _cost(self, usage: Usage) -> Cost:

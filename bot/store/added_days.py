@@ -8,7 +8,9 @@ from datetime import date, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-KEPT_DAYS = 31
+RETENTION = timedelta(days=31)
+
+DELETE_OLD = "DELETE FROM added_days WHERE tenant_id = %(tenant)s AND day < %(before)s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,4 @@ async def add(
                 "max_documents": limits.documents,
             },
         )
-    )
-
-
-async def delete_old(session: AsyncSession, *, tenant_id: str, today: date) -> None:
-    """Delete the counts of days that no limit needs."""
-    await session.execute(
-        text("DELETE FROM added_days WHERE tenant_id = :tenant AND day < :day"),
-        {"tenant": tenant_id, "day": today - timedelta(days=KEPT_DAYS)},
     )

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import text
 
 from bot.errors import StoreAway
+from bot.store.pipelined_transactions import Statement
 from bot.store.session import NO_TENANT, Database
 from knowledge import refusal_counts
 from knowledge.refusal_counts import WHOLE_SERVER
@@ -19,7 +20,9 @@ log = logging.getLogger(__name__)
 
 STORE_SECONDS = 30.0
 SHOWN_DAYS = 7
-KEPT_DAYS = 400
+RETENTION = timedelta(days=400)
+
+DELETE_OLD = "DELETE FROM refusals WHERE tenant_id = %(tenant)s AND day < %(before)s"
 
 _ADD = text("""
     INSERT INTO refusals (tenant_id, day, kind, count)
@@ -66,11 +69,8 @@ async def since(database: Database, tenant_id: str, day: date) -> Counter[str]:
 
 async def delete_old(database: Database, tenant_id: str, today: date) -> None:
     """Delete the counts of days that are long past."""
-    async with database.tenant(_session_tenant(tenant_id)) as session:
-        await session.execute(
-            text("DELETE FROM refusals WHERE tenant_id = :tenant AND day < :day"),
-            {"tenant": tenant_id, "day": today - timedelta(days=KEPT_DAYS)},
-        )
+    values = {"tenant": tenant_id, "before": today - RETENTION}
+    await database.flush(_session_tenant(tenant_id), Statement(DELETE_OLD, values))
 
 
 def described(counts: Mapping[str, int]) -> str:

@@ -18,13 +18,15 @@ from knowledge import document_writes, search_terms, source_records
 from knowledge.chunk_writes import NewChunk
 from knowledge.chunking.chunk_headers import header, with_header
 from knowledge.chunking.chunker import chunk_batches
-from knowledge.document_writes import EmbeddedChunk, NewDocument, OutdatedError
+from knowledge.document_rows import EmbeddedChunk, NewDocument
+from knowledge.document_writes import OutdatedError
 from knowledge.embedding_models import Models
 from knowledge.errors import ParseError, SourceError
 from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ingest.staged_chunks import StagedChunks
+from knowledge.knowledge_version import lock_unless_erased
 from knowledge.micro_batching import MicroBatcher
 from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.storable_text import storable, storable_values
@@ -156,6 +158,8 @@ class DocumentPipeline:
         if uri not in run.known.documents:
             return None
         async with self._sessions(run.tenant_id) as session:
+            if run.read_at is not None:
+                await lock_unless_erased(session, run.tenant_id, run.read_at)
             stored = await document_writes.read_document_state(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, models=run.models
             )
@@ -228,6 +232,7 @@ class DocumentPipeline:
                     serving=run.serving,
                     models=run.models,
                     now=self._clock(),
+                    read_at=run.read_at,
                 )
         except OutdatedError:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -12,15 +13,23 @@ from typing import Any, TypeVar
 from knowledge import search_terms, source_records
 from knowledge.chunking import METHODS, Chunking, Method
 from knowledge.embedding_models import Models
+from knowledge.errors import ErasedError
 from knowledge.ingest.document_pipeline import DocumentPipeline
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import IngestTotals, SourceRun
+from knowledge.knowledge_version import read_version
+from knowledge.message_erasure import CHAT_KINDS
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.reembed import switch_if_complete
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Known
 
 Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+READ_ATTEMPTS = 3
+"""How often a channel is read if people's data is erased meanwhile."""
 
 MAX_IN_FLIGHT = 64
 """Most documents of all sources processed at the same time: while some are parsed, others are embedded and stored."""
@@ -80,9 +89,20 @@ class Ingestor:
         totals = IngestTotals()
         stop = stop or asyncio.Event()
         for source in sources:
-            if not stop.is_set():
-                run = await self._begin(source, tenant_id, audience, chunking, totals, on_progress)
-                await self._ingest_source(run, stop)
+            for attempt in range(READ_ATTEMPTS):
+                if stop.is_set():
+                    break
+                run = await self._begin(source, tenant_id, audience, chunking, IngestTotals(), on_progress)
+                try:
+                    await self._ingest_source(run, stop)
+                except ErasedError as error:
+                    if run.read_at is None or attempt == READ_ATTEMPTS - 1:
+                        run.totals.failed.append(Failure(source.uri, str(error)))
+                    else:
+                        log.info("%s is read again: %s", source.uri, error)
+                        continue
+                totals.add(run.totals)
+                break
         return IngestReport(
             documents=totals.documents,
             chunks=totals.chunks,
@@ -111,6 +131,7 @@ class Ingestor:
         """Register the source and load its stored documents."""
         serving = await self._models.announce(self._sessions, tenant_id)
         async with self._sessions(tenant_id) as session:
+            read_at = await read_version(session, tenant_id) if source.kind in CHAT_KINDS else None
             source_id, method = await source_records.upsert_source(
                 session,
                 tenant_id=tenant_id,
@@ -133,6 +154,7 @@ class Ingestor:
             embedders=await self._models.for_passages(serving),
             totals=totals,
             on_progress=on_progress,
+            read_at=read_at,
         )
         run.known = await self._load_known(run)
         return run

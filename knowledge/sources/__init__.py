@@ -5,6 +5,7 @@ To add a source, write a class with ``uri``, ``kind``, ``count`` and ``fetch``, 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from knowledge.ports import Source
 from knowledge.sources.crawl import CrawlSource
 from knowledge.sources.files import FileSource, FolderSource, UploadSource, open_path
 from knowledge.sources.git import GitSource
+from knowledge.sources.polite_fetch import Sleep
 from knowledge.sources.sitemap import SitemapSource
 from knowledge.sources.web_address import require_web_address
 from knowledge.sources.web_page import UrlSource
@@ -44,13 +46,20 @@ OpenChannel = Callable[[str, str], Source]
 
 
 def open_source(
-    spec: str, *, fetch_allow: Sequence[str], max_bytes: int, files: bool, channel: OpenChannel | None = None
+    spec: str,
+    *,
+    fetch_allow: Sequence[str],
+    max_bytes: int,
+    files: bool,
+    channel: OpenChannel | None = None,
+    sleep: Sleep = asyncio.sleep,
 ) -> Source:
     """Return the source that ``spec`` names, without reading it. Raises SourceError.
 
     ``spec`` is a URL, or ``crawl:``, ``sitemap:`` or ``git:`` and a URL. If ``files`` is true it may also be a local
     path, or ``git:`` and one. If ``channel`` is given it may be ``slack:`` or ``discord:`` and a channel ID.
-    ``fetch_allow`` lists private hosts, addresses and networks that may be fetched from.
+    ``fetch_allow`` lists private hosts, addresses and networks that may be fetched from. ``sleep`` waits between two
+    pages of a site.
     """
     spec = spec.strip()
     if not spec:
@@ -61,7 +70,7 @@ def open_source(
     if kind in ("slack", "discord"):
         return _open_channel(kind, location, channel)
     if kind in ("crawl", "sitemap"):
-        return _open_site(kind, web_url(location, spec), fetch_allow, max_bytes)
+        return _open_site(kind, web_url(location, spec), fetch_allow, max_bytes, sleep)
     if kind == "git" and not _SCHEME.match(spec):
         return _open_repository(location, fetch_allow, max_bytes, files)
     if _SCHEME.match(spec):
@@ -71,11 +80,17 @@ def open_source(
         if path.endswith(".git"):
             return GitSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
         if _SITEMAP.search(path):
-            return SitemapSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
+            return SitemapSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes, sleep=sleep)
         return UrlSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
     if not files:
         raise SourceError(_TERMINAL_ONLY)
     return open_path(spec, max_bytes=max_bytes)
+
+
+def reads_local_files(kind: str, uri: str) -> bool:
+    """Return whether a source of this kind and name reads paths of this machine."""
+    location = uri.removeprefix("git:").lower()
+    return kind in ("file", "folder") or (kind == "git" and not location.startswith(("http://", "https://")))
 
 
 def _open_channel(platform: str, channel_id: str, open_history: OpenChannel | None) -> Source:
@@ -116,7 +131,7 @@ def _open_repository(location: str, fetch_allow: Sequence[str], max_bytes: int, 
     return GitSource(path, fetch_allow=fetch_allow, max_bytes=max_bytes)
 
 
-def _open_site(kind: str, url: str, fetch_allow: Sequence[str], max_bytes: int) -> Source:
+def _open_site(kind: str, url: str, fetch_allow: Sequence[str], max_bytes: int, sleep: Sleep) -> Source:
     if kind == "crawl":
-        return CrawlSource(url, fetch_allow=fetch_allow, max_bytes=max_bytes)
-    return SitemapSource(url, fetch_allow=fetch_allow, max_bytes=max_bytes)
+        return CrawlSource(url, fetch_allow=fetch_allow, max_bytes=max_bytes, sleep=sleep)
+    return SitemapSource(url, fetch_allow=fetch_allow, max_bytes=max_bytes, sleep=sleep)

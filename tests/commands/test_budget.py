@@ -42,14 +42,14 @@ async def test_one_sees_ones_own_day_and_what_else_limits(database: Database) ->
     where = context(database, ANN, channel_daily_tokens=50_000)
     await spend(where, 1200)
     assert (await said(where, "")).splitlines() == [
-        "You have used 1,200 of 200,000 tokens today; 198,800 are left.",
-        "This channel has used 1,200 of 50,000 tokens today; 48,800 are left.",
+        "You have used 1,200 of 200,000 tokens today. 198,800 are left.",
+        "This channel has used 1,200 of 50,000 tokens today. 48,800 are left.",
         "Every budget resets at 00:00 (UTC), in 12 h 0 min.",
     ]
 
 
 async def test_without_a_limit_no_reset_is_promised(database: Database) -> None:
-    assert await said(context(database, ANN, daily_tokens=0), "") == "You have used 0 tokens today; there is no limit."
+    assert await said(context(database, ANN, daily_tokens=0), "") == "You have used 0 tokens today. There is no limit."
 
 
 @pytest.mark.parametrize("line", ["set U1 5", "set tenant 5", "show U2", "list"])
@@ -84,7 +84,7 @@ async def test_a_limit_binds_whom_it_names(database: Database, subject: str, lim
 async def test_a_limit_is_lifted_and_taken_back(database: Database) -> None:
     boss = context(database, BOSS)
     await budget.run(boss, "set U1 unlimited")
-    assert "there is no limit" in await said(context(database, ANN), "")
+    assert "There is no limit" in await said(context(database, ANN), "")
     listed = await budget.run(boss, "list")
     assert listed.table is not None
     assert list(listed.table.rows) == [("user:U1", "no limit")]
@@ -102,4 +102,4 @@ async def test_what_is_wrong_says_how_it_is_written(database: Database, line: st
 
 async def test_a_number_beyond_all_bounds_is_no_limit(database: Database) -> None:
     await budget.run(context(database, BOSS), "set U1 999999999999999M")
-    assert "there is no limit" in await said(context(database, ANN), "")
+    assert "There is no limit" in await said(context(database, ANN), "")

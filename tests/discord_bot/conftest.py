@@ -19,6 +19,7 @@ from bot.platforms.discord.app import serve
 from bot.platforms.discord.command_runner import Commands
 from tests.discord_bot.fake_dispatcher import ScriptedDispatcher
 from tests.doubles.discord import DiscordDouble
+from tests.doubles.discord_models import Channel, User
 
 Connect = Callable[[], Awaitable[None]]
 
@@ -36,6 +37,16 @@ async def discord() -> AsyncIterator[DiscordDouble]:
         double.channel("general")
         yield double
     assert double.violations == []
+
+
+@pytest.fixture
+def general(discord: DiscordDouble) -> Channel:
+    return discord.channel("general")
+
+
+@pytest.fixture
+def ada(discord: DiscordDouble) -> User:
+    return discord.user("Ada")
 
 
 @pytest.fixture

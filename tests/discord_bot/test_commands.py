@@ -17,16 +17,6 @@ from tests.doubles.discord_interactions import Interaction
 from tests.doubles.discord_models import Channel, Message, User
 
 
-@pytest.fixture
-def general(discord: DiscordDouble) -> Channel:
-    return discord.channel("general")
-
-
-@pytest.fixture
-def ada(discord: DiscordDouble) -> User:
-    return discord.user("Ada")
-
-
 def shown(interaction: Interaction) -> Message | None:
     """Return the response once it is no longer the waiting message."""
     response = interaction.response

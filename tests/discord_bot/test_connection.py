@@ -23,16 +23,6 @@ from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_models import Channel, Message, User
 
 
-@pytest.fixture
-def general(discord: DiscordDouble) -> Channel:
-    return discord.channel("general")
-
-
-@pytest.fixture
-def ada(discord: DiscordDouble) -> User:
-    return discord.user("Ada")
-
-
 async def ask(discord: DiscordDouble, general: Channel, ada: User) -> Message:
     return await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
 

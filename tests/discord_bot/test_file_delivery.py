@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from bot.config import Settings
 from bot.engine.ports.surface import FileDelivery
 from bot.types.conversation import Author, ThreadKey
@@ -15,16 +13,6 @@ from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_models import Channel, Message, User
 
 TEXT = "# The full answer\n\nEverybody has 30 days."
-
-
-@pytest.fixture
-def general(discord: DiscordDouble) -> Channel:
-    return discord.channel("general")
-
-
-@pytest.fixture
-def ada(discord: DiscordDouble) -> User:
-    return discord.user("Ada")
 
 
 def files(messages: list[Message]) -> list[tuple[str, str, bytes]]:

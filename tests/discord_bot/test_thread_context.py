@@ -15,16 +15,6 @@ from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_models import Channel, User
 
 
-@pytest.fixture
-def general(discord: DiscordDouble) -> Channel:
-    return discord.channel("general")
-
-
-@pytest.fixture
-def ada(discord: DiscordDouble) -> User:
-    return discord.user("Ada")
-
-
 def context_reader(dispatcher: ScriptedDispatcher) -> ContextReader:
     surface = dispatcher.started[-1][1]
     assert isinstance(surface, ContextReader)

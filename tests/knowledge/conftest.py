@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +12,9 @@ from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
 from tests.knowledge.fakes import WordEmbedder
+
+if TYPE_CHECKING:
+    from tests.knowledge.hostile_parser import HostileParser, World  # its import starts a process
 
 
 @pytest.fixture
@@ -27,3 +32,20 @@ async def parser() -> AsyncIterator[Parser]:
 @pytest.fixture
 def ingestor(sessions: Sessions, embedder: WordEmbedder, parser: Parser) -> Ingestor:
     return Ingestor(sessions, embedder, parser=parser, chunk_tokens=64)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    from tests.knowledge.hostile_parser import open_world
+
+    with open_world(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def hostile() -> AsyncIterator[HostileParser]:
+    from tests.knowledge.hostile_parser import HostileParser
+
+    parser = HostileParser()
+    yield parser
+    await parser.aclose()

@@ -273,6 +273,6 @@ async def test_worker_process_gets_no_secrets_in_its_environment(
     environment = Path(f"/proc/{parser._process.pid}/environ")
     if os.geteuid() == 0:
         assert b"canary" not in environment.read_bytes()
-    else:  # not even the same user may look; test_parser_sandbox.py asks the process itself
+    else:  # not even the same user may look; test_parser_process.py asks the process itself
         with pytest.raises(PermissionError):
             environment.read_bytes()

@@ -25,8 +25,8 @@ from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import TEAM, Message
 from tests.slack.conftest import installed
+from tests.slack.oauth_serving import is_answered
 from tests.slack.test_end_to_end import running
-from tests.slack.test_oauth import is_answered
 from tests.slack.test_streams import Clock, team
 
 PACE = 20.0

@@ -18,8 +18,7 @@ from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_oauth import SlackCloud
 from tests.doubles.slack_world import TEAM
 from tests.slack.conftest import installed
-from tests.slack.test_end_to_end import NO_MODEL
-from tests.slack.test_oauth import (
+from tests.slack.oauth_serving import (
     ONE,
     TWO,
     Browser,
@@ -31,6 +30,7 @@ from tests.slack.test_oauth import (
     serving,
     settings_of,
 )
+from tests.slack.test_end_to_end import NO_MODEL
 
 __all__ = ["clock", "cloud"]
 

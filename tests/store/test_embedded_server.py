@@ -21,6 +21,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from bot.errors import ConfigError
+from bot.health import Health
 from bot.store import migrate
 from bot.store.embedded import roles, server
 from bot.store.embedded.server import EmbeddedServer
@@ -214,10 +215,35 @@ def test_a_server_that_died_is_started_again_at_the_same_address(home: Path) -> 
     running.release()
 
 
+async def test_a_server_that_does_not_start_again_is_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, health, pauses = start(home), Health(), list[float]()
+    monkeypatch.setattr(EmbeddedServer, "ensure_running", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    enough = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 9:
+            enough.set()
+        await asyncio.sleep(0)
+
+    watching = asyncio.create_task(running.watch(health, sleep=sleep))
+    async with asyncio.timeout(30):
+        await enough.wait()
+    assert health.faults == {"embedded database": "disk full"}
+    assert pauses[:9] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    monkeypatch.undo()
+    async with asyncio.timeout(30):
+        while health.faults:
+            await asyncio.sleep(0)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    running.release()
+
+
 async def test_the_watch_starts_it_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "WATCH_SECONDS", 0.02)
-    running = start(home)
-    watching = asyncio.create_task(running.watch())
+    running, health = start(home), Health()
+    watching = asyncio.create_task(running.watch(health))
     pid = running.pid()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)

@@ -406,7 +406,7 @@ async def test_a_taken_port_raises_a_config_error(page: Running) -> None:
 
 @pytest.mark.parametrize(("host", "port"), [("no-such-host.invalid", 0), ("127.0.0.1", 70_000), ("192.0.2.1", 0)])
 async def test_an_unusable_address_raises_a_config_error(host: str, port: int) -> None:
-    with pytest.raises(ConfigError, match="choose"):
+    with pytest.raises(ConfigError, match="Choose"):
         await app.run(scripted_playground(ScriptedDispatcher(asyncio.Event().wait)), CONFIG, host=host, port=port)
 
 

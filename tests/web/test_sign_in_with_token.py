@@ -324,13 +324,13 @@ def test_outside_loopback_a_sign_in_is_needed(tmp_path: Path, host: str, values:
     if not refused:
         require_sign_in(settings, host)
         return
-    with pytest.raises(ConfigError, match="needs a sign-in: set PARLEY_WEB_TOKEN") as error:
+    with pytest.raises(ConfigError, match=r"needs a sign-in\. Set PARLEY_WEB_TOKEN") as error:
         require_sign_in(settings, host)
     assert "\n" not in str(error.value)
 
 
 async def test_the_server_itself_refuses_to_listen_without_a_sign_in(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"other machines can reach 0\.0\.0\.0"):
+    with pytest.raises(ConfigError, match=r"Other machines can reach 0\.0\.0\.0"):
         async with serving(settings_with(tmp_path), host="0.0.0.0"):
             pass
 

@@ -112,7 +112,7 @@ async def test_an_ingestion_is_stopped_by_the_id_in_its_message(app: App, site: 
         site.release(3)
         await stream.ended("command")
         (card,) = stream.of("command")
-    assert "Stopped early; documents added so far stay." in stream.text("command")
+    assert "Stopped early. Documents added so far stay." in stream.text("command")
     assert (card["actions"], card["reading"]) == ([], "")
     assert f"Added {_documents(await stored(app))}" in stream.text("command")
     assert len(site.asked) <= 5, "the rest is not fetched"

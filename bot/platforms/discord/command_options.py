@@ -123,6 +123,16 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             ),
         ),
     ),
+    "feedback": (
+        Form(
+            "",
+            "",
+            (
+                Option("since", "A period: 12h, 7d, 4w"),
+                Option("all", "List the thumbs up too", kind="switch", keyword="all"),
+            ),
+        ),
+    ),
     "memory": (
         Form("show", "Shows the facts remembered in this thread", (), "show"),
         Form(

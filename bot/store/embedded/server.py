@@ -13,13 +13,14 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from bot.errors import ConfigError
+from bot.health import Health
 from bot.store.embedded import binaries, roles
 from bot.store.embedded.binaries import Account
 from bot.store.embedded.folder import DataFolder
@@ -31,6 +32,10 @@ STOP_SECONDS = 20.0
 POLL_SECONDS = 0.02
 WATCH_SECONDS = 1.0
 """Seconds between two checks whether the server still runs."""
+
+LONGEST_WATCH_SECONDS = 60.0
+PART = "embedded database"
+"""The name under which the server reports its health."""
 
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 """Servers that this process started, by process id. Only the parent process can collect their exit status."""
@@ -64,15 +69,20 @@ class EmbeddedServer:
             _launch(self.folder, self.options)
         return True
 
-    async def watch(self) -> None:
-        """Restart the server whenever it dies, until cancelled."""
+    async def watch(self, health: Health, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Restart the server whenever it dies, until cancelled. A start that fails is tried again ever more rarely."""
+        pause = WATCH_SECONDS
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
+            await sleep(pause)
             try:
                 if await asyncio.to_thread(self.ensure_running):
                     log.error("the embedded PostgreSQL server had died and was started again; see %s", self.folder.log)
-            except ConfigError as error:
-                log.error("%s", error)
+                health.works(PART)
+                pause = WATCH_SECONDS
+            except Exception as error:
+                pause = min(2 * pause, LONGEST_WATCH_SECONDS)
+                log.error("%s", error, exc_info=None if isinstance(error, ConfigError) else error)
+                health.failed(PART, str(error) or type(error).__name__)
 
     def crash(self) -> None:
         """Stop the server as a crash would, without a checkpoint. For tests."""

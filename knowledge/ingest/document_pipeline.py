@@ -35,7 +35,7 @@ from knowledge.types import Chunk, Document, Failure, Fetched, Item, Mark, Uncha
 BATCH_CHUNKS = 256
 """Maximum number of chunks that are encoded together, or stored in one transaction.
 
-A process that dies loses about two batches of work. Larger batches would hardly be encoded faster.
+A process that dies loses about two batches of small documents. Larger batches would hardly be encoded faster.
 """
 STORE_ATTEMPTS = 5
 """How often a document is stored again after another writer changed it."""

@@ -90,8 +90,8 @@ class Settings(WebSettings, ChatSettings):
     fetch_allow: Names = Field((), validation_alias=_named("PARLEY_FETCH_ALLOW"))
     refresh_hours: float = Field(24.0, ge=0, le=8760, validation_alias=_named("PARLEY_REFRESH_HOURS"))
     tenant_documents: Literal["admins", "members"] = Field("admins", validation_alias=_named("PARLEY_TENANT_DOCUMENTS"))
-    daily_upload_mb: int = Field(500, ge=0, validation_alias=_named("PARLEY_DAILY_UPLOAD_MB"))
-    daily_documents: int = Field(5000, ge=0, validation_alias=_named("PARLEY_DAILY_DOCUMENTS"))
+    daily_upload_mb: int = Field(500, ge=0, le=1_000_000, validation_alias=_named("PARLEY_DAILY_UPLOAD_MB"))
+    daily_documents: int = Field(5000, ge=0, le=1_000_000_000, validation_alias=_named("PARLEY_DAILY_DOCUMENTS"))
     max_file_mb: int = Field(50, ge=1, le=2000, validation_alias=_named("PARLEY_MAX_FILE_MB"))
 
     # users and limits

@@ -241,6 +241,7 @@ def test_ambiguous_markdown_is_made_safe(text: str) -> None:
         "...evil.com/x",
         ".1.2.3.4/x",
         "evil.com.日本 evil.com.日本/x",
+        "[x](<[2001:db8::1]/evil>)````\n```\n[2001:db8::1]/evil\n````",
     ],
 )
 def test_an_address_after_paired_backticks_or_a_dot_becomes_code(text: str) -> None:

@@ -7,7 +7,7 @@ PORT ?= 8080
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-fast check docs-check format lock licences sbom browser clean
+.PHONY: help run setup test test-fast test-peers check docs-check format lock licences sbom browser peers clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -17,7 +17,7 @@ run: $(VENV)/.installed ## start Parley with its sample handbook at http://127.0
 
 setup: $(VENV)/.installed ## create the virtual environment and install Parley
 
-test: $(VENV)/.tools browser check ## run everything: ruff, mypy, import-linter and all tests
+test: $(VENV)/.tools browser peers check ## run everything: ruff, mypy, import-linter and all tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-fast: $(VENV)/.tools ## run the unit tests: no database, no sockets, no browser, no killed processes
@@ -28,6 +28,10 @@ check: $(VENV)/.tools ## run ruff, mypy and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+test-peers: $(VENV)/.tools peers ## install model servers and process managers of others in .venv-peers, and test against them
+	@PYTHON=$(BIN)/python scripts/peers.sh .venv-peers
+	$(BIN)/pytest tests/peers -rs
 
 docs-check: $(VENV)/.tools ## check the links, commands and examples in the documentation
 	$(BIN)/python -m tests.docs.docs_check
@@ -52,6 +56,15 @@ browser: ## install Chromium for the browser tests where possible; without it th
 	  { apt-get install -y -q chromium chromium-driver >/dev/null 2>&1 || \
 	    { apt-get update -q >/dev/null 2>&1 && apt-get install -y -q chromium chromium-driver >/dev/null 2>&1; }; }; } || \
 	echo "Chromium is not installed: the browser tests are skipped"
+
+peers: ## install PgBouncer and nginx for the tests behind them where possible; without them they are skipped
+	@{ [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null 2>&1; } && \
+	{ [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null 2>&1; } || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
+	  echo "Installing PgBouncer and nginx for the tests behind them" && \
+	  { apt-get install -y -q pgbouncer nginx-light >/dev/null 2>&1 || \
+	    { apt-get update -q >/dev/null 2>&1 && apt-get install -y -q pgbouncer nginx-light >/dev/null 2>&1; }; }; } || \
+	echo "PgBouncer or nginx is not installed: the tests behind them are skipped"
 
 clean: ## delete the virtual environment and the caches, not the data
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

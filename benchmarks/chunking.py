@@ -30,7 +30,7 @@ from bot.evals import jsonl
 from bot.evals.scratch_schema import scratch_schema
 from bot.store.session import Database
 from knowledge.chunking import METHODS, Chunking
-from knowledge.chunking.text_units import CountTokens
+from knowledge.chunking.token_counting import CountTokens
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text

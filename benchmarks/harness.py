@@ -4,7 +4,6 @@ and the clock, and result tables."""
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import tempfile
 import uuid
@@ -23,7 +22,7 @@ from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.store import migrate
-from bot.store.embedded import server as embedded_server
+from bot.store.embedded.temporary import temporary_server
 from bot.types.audience import MEMBERS, Audience
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.turns import Outcome
@@ -71,14 +70,9 @@ class SimulatedClock:
 @contextmanager
 def fresh_postgres() -> Iterator[str]:
     """Yield the URL of a migrated database in a temporary folder; delete it afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="parley-benchmark-"))
-    server = embedded_server.start(folder)
-    try:
+    with temporary_server("parley-benchmark-") as server:
         migrate.upgrade(server.url)
         yield server.url
-    finally:
-        server.release()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @asynccontextmanager

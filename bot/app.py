@@ -26,9 +26,11 @@ from bot.engine.routing.local_classifier import LocalClassifier
 from bot.engine.routing.weights import shipped
 from bot.errors import ParleyError
 from bot.file_reader import FileReader
+from bot.health import Health
 from bot.ingestion import Ingestion
 from bot.llm import extractive
 from bot.llm.build import build as build_llm
+from bot.llm.build import is_free
 from bot.llm.model_classifier import ModelClassifier
 from bot.llm.prices import Prices
 from bot.llm.query_rewriting import ModelRewriter
@@ -86,24 +88,30 @@ class Overrides:
     engine: type[Engine] = Engine
 
 
-async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
+async def open_database(settings: Settings, stack: AsyncExitStack, health: Health | None = None) -> str:
     """Return the URL of the database; start its server if it is the embedded one. Raises ConfigError."""
     if settings.database_url:
         return settings.database_url.get_secret_value()
     server = await asyncio.to_thread(embedded_server.start, settings.data_dir)
     stack.callback(server.release)
-    watching = asyncio.create_task(server.watch(), name="watching the embedded database")
+    watching = asyncio.create_task(server.watch(health or Health()), name="watching the embedded database")
     stack.push_async_callback(_cancelled, watching)
     return server.url
 
 
+def session_url(settings: Settings, url: str) -> str:
+    """Return the address for connections that need a session of their own: LISTEN, advisory locks, the job queue."""
+    return settings.listen_database_url.get_secret_value() if settings.listen_database_url else url
+
+
 @asynccontextmanager
-async def opened_database(settings: Settings) -> AsyncIterator[Database]:
+async def opened_database(settings: Settings, health: Health | None = None) -> AsyncIterator[Database]:
     """Open the migrated database alone, for commands that need no model. Raises ConfigError."""
     async with AsyncExitStack() as stack:
-        url = await open_database(settings, stack)
-        await asyncio.to_thread(migrate.upgrade, url)
-        database = Database(url)
+        url = await open_database(settings, stack, health)
+        direct = session_url(settings, url)
+        await asyncio.to_thread(migrate.upgrade, direct)
+        database = Database(url, session_url=direct)
         stack.push_async_callback(database.aclose)
         yield database
 
@@ -161,7 +169,9 @@ async def open_app(
     """
     share_the_processor()
     async with AsyncExitStack() as stack:
+        health = Health()
         counter, prices = TokenCounter(), Prices.load(settings.prices_file)
+        free = is_free(settings, prices)
         llm = overrides.llm(build_llm(settings, counter=counter, prices=prices))
         stack.push_async_callback(llm.aclose)
         models = build_models(settings)
@@ -170,10 +180,9 @@ async def open_app(
         if warm:
             models.current.warm()
             stack.push_async_callback(_cancelled, asyncio.create_task(_ready(llm)))
-        database = await stack.enter_async_context(opened_database(settings))
+        database = await stack.enter_async_context(opened_database(settings, health))
         retriever, ingestor = _open_knowledge(settings, database, models, stack)
-        address = database.engine.url.render_as_string(hide_password=False)
-        queue, notifications = Queue(address), Notifications(address)
+        queue, notifications = Queue(database.session_url), Notifications(database.session_url, health=health)
         stack.push_async_callback(queue.aclose)
         stores = overrides.stores(
             open_stores(
@@ -182,11 +191,13 @@ async def open_app(
                 count_tokens=counter.count,
                 clock=clock,
                 holder=lambda: notifications.holder,
-                expected=expected_tokens(settings, counter.count),
+                expected=(lambda _: 0) if free else expected_tokens(settings, counter.count),
             )
         )
         search, pacing = overrides.search(retriever), WorkspacePacing(notifications.process_id)
-        wired = _Wired(settings, database, llm, stores, search, retriever, models.current, counter.count, pacing, clock)
+        wired = _Wired(
+            settings, database, llm, stores, search, retriever, models.current, counter.count, pacing, free, clock
+        )
         dispatcher = _open_dispatcher(wired, overrides.engine, stack)
         await _connect_processes(notifications, dispatcher, pacing, database, stack)
         services = Services(
@@ -203,6 +214,7 @@ async def open_app(
             prices=prices,
             clock=clock,
             workspace_pacing=pacing,
+            health=health,
             open_channel=channel_opener(settings, database),
         )
         yield App(settings, database, dispatcher, services, models.current, retriever, ingestor)
@@ -221,6 +233,7 @@ class _Wired:
     embedder: Embedder
     count_tokens: Callable[[str], int]
     pacing: WorkspacePacing
+    free: bool
     clock: Callable[[], datetime]
 
 
@@ -242,6 +255,7 @@ def _open_dispatcher(wired: _Wired, engine_type: type[Engine], stack: AsyncExitS
         similar=_similar_answers(wired.database, wired.retriever, wired.embedder),
         reader=reader,
         workspace_pacing=wired.pacing,
+        free=wired.free,
         clock=wired.clock,
     )
     return Dispatcher(
@@ -263,7 +277,7 @@ def _open_knowledge(
         stack.push_async_callback(reranker.aclose)
     retriever = Retriever(database.tenant, models.current, reranker, models=models)
     ingestor = Ingestor(
-        database.tenant,
+        database.bulk,
         models.current,
         chunk_tokens=settings.chunk_tokens,
         chunking=settings.chunking,

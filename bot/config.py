@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dotenv import dotenv_values
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bot import env_file
+from bot.chat_settings import ChatSettings
 from bot.errors import ConfigError
-from bot.types.conversation import LOCAL_TENANT
-from bot.types.usage import Tier
-from bot.web_settings import Names, WebSettings, comma_separated
+from bot.types.usage import UNLIMITED, Tier
+from bot.web_settings import Names, WebSettings, web_address
 from knowledge import secret_redaction
 from knowledge.types import ChunkingMethod
 
 OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+_CHANGE = "Change it in the environment or in .env."
 _DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
 
@@ -33,13 +33,29 @@ def _named(name: str) -> AliasChoices:
     return AliasChoices(name)
 
 
-class Settings(WebSettings):
+def _tokens(value: object) -> object:
+    return 0 if isinstance(value, str) and value.strip().lower() == "unlimited" else value
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+DailyTokens = Annotated[int, BeforeValidator(_tokens), Field(ge=0, le=UNLIMITED)]
+"""Tokens a day; 0 and ``unlimited`` mean no limit."""
+
+
+class Settings(WebSettings, ChatSettings):
     """All settings of Parley. A field's alias is its name in the environment."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_file=env_file.ENV_FILE,
+        env_file_encoding=env_file.ENCODING,
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+    )
 
     # storage
     database_url: SecretStr | None = Field(None, validation_alias=_named("DATABASE_URL"))
+    listen_database_url: SecretStr | None = Field(None, validation_alias=_named("PARLEY_LISTEN_DATABASE_URL"))
     data_dir: Path = Field(Path(".parley"), validation_alias=_named("PARLEY_DATA_DIR"))
 
     # models
@@ -56,10 +72,10 @@ class Settings(WebSettings):
     prompt_tokens: int = Field(8000, ge=2000, le=500_000, validation_alias=_named("PARLEY_PROMPT_TOKENS"))
 
     # timeouts of model providers, in seconds
-    connect_timeout: float = Field(5.0, gt=0, validation_alias=_named("PARLEY_CONNECT_TIMEOUT"))
-    first_token_timeout: float = Field(30.0, gt=0, validation_alias=_named("PARLEY_FIRST_TOKEN_TIMEOUT"))
-    idle_timeout: float = Field(20.0, gt=0, validation_alias=_named("PARLEY_IDLE_TIMEOUT"))
-    total_timeout: float = Field(120.0, gt=0, validation_alias=_named("PARLEY_TOTAL_TIMEOUT"))
+    connect_timeout: Seconds = Field(5.0, validation_alias=_named("PARLEY_CONNECT_TIMEOUT"))
+    first_token_timeout: Seconds = Field(30.0, validation_alias=_named("PARLEY_FIRST_TOKEN_TIMEOUT"))
+    idle_timeout: Seconds = Field(20.0, validation_alias=_named("PARLEY_IDLE_TIMEOUT"))
+    total_timeout: Seconds = Field(120.0, validation_alias=_named("PARLEY_TOTAL_TIMEOUT"))
 
     # knowledge
     embedding_model: str = Field(OFFLINE_EMBEDDING_MODEL, validation_alias=_named("PARLEY_EMBEDDING_MODEL"))
@@ -77,46 +93,25 @@ class Settings(WebSettings):
     max_file_mb: int = Field(50, ge=1, le=2000, validation_alias=_named("PARLEY_MAX_FILE_MB"))
 
     # users and limits
-    daily_tokens: int = Field(200_000, ge=0, validation_alias=_named("PARLEY_DAILY_TOKENS"))
-    channel_daily_tokens: int = Field(0, ge=0, validation_alias=_named("PARLEY_CHANNEL_DAILY_TOKENS"))
-    tenant_daily_tokens: int = Field(0, ge=0, validation_alias=_named("PARLEY_TENANT_DAILY_TOKENS"))
+    daily_tokens: DailyTokens = Field(200_000, validation_alias=_named("PARLEY_DAILY_TOKENS"))
+    channel_daily_tokens: DailyTokens = Field(0, validation_alias=_named("PARLEY_CHANNEL_DAILY_TOKENS"))
+    tenant_daily_tokens: DailyTokens = Field(0, validation_alias=_named("PARLEY_TENANT_DAILY_TOKENS"))
+    count_free: bool = Field(False, validation_alias=_named("PARLEY_COUNT_FREE"))
     timezone: str = Field("UTC", validation_alias=_named("PARLEY_TIMEZONE"))
     admins: Names = Field((), validation_alias=_named("PARLEY_ADMINS"))
     compression: bool = Field(False, validation_alias=_named("PARLEY_COMPRESSION"))
     cache_shadow: float = Field(0.05, ge=0, le=1, validation_alias=_named("PARLEY_CACHE_SHADOW"))
-    answer_cache_hours: float = Field(1.0, ge=0, validation_alias=_named("PARLEY_ANSWER_CACHE_HOURS"))
-    answer_cache_stable_hours: float = Field(24.0, ge=0, validation_alias=_named("PARLEY_ANSWER_CACHE_STABLE_HOURS"))
-    max_question_chars: int = Field(20_000, ge=100, validation_alias=_named("PARLEY_MAX_QUESTION_CHARS"))
-
-    # platforms
-    slack_bot_token: SecretStr | None = Field(None, validation_alias=_named("SLACK_BOT_TOKEN"))
-    slack_app_token: SecretStr | None = Field(None, validation_alias=_named("SLACK_APP_TOKEN"))
-    slack_signing_secret: SecretStr | None = Field(None, validation_alias=_named("SLACK_SIGNING_SECRET"))
-    slack_http_host: str = Field("127.0.0.1", validation_alias=_named("PARLEY_SLACK_HTTP_HOST"))
-    slack_http_port: int = Field(3000, ge=1, le=65_535, validation_alias=_named("PARLEY_SLACK_HTTP_PORT"))
-    slack_public_url: str | None = Field(None, validation_alias=_named("PARLEY_SLACK_PUBLIC_URL"))
-    slack_api_url: str | None = Field(None, validation_alias=_named("SLACK_API_URL"))
-    slack_streaming: Literal["everywhere", "direct", "off"] = Field(
-        "everywhere", validation_alias=_named("PARLEY_SLACK_STREAMING")
+    answer_cache_hours: float = Field(1.0, ge=0, le=8760, validation_alias=_named("PARLEY_ANSWER_CACHE_HOURS"))
+    answer_cache_stable_hours: float = Field(
+        24.0, ge=0, le=8760, validation_alias=_named("PARLEY_ANSWER_CACHE_STABLE_HOURS")
     )
-    slack_client_id: str | None = Field(None, validation_alias=_named("SLACK_CLIENT_ID"))
-    slack_client_secret: SecretStr | None = Field(None, validation_alias=_named("SLACK_CLIENT_SECRET"))
-    slack_workspaces: Names = Field((), validation_alias=_named("PARLEY_SLACK_WORKSPACES"))
-    token_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(comma_separated)] = Field(
-        (), validation_alias=_named("PARLEY_TOKEN_KEYS")
-    )
-    discord_token: SecretStr | None = Field(None, validation_alias=_named("DISCORD_TOKEN"))
-    discord_api_url: str | None = Field(None, validation_alias=_named("DISCORD_API_URL"))
-    discord_gateway_url: str | None = Field(None, validation_alias=_named("DISCORD_GATEWAY_URL"))
+    max_question_chars: int = Field(20_000, ge=100, le=1_000_000, validation_alias=_named("PARLEY_MAX_QUESTION_CHARS"))
 
     # concurrency
     max_turns: int = Field(64, ge=1, le=10_000, validation_alias=_named("PARLEY_MAX_TURNS"))
 
     # shutdown
     shutdown_seconds: float = Field(9.0, ge=2, le=3600, validation_alias=_named("PARLEY_SHUTDOWN_SECONDS"))
-
-    # tenants
-    home: Names = Field(("auto",), validation_alias=_named("PARLEY_HOME"))
 
     # operation
     retention_days: int | None = Field(None, ge=1, le=36_500, validation_alias=_named("PARLEY_RETENTION_DAYS"))
@@ -146,16 +141,6 @@ class Settings(WebSettings):
             parse_entry(entry)
         return value
 
-    @field_validator("home")
-    @classmethod
-    def _workspaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        invalid = [
-            name for name in value if name not in ("auto", "none") and not name.startswith(("slack:", "discord:"))
-        ]
-        if invalid or (len(value) > 1 and {"auto", "none"} & set(value)):
-            raise ValueError("use auto, none, or workspaces such as slack:T0123,discord:4567")
-        return value
-
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: object) -> object:
@@ -170,7 +155,7 @@ class Settings(WebSettings):
             raise ValueError("unknown time zone; use a name such as Europe/Berlin or UTC") from None
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "listen_database_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
         try:
@@ -185,91 +170,16 @@ class Settings(WebSettings):
             ) from None
         return value
 
-    @field_validator(
-        "anthropic_base_url",
-        "openai_base_url",
-        "slack_api_url",
-        "slack_public_url",
-        "discord_api_url",
-        "discord_gateway_url",
-    )
+    @field_validator("anthropic_base_url", "openai_base_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("http://", "https://", "ws://", "wss://")):
-            raise ValueError("not an address; it must start with http:// or https:// (ws:// or wss:// for the gateway)")
-        return value
-
-    @field_validator("slack_bot_token")
-    @classmethod
-    def _bot_token(cls, value: SecretStr | None) -> SecretStr | None:
-        return _token_kind(value, "xoxb-", "the Bot User OAuth Token from 'OAuth & Permissions'")
-
-    @field_validator("slack_app_token")
-    @classmethod
-    def _app_token(cls, value: SecretStr | None) -> SecretStr | None:
-        return _token_kind(value, "xapp-", "the App-Level Token from 'Basic Information', with connections:write")
-
-    @field_validator("token_keys")
-    @classmethod
-    def _keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        for key in value:
-            if not re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.get_secret_value()):
-                raise ValueError("not a valid key; create one with: openssl rand -base64 32 | tr '+/' '-_'")
-        return value
+        return web_address(value, "it must start with http:// or https:// and name a host")
 
     @model_validator(mode="after")
     def _overlap_below_half(self) -> Settings:
         if 2 * self.chunk_overlap > self.chunk_tokens:
             raise ValueError("PARLEY_CHUNK_OVERLAP is more than half of PARLEY_CHUNK_TOKENS; reduce it")
         return self
-
-    @model_validator(mode="after")
-    def _complete_oauth(self) -> Settings:
-        if not (self.slack_client_id or self.slack_client_secret):
-            return self
-        if self.slack_bot_token or self.slack_app_token:
-            raise ValueError(
-                "SLACK_BOT_TOKEN is for one workspace and SLACK_CLIENT_ID for many; unset SLACK_BOT_TOKEN and "
-                "SLACK_APP_TOKEN, or unset SLACK_CLIENT_ID and SLACK_CLIENT_SECRET"
-            )
-        needed = {
-            "SLACK_CLIENT_ID": self.slack_client_id,
-            "SLACK_CLIENT_SECRET": self.slack_client_secret,
-            "SLACK_SIGNING_SECRET": self.slack_signing_secret,
-            "PARLEY_SLACK_PUBLIC_URL": self.slack_public_url,
-            "PARLEY_TOKEN_KEYS": self.token_keys,
-        }
-        missing = [name for name, value in needed.items() if not value]
-        if missing:
-            raise ValueError(f"to serve many Slack workspaces, also set {' and '.join(missing)}; see docs/slack.md")
-        if len([name for name in self.home if name.startswith("slack:")]) > 1:
-            raise ValueError(
-                "PARLEY_HOME names several Slack workspaces; with SLACK_CLIENT_ID, only one of them can be the home"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _both_slack_tokens(self) -> Settings:
-        if self.slack_bot_token and not (self.slack_app_token or self.slack_signing_secret):
-            raise ValueError(
-                "SLACK_APP_TOKEN is missing; SLACK_BOT_TOKEN needs it. Create one in Slack under 'Basic Information', "
-                "or set SLACK_SIGNING_SECRET to receive events over HTTP"
-            )
-        if self.slack_app_token and not self.slack_bot_token:
-            raise ValueError(
-                "SLACK_BOT_TOKEN is missing; SLACK_APP_TOKEN needs it. Copy it from 'OAuth & Permissions' in Slack"
-            )
-        return self
-
-    def tenant_of(self, workspace: str, *, alone: bool) -> str:
-        """Return the tenant of ``slack:TEAM`` or ``discord:GUILD``.
-
-        The terminal and the playground use the home tenant. PARLEY_HOME names the workspaces that belong to it.
-        ``auto`` includes a workspace only if it is ``alone``: the bot is in no other workspace of that platform. So
-        strangers who add the bot to their own workspace cannot read the team's documents.
-        """
-        at_home = workspace in self.home or (self.home == ("auto",) and alone)
-        return LOCAL_TENANT if at_home else workspace
 
     @model_validator(mode="after")
     def _register_secrets(self) -> Settings:
@@ -285,17 +195,7 @@ class Settings(WebSettings):
                 if not isinstance(one, SecretStr):
                     continue
                 secret = one.get_secret_value()
-                yield from _passwords(secret) if name == "database_url" else (secret,)
-
-    @property
-    def many_workspaces(self) -> bool:
-        """Return whether Slack workspaces install the app themselves, each with its own token."""
-        return self.slack_client_id is not None
-
-    @property
-    def has_slack(self) -> bool:
-        """Return whether Slack is configured."""
-        return self.slack_bot_token is not None or self.many_workspaces
+                yield from _passwords(secret) if name in ("database_url", "listen_database_url") else (secret,)
 
     @property
     def fixed_tier(self) -> Tier | None:
@@ -321,12 +221,6 @@ def _passwords(url: str) -> tuple[str, ...]:
     return (address.password or "", *address.normalized_query.get("password", ()))
 
 
-def _token_kind(value: SecretStr | None, prefix: str, description: str) -> SecretStr | None:
-    if value and not value.get_secret_value().startswith(prefix):
-        raise ValueError(f"wrong kind of token: it must start with {prefix} ({description})")
-    return value
-
-
 def environment_name(field: str) -> str:
     """Return the environment variable of a field."""
     alias = Settings.model_fields[field].validation_alias
@@ -335,11 +229,16 @@ def environment_name(field: str) -> str:
 
 def load(**overrides: object) -> Settings:
     """Read and validate the settings. Raises ConfigError with one line: name, problem, fix."""
+    in_file = env_file.names()
+    for name in sorted({environment_name(field) for field in Settings.model_fields} & os.environ.keys()):
+        # Python keeps bytes that are not UTF-8 as surrogates, which neither a database nor a network accepts.
+        if any("\ud800" <= character <= "\udfff" for character in os.environ[name]):
+            raise ConfigError(f"{name}: not UTF-8. {_CHANGE}")
     try:
         settings = Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         raise ConfigError(_one_line(error)) from None
-    _warn_of_unknown_names()
+    _warn_of_unknown_names(in_file)
     return settings
 
 
@@ -350,12 +249,12 @@ def _one_line(error: ValidationError) -> str:
         return f"{problem}."
     name = str(first["loc"][0])
     name = environment_name(name) if name in Settings.model_fields else name
-    return f"{name}: {problem[:1].lower() + problem[1:]}. Change it in the environment or in .env."
+    return f"{name}: {problem[:1].lower() + problem[1:]}. {_CHANGE}"
 
 
-def _warn_of_unknown_names() -> None:
+def _warn_of_unknown_names(in_file: set[str]) -> None:
     existing = {environment_name(field) for field in Settings.model_fields}
-    seen = {name for name in (*os.environ, *dotenv_values(".env")) if name.startswith("PARLEY_")}
+    seen = {name for name in (*os.environ, *in_file) if name.startswith("PARLEY_")}
     for name in sorted(seen - existing):
         similar = difflib.get_close_matches(name, existing, 1)
         hint = f"; did you mean {similar[0]}?" if similar else ""

@@ -6,22 +6,16 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
-
-from sqlalchemy import text
 
 from bot.config import Settings
 from bot.errors import ParleyError
 from bot.store import migrate
-from bot.store.session import APP_ROLE, Database
+from bot.store.session import Database
 from bot.types.checks import Check
 from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
 from knowledge.reembed import ReembedProgress, read_progress
 from knowledge.secret_redaction import redact
-
-OLDEST_POSTGRES = 140000
-OLDEST_PGVECTOR = (0, 7)
 
 
 async def run_checks(settings: Settings) -> list[Check]:
@@ -30,6 +24,7 @@ async def run_checks(settings: Settings) -> list[Check]:
     checks.append(_retention(settings))
     checks += await _guarded("database", lambda: _database(settings))
     checks += await _guarded("embedding model", lambda: _embedder(settings))
+    checks += await _guarded("reranker", lambda: _reranker(settings))
     checks += await _guarded("embedding model", lambda: _reembedding(settings))
     checks += await _guarded("parser sandbox", _parser_sandbox)
     checks += await _guarded("models", lambda: _models(settings))
@@ -65,72 +60,13 @@ def _retention(settings: Settings) -> Check:
 
 
 async def _database(settings: Settings) -> list[Check]:
-    from bot.app import open_database
+    from bot.app import open_database, session_url
+    from bot.store.diagnostics import check
 
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)
-        current, newest = await asyncio.to_thread(migrate.revisions, url)
-        database = Database(url)
-        stack.push_async_callback(database.aclose)
-        async with database.engine.connect() as connection:
-            facts = (await connection.execute(text(_SERVER_FACTS), {"role": APP_ROLE})).one()
-    origin = "DATABASE_URL" if settings.database_url else "bundled server"
-    return [
-        Check(
-            "database",
-            facts.version >= OLDEST_POSTGRES,
-            f"PostgreSQL {facts.shown} ({origin})",
-            "" if facts.version >= OLDEST_POSTGRES else "Use PostgreSQL 14 or later.",
-        ),
-        _pgvector(facts.pgvector or facts.available),
-        *_schema(current, newest, facts),
-    ]
-
-
-_SERVER_FACTS = """
-    SELECT current_setting('server_version_num')::int AS version,
-           current_setting('server_version') AS shown,
-           (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS pgvector,
-           (SELECT default_version FROM pg_available_extensions WHERE name = 'vector') AS available,
-           (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS bypasses,
-           EXISTS (
-               SELECT FROM pg_roles WHERE rolname = :role AND pg_has_role(current_user, oid, 'MEMBER')
-           ) AS takes_role
-"""
-"""Versions of PostgreSQL and pgvector (installed or available), and whether the connecting role bypasses row-level
-security or can take the app's role."""
-
-
-def _schema(current: str | None, newest: str | None, facts: Any) -> list[Check]:
-    if current is None:
-        return [Check("schema", True, "not created yet; the first start creates it")]
-    if current != newest:
-        return [
-            Check("schema", False, f"at revision {current}, the newest is {newest}", "Run: parley db upgrade"),
-            _isolation(facts),
-        ]
-    return [Check("schema", True, f"at revision {current}"), _isolation(facts)]
-
-
-def _pgvector(version: str | None) -> Check:
-    if version is None:
-        return Check("pgvector", False, "not installed on this server", "Install pgvector 0.7 or later.")
-    ok = tuple(int(part) for part in version.split(".")[:2]) >= OLDEST_PGVECTOR
-    return Check("pgvector", ok, version, "" if ok else "Upgrade pgvector to 0.7 or later.")
-
-
-def _isolation(facts: Any) -> Check:
-    if facts.takes_role:
-        return Check("tenant isolation", True, f"every transaction runs with the role {APP_ROLE}")
-    if facts.bypasses:
-        return Check(
-            "tenant isolation",
-            False,
-            "the connecting role bypasses row-level security",
-            "Connect with a role that is not a superuser and lacks BYPASSRLS, "
-            f"or run 'parley db upgrade' to create the role {APP_ROLE}.",
-        )
-    return Check("tenant isolation", True, "row-level security applies to the connecting role")
+        origin = "DATABASE_URL" if settings.database_url else "bundled server"
+        return await check(url, session_url(settings, url), origin)
 
 
 async def _parser_sandbox() -> list[Check]:
@@ -180,10 +116,30 @@ async def _embedder(settings: Settings) -> list[Check]:
     return [Check("embedding model", True, f"{detail}, a size without an index", fix)]
 
 
+async def _reranker(settings: Settings) -> list[Check]:
+    """Score a passage with the reranker, which loads its model."""
+    from bot.app import build_models
+    from knowledge.rerankers import CrossEncoderReranker, build_reranker
+
+    models = build_models(settings)
+    try:
+        reranker = build_reranker(settings.reranker, models.current)
+        if reranker is None:
+            return [Check("reranker", True, "none")]
+        try:
+            if isinstance(reranker, CrossEncoderReranker):
+                await reranker.load()
+        finally:
+            await reranker.aclose()
+    finally:
+        await models.current.aclose()
+    return [Check("reranker", True, reranker.name)]
+
+
 async def _reembedding(settings: Settings) -> list[Check]:
     """Check the progress of re-embedding for each tenant, and whether its previous model can still be used."""
     from bot.app import build_models, open_database
-    from bot.jobs.maintenance import every_tenant
+    from bot.store.tenants import every_tenant
 
     checks: list[Check] = []
     async with AsyncExitStack() as stack:

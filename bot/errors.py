@@ -2,7 +2,8 @@
 
 ParleyError
 ├── ConfigError              a setting is invalid, or a port, token or database cannot be used as configured
-│   └── StoreAway            the database does not answer at the moment
+│   └── Unreachable          a service does not answer at the moment: trying again may help
+│       └── StoreAway        the database does not answer at the moment
 ├── UsageError               the request is invalid: empty question, unknown command, bad argument
 ├── Refused                  the bot refuses to answer and says why
 │   ├── OverBudget           the daily token limit is reached; has the reset time
@@ -36,7 +37,11 @@ class ConfigError(ParleyError):
     """A setting is invalid, or what it names cannot be used."""
 
 
-class StoreAway(ConfigError):
+class Unreachable(ConfigError):
+    """What a setting names does not answer at the moment. Trying again may help."""
+
+
+class StoreAway(Unreachable):
     """The database does not answer at the moment: stopped, unreachable, full or overloaded.
 
     The message is for the asker. ``detail`` has the reason and the fix for the operator.

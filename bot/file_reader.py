@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.engine.answer.question_context import FILE_CHARS
 from bot.engine.ports.llm import Image
 from bot.llm import images
 from knowledge.parsing.sandbox import Parser
@@ -18,10 +19,10 @@ class FileReader:
         self._parser = Parser(seconds=PARSE_TIMEOUT)
 
     async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image:
-        """Return the text or image in a file. Raises ParseError, UsageError."""
+        """Return the beginning of the text, or the image, in a file. Raises ParseError, UsageError."""
         if content_type.startswith("image/"):
             return images.read(data, name)
-        document = await self._parser.parse(Fetched(name, data, content_type=content_type))
+        document = await self._parser.parse(Fetched(name, data, content_type=content_type), max_chars=FILE_CHARS)
         return document.text
 
     def tokens(self, image: Image, model: str) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 MIN_TOKEN_CHARS = 16
 _PUBLIC_URL = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?(/[\w.~-]+)*/?|https?://\[[0-9a-f:]+\](:\d{1,5})?/?", re.I)
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -21,6 +23,32 @@ def comma_separated(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(comma_separated)]
 """A setting that is a comma-separated list in the environment."""
+
+
+def is_address(value: str, schemes: tuple[str, ...]) -> bool:
+    """Return whether ``value`` is an address with one of the schemes, a host and, if it names a port, a valid one."""
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", value)
+    except ValueError:
+        return False
+
+
+def web_address(value: str | None, fix: str) -> str | None:
+    """Return the value. Raises ValueError with ``fix`` if it is no http or https address."""
+    if value and not is_address(value, ("http", "https")):
+        raise ValueError(f"not a web address; {fix}")
+    return value
+
+
+def host_name(value: str) -> str:
+    """Return the value. Raises ValueError if it is neither a host name nor an IP address."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(value):
+            raise ValueError("not a host; write an address or a name without a port, such as 127.0.0.1") from None
+    return value
 
 
 class WebSettings(BaseSettings):
@@ -51,9 +79,12 @@ class WebSettings(BaseSettings):
     @field_validator("oidc_issuer")
     @classmethod
     def _issuer(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("https://", "http://")):
-            raise ValueError("not a web address; copy the issuer from your provider, such as https://login.example.com")
-        return value
+        return web_address(value, "copy the issuer from your provider, such as https://login.example.com")
+
+    @field_validator("web_host")
+    @classmethod
+    def _host_to_listen_on(cls, value: str) -> str:
+        return host_name(value)
 
     @field_validator("oidc_scopes")
     @classmethod

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.embedders.token_vectors import TokenEmbedder, TokenVectors
 from knowledge.ports import Embedder
+from knowledge.psycopg_connection import psycopg_connection
 
 Vector = npt.NDArray[np.float32]
 
@@ -38,56 +39,58 @@ async def encode_passages(embedder: Embedder, texts: Sequence[str]) -> tuple[lis
     return [Embedded(vector) for vector in encoded.vectors], encoded.tokens
 
 
-# The join leaves out chunks that were deleted meanwhile.
-_INSERT_EMBEDDINGS = text("""
+# The join leaves out chunks that were deleted meanwhile. The vectors are texts.
+_INSERT_EMBEDDINGS = """
     INSERT INTO embeddings (tenant_id, chunk_id, model, audience, dimensions, vector)
-    SELECT :tenant, number, :model, audience, :dimensions, CAST(vector AS halfvec)
-    FROM unnest(CAST(:numbers AS bigint[]), CAST(:vectors AS text[])) AS new (number, vector)
-    JOIN chunks ON chunks.tenant_id = :tenant AND chunk_id = number
+    SELECT %(tenant)s, number, %(model)s, audience, %(dimensions)s, CAST(vector AS halfvec)
+    FROM unnest(%(numbers)s::bigint[], %(values)s::text[]) AS new (number, vector)
+    JOIN chunks ON chunks.tenant_id = %(tenant)s AND chunk_id = number
     ON CONFLICT DO NOTHING
-""")
+"""
 
 # As above, for the packed signs of tokens.
-_INSERT_TOKEN_SIGNS = text("""
+_INSERT_SIGNS = """
     INSERT INTO token_signs (tenant_id, chunk_id, model, signs)
-    SELECT :tenant, number, :model, packed
-    FROM unnest(CAST(:numbers AS bigint[]), CAST(:packed AS bytea[])) AS new (number, packed)
-    JOIN chunks ON chunks.tenant_id = :tenant AND chunk_id = number
+    SELECT %(tenant)s, number, %(model)s, packed
+    FROM unnest(%(numbers)s::bigint[], %(values)b::bytea[]) AS new (number, packed)
+    JOIN chunks ON chunks.tenant_id = %(tenant)s AND chunk_id = number
     ON CONFLICT DO NOTHING
-""")
+"""
 
 # As above, for the packed vectors of sentences.
-_INSERT_SENTENCE_VECTORS = text("""
+_INSERT_SENTENCE_VECTORS = """
     INSERT INTO sentence_vectors (tenant_id, chunk_id, model, vectors)
-    SELECT :tenant, number, :model, packed
-    FROM unnest(CAST(:numbers AS bigint[]), CAST(:packed AS bytea[])) AS new (number, packed)
-    JOIN chunks ON chunks.tenant_id = :tenant AND chunk_id = number
+    SELECT %(tenant)s, number, %(model)s, packed
+    FROM unnest(%(numbers)s::bigint[], %(values)b::bytea[]) AS new (number, packed)
+    JOIN chunks ON chunks.tenant_id = %(tenant)s AND chunk_id = number
     ON CONFLICT DO NOTHING
-""")
+"""
 
 
 async def add_embeddings(session: AsyncSession, tenant_id: str, model: str, embedded: Mapping[int, Embedded]) -> None:
     """Store vectors, token signs and sentence vectors by chunk number; chunks that no longer exist are left out."""
     if not embedded:
         return
-    named = {"tenant": tenant_id, "model": model}
-    await session.execute(
-        _INSERT_EMBEDDINGS,
-        named
-        | {
-            "dimensions": len(next(iter(embedded.values())).vector),
-            "numbers": list(embedded),
-            "vectors": [halfvec(one.vector) for one in embedded.values()],
-        },
-    )
+    connection = await psycopg_connection(session)
+    named = {
+        "tenant": tenant_id,
+        "model": model,
+        "dimensions": len(next(iter(embedded.values())).vector),
+    }
+    vectors = await asyncio.to_thread(_as_text, embedded)
     signs = {number: one.signs for number, one in embedded.items() if one.signs is not None}
-    if signs:
-        await session.execute(_INSERT_TOKEN_SIGNS, named | {"numbers": list(signs), "packed": list(signs.values())})
     sentences = {number: one.sentences for number, one in embedded.items() if one.sentences is not None}
-    if sentences:
-        await session.execute(
-            _INSERT_SENTENCE_VECTORS, named | {"numbers": list(sentences), "packed": list(sentences.values())}
-        )
+    for statement, values in (
+        (_INSERT_EMBEDDINGS, vectors),
+        (_INSERT_SIGNS, signs),
+        (_INSERT_SENTENCE_VECTORS, sentences),
+    ):
+        if values:
+            await connection.execute(statement, named | {"numbers": list(values), "values": list(values.values())})
+
+
+def _as_text(embedded: Mapping[int, Embedded]) -> dict[int, str]:
+    return {number: halfvec(one.vector) for number, one in embedded.items()}
 
 
 def _embedded(row: TokenVectors) -> Embedded:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import bm25
 from knowledge.types import Chunk
+
+ROWS_PER_READ = 2000
+"""Rows that one statement reads or deletes: a large document has tens of thousands of chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,49 +36,85 @@ ChunkOfDocument = tuple[uuid.UUID, NewChunk]
 """The id of a document, and one of its chunks."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkChanges:
-    """The difference between the stored chunks of documents and their new chunks.
+class HasChunk(Protocol):
+    """A new chunk, with whatever belongs to it."""
 
-    ``kept`` are the stored chunks, by number, whose digest is among the new ones. ``added`` are new chunks without a
-    stored counterpart. ``deleted`` has, by number, the number of terms of each stored chunk without a new counterpart.
+    @property
+    def chunk(self) -> NewChunk: ...
+
+
+New = TypeVar("New", bound=HasChunk)
+
+
+@dataclass(slots=True)
+class StoredChunks:
+    """The stored chunks of documents that no new chunk has matched so far."""
+
+    numbers: dict[tuple[uuid.UUID, str], deque[int]] = field(default_factory=lambda: defaultdict(deque))
+    terms: dict[int, int] = field(default_factory=dict)
+
+    def take(self, document: uuid.UUID, digest: str) -> int | None:
+        """Return the number of the first remaining chunk with this digest, and match it; None if there is none."""
+        same = self.numbers.get((document, digest))
+        if not same:
+            return None
+        number = same.popleft()
+        del self.terms[number]
+        return number
+
+    def left(self) -> Mapping[int, int]:
+        """Return the number of terms of each chunk that was not matched, by number."""
+        return self.terms
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkChanges(Generic[New]):
+    """The difference between stored chunks and new ones.
+
+    ``kept`` are stored chunks, by number, with the new chunk of the same digest. ``added`` are new chunks without a
+    stored counterpart, with the id of their document.
     """
 
-    kept: Mapping[int, ChunkOfDocument]
-    added: Sequence[ChunkOfDocument]
-    deleted: Mapping[int, int]
+    kept: Mapping[int, New]
+    added: Sequence[tuple[uuid.UUID, New]]
 
 
-# Descending positions: pop() then pairs equal chunks of one document in reading order.
+# In reading order, so that equal chunks of one document are matched in this order.
 _STORED_CHUNKS = text("""
-    SELECT document_id, chunk_id, digest, terms
+    SELECT chunk_id, position, digest, terms
     FROM chunks
-    WHERE tenant_id = :tenant AND document_id = ANY(:documents)
-    ORDER BY position DESC
+    WHERE tenant_id = :tenant AND document_id = :document AND position > :after
+    ORDER BY position
+    LIMIT :limit
 """)
 
 
-async def compare_chunks(
-    session: AsyncSession, tenant_id: str, documents: Mapping[uuid.UUID, Sequence[NewChunk]]
-) -> ChunkChanges:
-    """Compare the new chunks of each document with the stored ones by their digests."""
-    rows = await session.execute(_STORED_CHUNKS, {"tenant": tenant_id, "documents": list(documents)})
-    stored: dict[tuple[uuid.UUID, str], list[int]] = defaultdict(list)
-    deleted: dict[int, int] = {}
-    for document, number, digest, terms in rows:
-        stored[document, digest].append(number)
-        deleted[number] = terms
-    kept: dict[int, ChunkOfDocument] = {}
-    added: list[ChunkOfDocument] = []
-    for document, new_chunks in documents.items():
-        for new in new_chunks:
-            if same := stored[document, new.digest]:
-                number = same.pop()
-                kept[number] = (document, new)
-                del deleted[number]
-            else:
-                added.append((document, new))
-    return ChunkChanges(kept, added, deleted)
+async def stored_chunks(session: AsyncSession, tenant_id: str, documents: Sequence[uuid.UUID]) -> StoredChunks:
+    """Return the stored chunks of the documents."""
+    found = StoredChunks()
+    for document in documents:
+        after: int | None = -1
+        while after is not None:
+            values = {"tenant": tenant_id, "document": document, "after": after, "limit": ROWS_PER_READ}
+            rows = (await session.execute(_STORED_CHUNKS, values)).all()
+            for number, _, digest, terms in rows:
+                found.numbers[document, digest].append(number)
+                found.terms[number] = terms
+            after = rows[-1].position if len(rows) == ROWS_PER_READ else None
+    return found
+
+
+def compare_chunks(stored: StoredChunks, chunks: Sequence[tuple[uuid.UUID, New]]) -> ChunkChanges[New]:
+    """Match new chunks, each with the id of its document, with stored ones by their digests."""
+    kept: dict[int, New] = {}
+    added: list[tuple[uuid.UUID, New]] = []
+    for document, new in chunks:
+        number = stored.take(document, new.chunk.digest)
+        if number is None:
+            added.append((document, new))
+        else:
+            kept[number] = new
+    return ChunkChanges(kept, added)
 
 
 async def delete_chunks(session: AsyncSession, tenant_id: str, deleted: Mapping[int, int]) -> None:
@@ -82,10 +122,12 @@ async def delete_chunks(session: AsyncSession, tenant_id: str, deleted: Mapping[
     if not deleted:
         return
     await bm25.remove(session, tenant_id, deleted)
-    await session.execute(
-        text("DELETE FROM chunks WHERE tenant_id = :tenant AND chunk_id = ANY(:numbers)"),
-        {"tenant": tenant_id, "numbers": list(deleted)},
-    )
+    numbers = list(deleted)
+    for start in range(0, len(numbers), ROWS_PER_READ):
+        await session.execute(
+            text("DELETE FROM chunks WHERE tenant_id = :tenant AND chunk_id = ANY(:numbers)"),
+            {"tenant": tenant_id, "numbers": numbers[start : start + ROWS_PER_READ]},
+        )
 
 
 # Rows whose position did not change are not updated, because an update always writes a new row version.
@@ -188,16 +230,24 @@ _EMBEDDED_DIGESTS = text("""
     FROM documents
     JOIN chunks ON chunks.tenant_id = documents.tenant_id AND chunks.document_id = documents.id
     JOIN embeddings ON embeddings.tenant_id = chunks.tenant_id AND embeddings.chunk_id = chunks.chunk_id
-    WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = ANY(:uris) AND model = :model
+    WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = ANY(:uris)
+        AND digest = ANY(:digests) AND model = :model
 """)
 
 
 async def embedded_digests(
-    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uris: Sequence[str], model: str
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, digests: Mapping[str, Sequence[str]], model: str
 ) -> dict[str, set[str]]:
-    """Return, by document, the digests of its chunks that have a vector of the model."""
+    """Return those of the digests, by document, whose stored chunks have a vector of the model."""
     rows = await session.execute(
-        _EMBEDDED_DIGESTS, {"tenant": tenant_id, "source": source_id, "uris": list(uris), "model": model}
+        _EMBEDDED_DIGESTS,
+        {
+            "tenant": tenant_id,
+            "source": source_id,
+            "uris": list(digests),
+            "digests": list({digest for of_document in digests.values() for digest in of_document}),
+            "model": model,
+        },
     )
     found: dict[str, set[str]] = defaultdict(set)
     for uri, digest in rows:

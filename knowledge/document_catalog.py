@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -11,15 +11,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import document_writes, upload_records
 from knowledge.errors import KnowledgeError
-from knowledge.types import DocumentRow
+from knowledge.types import DocumentRow, Order
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentText:
-    """A document with its full text."""
+    """A document with its text, or the beginning of it. ``complete``: the text is the full text."""
 
     row: DocumentRow
     text: str
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The text around a quote, and where the quote begins in it; None if the document no longer contains it."""
+
+    audience: str
+    text: str
+    start: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +60,34 @@ _DOCUMENT_ROWS = """
             SELECT count(*) FROM chunks
             WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id
         ),
-        audience, fetched_at, state, error
+        audience, fetched_at, state, error,
+        CASE WHEN EXISTS (
+            SELECT FROM documents other
+            WHERE other.tenant_id = documents.tenant_id AND other.id <> documents.id
+                AND other.id BETWEEN CAST(left(CAST(documents.id AS text), 8) || '-0000-0000-0000-000000000000' AS uuid)
+                    AND CAST(left(CAST(documents.id AS text), 8) || '-ffff-ffff-ffff-ffffffffffff' AS uuid)
+        ) THEN CAST(id AS text) ELSE left(CAST(id AS text), 8) END
     FROM documents
     WHERE tenant_id = :tenant
 """
 
 # Audiences that are NULL match every document.
-_LIST_DOCUMENTS = text(f"""
-    {_DOCUMENT_ROWS}
+_MATCHING = """
         AND (CAST(:audiences AS text[]) IS NULL OR audience = ANY(:audiences))
         AND (strpos(lower(uri), lower(:matching)) > 0 OR strpos(lower(title), lower(:matching)) > 0)
-    ORDER BY uri, id
-    LIMIT :limit
-""")
+"""
+_ORDER_BY: Mapping[Order, str] = {
+    "source": "uri, id",
+    "title": "lower(title), uri, id",
+    "age": "fetched_at DESC, uri, id",
+    "state": "state, uri, id",
+    "size": "length(text) DESC, uri, id",
+}
+_LIST_DOCUMENTS = {
+    order: text(f"{_DOCUMENT_ROWS} {_MATCHING} ORDER BY {by} LIMIT :limit OFFSET :offset")
+    for order, by in _ORDER_BY.items()
+}
+_COUNT_DOCUMENTS = text(f"SELECT count(*) FROM documents WHERE tenant_id = :tenant {_MATCHING}")  # noqa: S608
 
 # One document by id.
 _SHOW_DOCUMENT = text(f"{_DOCUMENT_ROWS} AND id = :id")
@@ -74,33 +99,72 @@ async def list_documents(
     *,
     audiences: Sequence[str] | None = None,
     matching: str = "",
-    limit: int = 1000,
+    order: Order = "source",
+    limit: int | None = None,
+    offset: int = 0,
 ) -> list[DocumentRow]:
-    """Return the tenant's documents by source, failed ones included.
+    """Return the tenant's documents, failed ones included; at most ``limit`` of them after the first ``offset``.
 
     ``matching`` is a part of the source or title. ``audiences`` limits the list to documents that these audiences may
     read; None lists all.
     """
-    rows = await session.execute(
-        _LIST_DOCUMENTS,
-        {
-            "tenant": tenant_id,
-            "audiences": None if audiences is None else list(audiences),
-            "matching": matching,
-            "limit": limit,
-        },
-    )
-    return [DocumentRow(*row) for row in rows]
+    values = {**_filter(tenant_id, audiences, matching), "limit": limit, "offset": offset}
+    return [DocumentRow(*row) for row in await session.execute(_LIST_DOCUMENTS[order], values)]
 
 
-async def show(session: AsyncSession, tenant_id: str, document_id: str) -> DocumentText:
-    """Return one document with its text."""
-    values = {"tenant": tenant_id, "id": _uuid(document_id)}
+async def count_documents(
+    session: AsyncSession, tenant_id: str, *, audiences: Sequence[str] | None = None, matching: str = ""
+) -> int:
+    """Return how many documents ``list_documents`` lists without a limit."""
+    return int(await session.scalar(_COUNT_DOCUMENTS, _filter(tenant_id, audiences, matching)) or 0)
+
+
+def _filter(tenant_id: str, audiences: Sequence[str] | None, matching: str) -> dict[str, object]:
+    return {
+        "tenant": tenant_id,
+        "audiences": None if audiences is None else list(audiences),
+        "matching": matching,
+    }
+
+
+async def show(session: AsyncSession, tenant_id: str, document_id: str, *, max_chars: int = 2**31 - 2) -> DocumentText:
+    """Return one document with its text, or with the first ``max_chars`` characters of it."""
+    values = {"tenant": tenant_id, "id": _uuid(document_id), "chars": max_chars}
     row = (await session.execute(_SHOW_DOCUMENT, values)).one_or_none()
     if row is None:
         raise _unknown(document_id)
-    body = await session.scalar(text("SELECT text FROM documents WHERE tenant_id = :tenant AND id = :id"), values)
-    return DocumentText(DocumentRow(*row), str(body or ""))
+    found = (await session.execute(_BEGINNING, values)).one()
+    return DocumentText(DocumentRow(*row), str(found.beginning), bool(found.complete))
+
+
+_BEGINNING = text("""
+    SELECT substr(text, 1, :chars) AS beginning, length(text) <= :chars AS complete
+    FROM documents
+    WHERE tenant_id = :tenant AND id = :id
+""")
+
+# The quote is looked for at its offset first. ``place`` counts from 1; 0 means that the quote is gone.
+_AROUND = text("""
+    SELECT audience, place, substr(text, greatest(1, place - :chars), length(:quote) + 2 * :chars) AS around
+    FROM (
+        SELECT
+            audience, text,
+            CASE WHEN substr(text, :start, length(:quote)) = :quote THEN :start ELSE strpos(text, :quote) END AS place
+        FROM documents
+        WHERE tenant_id = :tenant AND id = :id
+    ) AS found
+""")
+
+
+async def around(
+    session: AsyncSession, tenant_id: str, document_id: str, *, quote: str, start: int, chars: int
+) -> Surroundings:
+    """Return a quote of a document with at most ``chars`` characters before and after it. It was at ``start``."""
+    values = {"tenant": tenant_id, "id": _uuid(document_id), "quote": quote, "start": start + 1, "chars": chars}
+    row = (await session.execute(_AROUND, values)).one_or_none()
+    if row is None:
+        raise _unknown(document_id)
+    return Surroundings(row.audience, str(row.around), min(row.place - 1, chars) if row.place else None)
 
 
 async def delete(session: AsyncSession, tenant_id: str, document_id: str) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import bm25, serving_model
@@ -24,11 +25,17 @@ from knowledge.chunk_writes import (
     delete_chunks,
     insert_chunks,
     move_chunks,
+    stored_chunks,
 )
-from knowledge.knowledge_version import lock_and_increment
+from knowledge.errors import ErasedError
+from knowledge.knowledge_version import lock_and_increment, lock_unless_erased
 from knowledge.metadata import dated_at
 from knowledge.serving_model import Serving
 from knowledge.types import Document
+
+BATCH_CHUNKS = 128
+"""Chunks that one statement stores. The driver prepares a statement on the event loop's thread."""
+PIECE_CHARS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +49,30 @@ class StoredDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddedChunk:
+    """A chunk to store, and its vectors by model. A vector that is stored already may be missing."""
+
+    chunk: NewChunk
+    vectors: dict[str, Embedded]
+
+
+class Batches(Protocol):
+    """The chunks of a document in order. ``chunks`` is their number."""
+
+    chunks: int
+
+    def batches(self) -> AsyncIterator[list[EmbeddedChunk]]:
+        """Yield the chunks, a few at a time."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A document to store. ``vectors`` has the vectors of its chunks by model and digest."""
+    """A document to store. Its chunks are read once more for every attempt to store it."""
 
     document: Document
     memo: str
     content_hash: str
-    chunks: Sequence[NewChunk]
-    vectors: Mapping[str, Mapping[str, Embedded]]
+    chunks: Batches
 
 
 class OutdatedError(Exception):
@@ -112,7 +135,8 @@ async def mark_unchanged(
 ) -> int:
     """Record that the document was read again and had not changed; return the number of its chunks.
 
-    If given, ``metadata`` is merged into the stored metadata, and ``memo`` replaces the stored memo.
+    If given, ``metadata`` is merged into the stored metadata, and ``memo`` replaces the stored memo. Before a memo is
+    written, call ``lock_unless_erased``: an erasure removes messages from it.
     """
     chunks = await session.scalar(
         _MARK_UNCHANGED,
@@ -140,34 +164,77 @@ async def replace_documents(
     serving: Serving,
     models: Sequence[str],
     now: datetime,
+    read_at: int | None = None,
 ) -> None:
     """Store documents of one source, or replace their stored versions. Their names must differ.
 
     Chunks that did not change keep their vectors and postings. Afterwards, every chunk has a vector of each of
     ``models``. Raises OutdatedError if a vector is missing because another writer was faster, or if ``serving`` no
-    longer names the tenant's serving models.
+    longer names the tenant's serving models. Raises ErasedError if the source was deleted, or if a person's data was
+    erased after the knowledge version ``read_at``, at which the documents were read.
     """
+    if read_at is not None:
+        await lock_unless_erased(session, tenant_id, read_at)
     next_number = await lock_and_increment(session, tenant_id)
+    if not await _source_exists(session, tenant_id, source_id):
+        raise ErasedError("This source was deleted while it was read.")
     if await serving_model.read(session, tenant_id) != serving:
         raise OutdatedError
     ids = await _upsert_documents(session, tenant_id, source_id, audience, recipe, documents, now)
-    by_id = {ids[new.document.uri]: new for new in documents}
-    changes = await compare_chunks(session, tenant_id, {key: new.chunks for key, new in by_id.items()})
-    await delete_chunks(session, tenant_id, changes.deleted)
-    await move_chunks(session, tenant_id, {number: new for number, (_, new) in changes.kept.items()})
-    added = {next_number + index: chunk for index, chunk in enumerate(changes.added)}
-    await insert_chunks(session, tenant_id, audience, added)
-    for model in models:
-        unembedded = await chunks_without_vector(session, tenant_id, list(changes.kept), model)
-        embedded: dict[int, Embedded] = {}
-        for number, (document, new) in (added | {number: changes.kept[number] for number in unembedded}).items():
-            vector = by_id[document].vectors.get(model, {}).get(new.digest)
-            if vector is None:
-                raise OutdatedError
-            embedded[number] = vector
-        await add_embeddings(session, tenant_id, model, embedded)
-    indexed = [IndexedChunk(number, audience, new.terms) for number, (_, new) in added.items()]
-    await bm25.index(session, tenant_id, indexed)
+    stored = await stored_chunks(session, tenant_id, list(ids.values()))
+    async for batch in _batches(documents, ids):
+        changes = compare_chunks(stored, batch)
+        await move_chunks(session, tenant_id, {number: one.chunk for number, one in changes.kept.items()})
+        added = {next_number + index: chunk for index, chunk in enumerate(changes.added)}
+        next_number += len(added)
+        rows = {number: (document, one.chunk) for number, (document, one) in added.items()}
+        await insert_chunks(session, tenant_id, audience, rows)
+        new = {number: one for number, (_, one) in added.items()}
+        for model in models:
+            await _add_vectors(session, tenant_id, model, changes.kept, new)
+        indexed = [IndexedChunk(number, audience, one.chunk.terms) for number, one in new.items()]
+        await bm25.index(session, tenant_id, indexed)
+    await delete_chunks(session, tenant_id, stored.left())
+
+
+async def _batches(
+    documents: Sequence[NewDocument], ids: Mapping[str, uuid.UUID]
+) -> AsyncIterator[list[tuple[uuid.UUID, EmbeddedChunk]]]:
+    """Yield the chunks of all documents with the ID of their document, ``BATCH_CHUNKS`` or fewer at a time."""
+    batch: list[tuple[uuid.UUID, EmbeddedChunk]] = []
+    for new in documents:
+        async for chunks in new.chunks.batches():
+            for chunk in chunks:
+                batch.append((ids[new.document.uri], chunk))
+                if len(batch) == BATCH_CHUNKS:
+                    yield batch
+                    batch = []
+    if batch:
+        yield batch
+
+
+async def _add_vectors(
+    session: AsyncSession,
+    tenant_id: str,
+    model: str,
+    kept: Mapping[int, EmbeddedChunk],
+    added: Mapping[int, EmbeddedChunk],
+) -> None:
+    """Store the vectors of the added chunks, and those that the kept ones lack. Raises OutdatedError."""
+    unembedded = await chunks_without_vector(session, tenant_id, list(kept), model)
+    needed = {**added, **{number: kept[number] for number in unembedded}}
+    embedded = {number: one.vectors[model] for number, one in needed.items() if model in one.vectors}
+    if len(embedded) < len(needed):
+        raise OutdatedError
+    await add_embeddings(session, tenant_id, model, embedded)
+
+
+async def _source_exists(session: AsyncSession, tenant_id: str, source_id: uuid.UUID) -> bool:
+    found = await session.scalar(
+        text("SELECT 1 FROM sources WHERE tenant_id = :tenant AND id = :source FOR KEY SHARE"),
+        {"tenant": tenant_id, "source": source_id},
+    )
+    return found is not None
 
 
 # An existing document keeps its text, chunks and vectors.
@@ -228,11 +295,7 @@ async def delete_documents(session: AsyncSession, tenant_id: str, ids: Sequence[
     if not ids:
         return 0
     await lock_and_increment(session, tenant_id)
-    rows = await session.execute(
-        text("SELECT chunk_id, terms FROM chunks WHERE tenant_id = :tenant AND document_id = ANY(:ids)"),
-        {"tenant": tenant_id, "ids": list(ids)},
-    )
-    await delete_chunks(session, tenant_id, dict(iter(rows)))
+    await delete_chunks(session, tenant_id, (await stored_chunks(session, tenant_id, ids)).left())
     deleted = await session.scalars(
         text("DELETE FROM documents WHERE tenant_id = :tenant AND id = ANY(:ids) RETURNING id"),
         {"tenant": tenant_id, "ids": list(ids)},
@@ -247,17 +310,16 @@ _UPSERT_DOCUMENTS = text("""
         content_hash, recipe, audience, state, fetched_at, memo, dated_at
     )
     SELECT
-        :tenant, new.id, :source, new.uri, new.title, new.body, CAST(new.blocks AS jsonb), CAST(new.metadata AS jsonb),
+        :tenant, new.id, :source, new.uri, new.title, new.body, '[]', CAST(new.metadata AS jsonb),
         new.hash, :recipe, :audience, 'ready', :now, new.memo, coalesce(new.dated, :now)
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:uris AS text[]), CAST(:titles AS text[]), CAST(:texts AS text[]),
-        CAST(:blocks AS text[]), CAST(:metadata AS text[]), CAST(:hashes AS text[]), CAST(:memos AS text[]),
+        CAST(:metadata AS text[]), CAST(:hashes AS text[]), CAST(:memos AS text[]),
         CAST(:dates AS timestamptz[])
-    ) AS new (id, uri, title, body, blocks, metadata, hash, memo, dated)
+    ) AS new (id, uri, title, body, metadata, hash, memo, dated)
     ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
         title = excluded.title,
         text = excluded.text,
-        blocks = excluded.blocks,
         metadata = excluded.metadata,
         content_hash = excluded.content_hash,
         recipe = excluded.recipe,
@@ -285,6 +347,7 @@ async def _upsert_documents(
 ) -> dict[str, uuid.UUID]:
     """Write the rows of the documents and return the id of each by name."""
     documents = [new.document for new in new_documents]
+    large = [new for new in new_documents if len(new.document.text) + len(new.memo) > PIECE_CHARS]
     rows = await session.execute(
         _UPSERT_DOCUMENTS,
         {
@@ -296,17 +359,27 @@ async def _upsert_documents(
             "ids": [uuid.uuid4() for _ in documents],
             "uris": [document.uri for document in documents],
             "titles": [document.title for document in documents],
-            "texts": [document.text for document in documents],
-            "blocks": [_blocks_json(document) for document in documents],
+            "texts": ["" if new in large else new.document.text for new in new_documents],
             "metadata": [json.dumps(dict(document.metadata)) for document in documents],
             "hashes": [new.content_hash for new in new_documents],
-            "memos": [new.memo for new in new_documents],
+            "memos": ["" if new in large else new.memo for new in new_documents],
             "dates": [dated_at(document.metadata) for document in documents],
             "undated": [document.uri for document in documents if dated_at(document.metadata) is None],
         },
     )
-    return {row.uri: row.id for row in rows}
+    ids = {row.uri: row.id for row in rows}
+    for new in large:
+        named = {"tenant": tenant_id, "id": ids[new.document.uri]}
+        await _append(session, _APPEND_TEXT, new.document.text, named)
+        await _append(session, _APPEND_MEMO, new.memo, named)
+    return ids
 
 
-def _blocks_json(document: Document) -> str:
-    return json.dumps([[b.kind, b.start, b.end, list(b.heading), b.page] for b in document.blocks])
+_APPEND_TEXT = text("UPDATE documents SET text = text || :piece WHERE tenant_id = :tenant AND id = :id")
+_APPEND_MEMO = text("UPDATE documents SET memo = memo || :piece WHERE tenant_id = :tenant AND id = :id")
+
+
+async def _append(session: AsyncSession, statement: TextClause, content: str, named: Mapping[str, object]) -> None:
+    """Write a long text in pieces, because the driver copies a parameter several times on the event loop's thread."""
+    for start in range(0, len(content), PIECE_CHARS):
+        await session.execute(statement, {**named, "piece": content[start : start + PIECE_CHARS]})

@@ -40,6 +40,7 @@ class Models:
         self._others: dict[str, Embedder] = {}
         self._failed: dict[str, tuple[float, EmbeddingError]] = {}
         self._announced: set[str] = set()
+        self._complete: set[str] = set()
         self._lock = asyncio.Lock()
 
     async def announce(self, sessions: Sessions, tenant_id: str) -> Serving:
@@ -54,6 +55,17 @@ class Models:
                 "%s: %s serves until every passage has a vector of %s", tenant_id, serving.model, serving.next_model
             )
         return serving
+
+    def is_complete(self, tenant_id: str, serving: Serving) -> bool:
+        """Return whether this process has found that the tenant needs no other vectors than it has.
+
+        It stays so while the configured model serves, because chunks are stored together with their vectors.
+        """
+        return tenant_id in self._complete and serving == Serving(self.current.model)
+
+    def mark_complete(self, tenant_id: str) -> None:
+        """Record that no vector of the configured model is missing, and no other one is stored."""
+        self._complete.add(tenant_id)
 
     async def load(self, model: str) -> Embedder:
         """Return the loaded embedder of a model.

@@ -3,19 +3,21 @@
 KnowledgeError
 ├── SourceError      the source cannot be read at all: unknown path, unknown host, refused address
 ├── ParseError       one document cannot be converted to text
+├── ErasedError      a person's data was erased after the source was read
 └── EmbeddingError   the embedding model cannot be loaded or does not answer
 """
 
 from __future__ import annotations
 
 from knowledge.secret_redaction import redact
+from knowledge.storable_text import storable
 
 
 class KnowledgeError(Exception):
     """The base of all errors of the knowledge layer; its message can be shown to users and has no secrets."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(redact(message))
+        super().__init__(redact(storable(message)))
 
 
 class SourceError(KnowledgeError):
@@ -24,6 +26,10 @@ class SourceError(KnowledgeError):
 
 class ParseError(KnowledgeError):
     """The document cannot be converted to text."""
+
+
+class ErasedError(KnowledgeError):
+    """A person's data was erased after the source was read, so that what was read may hold it. Read it again."""
 
 
 class EmbeddingError(KnowledgeError):

@@ -10,18 +10,21 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import Any, Literal
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge.psycopg_connection import psycopg_connection
 from knowledge.types import Failure, IngestReport, Progress
 
 RunState = Literal["waiting", "running", "done", "stopped", "failed"]
 ACTIVE: tuple[RunState, ...] = ("waiting", "running")
 MAX_STORED_FAILURES = 50
 """Maximum number of failures in a stored report. The rows of the documents have all failures."""
-UPLOAD_PART_BYTES = 4 * 2**20
+UPLOAD_PART_BYTES = 2**20
+"""Bytes of an upload that one statement stores or reads. The driver copies them on the event loop's thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,35 +238,39 @@ async def request_stop(session: AsyncSession, tenant_id: str, ids: Sequence[str]
     await session.execute(_DELETE_STOPPED_UPLOADS, values)
 
 
-async def delete_ended(session: AsyncSession, tenant_id: str, *, before: datetime) -> None:
-    """Delete runs that ended before this time."""
-    await session.execute(
-        text("DELETE FROM ingests WHERE tenant_id = :tenant AND updated_at < :before AND NOT state = ANY(:active)"),
-        {"tenant": tenant_id, "before": before, "active": list(ACTIVE)},
-    )
-
-
 async def store_upload(session: AsyncSession, *, tenant_id: str, run_id: str, data: bytes) -> None:
     """Store uploaded bytes until the worker reads them."""
+    connection = await psycopg_connection(session)
     for part, start in enumerate(range(0, max(len(data), 1), UPLOAD_PART_BYTES)):
-        await session.execute(
-            text("INSERT INTO upload_parts (tenant_id, ingest_id, part, data) VALUES (:tenant, :id, :part, :data)"),
-            {
-                "tenant": tenant_id,
-                "id": uuid.UUID(run_id),
-                "part": part,
-                "data": data[start : start + UPLOAD_PART_BYTES],
-            },
+        await connection.execute(
+            "INSERT INTO upload_parts (tenant_id, ingest_id, part, data) VALUES (%s, %s, %s, %b)",
+            (tenant_id, uuid.UUID(run_id), part, data[start : start + UPLOAD_PART_BYTES]),
         )
 
 
 async def load_upload(session: AsyncSession, *, tenant_id: str, run_id: str) -> bytes:
     """Return the uploaded bytes of the run."""
-    rows = await session.scalars(
-        text("SELECT data FROM upload_parts WHERE tenant_id = :tenant AND ingest_id = :id ORDER BY part"),
+    cursor = (await psycopg_connection(session)).cursor(binary=True)
+    found = bytearray()
+    for part in count():
+        await cursor.execute(
+            "SELECT data FROM upload_parts WHERE tenant_id = %s AND ingest_id = %s AND part = %s",
+            (tenant_id, uuid.UUID(run_id), part),
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            break
+        found += row[0]
+    return bytes(found)
+
+
+async def upload_bytes(session: AsyncSession, *, tenant_id: str, run_id: str) -> int:
+    """Return the size of the uploaded file of the run."""
+    size = await session.scalar(
+        text("SELECT sum(octet_length(data)) FROM upload_parts WHERE tenant_id = :tenant AND ingest_id = :id"),
         {"tenant": tenant_id, "id": uuid.UUID(run_id)},
     )
-    return b"".join(rows)
+    return int(size or 0)
 
 
 def _report_to_json(report: IngestReport) -> dict[str, Any]:

@@ -7,17 +7,21 @@ of the document.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.chunk_writes import delete_chunks
+from knowledge.chunk_writes import delete_chunks, stored_chunks
 from knowledge.document_writes import delete_documents
-from knowledge.knowledge_version import lock, lock_and_increment
+from knowledge.knowledge_version import lock_and_increment, mark_erasure
+
+CHAT_KINDS = ("slack", "discord")
+"""The kinds of sources that store messages of people."""
 
 Entry = Mapping[str, Any]
 
@@ -39,21 +43,28 @@ async def erase_messages(session: AsyncSession, *, tenant_id: str, user_id: str)
     A document without remaining messages is deleted.
     """
     # The lock comes before the reading: a month that an ingestion stores in between would be replaced by its old state.
-    await lock(session, tenant_id)
-    affected = {number: posts async for number, _, posts in _months_with_messages_by(session, tenant_id, user_id)}
-    if not affected:
-        return 0
-    await lock_and_increment(session, tenant_id)
-    remaining = {number: [_without_messages_by(post, user_id) for post in posts] for number, posts in affected.items()}
-    empty = [number for number, posts in remaining.items() if not any(_entries(posts))]
-    await delete_documents(session, tenant_id, empty)
-    for number in remaining.keys() - set(empty):
-        await _clear_document(session, tenant_id, number, json.dumps(remaining[number]))
-    return len(affected)
+    # A channel that is being read now may hold messages of the person, so it is refused, also if none are stored yet.
+    await mark_erasure(session, tenant_id)
+    affected = 0
+    async for number, _, posts in _months_with_messages_by(session, tenant_id, user_id):
+        if not affected:
+            await lock_and_increment(session, tenant_id)
+        affected += 1
+        remaining = [_without_messages_by(post, user_id) for post in posts]
+        if any(_entries(remaining)):
+            await _clear_document(session, tenant_id, number, await asyncio.to_thread(dumped, remaining))
+        else:
+            await delete_documents(session, tenant_id, [number])
+    return affected
+
+
+def dumped(items: Iterable[object]) -> str:
+    """Return a JSON array of the items, encoded one by one: the encoder keeps other threads waiting until it ends."""
+    return f"[{', '.join(map(json.dumps, items))}]"
 
 
 _CHANNEL_MONTHS_NAMING = """
-    SELECT documents.id, documents.uri, documents.memo
+    SELECT documents.id, documents.uri
     FROM documents
     JOIN sources ON sources.tenant_id = documents.tenant_id AND sources.id = documents.source_id
     WHERE documents.tenant_id = :tenant
@@ -62,6 +73,8 @@ _CHANNEL_MONTHS_NAMING = """
     ORDER BY documents.uri
 """
 """Channel months whose memo contains the person's ID, as the author or in any other place."""
+_MEMO = "SELECT memo FROM documents WHERE tenant_id = :tenant AND id = :document"
+"""The messages of one month. A month can have megabytes, so they are read one after the other."""
 
 
 async def _months_with_messages_by(
@@ -69,8 +82,9 @@ async def _months_with_messages_by(
 ) -> AsyncIterator[tuple[uuid.UUID, str, list[dict[str, Any]]]]:
     """Yield the channel months in which the person wrote: document ID, document name and messages."""
     rows = await session.execute(text(_CHANNEL_MONTHS_NAMING), {"tenant": tenant_id, "user_json": json.dumps(user_id)})
-    for number, uri, memo in rows.all():
-        posts = json.loads(memo)
+    for number, uri in rows.all():
+        memo = await session.scalar(text(_MEMO), {"tenant": tenant_id, "document": number})
+        posts = await asyncio.to_thread(json.loads, memo or "[]")
         if any(_is_by(entry, user_id) for entry in _entries(posts)):
             yield number, uri, posts
 
@@ -102,9 +116,6 @@ _CLEAR_DOCUMENT = """
 
 async def _clear_document(session: AsyncSession, tenant_id: str, number: uuid.UUID, memo: str) -> None:
     """Delete the text and chunks of a document, and store its remaining messages."""
+    await delete_chunks(session, tenant_id, (await stored_chunks(session, tenant_id, [number])).left())
     parameters = {"tenant": tenant_id, "document": number}
-    chunks = await session.execute(
-        text("SELECT chunk_id, terms FROM chunks WHERE tenant_id = :tenant AND document_id = :document"), parameters
-    )
-    await delete_chunks(session, tenant_id, dict(iter(chunks)))
     await session.execute(text(_CLEAR_DOCUMENT), parameters | {"memo": memo})

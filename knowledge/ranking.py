@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from sqlalchemy import text
+
 from knowledge import bm25, evidence_confidence, followup_queries, serving_model
 from knowledge.chunk_lookup import ChunkRow, load_chunks
 from knowledge.chunk_similarity import Similarity, read_similarities, read_token_signs
@@ -30,6 +32,8 @@ RERANKED = 20
 """Number of chunks that a cross-encoder scores."""
 RERANKED_LATE = 50
 """Number of chunks that late interaction scores. Their token signs are stored, so more chunks cost little."""
+
+ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 Scores = list[tuple[int, float]]
 """Numbers of chunks with their scores, best first."""
@@ -106,7 +110,7 @@ class Ranker:
             with timer.stage("embed"):
                 query = await self._expand(question, earlier, scope)
                 encoded = await self.encoder.encode(query)
-            (dense, spread, serving), (sparse, version) = await asyncio.gather(
+            (dense, spread, serving, dense_version), (sparse, sparse_version) = await asyncio.gather(
                 self._search_dense(timer, encoded.vector, scope), self._search_sparse(timer, query.terms, scope)
             )
             with timer.stage("fuse"):
@@ -124,7 +128,7 @@ class Ranker:
             fused=fused,
             reranked=order + [pair for pair in fused if pair[0] not in loaded],
             final=tuple(final),
-            version=version,
+            version=min(dense_version, sparse_version),
             tokens=encoded.tokens,
             timings_ms=timer.timings,
             model=self.embedder.model,
@@ -142,22 +146,30 @@ class Ranker:
         async with self._sessions(scope.tenant_id) as session:
             return followup_queries.expand(question, earlier, await bm25.idf(session, scope.tenant_id, terms))
 
-    async def _search_dense(self, timer: StageTimer, vector: Vector, scope: Scope) -> tuple[Scores, Spread, Serving]:
-        """Return the nearest chunks, the spread of cosines, and which models serve the tenant.
+    async def _search_dense(
+        self, timer: StageTimer, vector: Vector, scope: Scope
+    ) -> tuple[Scores, Spread, Serving, int]:
+        """Return the nearest chunks, the spread of cosines, which models serve the tenant, and the knowledge version.
 
-        The models are read last: after a switch, the vectors of the old model are deleted.
+        The version is read first, so that it is not newer than what is found. The models are read last: after a switch,
+        the vectors of the old model are deleted.
         """
         model = self.embedder.model
         with timer.stage("dense"):
             async with self._sessions(scope.tenant_id) as session:
+                version = await read_version(session, scope.tenant_id)
                 nearest = await nearest_chunks(session, vector, scope, self._candidates, model=model)
                 spread = await cosine_spread(session, vector, scope, model=model)
-                return nearest, spread, await serving_model.read(session, scope.tenant_id)
+                return nearest, spread, await serving_model.read(session, scope.tenant_id), version
 
     async def _search_sparse(self, timer: StageTimer, terms: Mapping[str, float], scope: Scope) -> tuple[Scores, int]:
-        """Return the best chunks by BM25, and the knowledge version that they were found in."""
+        """Return the best chunks by BM25, and the knowledge version that they were found in.
+
+        All of it is read from one snapshot: frequencies from after an ingestion would not fit totals from before it.
+        """
         with timer.stage("sparse"):
             async with self._sessions(scope.tenant_id) as session:
+                await session.execute(ONE_SNAPSHOT)
                 version = await read_version(session, scope.tenant_id)
                 return await bm25.candidates(session, terms, scope, self._candidates), version
 

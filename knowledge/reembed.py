@@ -47,9 +47,14 @@ async def read_progress(session: AsyncSession, tenant_id: str) -> ReembedProgres
 
 
 async def needs_reembedding(sessions: Sessions, models: Models, tenant_id: str) -> bool:
-    """Return whether ``reembed`` may have work: vectors to compute, a switch to make, or old vectors to delete."""
+    """Return whether ``reembed`` may have work: vectors to compute, a switch to make, or old vectors to delete.
+
+    The chunks of a tenant are searched for missing vectors once in each process, because that reads all of them.
+    """
     model = models.current.model
     serving = await models.announce(sessions, tenant_id)
+    if models.is_complete(tenant_id, serving):
+        return False
     async with sessions(tenant_id) as session:
         if serving.models(model)[-1] != model:
             return False
@@ -59,9 +64,12 @@ async def needs_reembedding(sessions: Sessions, models: Models, tenant_id: str) 
             or await serving_model.has_other_vectors(session, tenant_id, model)
         ):
             return True
-    if not isinstance(models.current, TokenEmbedder):
-        return False
-    return bool(await _chunks_without_sentences(sessions, tenant_id, model, after=-1, limit=1))
+    if isinstance(models.current, TokenEmbedder) and await _chunks_without_sentences(
+        sessions, tenant_id, model, after=-1, limit=1
+    ):
+        return True
+    models.mark_complete(tenant_id)
+    return False
 
 
 async def reembed(

@@ -91,6 +91,10 @@ class CrossEncoderReranker:
         pairs = [(query, indexed_text(p.title, p.heading, p.text)) for p in passages]
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._predict, pairs)
 
+    async def load(self) -> None:
+        """Load the model. Raises EmbeddingError if it cannot be loaded."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._model)
+
     async def aclose(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 

@@ -21,6 +21,8 @@ from knowledge.scope_filter import count_documents
 from knowledge.serving_model import Serving
 from knowledge.types import Found, Passage, Scope
 
+_WARMING = "How many days of leave does everybody have?"
+
 
 class Retriever:
     """Finds passages with hybrid search: dense and sparse search, fusion, reranking, and merging of neighbors.
@@ -106,6 +108,14 @@ class Retriever:
     async def encode_ahead(self, query: str) -> list[float]:
         """Return the query's vector before the search, and cache it for the search."""
         return [float(value) for value in await self._ranker.encoder.encode_ahead(query)]
+
+    async def warm(self, tenant_id: str) -> None:
+        """Load the embedding model and the reranker, and search once. Raises EmbeddingError."""
+        await self(_WARMING, Scope(tenant_id))
+        await self.encode_ahead(_WARMING)
+        if self._reranker is not None:
+            text = "Everybody has 30 days of leave a year."
+            await self._reranker.score(_WARMING, [Passage(0, "", text, "", "", (), 0, len(text), None, 0.0)])
 
     async def rank(self, query: str, scope: Scope, *, least: int = 5, earlier: Sequence[str] = ()) -> Ranking:
         """Return the ranking of every stage, with at least ``least`` passages in ``final`` if there are so many.

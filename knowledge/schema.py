@@ -41,6 +41,7 @@ knowledge_state = Table(
     Column("terms", BigInteger, nullable=False, server_default="0"),
     Column("model", Text),
     Column("next_model", Text),
+    Column("erased_version", BigInteger, nullable=False, server_default="0"),
 )
 
 # chunking and refresh_seconds are the source's own; NULL if it follows the setting. memo is its last mark.

@@ -10,7 +10,11 @@ LEAST_CHARS, MOST_CHARS = 40, 400
 MIN_CAPITALS_SHARE = 0.003
 """In a text with a smaller share of capital letters, a sentence may begin with a lower-case letter."""
 
+CAPITALS_SAMPLE_CHARS = 1_000_000
+"""The beginning of a text that decides about its capital letters."""
+
 _LINE = re.compile(r"\S[^\n]*")
+_NOT_SPACE = re.compile(r"\S")
 _END = re.compile(r"[.!?…][\"'”’)\]»]*(?=\s)|[。！？](?:[」』）])?|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d+[.)])[ \t])")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:[A-Za-z]|mr|mrs|ms|dr|prof|sr|jr|st|vs|etc|e\.g|i\.e|cf|no|nr|fig|al|inc|ltd|co|approx|dept|est|vol|bzw"
@@ -24,16 +28,18 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
 
     Together they cover every character that is not white space.
     """
-    end = len(text) if end is None else end
-    spans: list[tuple[int, int]] = []
-    begin, uses_capitals = start, _uses_capitals(text[start:end])
+    return list(iterate_sentence_spans(text, start, len(text) if end is None else end))
+
+
+def iterate_sentence_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the sentences of ``text[start:end]`` as ``sentence_spans`` returns them."""
+    begin, uses_capitals = start, _uses_capitals(text[start : min(end, start + CAPITALS_SAMPLE_CHARS)])
     for match in _END.finditer(text, start, end):
         if _is_inside_sentence(text, begin, match.end(), end, uses_capitals):
             continue
-        _append(spans, text, begin, match.end())
+        yield from _stripped(text, begin, match.end())
         begin = match.end()
-    _append(spans, text, begin, end)
-    return spans
+    yield from _stripped(text, begin, end)
 
 
 def _uses_capitals(text: str) -> bool:
@@ -44,17 +50,19 @@ def _is_inside_sentence(text: str, begin: int, stop: int, end: int, uses_capital
     """Return whether the sentence continues after ``stop``: after an abbreviation, or with a lower-case letter."""
     if text[stop - 1] == "\n" or text[stop - 1] in "。！？":
         return False
-    following = text[stop:end].lstrip()[:1]
+    found = _NOT_SPACE.search(text, stop, end)
+    following = found[0] if found else ""
     return (uses_capitals and following.islower()) or bool(_ABBREVIATION.search(text, max(begin, stop - 12), stop))
 
 
-def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+def _stripped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the span without the white space around it, unless nothing is left."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
     if start < end:
-        spans.append((start, end))
+        yield start, end
 
 
 def sentence_windows(text: str, *, least: int = LEAST_CHARS, most: int = MOST_CHARS) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
@@ -154,14 +155,28 @@ async def set_mark(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUI
     )
 
 
-# A source without an interval of its own follows the setting, :every. 0 means never.
+LONGEST_BACKOFF_SECONDS = 86_400
+"""Pause after failed refreshes beyond which it no longer doubles, unless the source's interval is longer."""
+
+# A source without an interval of its own follows the setting, :every. 0 means never. After a failed run, the source
+# waits for its interval again, doubled with every further failure. Runs are kept for some days, which is long enough.
 _DUE_SOURCES = text("""
-    SELECT CAST(id AS text), refresh_seconds IS NOT NULL
+    SELECT CAST(id AS text), kind, uri, refresh_seconds IS NOT NULL
     FROM sources
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS number, max(updated_at) AS latest, coalesce(refresh_seconds, :every) AS every
+        FROM ingests
+        WHERE ingests.tenant_id = :tenant AND source_id = sources.id AND state = 'failed' AND updated_at > ALL (
+            SELECT updated_at FROM ingests
+            WHERE ingests.tenant_id = :tenant AND source_id = sources.id AND state = 'done'
+        )
+    ) AS failures
     WHERE tenant_id = :tenant
         AND kind <> 'upload'
-        AND coalesce(refresh_seconds, :every) > 0
-        AND fetched_at + make_interval(secs => coalesce(refresh_seconds, :every)) <= :now
+        AND every > 0
+        AND fetched_at + make_interval(secs => every) <= :now
+        AND (latest IS NULL OR :now >= latest
+            + make_interval(secs => greatest(every, least(every * power(2, least(number, 20) - 1), :longest))))
         AND NOT EXISTS (
             SELECT FROM ingests
             WHERE ingests.tenant_id = :tenant AND source_id = sources.id AND state IN ('waiting', 'running')
@@ -170,15 +185,25 @@ _DUE_SOURCES = text("""
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class DueSource:
+    """A source to refresh. ``has_own_interval``: somebody set an interval for this source."""
+
+    id: str
+    kind: str
+    uri: str
+    has_own_interval: bool
+
+
 async def due_for_refresh(
     session: AsyncSession, tenant_id: str, *, now: datetime, every_seconds: int
-) -> list[tuple[str, bool]]:
-    """Return the id of each source with a due refresh that is not requested yet, and whether it has its own interval.
+) -> list[DueSource]:
+    """Return the sources with a due refresh that is not requested yet.
 
     ``every_seconds`` applies to sources without an interval of their own; 0 means never. Uploads are never due.
     """
-    rows = await session.execute(_DUE_SOURCES, {"tenant": tenant_id, "every": every_seconds, "now": now})
-    return [(row[0], row[1]) for row in rows]
+    values = {"tenant": tenant_id, "every": every_seconds, "now": now, "longest": LONGEST_BACKOFF_SECONDS}
+    return [DueSource(*row) for row in await session.execute(_DUE_SOURCES, values)]
 
 
 async def set_refresh(session: AsyncSession, *, tenant_id: str, source_id: str, seconds: int | None) -> None:

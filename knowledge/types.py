@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from knowledge.secret_redaction import redact
 
@@ -16,7 +16,12 @@ TENANT_AUDIENCE = "tenant"
 """The audience of a document that every user of the tenant may read."""
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message"]
+SourceKind = Literal["file", "folder", "upload", "url", "crawl", "sitemap", "git", "slack", "discord"]
+SOURCE_KINDS: tuple[str, ...] = get_args(SourceKind)
 DocumentState = Literal["ready", "failed"]
+Order = Literal["source", "title", "age", "state", "size"]
+ORDERS: tuple[str, ...] = get_args(Order)
+"""Orders of documents: ``age`` begins with the newest, ``state`` with the failed, ``size`` with the longest."""
 ChunkingMethod = Literal["fixed", "sentence-window", "semantic", "packed"]
 
 
@@ -338,3 +343,5 @@ class DocumentRow:
     fetched_at: datetime
     state: DocumentState
     error: str = ""
+    short_id: str = ""
+    """The first 8 characters of the id; the whole id if another document of the tenant begins like it."""

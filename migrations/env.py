@@ -5,12 +5,12 @@ from __future__ import annotations
 from logging.config import fileConfig
 
 from alembic import context
-from sqlalchemy import create_engine, pool, text
+from sqlalchemy import text
 
 from bot.config import load
+from bot.store import connections
 from bot.store.embedded import server as embedded_server
 from bot.store.schema import metadata as conversations
-from bot.store.session import driver_url
 from knowledge.schema import metadata as knowledge
 
 LOCK = 7261093
@@ -22,9 +22,8 @@ def _url() -> str:
     if given:
         return str(given)
     settings = load()
-    if settings.database_url:
-        return driver_url(settings.database_url.get_secret_value())
-    return driver_url(embedded_server.start(settings.data_dir).url)
+    address = settings.listen_database_url or settings.database_url
+    return address.get_secret_value() if address else embedded_server.start(settings.data_dir).url
 
 
 def _compared(item: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:
@@ -45,7 +44,7 @@ def run() -> None:
         with context.begin_transaction():
             context.run_migrations()
         return
-    engine = create_engine(_url(), poolclass=pool.NullPool, connect_args={"connect_timeout": 5})
+    engine = connections.migration_engine(_url())
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=[conversations, knowledge], include_object=_compared)
         with context.begin_transaction():

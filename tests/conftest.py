@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Collection, Iterator
 from fnmatch import fnmatch
@@ -16,9 +14,9 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from bot.store import migrate
-from bot.store.embedded import server as embedded_server
 from bot.store.embedded.roles import APPLICATION
 from bot.store.embedded.server import EmbeddedServer
+from bot.store.embedded.temporary import temporary_server
 from bot.store.session import Database
 from knowledge.ports import Sessions
 
@@ -54,11 +52,8 @@ def _with_database(url: str, database: str) -> str:
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[EmbeddedServer]:
     """Yield one server for the whole session."""
-    folder = Path(tempfile.mkdtemp(prefix="parley-test-"))
-    server = embedded_server.start(folder, options=FAST_SETTINGS)
-    yield server
-    server.release()
-    shutil.rmtree(folder, ignore_errors=True)
+    with temporary_server("parley-test-", options=FAST_SETTINGS) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from dotenv import dotenv_values
@@ -131,3 +132,110 @@ def test_bad_entry_of_hosts_to_fetch_stops_the_start(monkeypatch: pytest.MonkeyP
 def test_hosts_networks_and_patterns_of_addresses_to_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLEY_FETCH_ALLOW", "wiki.corp, *.corp, 10.1.*, 10.0.0.0/8, ::1, localhost")
     assert load().fetch_allow == ("wiki.corp", "*.corp", "10.1.*", "10.0.0.0/8", "::1", "localhost")
+
+
+NUMBERS = sorted(
+    environment_name(name)
+    for name, field in Settings.model_fields.items()
+    if {int, float} & {field.annotation, *get_args(field.annotation)}
+)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["1" * 30, "inf", "-inf", "nan", "-1", "1e400"])
+def test_a_number_out_of_range_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"^{name}: .*Change it") as refused:
+        load()
+    assert "\n" not in str(refused.value)
+
+
+def test_no_limit_is_written_as_a_word_or_as_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PARLEY_DAILY_TOKENS", "PARLEY_CHANNEL_DAILY_TOKENS", "PARLEY_TENANT_DAILY_TOKENS"):
+        monkeypatch.setenv(name, "Unlimited")
+    made = load()
+    assert (made.daily_tokens, made.channel_daily_tokens, made.tenant_daily_tokens) == (0, 0, 0)
+    monkeypatch.setenv("PARLEY_DAILY_TOKENS", "0")
+    assert load() == made
+
+
+HTTP_ADDRESSES = (
+    "ANTHROPIC_BASE_URL",
+    "OPENAI_BASE_URL",
+    "SLACK_API_URL",
+    "PARLEY_SLACK_PUBLIC_URL",
+    "DISCORD_API_URL",
+    "PARLEY_OIDC_ISSUER",
+)
+
+
+@pytest.mark.parametrize("name", HTTP_ADDRESSES)
+@pytest.mark.parametrize(
+    "value", ["wss://host/v1", "https://", "https:///v1", "https://host:99999", "https://ho st", "http://[::1"]
+)
+def test_a_malformed_web_address_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"^{name}: not a web address; "):
+        load()
+
+
+@pytest.mark.parametrize("value", ["https://gateway", "wss://", "wss://host:x"])
+def test_a_malformed_gateway_address_stops_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DISCORD_GATEWAY_URL", value)
+    with pytest.raises(ConfigError, match=r"^DISCORD_GATEWAY_URL: not a gateway's address; .*wss://"):
+        load()
+
+
+@pytest.mark.parametrize("name", ["PARLEY_WEB_HOST", "PARLEY_SLACK_HTTP_HOST"])
+@pytest.mark.parametrize("value", ["http://127.0.0.1", "127.0.0.1:80", "10.0.0.0/33", "a b"])
+def test_a_malformed_host_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"^{name}: not a host; "):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"# caf\xe9\nPARLEY_PASSAGES=5\n", "line 1 is not UTF-8"),
+        (b"PARLEY_PASSAGES=5\r\nPARLEY_ADMINS=\xff\n", "line 2 is not UTF-8"),
+        (b"PARLEY_PASSAGES=5\n\n\nPARLEY_ADMINS='U1\n", "line 4 is malformed"),
+        (b"PARLEY_PASSAGES=5\n\nPARLEY_ADMINS\n", "line 3 is malformed"),
+        (b"PARLEY_PASSAGES: 5\n", "line 1 is malformed"),
+        (b"PARLEY_ADMINS=U1\x00\n", "line 1 is malformed"),
+    ],
+)
+def test_a_wrong_line_of_the_env_file_stops_the_start(content: bytes, problem: str) -> None:
+    Path(".env").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"^\.env: {problem}.*\.") as refused:
+        load()
+    assert "\n" not in str(refused.value)
+    assert "U1" not in str(refused.value), "a line may hold a secret"
+
+
+def test_an_unreadable_env_file_stops_the_start() -> None:
+    Path(".env").symlink_to(".env")
+    with pytest.raises(ConfigError, match=r"^\.env cannot be read"):
+        load()
+    Path(".env").unlink()
+    Path(".env").mkdir()
+    with pytest.raises(ConfigError, match=r"^\.env cannot be read"):
+        load()
+
+
+def test_the_env_file_may_have_a_byte_order_mark_comments_and_exports() -> None:
+    Path(".env").write_bytes(b"\xef\xbb\xbfPARLEY_PASSAGES=7\r\n\r\n# a comment\r\nexport PARLEY_ADMINS=U1 # boss\r\n")
+    assert (load().passages, load().admins) == (7, ("U1",))
+
+
+def test_a_value_that_is_not_text_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_EMBEDDING_MODEL", "mod\udcffel")
+    with pytest.raises(ConfigError, match=r"^PARLEY_EMBEDDING_MODEL: not UTF-8"):
+        load()
+
+
+@pytest.mark.parametrize("value", ["acme", "slack:", "discord: ", "auto,slack:T1"])
+def test_a_malformed_home_stops_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("PARLEY_HOME", value)
+    with pytest.raises(ConfigError, match=r"^PARLEY_HOME: use auto, none, or workspaces"):
+        load()

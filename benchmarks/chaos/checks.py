@@ -15,7 +15,7 @@ from benchmarks.chaos.process_pool import OrphanedTurn, Process
 from benchmarks.chaos.simulated_users import SENTENCE, PlatformName, Question
 from bot.platforms.discord.user_messages import NOT_STORED_YET
 from bot.platforms.slack.user_messages import NOT_STORED
-from bot.store.session import driver_url
+from bot.store.connections import driver_url
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from benchmarks.chaos.simulated_users import DiscordPeople, PlatformName, Simula
 from benchmarks.chaos.worker import Spec
 from bot.jobs import maintenance
 from bot.platforms.slack.manifest import manifest
+from bot.store.maintenance import look
 from bot.store.session import Database
+from bot.store.tenants import every_tenant
 from tests.databases import superuser_connection
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble
@@ -154,8 +157,9 @@ class Environment:
                 for table in ("reservations", "ledger"):
                     aged = f"UPDATE {table} SET created_at = created_at - interval '1 hour'"
                     await connection.execute(text(aged))
-            for tenant_id in await maintenance.every_tenant(database):
-                await maintenance.release_orphaned_reservations(database, tenant_id)
+            for tenant_id in await every_tenant(database):
+                found = await look(database, tenant_id, now=datetime.now(UTC))
+                await maintenance.release_reservations(database, tenant_id, found.orphaned)
         finally:
             await database.aclose()
 

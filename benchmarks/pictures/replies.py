@@ -13,6 +13,8 @@ from bot.reports.trace import Trace
 from bot.store.answer_cache.similar import Tally
 from bot.types.display import Citation
 from bot.types.settings import ChannelSettings
+from knowledge.document_catalog import Surroundings
+from knowledge.types import TENANT_AUDIENCE
 
 NO_REUSE = Tally(0, 0, 0, 0, 0)
 SAVINGS_30_DAYS = Savings(Decimal("6.8681"), Decimal("14.0920"), Decimal("2.3614"))
@@ -87,7 +89,9 @@ def cited_passages() -> Reply:
         Citation(n, source, title, quote, str(n), heading, page, text.index(quote), text.index(quote) + len(quote))
         for n, source, title, heading, page, text, quote in cited
     ]
-    return cited_sources.shown(made, {"1": leave, "2": signed})
+    texts = (leave, signed)
+    around = [Surroundings(TENANT_AUDIENCE, text, one.start) for text, one in zip(texts, made, strict=True)]
+    return cited_sources.shown(made, around)
 
 
 def answer_trace() -> Reply:

@@ -5,12 +5,33 @@ The exit status is 0 for success, 1 for a failure and 2 for wrong usage.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import click
 
-from bot.cli import ask, budget, costs, database, docs, doctor, evaluate, ingest, manifest, privacy, search, serve, why
+from bot.cli import (
+    ask,
+    budget,
+    costs,
+    database,
+    docs,
+    doctor,
+    evaluate,
+    feedback,
+    ingest,
+    manifest,
+    privacy,
+    search,
+    serve,
+    standard_streams,
+    user_messages,
+    why,
+)
+from bot.cli.arguments import undecodable
 from bot.cli.command_runtime import explain
 from bot.cli.output import echo
 from bot.cli.shutdown import leave
@@ -26,38 +47,81 @@ def cli() -> None:
     """
 
 
-for module in (serve, ask, why, ingest, docs, search, costs, budget, privacy, evaluate, doctor, manifest, database):
+for module in (
+    serve,
+    ask,
+    why,
+    ingest,
+    docs,
+    search,
+    costs,
+    feedback,
+    budget,
+    privacy,
+    evaluate,
+    doctor,
+    manifest,
+    database,
+):
     for command in module.COMMANDS:
         cli.add_command(command)
 
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its status."""
+    standard_streams.prepare()
     leave(run(args))
 
 
 def run(args: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    given = sys.argv[1:] if args is None else args
+    if wrong := undecodable(given):
+        return _fail(user_messages.not_utf8(wrong), 2)
+    status, output, errors = 0, sys.stdout, sys.stderr
+    error: BaseException | None = None
     try:
-        status = cli.main(args=args, prog_name="parley", standalone_mode=False)
-        return status if isinstance(status, int) else 0
-    except click.exceptions.NoArgsIsHelpError as no_command:
-        echo(no_command.format_message())
+        status = _status(cli.main(args=given, prog_name="parley", standalone_mode=False))
+    except BaseException as raised:
+        error = raised
+        sys.stderr = errors  # click replaces the streams of a process whose output is closed.
+    output_error = standard_streams.flush_output() or _broken_pipe(error, replaced=sys.stdout is not output)
+    if output_error is not None:
+        return _fail(user_messages.output_failed(output_error.strerror), 1)
+    return _explained(error) if error is not None else status
+
+
+def _broken_pipe(error: BaseException | None, *, replaced: bool) -> BrokenPipeError | None:
+    """Return the error of a pipe that nobody reads.
+
+    rich and click turn it into a SystemExit. click has ``replaced`` the output then.
+    """
+    if isinstance(error, SystemExit) and replaced:
+        return BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    found = error.__context__ if isinstance(error, SystemExit) else error
+    return found if isinstance(found, BrokenPipeError) else None
+
+
+def _status(returned: object) -> int:
+    return returned if isinstance(returned, int) else 0
+
+
+def _explained(error: BaseException) -> int:
+    """Print an error as one line and return its exit status."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        echo(error.format_message())
         return 2
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         hint = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
         return _fail(f"{' '.join(error.format_message().split()).rstrip('.')}{hint}", 2)
-    except (click.Abort, KeyboardInterrupt):
+    if isinstance(error, click.Abort | KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    except BaseException as error:
-        if isinstance(error, SystemExit):
-            return int(error.code or 0) if not isinstance(error.code, str) else 1
-        return _fail(explain(error), 2 if isinstance(error, UsageError) else 1)
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return _fail(explain(error), 2 if isinstance(error, UsageError) else 1)
 
 
 def _fail(line: str, status: int) -> int:
-    echo(f"parley: {line}", err=True)
+    with suppress(OSError):
+        echo(f"parley: {line}", err=True)
     return status

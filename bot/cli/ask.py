@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import sys
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bot.cli import user_messages
+from bot.cli.arguments import Identifier
 from bot.cli.command_runtime import with_app
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_json, show_reply
 from bot.errors import ParleyError, UsageError
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Incoming
-from bot.types.turns import Outcome
+from bot.types.turns import Outcome, Turn
 
 if TYPE_CHECKING:
     from bot.app import App
 
 USER = "you"
+_NEED_A_WORKER = ("ingest", "docs")
+"""Commands that queue ingestion runs and follow them."""
 thread_option = click.option(
-    "--thread", metavar="NAME", help="Continue the thread with this name, or start it.  [default: a new thread]"
+    "--thread",
+    type=Identifier(),
+    metavar="NAME",
+    help="Continue the thread with this name, or start it.  [default: a new thread]",
 )
 user_option = click.option(
     "--user",
+    type=Identifier(),
     default=USER,
     show_default=True,
     metavar="ID",
@@ -108,12 +117,24 @@ def _new_thread() -> str:
 
 async def _answer(app: App, message: Incoming, *, quiet: bool = False) -> Outcome:
     from bot.commands.ask import NullSurface
-    from bot.platforms import console
 
     turn = await app.dispatcher.accept(message)
     if turn is None:
         raise UsageError(user_messages.ASKED_ALREADY)
-    return await app.dispatcher.start(turn, NullSurface() if quiet else console.Terminal())
+    if quiet:
+        return await app.dispatcher.start(turn, NullSurface())
+    return await _printed(app, turn)
+
+
+async def _printed(app: App, turn: Turn) -> Outcome:
+    """Answer the turn on the terminal. Raises OSError if the output cannot be written."""
+    from bot.platforms import console
+
+    terminal = console.Terminal()
+    outcome = await app.dispatcher.start(turn, terminal)
+    if terminal.error is not None:
+        raise terminal.error
+    return outcome
 
 
 async def _repeat(app: App, turn_id: str | None, user: str, *, strong: bool) -> Outcome:
@@ -129,7 +150,7 @@ async def _repeat(app: App, turn_id: str | None, user: str, *, strong: bool) -> 
         wish="strong" if strong else None,
         audience=MEMBERS,
     )
-    return await app.dispatcher.start(turn, console.Terminal())
+    return await _printed(app, turn)
 
 
 async def _chat(app: App, thread: str, user: str) -> None:
@@ -173,9 +194,23 @@ async def _handle_line(app: App, line: str, thread: str, user: str, last: str | 
     if line.startswith("/") and name == "again":
         return (await _repeat(app, last, user, strong=args == "strong")).turn_id
     if line.startswith("/"):
-        show_reply(await commands.run(name, args, console.context(app.services, thread=thread, user=user)))
+        context = console.context(app.services, thread=thread, user=user)
+        async with _worker_for(app, name):
+            show_reply(await commands.run(name, args, context))
         return None
     return (await _answer(app, console.incoming(line, thread=thread, user=user))).turn_id
+
+
+@asynccontextmanager
+async def _worker_for(app: App, name: str) -> AsyncIterator[None]:
+    """Run a worker in this process during a command that waits for one, unless a worker runs already."""
+    if name not in _NEED_A_WORKER or await app.services.ingestion.has_worker():
+        yield
+        return
+    from bot.jobs import working
+
+    async with working(app.services):
+        yield
 
 
 COMMANDS = (ask, chat)

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli import user_messages
-from bot.cli.command_runtime import run, settings, with_database
+from bot.cli.command_runtime import ensure_tenant, require_tenant, run, settings
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_json
-from bot.errors import UsageError
 
 if TYPE_CHECKING:
     from bot.config import Settings
@@ -31,14 +29,18 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
 
     SUBJECT is a user's id, channel:ID or tenant; * shows all limits. Without SUBJECT, show the terminal's user.
     """
-    from bot.commands.budget import subject_of
+    from bot.commands.budget import owner_of, subject_of
 
-    loaded, key = settings(), subject_of(subject)
+    key = subject_of(subject)
+    if key != "*":
+        owner_of(key)
+    loaded = settings()
 
     async def load() -> dict[str, Any]:
         from bot.app import opened_database, opened_stores
 
         async with opened_database(loaded) as database:
+            await require_tenant(database, tenant)
             if key == "*":
                 return await _limits(database, loaded, tenant)
             return await _usage_today(opened_stores(database, loaded), tenant, key)
@@ -66,19 +68,12 @@ async def _limits(database: Database, configured: Settings, tenant: str) -> dict
 
 
 async def _usage_today(stores: Stores, tenant: str, subject: str) -> dict[str, Any]:
-    """Return a subject's usage today and its limit; None means no limit. Raises UsageError for a role."""
-    from bot.types.conversation import Author
+    """Return a subject's usage today and its limit; None means no limit."""
+    from bot.commands.budget import state_of
 
-    kind, _, name = subject.partition(":")
-    if kind == "user":
-        state = await stores.budgets.budget(tenant, name)
-    elif kind in ("channel", "tenant"):
-        _, of_channel, of_tenant = await stores.budgets.budgets(tenant, name, Author("terminal", "terminal"))
-        state = of_channel if kind == "channel" else of_tenant
-    else:
-        raise UsageError(user_messages.NO_BUDGET_OF_ROLE)
+    state = await state_of(stores, tenant, subject)
     return {
-        "subject": name or subject,
+        "subject": subject,
         "used": state.used,
         "reserved": state.reserved,
         "limit": _limit(state.limit),
@@ -102,26 +97,24 @@ def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
     SUBJECT is a user's id, channel:ID, role:admin, role:member, * for every user without a limit of their own,
     channel:* for every channel without a limit of its own, or tenant for all together.
 
-    TOKENS is a number such as 200000 or 200k, 'unlimited', or 'default' to remove the limit.
+    TOKENS is a number such as 200000 or 200k, 'unlimited', 'blocked' for none at all, or 'default' to remove the limit.
     """
-    from bot.commands.budget import describe_change, subject_of, tokens_of
+    from bot.commands.budget import describe_change, limit_of, store, subject_of, tokens_of
 
     daily, key = tokens_of(tokens), subject_of(subject)
+    loaded = settings()
 
-    async def store_limit(database: Database) -> None:
-        from bot.store import budget_counters
+    async def store_limit() -> int:
+        from bot.app import opened_database, opened_stores
 
-        async with database.tenant(tenant) as session:
-            if daily is None:
-                await budget_counters.remove_limit(session, tenant_id=tenant, subject=key)
-            else:
-                await budget_counters.set_limit(
-                    session, tenant_id=tenant, subject=key, daily_tokens=daily, set_by="terminal"
-                )
+        async with opened_database(loaded) as database:
+            await ensure_tenant(database, tenant)
+            await store(database, tenant, key, daily, set_by="terminal")
+            return await limit_of(database, opened_stores(database, loaded), tenant, key)
 
-    with_database(store_limit)
+    limit = run(store_limit())
     if as_json:
-        print_json({"subject": subject, "limit": None if daily is None else _limit(daily)})
+        print_json({"subject": key, "limit": _limit(limit), "default": daily is None})
         return
     echo(describe_change(key, daily))
 

@@ -18,9 +18,12 @@ from bot.cli.output import printable
 from bot.cli.shutdown import closes_in_time
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
+from bot.types.conversation import LOCAL_TENANT
 from knowledge.secret_redaction import RedactingFilter, redact
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from bot.app import App
     from bot.store.session import Database
 
@@ -45,8 +48,7 @@ def run(work: Coroutine[Any, Any, Result], *, close_within: float | None = None)
 
     With ``close_within``, the process ends that many seconds after the signal, even if the coroutine does not.
     """
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    collect_garbage_rarely()
 
     async def guarded() -> Result:
         if close_within is not None:
@@ -62,6 +64,12 @@ def run(work: Coroutine[Any, Any, Result], *, close_within: float | None = None)
         return asyncio.run(guarded())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+def collect_garbage_rarely() -> None:
+    """Exclude the objects that exist now from garbage collection, and collect less often."""
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def with_app(work: Callable[[App], Awaitable[Result]], *, warm: bool = False) -> Result:
@@ -88,6 +96,38 @@ def with_database(work: Callable[[Database], Awaitable[Result]]) -> Result:
             return await work(database)
 
     return run(open_and_run())
+
+
+def with_tenant(tenant: str, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+    """Open the database and run ``work`` in one transaction of a tenant. Raises ParleyError for an unknown tenant."""
+
+    async def in_transaction(database: Database) -> Result:
+        await require_tenant(database, tenant)
+        return await database.run(tenant, work)
+
+    return with_database(in_transaction)
+
+
+async def ensure_tenant(database: Database, tenant: str) -> None:
+    """Record a workspace's tenant, so that other commands know it before the bot joins the workspace."""
+    from bot.store import tenants
+
+    if tenant == LOCAL_TENANT:
+        return
+    async with database.tenant(tenant) as session:
+        await tenants.ensure(session, tenant_id=tenant, platform="slack" if tenant.startswith("slack:") else "discord")
+
+
+async def require_tenant(database: Database, tenant: str) -> None:
+    """Raise ParleyError if nothing is stored for the tenant, so that a misspelled one does not look empty."""
+    from bot.store import tenants
+
+    if tenant == LOCAL_TENANT:
+        return
+    async with database.tenant(tenant) as session:
+        known = await tenants.has_data(session, tenant_id=tenant)
+    if not known:
+        raise ParleyError(user_messages.unknown_tenant(tenant, await tenants.every_tenant(database)))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import run, settings
+from bot.cli.command_runtime import require_tenant, run, settings
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_data, write_file
 
@@ -68,13 +68,15 @@ def _reports(period: str, dimensions: Collection[Dimension], tenant: str) -> dic
         start = start_of(period, now)
         prices = Prices.load(loaded.prices_file)
         strong_model = build(loaded, prices=prices).model("strong")
-        async with opened_database(loaded) as database, database.tenant(tenant) as session:
-            return {
-                by: await report(
-                    session, tenant_id=tenant, start=start, now=now, by=by, prices=prices, strong_model=strong_model
-                )
-                for by in dimensions
-            }
+        async with opened_database(loaded) as database:
+            await require_tenant(database, tenant)
+            async with database.tenant(tenant) as session:
+                return {
+                    by: await report(
+                        session, tenant_id=tenant, start=start, now=now, by=by, prices=prices, strong_model=strong_model
+                    )
+                    for by in dimensions
+                }
 
     return run(load())
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import with_app, with_database
+from bot.cli.arguments import Identifier
+from bot.cli.command_runtime import require_tenant, with_app, with_database, with_tenant
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_data, print_json
-from knowledge.types import DocumentRow, IngestReport
+from knowledge.types import ORDERS, DocumentRow, IngestReport, Order
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from bot.app import App
     from bot.store.session import Database
     from knowledge.document_catalog import DocumentText
@@ -32,46 +35,62 @@ def docs(context: click.Context, tenant: str, as_json: bool) -> None:
 
 
 @docs.command(name="list")
+@click.argument("text", default="")
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(ORDERS),
+    default="source",
+    show_default=True,
+    help="Order of the list: age begins with the newest, size with the longest.",
+)
+@click.option("--limit", type=click.IntRange(1, 100_000), help="How many documents a page has.  [default: all]")
+@click.option("--page", type=click.IntRange(1, 100_000), help="Which page to show; needs --limit.  [default: 1]")
 @data_options
-def list_command(tenant: str, as_json: bool) -> None:
-    """List the documents with their state and age."""
-    _list(tenant, as_json)
+def list_command(text: str, order: Any, limit: int | None, page: int | None, tenant: str, as_json: bool) -> None:
+    """List the documents with their state and age.
+
+    With TEXT, list only documents whose title or source contains it.
+    """
+    if page is not None and limit is None:
+        raise click.UsageError(user_messages.PAGE_WITHOUT_LIMIT)
+    _list(tenant, as_json, matching=text, order=order, limit=limit, page=page or 1)
 
 
 @docs.command()
-@click.argument("document_id", metavar="ID")
+@click.argument("document_id", type=Identifier(), metavar="ID")
 @data_options
 def show(document_id: str, tenant: str, as_json: bool) -> None:
     """Show one document with its text."""
 
-    async def load(database: Database) -> DocumentText:
-        from knowledge import document_catalog
+    async def load(session: AsyncSession) -> DocumentText:
+        from knowledge import document_catalog, document_names
 
-        async with database.tenant(tenant) as session:
-            return await document_catalog.show(session, tenant, document_id)
+        found = await document_names.find(session, tenant, document_id)
+        return await document_catalog.show(session, tenant, found)
 
-    document = with_database(load)
+    document = with_tenant(tenant, load)
     if as_json:
-        print_json({**asdict(document.row), "text": document.text})
+        print_json({**_as_document(document.row), "text": document.text})
         return
-    for name, value in asdict(document.row).items():
+    for name, value in _as_document(document.row).items():
         echo(f"{name}: {value}")
     echo(f"\n{document.text}")
 
 
 @docs.command()
-@click.argument("document_id", metavar="ID")
+@click.argument("document_id", type=Identifier(), metavar="ID")
 @data_options
 def delete(document_id: str, tenant: str, as_json: bool) -> None:
     """Delete one document."""
 
-    async def delete_document(database: Database) -> None:
-        from knowledge import document_catalog
+    async def delete_document(session: AsyncSession) -> None:
+        from knowledge import document_catalog, document_names
 
-        async with database.tenant(tenant) as session:
-            await document_catalog.delete(session, tenant, document_id)
+        found = await document_names.find(session, tenant, document_id)
+        await document_catalog.delete(session, tenant, found)
 
-    with_database(delete_document)
+    with_tenant(tenant, delete_document)
     if as_json:
         print_json({"deleted": [document_id]})
     else:
@@ -79,7 +98,7 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
 
 
 @docs.command()
-@click.argument("document_id", required=False, metavar="[ID]")
+@click.argument("document_id", type=Identifier(), required=False, metavar="[ID]")
 @click.option(
     "--every",
     metavar="INTERVAL",
@@ -108,9 +127,12 @@ def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bo
 async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestReport:
     from bot.cli.ingest import OpenedSources, ingest_sources
     from bot.commands.docs import skipped_uploads
-    from knowledge import document_catalog
+    from knowledge import document_catalog, document_names
 
+    await require_tenant(app.database, tenant)
     async with app.database.tenant(tenant) as session:
+        if document_id is not None:
+            document_id = await document_names.find(session, tenant, document_id)
         rows = await document_catalog.sources(session, tenant, document_id=document_id)
     sources = OpenedSources()
     for row in rows:
@@ -123,27 +145,49 @@ async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestRepo
 
 async def _set_interval(database: Database, document_id: str, every: str, tenant: str) -> str:
     from bot.commands.docs import set_interval
-    from knowledge import document_catalog
+    from knowledge import document_catalog, document_names
 
+    await require_tenant(database, tenant)
     async with database.tenant(tenant) as session:
+        document_id = await document_names.find(session, tenant, document_id)
         (row,) = await document_catalog.sources(session, tenant, document_id=document_id)
     return await set_interval(database, tenant, row, every)
 
 
-def _list(tenant: str, as_json: bool) -> None:
-    async def load(database: Database) -> list[DocumentRow]:
+def _list(
+    tenant: str,
+    as_json: bool,
+    *,
+    matching: str = "",
+    order: Order = "source",
+    limit: int | None = None,
+    page: int = 1,
+) -> None:
+    offset = (page - 1) * (limit or 0)
+
+    async def load(session: AsyncSession) -> tuple[list[DocumentRow], int]:
         from knowledge import document_catalog
 
-        async with database.tenant(tenant) as session:
-            return await document_catalog.list_documents(session, tenant)
+        rows = await document_catalog.list_documents(
+            session, tenant, matching=matching, order=order, limit=limit, offset=offset
+        )
+        return rows, await document_catalog.count_documents(session, tenant, matching=matching)
 
-    rows = with_database(load)
+    rows, total = with_tenant(tenant, load)
     if not rows and not as_json:
-        echo(user_messages.NO_DOCUMENTS)
+        echo(user_messages.no_such_documents(matching, total))
         return
     from bot.commands.docs import COLUMNS, cells
 
-    print_data([asdict(row) for row in rows], COLUMNS, [cells(row) for row in rows], as_json=as_json)
+    print_data([_as_document(row) for row in rows], COLUMNS, [cells(row) for row in rows], as_json=as_json)
+    if not as_json:
+        echo(user_messages.listed(offset + 1, offset + len(rows), total), err=True)
+
+
+def _as_document(row: DocumentRow) -> dict[str, Any]:
+    """Return a row as the JSON document of the command line, with its short id."""
+    document = asdict(row)
+    return {**document, "id": document.pop("short_id")}
 
 
 COMMANDS = (docs,)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from bot.cli.command_runtime import stoppable, with_app
+from bot.cli.arguments import Identifier
+from bot.cli.command_runtime import ensure_tenant, stoppable, with_app
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_json
 from knowledge.types import TENANT_AUDIENCE, ChunkingMethod, Failure, IngestReport
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, type=Identifier(), metavar="SOURCE...")
 @click.option(
     "--audience",
+    type=Identifier(),
     metavar="tenant|CHANNEL",
     help="Who can ask about the documents: 'tenant' for everyone, or the ID of a channel for its members.  "
     "[default: tenant; for the history of a channel, its members]",
@@ -66,6 +68,7 @@ class OpenedSources:
 async def _ingest(
     app: App, specs: tuple[str, ...], audience: str | None, chunking: ChunkingMethod | None, tenant: str
 ) -> IngestReport:
+    await ensure_tenant(app.database, tenant)
     sources = OpenedSources()
     for spec in specs:
         sources.open(app, spec, audience, tenant)

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from bot.cli.arguments import TenantId
+from bot.types.conversation import LOCAL_TENANT
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
@@ -23,7 +26,8 @@ json_option = click.option(
 )
 tenant_option = click.option(
     "--tenant",
-    default="local",
+    type=TenantId(),
+    default=LOCAL_TENANT,
     show_default=True,
     metavar="TENANT",
     callback=_own_or_of_group,

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import with_database
+from bot.cli.arguments import Identifier
+from bot.cli.command_runtime import with_tenant
 from bot.cli.options import data_options
 from bot.cli.output import confirm, echo, print_json
 from bot.errors import UsageError
 
-if TYPE_CHECKING:
-    from bot.store.session import Database
-
-user_option = click.option("--user", required=True, metavar="ID", help="The user's ID on their platform.")
+user_option = click.option(
+    "--user", type=Identifier(), required=True, metavar="ID", help="The user's ID on their platform."
+)
 
 
 @click.command()
@@ -27,7 +26,7 @@ def export(user: str, tenant: str, as_json: bool) -> None:
     """Print all data stored about a user, as JSON."""
     from bot.store import privacy
 
-    print_json(_with_session(tenant, lambda session: privacy.export(session, tenant_id=tenant, user_id=user)))
+    print_json(with_tenant(tenant, lambda session: privacy.export(session, tenant_id=tenant, user_id=user)))
 
 
 @click.command()
@@ -43,7 +42,7 @@ def erase(user: str, documents: Any, tenant: str, as_json: bool) -> None:
     from bot.store import privacy
 
     def run(choice: Any) -> Any:
-        return _with_session(
+        return with_tenant(
             tenant, lambda session: privacy.erase(session, tenant_id=tenant, user_id=user, documents=choice)
         )
 
@@ -58,14 +57,6 @@ def erase(user: str, documents: Any, tenant: str, as_json: bool) -> None:
         print_json({"user": user, "erased": counts})
     else:
         echo(user_messages.erased(user, counts))
-
-
-def _with_session(tenant: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    async def in_transaction(database: Database) -> Any:
-        async with database.tenant(tenant) as session:
-            return await work(session)
-
-    return with_database(in_transaction)
 
 
 COMMANDS = (export, erase)

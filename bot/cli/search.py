@@ -5,46 +5,63 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import with_app
+from bot.cli.arguments import Identifier, Language
+from bot.cli.command_runtime import require_tenant, with_app
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_json
-from knowledge.types import TENANT_AUDIENCE, Filter, Passage, Scope
+from bot.errors import UsageError
+from knowledge.parsing.format_detection import Format
+from knowledge.types import EVERYTHING, SOURCE_KINDS, TENANT_AUDIENCE, Filter, Found, Passage, Scope
+
+if TYPE_CHECKING:
+    from bot.app import App
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a search filter. A document passes an option given several times if any value matches."""
     options = (
         click.option(
-            "--source", "sources", multiple=True, metavar="PREFIX", help="Only sources that begin with PREFIX."
+            "--source",
+            "sources",
+            type=Identifier(),
+            multiple=True,
+            metavar="PREFIX",
+            help="Only sources that begin with PREFIX.",
         ),
         click.option(
             "--kind",
             "kinds",
             multiple=True,
-            metavar="KIND",
-            help="Only this kind of source: folder, url, git, upload, ...",
+            type=click.Choice(SOURCE_KINDS, case_sensitive=False),
+            help="Only this kind of source.",
         ),
         click.option(
             "--format",
             "formats",
             multiple=True,
-            metavar="FORMAT",
-            help="Only this format: pdf, docx, markdown, html, ...",
+            type=click.Choice(get_args(Format), case_sensitive=False),
+            help="Only this format.",
         ),
         click.option(
             "--language",
             "languages",
             multiple=True,
+            type=Language(),
             metavar="CODE",
             help="Only documents in this language, as their metadata says: de, en-us.",
         ),
         click.option(
-            "--author", "authors", multiple=True, metavar="NAME", help="Only documents whose author is exactly NAME."
+            "--author",
+            "authors",
+            multiple=True,
+            type=Identifier(),
+            metavar="NAME",
+            help="Only documents whose author is exactly NAME.",
         ),
         click.option(
             "--since",
@@ -60,6 +77,8 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _filter(since: datetime | None, until: datetime | None, **lists: tuple[str, ...]) -> Filter:
+    if since and until and until <= since:
+        raise UsageError(user_messages.PERIOD_IS_EMPTY)
     return Filter(
         **{name: values or None for name, values in lists.items()},
         since=since and since.replace(tzinfo=UTC),
@@ -74,6 +93,7 @@ def _filter(since: datetime | None, until: datetime | None, **lists: tuple[str, 
 )
 @click.option(
     "--audience",
+    type=Identifier(),
     default=TENANT_AUDIENCE,
     show_default=True,
     metavar="tenant|CHANNEL",
@@ -87,14 +107,22 @@ def search(query: str, k: int, audience: str, tenant: str, as_json: bool, **cond
     --json adds the score of each stage. Filter options given several times match any of their values.
     """
     channel = None if audience == TENANT_AUDIENCE else audience
-    scope = Scope.of_channel(tenant, channel, tenant_wide=True).narrowed(_filter(**conditions))
-    found = with_app(lambda app: app.retriever(query, scope, k=k), warm=True)
+    narrowing = _filter(**conditions)
+    scope = Scope.of_channel(tenant, channel, tenant_wide=True).narrowed(narrowing)
+    if not query.strip():
+        raise UsageError(user_messages.NO_QUERY)
+
+    async def find(app: App) -> Found:
+        await require_tenant(app.database, tenant)
+        return await app.retriever(query, scope, k=k)
+
+    found = with_app(find, warm=True)
+    if not found.passages:
+        echo(user_messages.NOTHING_FOUND if narrowing == EVERYTHING else user_messages.NO_MATCH, err=as_json)
     if as_json:
         passages = [passage_document(rank, passage) for rank, passage in enumerate(found.passages, 1)]
         print_json({"passages": passages, "timings_ms": dict(found.timings_ms)})
         return
-    if not found.passages:
-        echo(user_messages.NOTHING_FOUND)
     for rank, passage in enumerate(found.passages, 1):
         place = " › ".join((passage.title, *passage.heading))
         echo(f"{rank}. {place}  ({passage.score:.3f})\n   {passage.source}\n   {' '.join(passage.text.split())}\n")

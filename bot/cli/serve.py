@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bot.cli import user_messages
+from bot.cli.arguments import Host
 from bot.cli.command_runtime import run, settings
 from bot.cli.output import echo
+from bot.cli.shutdown import end_within
 from bot.config import Settings
 from bot.errors import ConfigError
+from bot.supervisor import Part, supervise
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -20,10 +24,15 @@ if TYPE_CHECKING:
     from bot.app import App
     from bot.cli.progress import Steps
 
-Part = Callable[["App"], Coroutine[Any, Any, None]]
+MODELS = "models"
+"""The part that loads the models, under its name for ``/readyz``."""
+Run = Callable[["App", asyncio.Event], Coroutine[Any, Any, None]]
+"""Runs one part of the app until canceled, and sets the event once it works."""
+
 
 host_option = click.option(
     "--host",
+    type=Host(),
     metavar="ADDRESS",
     help="Address that the playground listens on.  [default: PARLEY_WEB_HOST, or 127.0.0.1]",
 )
@@ -53,7 +62,7 @@ def slack() -> None:
     loaded = settings()
     if not loaded.has_slack:
         raise ConfigError(user_messages.NO_SLACK_TOKENS)
-    _run_until_stopped(loaded, _serve(loaded, [_slack]))
+    _run_until_stopped(loaded, _serve(loaded, {"slack": _slack}))
 
 
 @click.command()
@@ -62,7 +71,7 @@ def discord() -> None:
     loaded = settings()
     if not loaded.discord_token:
         raise ConfigError(user_messages.NO_DISCORD_TOKEN)
-    _run_until_stopped(loaded, _serve(loaded, [_discord]))
+    _run_until_stopped(loaded, _serve(loaded, {"discord": _discord}))
 
 
 @click.command()
@@ -71,14 +80,14 @@ def discord() -> None:
 def web(host: str | None, port: int) -> None:
     """Run only the browser playground."""
     loaded = settings()
-    _run_until_stopped(loaded, _serve(loaded, [_web(_checked_host(loaded, host), port)]))
+    _run_until_stopped(loaded, _serve(loaded, {"web": _web(_checked_host(loaded, host), port)}))
 
 
 @click.command()
 def worker() -> None:
     """Run only the worker, which ingests documents in the background."""
     loaded = settings()
-    _run_until_stopped(loaded, _serve(loaded, [_worker]))
+    _run_until_stopped(loaded, _serve(loaded, {"worker": _worker}))
 
 
 def _checked_host(loaded: Settings, host: str | None) -> str:
@@ -101,17 +110,17 @@ def _run_until_stopped(loaded: Settings, work: Coroutine[Any, Any, None]) -> Non
 async def _up(loaded: Settings, host: str, port: int, sample: bool) -> None:
     from bot.cli import progress
 
-    parts: list[Part] = [_web(host, port, sample=sample), _worker]
+    parts: dict[str, Run] = {"web": _web(host, port, sample=sample), "worker": _worker}
     if loaded.has_slack:
-        parts.append(_slack)
+        parts["slack"] = _slack
     if loaded.discord_token:
-        parts.append(_discord)
+        parts["discord"] = _discord
     with progress.steps() as steps:
         database_step = steps.begin(user_messages.STARTING_DATABASE)
         await _serve(loaded, parts, before=_prepare(steps, database_step, sample))
 
 
-def _prepare(steps: Steps, database_step: TaskID, sample: bool) -> Part:
+def _prepare(steps: Steps, database_step: TaskID, sample: bool) -> Callable[[App], Awaitable[None]]:
     """Return the function to run after the app is open and before its parts start."""
 
     async def prepare(app: App) -> None:
@@ -123,63 +132,94 @@ def _prepare(steps: Steps, database_step: TaskID, sample: bool) -> Part:
     return prepare
 
 
-async def _serve(loaded: Settings, parts: list[Part], before: Part | None = None) -> None:
-    """Run the parts of the app concurrently, after ``before`` has ended."""
+async def _serve(
+    loaded: Settings, parts: dict[str, Run], before: Callable[[App], Awaitable[None]] | None = None
+) -> None:
+    """Run the parts of the app concurrently, after ``before`` has ended. Raises what makes a part fail for good."""
     from bot.app import open_app
+    from bot.warm_up import warm_up
 
     async with open_app(loaded, warm=True) as app:
         if before is not None:
             await before(app)
-        async with asyncio.TaskGroup() as group:
-            for part in parts:
-                group.create_task(part(app))
+        health = app.services.health
+        supervised = [Part(name, partial(run, app)) for name, run in parts.items()]
+        supervised.append(Part(MODELS, lambda _: warm_up(app), once=True))
+        for part in supervised:
+            health.starting(part.name)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in supervised:
+                    group.create_task(supervise(part, health), name=part.name)
+        except BaseExceptionGroup:
+            end_within(loaded.shutdown_seconds)
+            raise
 
 
-async def _slack(app: App) -> None:
+async def _slack(app: App, ready: asyncio.Event) -> None:
     from bot.platforms.slack.app import serve
 
-    await serve(app.dispatcher, app.services, app.settings, ready=_announcing(user_messages.SLACK_CONNECTED))
+    await serve(app.dispatcher, app.services, app.settings, ready=_Announcing(ready, user_messages.SLACK_CONNECTED))
 
 
-async def _discord(app: App) -> None:
+async def _discord(app: App, ready: asyncio.Event) -> None:
     from bot.platforms.discord.app import serve
 
-    await serve(app.dispatcher, app.services, app.settings, ready=_announcing(user_messages.DISCORD_CONNECTED))
+    await serve(app.dispatcher, app.services, app.settings, ready=_Announcing(ready, user_messages.DISCORD_CONNECTED))
 
 
-def _web(host: str, port: int, *, sample: bool = False) -> Part:
-    async def part(app: App) -> None:
+def _web(host: str, port: int, *, sample: bool = False) -> Run:
+    async def part(app: App, ready: asyncio.Event) -> None:
         from bot.platforms.web.app import serve
         from knowledge import sample as handbook
 
-        def welcome(address: str) -> None:
+        addresses: list[str] = []
+
+        async def welcome() -> None:
+            await ready.wait()
+            await app.services.health.until_ready(MODELS)
             questions = handbook.questions()[:3] if sample else ()
-            text = user_messages.welcome(address, has_model=app.settings.has_model, questions=questions)
+            text = user_messages.welcome(addresses[0], has_model=app.settings.has_model, questions=questions)
             echo(text, err=True)
 
-        await serve(app.dispatcher, app.services, app.settings, host=host, port=port, bound=welcome)
+        welcoming = asyncio.create_task(welcome())
+        try:
+            await serve(
+                app.dispatcher,
+                app.services,
+                app.settings,
+                host=host,
+                port=port,
+                ready=ready,
+                bound=addresses.append,
+            )
+        finally:
+            welcoming.cancel()
+            await asyncio.gather(welcoming, return_exceptions=True)
 
     return part
 
 
-async def _worker(app: App) -> None:
+async def _worker(app: App, ready: asyncio.Event) -> None:
     from bot.app import grace_of
     from bot.jobs import work
     from bot.jobs.worker import GRACE
 
-    await work(app.services, grace=min(GRACE, grace_of(app.settings)))
+    await work(app.services, grace=min(GRACE, grace_of(app.settings)), ready=ready)
 
 
-def _announcing(line: str) -> asyncio.Event:
-    """Return an event; setting it prints ``line``."""
+class _Announcing(asyncio.Event):
+    """An event; setting it prints a line and sets another event."""
 
-    class Announcing(asyncio.Event):
-        def set(self) -> None:
-            if not self.is_set():
-                echo(line, err=True)
-            super().set()
+    def __init__(self, ready: asyncio.Event, line: str) -> None:
+        super().__init__()
+        self._ready, self._line = ready, line
 
-    return Announcing()
+    def set(self) -> None:
+        if not self.is_set():
+            echo(self._line, err=True)
+            self._ready.set()
+        super().set()
 
 
 COMMANDS = (up, slack, discord, web, worker)

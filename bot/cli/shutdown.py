@@ -43,6 +43,13 @@ def closes_in_time(seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
+def end_within(seconds: float) -> None:
+    """End the process with exit status 1 if it is not closed ``seconds`` later, so that a supervisor restarts it."""
+    timer = threading.Timer(seconds, _give_up)
+    timer.daemon = True
+    timer.start()
+
+
 def _give_up() -> None:
     sys.stderr.write(f"{user_messages.STOPPED_EARLY}\n")
     end_at_once(1)

@@ -52,13 +52,24 @@ NOTHING_FOUND = "No passages found. 'parley docs' lists the documents, 'parley i
 NAME_A_DOCUMENT = "Name the document whose source you want to refresh on a schedule."
 
 
+PAGE_WITHOUT_LIMIT = "--page needs --limit, the number of documents on a page"
+
+
+def no_such_documents(matching: str, total: int) -> str:
+    if total:
+        return f"This page is empty: there are {total:,} documents. Choose an earlier page."
+    return f"No document's title or source contains {matching!r}." if matching else NO_DOCUMENTS
+
+
+def listed(first: int, last: int, total: int) -> str:
+    return f"Documents {first:,} to {last:,} of {total:,}."
+
+
 def deleted(document_id: str) -> str:
     return f"Deleted {document_id}."
 
 
 # --- costs and budgets
-
-NO_BUDGET_OF_ROLE = "A role has no budget of its own. Name a user, channel:ID, tenant, or * for every limit."
 
 
 def not_writable(path: object, reason: str | None) -> str:
@@ -121,6 +132,34 @@ def checks(findings: Iterable[Mapping[str, object]]) -> str:
 
 def schema_revision(revision: str | None) -> str:
     return f"The schema is at revision {revision}."
+
+
+# --- arguments
+
+EMPTY_ID = "The value is empty."
+NO_QUERY = "The query is empty. Say what to search for."
+NO_MATCH = "No document matches these options, or none contains this. 'parley docs' lists the documents."
+PERIOD_IS_EMPTY = "--until is not after --since, so no date is between them."
+
+
+def output_failed(reason: str | None) -> str:
+    return f"The output cannot be written ({reason or 'it is closed'}). Send it to a file or program that takes it all."
+
+
+def not_utf8(argument: str) -> str:
+    return f"The argument {argument} is not UTF-8. Rename the file, or set your terminal to UTF-8."
+
+
+def malformed_tenant(tenant: str) -> str:
+    return f"{tenant!r} is not a tenant. Write local, slack:TEAM or discord:GUILD."
+
+
+def malformed_language(code: str) -> str:
+    return f"{code!r} is not the code of a language. Write a code such as de or en-us."
+
+
+def unknown_tenant(tenant: str, known: Sequence[str]) -> str:
+    return f"The tenant {tenant} has no data here. The tenants are: {', '.join(known)}."
 
 
 # --- errors

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import with_database
+from bot.cli.arguments import Identifier
+from bot.cli.command_runtime import with_tenant
 from bot.cli.options import data_options
 from bot.cli.output import print_json, show_reply
 from bot.errors import ParleyError
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from bot.reports.trace import Trace
-    from bot.store.session import Database
 
 
 @click.command()
-@click.argument("turn_id")
+@click.argument("turn_id", type=Identifier())
 @data_options
 def why(turn_id: str, tenant: str, as_json: bool) -> None:
     """Show how an answer was made: search, passages, model calls, cost and timings.
@@ -26,13 +28,12 @@ def why(turn_id: str, tenant: str, as_json: bool) -> None:
     'parley ask --json' prints the TURN_ID of an answer.
     """
 
-    async def load(database: Database) -> Trace | None:
+    async def load(session: AsyncSession) -> Trace | None:
         from bot.reports.trace import trace_of
 
-        async with database.tenant(tenant) as session:
-            return await trace_of(session, tenant_id=tenant, turn_id=turn_id)
+        return await trace_of(session, tenant_id=tenant, turn_id=turn_id)
 
-    trace = with_database(load)
+    trace = with_tenant(tenant, load)
     if trace is None:
         raise ParleyError(user_messages.unknown_answer(turn_id))
     if as_json:

@@ -15,6 +15,7 @@ from bot.commands import (
     cited_sources,
     costs,
     docs,
+    feedback,
     ingest,
     memory,
     privacy,
@@ -34,7 +35,7 @@ from bot.types.conversation import ThreadKey
 from knowledge.errors import KnowledgeError
 from knowledge.storable_text import storable
 
-_MODULES = (ask, ingest, docs, budget, costs, why, cited_sources, stop, memory, settings, admin, privacy)
+_MODULES = (ask, ingest, docs, budget, costs, feedback, why, cited_sources, stop, memory, settings, admin, privacy)
 _ALL = tuple(module.COMMAND for module in _MODULES)
 
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
@@ -43,7 +44,9 @@ COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, 
 _NAME = re.compile(r"[a-z][\w-]{1,31}")
 _USAGE_WORD = re.compile(r"(?:\[|\| )([a-z][a-z-]+)")
 """Matches a word in a usage text with which the arguments may begin."""
-_WITHOUT_ARGUMENTS = frozenset(("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory"))
+_WITHOUT_ARGUMENTS = frozenset(
+    ("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory", "feedback")
+)
 """Commands that a mention can consist of without arguments."""
 _FIRST_WORDS: Mapping[str, frozenset[str]] = {
     "budget": frozenset(("show", "set", "list")),

@@ -74,14 +74,20 @@ def interval(period: str) -> int | None:
     return seconds
 
 
-def whole_number(text: str, wanted: str) -> int:
-    """Parse a whole number; thousands separators and the suffixes k and M are allowed.
+def is_interval(word: str) -> bool:
+    """Return whether a word has the form of an interval, even of one that is too short or too long."""
+    word = word.lower()
+    return word in ("never", "default") or _INTERVAL.fullmatch(word) is not None
 
-    Raises UsageError; ``wanted`` names what was expected, for the message.
+
+def tokens_from_1(text: str) -> int:
+    """Parse a number of tokens; thousands separators and the suffixes k and M are allowed.
+
+    Raises UsageError, for 0 too.
     """
     cleaned = text.replace(",", "").replace("_", "").lower()
     factor = {"k": 1_000, "m": 1_000_000}.get(cleaned[-1:], 1)
     digits = cleaned[:-1] if factor > 1 else cleaned
-    if not digits.isdecimal() or len(digits) > 15:
-        raise UsageError(user_messages.not_a_number(text, wanted))
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 15 or not int(digits):
+        raise UsageError(user_messages.not_a_limit(text))
     return int(digits) * factor

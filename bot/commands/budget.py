@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
+from bot.engine.ports.stores import Stores
 from bot.errors import NotAllowed, UsageError
 from bot.store import budget_counters
-from bot.types.usage import UNLIMITED
+from bot.store.session import Database
+from bot.types.conversation import Author
+from bot.types.usage import UNLIMITED, BudgetOwner, BudgetState
 
 
 async def run(context: Context, line: str) -> Reply:
     """Show budgets, or set a limit.
 
     A subject is the platform's id of a person or channel, a role, ``*``, ``channel:*`` or ``tenant``. Tokens are a
-    number, ``unlimited``, or ``default`` to remove the limit.
+    number, ``unlimited``, ``blocked`` for none at all, or ``default`` to remove the limit.
     """
     match arguments.words(line):
         case [] | ["show"]:
             return await _own(context)
-        case ["show", person]:
-            _admins_only(context, person)
-            return await _show(context, person_id(person))
+        case ["show", subject]:
+            key = _here_or(context, subject)
+            _admins_only(context, key)
+            return await _show(context, key)
         case ["list"]:
             _admins_only(context)
             return await _list(context)
         case ["set", subject, tokens]:
             _admins_only(context)
-            channel_id = arguments.mentioned_channel(subject, context.platform)
-            channel_id = context.channel_id if subject == "here" else channel_id
-            key = budget_counters.of_channel(channel_id) if channel_id else subject_of(subject)
-            return await _set(context, key, tokens_of(tokens))
+            return await _set(context, _here_or(context, subject), tokens_of(tokens))
         case _:
             usage = user_messages.wrong_usage("budget", help_text.BUDGET_USAGE)
             raise UsageError(f"{usage} {user_messages.BUDGET_SUBJECTS}")
@@ -56,6 +57,12 @@ def subject_of(text: str) -> str:
     return budget_counters.of_user(person_id(text))
 
 
+def _here_or(context: Context, text: str) -> str:
+    """Return the subject that the text names. ``here`` and a mention of a channel on the platform name a channel."""
+    channel_id = context.channel_id if text == "here" else arguments.mentioned_channel(text, context.platform)
+    return budget_counters.of_channel(channel_id) if channel_id else subject_of(text)
+
+
 def _given(name: str, text: str) -> str:
     """Return the id in an argument. Raises UsageError if it is empty; ``text`` is the whole argument."""
     if not name.strip():
@@ -64,19 +71,70 @@ def _given(name: str, text: str) -> str:
 
 
 def tokens_of(text: str) -> int | None:
-    """Return the tokens a day: a number, UNLIMITED, or None for the default. Raises UsageError."""
+    """Return the tokens a day: a number, UNLIMITED, 0 for blocked, or None for the default. Raises UsageError.
+
+    The number 0 is refused, because it means no limit in the settings.
+    """
     match text.lower():
-        case "unlimited" | "none":
+        case "unlimited":
             return UNLIMITED
+        case "blocked":
+            return 0
         case "default":
             return None
         case _:
-            return min(arguments.whole_number(text, user_messages.WANTED_TOKENS), UNLIMITED)
+            return min(arguments.tokens_from_1(text), UNLIMITED)
 
 
-def _admins_only(context: Context, person: str | None = None) -> None:
-    is_own = person is not None and person_id(person) == context.author.id
-    if not context.author.is_admin and not is_own:
+async def state_of(stores: Stores, tenant_id: str, subject: str) -> BudgetState:
+    """Return today's budget of ``user:ID``, ``channel:ID`` or ``tenant``. Raises UsageError for other subjects."""
+    owner, name = owner_of(subject)
+    if owner == "user":
+        return await stores.budgets.budget(tenant_id, name)
+    _, of_channel, of_tenant = await stores.budgets.budgets(tenant_id, name, Author("-", "-"))
+    return of_channel if owner == "channel" else of_tenant
+
+
+def owner_of(subject: str) -> tuple[BudgetOwner, str]:
+    """Return whose budget a subject is, and their id. Raises UsageError for the subject of a group, such as a role."""
+    kind, _, name = subject.partition(":")
+    if subject != budget_counters.EVERY_CHANNEL and kind in ("user", "channel", "tenant"):
+        return ("user" if kind == "user" else "channel" if kind == "channel" else "tenant"), name
+    raise UsageError(user_messages.NO_BUDGET_OF_GROUP)
+
+
+async def store(database: Database, tenant_id: str, subject: str, tokens: int | None, *, set_by: str) -> None:
+    """Store a subject's limit in tokens a day; None removes it, so that the default applies."""
+    async with database.tenant(tenant_id) as session:
+        if tokens is None:
+            await budget_counters.remove_limit(session, tenant_id=tenant_id, subject=subject)
+        else:
+            await budget_counters.set_limit(
+                session, tenant_id=tenant_id, subject=subject, daily_tokens=tokens, set_by=set_by
+            )
+
+
+async def limit_of(database: Database, stores: Stores, tenant_id: str, subject: str) -> int:
+    """Return the limit in tokens a day that applies to a subject now; UNLIMITED or more means no limit.
+
+    ``*`` stands for a person, ``role:ROLE`` for a person of the role and ``channel:*`` for a channel, each without a
+    limit of their own.
+    """
+    async with database.tenant(tenant_id) as session:
+        limits = dict(await budget_counters.list_limits(session, tenant_id=tenant_id))
+    if subject in limits:
+        return limits[subject]
+    if subject == budget_counters.EVERY_CHANNEL or subject.startswith("channel:"):
+        _, state, _ = await stores.budgets.budgets(tenant_id, "-", Author("-", "-"))
+        return state.limit
+    if subject == budget_counters.EVERYBODY or subject.startswith("role:"):
+        person, _, _ = await stores.budgets.budgets(tenant_id, "-", Author("-", "-"))
+        return limits.get(budget_counters.EVERYBODY, person.limit)
+    return (await state_of(stores, tenant_id, subject)).limit
+
+
+def _admins_only(context: Context, subject: str | None = None) -> None:
+    if not context.author.is_admin and subject != budget_counters.of_user(context.author.id):
         raise NotAllowed(user_messages.OTHERS_BUDGET)
 
 
@@ -85,9 +143,9 @@ async def _own(context: Context) -> Reply:
     return Reply(user_messages.own_budget(states, context.services.clock()))
 
 
-async def _show(context: Context, user_id: str) -> Reply:
-    state = await context.services.stores.budgets.budget(context.tenant_id, user_id)
-    return Reply(user_messages.budget_of(user_id, state, context.services.clock()))
+async def _show(context: Context, subject: str) -> Reply:
+    state = await state_of(context.services.stores, context.tenant_id, subject)
+    return Reply(user_messages.budget_of(_described(subject), state, context.services.clock()))
 
 
 async def _list(context: Context) -> Reply:
@@ -102,27 +160,25 @@ async def _list(context: Context) -> Reply:
 
 
 async def _set(context: Context, subject: str, tokens: int | None) -> Reply:
-    async with context.services.database.tenant(context.tenant_id) as session:
-        if tokens is None:
-            await budget_counters.remove_limit(session, tenant_id=context.tenant_id, subject=subject)
-        else:
-            await budget_counters.set_limit(
-                session, tenant_id=context.tenant_id, subject=subject, daily_tokens=tokens, set_by=context.author.id
-            )
+    await store(context.services.database, context.tenant_id, subject, tokens, set_by=context.author.id)
     return Reply(describe_change(subject, tokens))
 
 
 def describe_change(subject: str, tokens: int | None) -> str:
     """Return what changed for the subject of a limit; ``tokens`` is None if it has the default again."""
+    return user_messages.limit_changed(_described(subject), tokens)
+
+
+def _described(subject: str) -> str:
+    """Return whom a subject names, as the start of a sentence."""
     kind, _, name = subject.partition(":")
-    described = {
+    return {
         budget_counters.EVERYBODY: "Everyone without a limit of their own",
         budget_counters.EVERY_CHANNEL: "Every channel without a limit of its own",
         budget_counters.TENANT: "The whole team together",
         budget_counters.of_role("admin"): "Each admin without a limit of their own",
         budget_counters.of_role("member"): "Each member without a limit of their own",
     }.get(subject, f"Everyone in channel {name} together" if kind == "channel" else name)
-    return user_messages.limit_changed(described, tokens)
 
 
 COMMAND = Command("budget", help_text.BUDGET_SUMMARY, help_text.BUDGET_USAGE, run)

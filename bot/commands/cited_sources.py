@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bot.commands import help_text, user_messages
@@ -16,10 +16,13 @@ from bot.errors import UsageError
 from bot.store import turns
 from bot.types.display import Citation
 from knowledge import document_catalog
+from knowledge.document_catalog import Surroundings
 from knowledge.errors import KnowledgeError
 
 MAX_EXCERPT_CHARS = 1700
 """Characters of all excerpts together. With their titles they fit into one message on every platform."""
+READ_CHARS = 2000
+"""Characters read on each side of a quote: those shown, and the headings near them."""
 MIN_CONTEXT_CHARS, MAX_CONTEXT_CHARS = 60, 300
 """Characters shown on each side of a quote."""
 
@@ -35,17 +38,18 @@ async def run(context: Context, line: str) -> Reply:
     if row.state in turns.OPEN:
         raise UsageError(user_messages.STILL_WRITING)
     citations = [Citation(**{**stored, "heading": tuple(stored["heading"])}) for stored in row.citations]
-    return shown(citations, await _document_texts(context, citations))
+    return shown(citations, await _surroundings(context, citations))
 
 
-def shown(citations: Sequence[Citation], texts: Mapping[str, str]) -> Reply:
-    """Return the citations with their quotes in context; ``texts`` are the documents' texts by id."""
+def shown(citations: Sequence[Citation], surroundings: Sequence[Surroundings | None]) -> Reply:
+    """Return the citations with their quotes in context."""
     if not citations:
         return Reply(user_messages.NOTHING_CITED)
     longest_quote = max(len(citation.quote) for citation in citations)
     available = (MAX_EXCERPT_CHARS // len(citations) - longest_quote) // 2
     context_chars = max(MIN_CONTEXT_CHARS, min(MAX_CONTEXT_CHARS, available))
-    excerpts = [_excerpt(citation, texts.get(citation.document_id), context_chars) for citation in citations]
+    pairs = zip(citations, surroundings, strict=True)
+    excerpts = [_excerpt(citation, around, context_chars) for citation, around in pairs]
     return Reply("\n\n".join(excerpts), links=urls_in(*map(link, citations)))
 
 
@@ -59,37 +63,36 @@ async def _wait_until_stored(context: Context, line: str) -> Any:
     return row
 
 
-async def _document_texts(context: Context, citations: Sequence[Citation]) -> Mapping[str, str]:
-    """Return the current texts, by id, of the cited documents that the user may read here."""
-    found: dict[str, str] = {}
+async def _surroundings(context: Context, citations: Sequence[Citation]) -> list[Surroundings | None]:
+    """Return the text around each quote; None if its document is gone, or if the user may not read it here."""
+    found: list[Surroundings | None] = []
     async with context.services.database.tenant(context.tenant_id) as session:
-        for document_id in dict.fromkeys(one.document_id for one in citations if one.document_id):
+        for citation in citations:
             try:
-                document = await document_catalog.show(session, context.tenant_id, document_id)
+                around = await document_catalog.around(
+                    session,
+                    context.tenant_id,
+                    citation.document_id,
+                    quote=citation.quote,
+                    start=citation.start,
+                    chars=READ_CHARS,
+                )
             except KnowledgeError:
-                continue
-            if context.may_read(document.row.audience):
-                found[document_id] = document.text
+                found.append(None)
+            else:
+                found.append(around if context.may_read(around.audience) else None)
     return found
 
 
-def _excerpt(citation: Citation, text: str | None, context_chars: int) -> str:
+def _excerpt(citation: Citation, around: Surroundings | None, context_chars: int) -> str:
     address, place = link(citation), as_plain_text(citation.place).replace("[", "(").replace("]", ")")
     head = f"**[{citation.n}]** [{place}]({address})" if address else f"**[{citation.n}]** {place}"
-    span = None if text is None else _find_quote(citation, text)
-    if text is None or span is None:
-        note = user_messages.DOCUMENT_GONE if text is None else user_messages.DOCUMENT_CHANGED
+    if around is None or around.start is None:
+        note = user_messages.DOCUMENT_GONE if around is None else user_messages.DOCUMENT_CHANGED
         return "\n".join([head, *([note] if citation.document_id else []), f"> **{as_plain_text(citation.quote)}**"])
-    before, quoted, after = in_context(text, *span, context_chars)
+    end = around.start + len(citation.quote)
+    before, quoted, after = in_context(around.text, around.start, end, context_chars)
     return f"{head}\n> {' '.join(part for part in (before, f'**{quoted}**', after) if part)}"
-
-
-def _find_quote(citation: Citation, text: str) -> tuple[int, int] | None:
-    """Return the start and end of the quote in the document's current text."""
-    if text[citation.start : citation.end] == citation.quote:
-        return citation.start, citation.end
-    start = text.find(citation.quote)
-    return (start, start + len(citation.quote)) if start >= 0 else None
 
 
 def in_context(text: str, start: int, end: int, chars: int) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import cast
 
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
@@ -14,32 +15,35 @@ from bot.engine.display.output_filter import urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
 from bot.store.session import Database
-from knowledge import document_catalog, source_records
+from knowledge import document_catalog, document_names, source_records
 from knowledge.errors import KnowledgeError
-from knowledge.types import DocumentRow, Failure
+from knowledge.types import ORDERS, DocumentRow, Failure, Order
 
 SHOWN_CHARS = 1500
 MAX_ROWS = 100
+MAX_PAGE = 100_000
 COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
 
 
 async def run(context: Context, line: str) -> Reply:
     """List, show, delete or refresh documents. Members see the documents of their channel, and delete their own."""
     match arguments.words(line):
-        case [] | ["list"]:
-            return await _list(context, "")
+        case []:
+            return await _list(context, [])
         case ["list", *words]:
-            return await _list(context, " ".join(words))
-        case ["show", document_id]:
-            return await _show(context, document_id)
-        case ["delete", document_id]:
-            return await _delete(context, document_id)
+            return await _list(context, words)
+        case ["show", *words] if words:
+            return await _show(context, await _named(context, words))
+        case ["delete", *words] if words:
+            return await _delete(context, await _named(context, words))
         case ["refresh"]:
             return await _refresh(context, None)
-        case ["refresh", document_id]:
-            return await _refresh(context, document_id)
-        case ["refresh", document_id, period] | ["refresh", document_id, "every", period]:
-            return await _set_interval(context, document_id, period)
+        case ["refresh", *words, "every", period] if words:
+            return await _set_interval(context, await _named(context, words), period)
+        case ["refresh", document, period] if arguments.is_interval(period):
+            return await _set_interval(context, await _named(context, [document]), period)
+        case ["refresh", *words]:
+            return await _refresh(context, await _named(context, words))
         case _:
             raise UsageError(user_messages.wrong_usage("docs", help_text.DOCS_USAGE))
 
@@ -47,7 +51,7 @@ async def run(context: Context, line: str) -> Reply:
 def cells(row: DocumentRow) -> tuple[Cell, ...]:
     """Return a document as a row of the list."""
     state = row.state if not row.error else f"{row.state}: {row.error}"
-    return (row.id, row.title, row.source, row.chunks, row.audience, age(row.fetched_at), state)
+    return (row.short_id, row.title, row.source, row.chunks, row.audience, age(row.fetched_at), state)
 
 
 def age(moment: datetime, now: datetime | None = None) -> str:
@@ -114,22 +118,49 @@ def skipped_uploads(rows: Sequence[document_catalog.SourceRow], document_id: str
     return user_messages.skipped_uploads(uploads)
 
 
-async def _list(context: Context, matching: str) -> Reply:
-    async with context.services.database.tenant(context.tenant_id) as session:
+async def _list(context: Context, words: Sequence[str]) -> Reply:
+    matching, order, page = _list_options(words)
+    tenant, readable, offset = context.tenant_id, context.readable, (page - 1) * MAX_ROWS
+    async with context.services.database.tenant(tenant) as session:
         rows = await document_catalog.list_documents(
-            session, context.tenant_id, audiences=context.readable, matching=matching, limit=MAX_ROWS + 1
+            session, tenant, audiences=readable, matching=matching, order=order, limit=MAX_ROWS, offset=offset
         )
+        total = await document_catalog.count_documents(session, tenant, audiences=readable, matching=matching)
     why_not_all = _why_not_all(context)
-    if not rows:
+    if not total:
         return Reply((user_messages.no_match(matching) if matching else user_messages.NO_DOCUMENTS) + why_not_all)
-    shown = rows[:MAX_ROWS]
-    heading = user_messages.documents(len(shown), more=len(rows) > MAX_ROWS)
-    return Reply(heading + why_not_all, Table(COLUMNS, [cells(row) for row in shown]))
+    heading = user_messages.documents(total, first=offset + 1, last=offset + len(rows), page=page)
+    return Reply(heading + why_not_all, Table(COLUMNS, [cells(row) for row in rows]) if rows else None)
+
+
+def _list_options(words: Sequence[str]) -> tuple[str, Order, int]:
+    """Return the text to match, the order and the page of ``[TEXT] [by ORDER] [page N]``."""
+    order, page = "source", 1
+    rest = list(words)
+    while len(rest) >= 2:
+        match rest[-2:]:
+            case ["by", word] if word in ORDERS:
+                order = word
+            case ["page", number] if number.isascii() and number.isdecimal() and 0 < int(number) <= MAX_PAGE:
+                page = int(number)
+            case _:
+                break
+        rest = rest[:-2]
+    return " ".join(rest), cast(Order, order), page
+
+
+async def _named(context: Context, words: Sequence[str]) -> str:
+    """Return the id of the document that the words name among those that this channel may read."""
+    async with context.services.database.tenant(context.tenant_id) as session:
+        try:
+            return await document_names.find(session, context.tenant_id, " ".join(words), audiences=context.readable)
+        except KnowledgeError as error:
+            raise UsageError(f"{error}{_why_not_all(context)}") from None
 
 
 async def _show(context: Context, document_id: str) -> Reply:
     found = await _readable(context, document_id)
-    text = found.text[:SHOWN_CHARS] + (" […]" if len(found.text) > SHOWN_CHARS else "")
+    text = found.text + ("" if found.complete else " […]")
     return Reply(f"**{found.row.title}**\n{found.row.source}\n\n{text}", links=urls_in(found.row.source))
 
 
@@ -144,9 +175,12 @@ async def _delete(context: Context, document_id: str) -> Reply:
 
 
 async def _readable(context: Context, document_id: str) -> document_catalog.DocumentText:
-    """Return a document that this channel may read. Raises UsageError, or KnowledgeError if it does not exist."""
+    """Return the beginning of a document that this channel may read.
+
+    Raises UsageError, or KnowledgeError if it does not exist.
+    """
     async with context.services.database.tenant(context.tenant_id) as session:
-        found = await document_catalog.show(session, context.tenant_id, document_id)
+        found = await document_catalog.show(session, context.tenant_id, document_id, max_chars=SHOWN_CHARS)
     if not context.may_read(found.row.audience):
         raise UsageError(user_messages.unknown_document(document_id) + _why_not_all(context))
     return found
@@ -156,7 +190,7 @@ def _why_not_all(context: Context) -> str:
     """Return a sentence that says why the documents of the whole tenant are missing here; empty if they are not."""
     if context.readable is None or context.audience.tenant_wide:
         return ""
-    return f" {engine_messages.without_tenant(context.audience.readers)}"
+    return f" {engine_messages.without_tenant(context.audience.readers, context.channel_id)}"
 
 
 COMMAND = Command("docs", help_text.DOCS_SUMMARY, help_text.DOCS_USAGE, run)

@@ -14,13 +14,18 @@ INGEST_SUMMARY = "Add documents from web addresses, files or channels"
 INGEST_USAGE = "[--here | --tenant] ADDRESS... (or attach files) | [--tenant] #CHANNEL | stop [mine]"
 
 DOCS_SUMMARY = "List, show, delete and refresh documents"
-DOCS_USAGE = "[list [TEXT] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
+DOCS_USAGE = (
+    "[list [TEXT] [by age|size|state|title] [page N] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
+)
 
 BUDGET_SUMMARY = "Show your token usage today; admins set limits"
 BUDGET_USAGE = "[show PERSON | set SUBJECT TOKENS | list]"
 
 COSTS_SUMMARY = "Show what the models cost"
 COSTS_USAGE = "[30d] [by user|channel|model|purpose|day] [csv|chart]"
+
+FEEDBACK_SUMMARY = "List answers with a thumb down and unanswered questions"
+FEEDBACK_USAGE = "[7d] [all]"
 
 WHY_SUMMARY = "Show how an answer was made"
 
@@ -36,7 +41,7 @@ MEMORY_USAGE = "[forget N | forget all]"
 SETTINGS_SUMMARY = "Show how I behave in this channel; admins change it"
 SETTINGS_USAGE = (
     "[show | persona TEXT | tier cheap|strong|auto | sources PREFIX...|all | follow-ups on|off | auto-answer on|off | "
-    "external on|off | reset]"
+    "external on|off [PLACE] | reset]"
 )
 
 ADMIN_SUMMARY = "Change workspace settings: admins, model tier, pause"

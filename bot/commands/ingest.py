@@ -162,7 +162,7 @@ async def _sources(context: Context, specs: list[str]) -> tuple[list[Source], li
         if attachment.size > services.max_file_bytes:
             failed.append(Failure(attachment.name, ingest_user_messages.too_large(services.settings.max_file_mb)))
             continue
-        sources.append(UploadSource(attachment.name, await attachment.read(), content_type=attachment.content_type))
+        sources.append(UploadSource(attachment.name, attachment.read, content_type=attachment.content_type))
     return sources, failed
 
 

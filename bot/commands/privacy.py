@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, File, Reply
 from bot.errors import UsageError
@@ -31,10 +33,8 @@ async def run(context: Context, line: str) -> Reply:
 
 async def _erase(context: Context, documents: privacy.DocumentsChoice | None) -> Reply:
     try:
-        async with context.services.database.tenant(context.tenant_id) as session:
-            erased = await privacy.erase(
-                session, tenant_id=context.tenant_id, user_id=context.author.id, documents=documents
-            )
+        erasing = partial(privacy.erase, tenant_id=context.tenant_id, user_id=context.author.id, documents=documents)
+        erased = await context.services.database.run(context.tenant_id, erasing)
     except privacy.UndecidedDocuments as undecided:
         raise UsageError(user_messages.undecided_documents(undecided.count)) from None
     return Reply(user_messages.erased(erased["turns"]))

@@ -12,6 +12,7 @@ from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.engine.ports.llm import LLM
 from bot.engine.ports.search import Search
 from bot.engine.ports.stores import Stores
+from bot.health import Health
 from bot.ingestion import Ingestion
 from bot.llm.prices import Prices
 from bot.store.job_queue import Queue
@@ -47,6 +48,7 @@ class Services:
     prices: Prices
     clock: Callable[[], datetime]
     workspace_pacing: WorkspacePacing
+    health: Health
     open_channel: Callable[[str], OpenChannel] | None = None
     """Returns, for a tenant's id, what opens channels with that tenant's token."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from sqlalchemy import text
@@ -11,12 +12,19 @@ from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.store import tenants
+from bot.types.conversation import Platform
 from bot.types.settings import ChannelSettings
 from bot.types.usage import Tier
 
 MAX_PERSONA_CHARS = 2000
 """A persona is part of every prompt of its channel."""
 _SWITCH = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
+
+_ANY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CHANNEL_IDS: Mapping[Platform, re.Pattern[str]] = {
+    "slack": re.compile(r"[CDG][A-Z0-9]{1,31}"),
+    "discord": re.compile(r"\d{5,20}"),
+}
 
 _SOURCE_EXISTS = """
 SELECT EXISTS (SELECT FROM documents WHERE tenant_id = :tenant AND starts_with(uri, :prefix))
@@ -33,12 +41,15 @@ async def run(context: Context, line: str) -> Reply:
         return await _show(context)
     if not context.author.is_admin:
         raise NotAllowed(user_messages.SETTINGS_ADMIN)
+    channel_id = context.channel_id
+    if name.lower() == "external":
+        channel_id, rest = _place(context, rest)
     change, confirmation = await _change(context, name.lower(), rest.strip())
+    if channel_id != context.channel_id:
+        confirmation = user_messages.in_place(channel_id, confirmation)
     async with context.services.database.tenant(context.tenant_id) as session:
         await tenants.ensure(session, tenant_id=context.tenant_id, platform=context.platform)
-        await tenants.set_channel_settings(
-            session, tenant_id=context.tenant_id, channel_id=context.channel_id, change=change
-        )
+        await tenants.set_channel_settings(session, tenant_id=context.tenant_id, channel_id=channel_id, change=change)
     return Reply(confirmation)
 
 
@@ -64,6 +75,20 @@ async def _change(context: Context, name: str, value: str) -> tuple[Change, str]
             return lambda _: ChannelSettings(), user_messages.SETTINGS_RESET
         case _:
             raise UsageError(user_messages.wrong_usage("settings", help_text.SETTINGS_USAGE))
+
+
+def _place(context: Context, value: str) -> tuple[str, str]:
+    """Split ``on PLACE`` into the ID of the channel and the switch. Without a place, it is this channel.
+
+    An admin cannot write in the direct messages of a guest, so they name the channel. Raises UsageError.
+    """
+    words = arguments.words(value)
+    if len(words) < 2:
+        return context.channel_id, value
+    place = arguments.mentioned_channel(words[1], context.platform) or words[1]
+    if len(words) > 2 or not _CHANNEL_IDS.get(context.platform, _ANY_ID).fullmatch(place):
+        raise UsageError(user_messages.EXTERNAL_USAGE)
+    return place, words[0]
 
 
 def _persona(value: str) -> tuple[Change, str]:

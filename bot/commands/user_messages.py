@@ -54,8 +54,11 @@ def not_an_interval(text: str) -> str:
     return f"“{text}” is not an interval. Write 30min, 6h, 2d, never or default. The shortest interval is 5min."
 
 
-def not_a_number(text: str, wanted: str) -> str:
-    return f"“{text}” is not {wanted}. Write a whole number such as 200000 or 200k."
+def not_a_limit(text: str) -> str:
+    return (
+        f"“{text}” is not a limit. Write a whole number of tokens from 1 on, such as 200000 or 200k, or one of the "
+        "words unlimited, blocked and default."
+    )
 
 
 # --- admin
@@ -143,13 +146,15 @@ BUDGET_SUBJECTS = (
     "tenant for the whole team."
 )
 BUDGET_COLUMNS = ("subject", "limit")
-WANTED_TOKENS = "a number of tokens, “unlimited” or “default”"
 OTHERS_BUDGET = "Only an admin can see or set the budget of others. Write /budget to see yours."
 _OWNERS: Mapping[BudgetOwner, str] = {"channel": "This channel has", "tenant": "The whole team has"}
 
 
 def id_missing(text: str) -> str:
     return f"The ID is missing in “{text}”. Write the ID of a person such as U1, or channel:ID."
+
+
+NO_BUDGET_OF_GROUP = "Only a person, a channel and the team have a budget. Name a person, channel:ID or tenant."
 
 
 def unknown_role(role: str) -> str:
@@ -179,6 +184,8 @@ def _usage(subject: str, state: BudgetState) -> str:
 
 
 def daily_limit(tokens: int) -> str:
+    if not tokens:
+        return "blocked"
     return "no limit" if tokens >= UNLIMITED else f"{tokens:,} tokens a day"
 
 
@@ -193,6 +200,8 @@ def limit_changed(subject: str, tokens: int | None) -> str:
     """Return what changed; ``tokens`` is None if the subject has the default again."""
     if tokens is None:
         return f"{subject} has the default limit again."
+    if not tokens:
+        return f"{subject} may use no tokens from now on."
     allowed = "any number of tokens" if tokens >= UNLIMITED else f"{tokens:,} tokens"
     return f"{subject} may use {allowed} a day from now on."
 
@@ -204,10 +213,14 @@ REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
 DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
 
 
-def documents(count: int, more: bool) -> str:
-    """Return the line above a list of documents; ``more`` says that the list is not complete."""
-    hint = f" These are the first {count}. Narrow the list with /docs list TEXT." if more else ""
-    return f"{number(count, 'document')}.{hint}"
+def documents(total: int, *, first: int, last: int, page: int) -> str:
+    """Return the line above a page of the list of documents, which shows those from ``first`` to ``last``."""
+    if last < first:
+        return f"{number(total, 'document')}, but none on page {page}. Write /docs list to see the first page."
+    if last - first + 1 == total:
+        return f"{number(total, 'document')}."
+    following = f" /docs list page {page + 1} shows the next ones." if last < total else ""
+    return f"{total:,} documents. These are {first:,} to {last:,}.{following} Narrow the list with /docs list TEXT."
 
 
 def no_match(text: str) -> str:
@@ -235,6 +248,16 @@ def refresh_interval(uri: str, period: str, seconds: int | None) -> str:
     if seconds is None:
         return f"{uri} is refreshed at the default interval (PARLEY_REFRESH_HOURS)."
     return f"{uri} is refreshed every {period}." if seconds else f"{uri} is not refreshed automatically."
+
+
+# --- feedback
+
+
+def feedback(down: int, up: int, *, unanswered: int) -> str:
+    """Return the line above the list of ratings."""
+    ups = f", {number(up, 'thumb')} up" if up else ""
+    rated = f"{number(down, 'thumb')} down{ups}"
+    return f"{rated}, {number(unanswered, 'question')} that no document answers. /why ID shows how an answer was made."
 
 
 # --- memory
@@ -316,6 +339,17 @@ EXTERNAL = {
     ),
     False: "While guests or people from other organizations read this channel, I use only documents added to it.",
 }
+EXTERNAL_USAGE = (
+    "Write /settings external on or off, then, for another place, the ID of its channel, such as C0123 or D0123 in "
+    "Slack and a number in Discord."
+)
+
+
+def in_place(channel_id: str, confirmation: str) -> str:
+    """Return the confirmation of a setting that was changed for another channel."""
+    return f"In {channel_id}: {confirmation}"
+
+
 AUTO_ANSWER = {
     True: (
         "I answer questions in this channel without a mention if the documents clearly contain the answer. "

@@ -90,6 +90,7 @@ class Engine:
         reader: AttachmentReader | None = None,
         summarizer: Summarizer | None = None,
         workspace_pacing: WorkspacePacing | None = None,
+        free: bool = False,
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -108,6 +109,7 @@ class Engine:
             similar,
             reader,
             summarizer,
+            free,
         )
 
     async def handle(
@@ -246,7 +248,8 @@ class Engine:
         """Return the classifier; for what needs no rating, one that asks no model and embeds nothing."""
         if query.is_small_talk:
             return choice.cheap_for_small_talk
-        return self._context.classifier if attempt.accounting.reservation else reservation.cheap_without_rating
+        may_rate = attempt.accounting.reservation is not None or self._context.free
+        return self._context.classifier if may_rate else reservation.cheap_without_rating
 
     def _material(
         self,
@@ -331,7 +334,7 @@ def _explain_scope(attempt: Attempt, query: Query, record: TurnRecord) -> None:
     """Note below the answer why it uses no documents of the whole tenant, if it does not."""
     if not query.tenant_wide:
         audience = attempt.turn.audience.given(record.settings.external)
-        attempt.journal.notes.append(user_messages.without_tenant(audience.readers))
+        attempt.journal.notes.append(user_messages.without_tenant(audience.readers, attempt.turn.thread.channel_id))
 
 
 def _from_cache(attempt: Attempt, results: Results) -> Resolved:

@@ -101,7 +101,8 @@ def failed(reason: str, turn_id: str) -> str:
 
 # --- whose documents an answer uses
 
-_ALLOW = "An admin can allow all of the team's documents here with /settings external on."
+_ALLOW_COMMAND = "/settings external on"
+_ALLOW = f"An admin can allow all of the team's documents here with {_ALLOW_COMMAND}."
 _WITHOUT_TENANT: Mapping[Readers, str] = {
     "shared": f"This channel is shared with people outside the team, so I use only documents added to it. {_ALLOW}",
     "guests": f"There are guests in this channel, so I use only documents added to it. {_ALLOW}",
@@ -115,9 +116,14 @@ _WITHOUT_TENANT: Mapping[Readers, str] = {
 TEAM_ANSWER = "That answer uses documents that not everybody here may read."
 
 
-def without_tenant(readers: Readers) -> str:
-    """Return why only the documents of the channel are used."""
-    return _WITHOUT_TENANT.get(readers, _WITHOUT_TENANT["unknown"])
+def without_tenant(readers: Readers, channel_id: str = "") -> str:
+    """Return why only the documents of the channel are used.
+
+    A guest may ask in direct messages, where no admin can write, so for them the command names the channel.
+    """
+    told = _WITHOUT_TENANT.get(readers, _WITHOUT_TENANT["unknown"])
+    named = f"{_ALLOW_COMMAND} {channel_id}".rstrip() if readers == "guest" else _ALLOW_COMMAND
+    return told.replace(_ALLOW_COMMAND, named)
 
 
 def team_answer(readers: Readers) -> str:

@@ -74,7 +74,7 @@ async def evaluate(data: Path, app: retrieval.Running, *, rewrites: Rewrites | N
     """
     dataset, asked = retrieval.read(data), read(data)
     asked = [follow_up for follow_up in asked if dataset.relevance.get(follow_up.id)]
-    async with scratch_schema(app.database.engine.url.render_as_string(hide_password=False)) as database:
+    async with scratch_schema(app.database.session_url) as database:
         await retrieval.ingest(dataset, database, app.embedder, app.settings.chunk_tokens)
         retriever, scope = app.retriever.on(database.tenant), Scope(retrieval.TENANT)
         async with database.tenant(retrieval.TENANT) as session:

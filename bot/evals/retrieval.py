@@ -76,7 +76,7 @@ async def evaluate(data: Path, app: Running) -> dict[str, Any]:
     Raises UsageError if the folder is not such a data set, ConfigError if the database cannot be used.
     """
     dataset = read(data)
-    async with scratch_schema(app.database.engine.url.render_as_string(hide_password=False)) as database:
+    async with scratch_schema(app.database.session_url) as database:
         report = await ingest(dataset, database, app.embedder, app.settings.chunk_tokens)
         retriever = app.retriever.on(database.tenant)
         scope = Scope(TENANT)

@@ -12,8 +12,9 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from bot.errors import ConfigError
-from bot.store import migrate
-from bot.store.session import Database, unreachable
+from bot.store import connections, migrate
+from bot.store.retry import unreachable
+from bot.store.session import Database
 
 
 @asynccontextmanager
@@ -40,9 +41,8 @@ async def scratch_schema(database_url: str) -> AsyncIterator[Database]:
 
 
 async def _execute(database_url: str, statement: sql.Composed) -> None:
-    plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     try:
-        async with await psycopg.AsyncConnection.connect(plain, autocommit=True, connect_timeout=5) as connection:
+        async with await connections.connect(database_url) as connection:
             await connection.execute("SET client_min_messages = warning")
             await connection.execute(statement)
     except psycopg.OperationalError as error:

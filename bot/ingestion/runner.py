@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 1.0
 """Interval between two updates of the stored progress. A request to stop is noticed at the next update."""
+LARGE_UPLOAD_BYTES = 8 * 2**20
 TERMINAL = "terminal"
 EMPTY_REPORT = IngestReport(0, 0, 0, (), 0.0)
 
@@ -69,12 +70,21 @@ class IngestRunner:
         async with only_one(self.database, lock_name(tenant_id, run.source_id)) as acquired:
             if not acquired:
                 raise SourceBusy(f"{run.uri} is already being added.")
-            try:
-                source = await self._source(tenant_id, run)
-            except KnowledgeError as error:
-                await self.fail(tenant_id, run.id, str(error))
-                return
-            await _ingest_with_progress(self, tenant_id, run, source, None, asyncio.Event())
+            async with self._memory(tenant_id, run):
+                try:
+                    source = await self._source(tenant_id, run)
+                except KnowledgeError as error:
+                    await self.fail(tenant_id, run.id, str(error))
+                    return
+                await _ingest_with_progress(self, tenant_id, run, source, None, asyncio.Event())
+
+    @asynccontextmanager
+    async def _memory(self, tenant_id: str, run: Run) -> AsyncIterator[None]:
+        """Wait until no other large upload is in this process's memory; a small one does not wait."""
+        async with self.database.tenant(tenant_id) as session:
+            size = await ingest_runs.upload_bytes(session, tenant_id=tenant_id, run_id=run.id)
+        async with self.ingestor.large_upload if size > LARGE_UPLOAD_BYTES else nullcontext():
+            yield
 
     async def _source(self, tenant_id: str, run: Run) -> Source:
         if run.kind != "upload":

@@ -3,52 +3,64 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-
-from sqlalchemy import Boolean, delete, func, literal_column, select
+from functools import partial
+from typing import TypeVar
 
 from bot.commands.services import Services
-from bot.store import budget_reservations, ledger, retention, slack_requests, slack_workspaces
-from bot.store.answer_cache.validity import INTACT
+from bot.errors import StoreAway
+from bot.store import budget_reservations, ledger, maintenance, retention, slack_requests, slack_workspaces
 from bot.store.budget_counters import Defaults
 from bot.store.budget_reservations import Owners
-from bot.store.schema import answers, reservations, tenants, turns
+from bot.store.retry import patiently
 from bot.store.session import Database
-from bot.store.turns import OPEN
-from bot.types.conversation import LOCAL_TENANT
-from knowledge import ingest_runs, source_records
+from bot.store.tenants import every_tenant
+from knowledge import source_records
 from knowledge.reembed import needs_reembedding
+from knowledge.sources import reads_local_files
 
 log = logging.getLogger(__name__)
 
-RESERVATION_GRACE = timedelta(minutes=5)
-OPEN_CALL_GRACE = timedelta(minutes=30)
-"""Age at which an unsettled call counts as lost: longer than any provider call takes."""
-RUN_RETENTION = timedelta(days=7)
+Result = TypeVar("Result")
+
 RETENTION_BATCHES = 20
 """Batches of one maintenance run, so that a first run over years of conversations does not take long."""
 SCHEDULE = "schedule"
 
 
-async def every_tenant(database: Database) -> list[str]:
-    """Return all tenants, always including the local tenant of the terminal."""
-    async with database.queue() as session:
-        stored = set(await session.scalars(select(tenants.c.tenant_id)))
-    return sorted({LOCAL_TENANT, *stored})
+async def for_each_tenant(services: Services, step: Callable[[Services, str], Awaitable[Result]]) -> list[Result]:
+    """Run the step for every tenant, and return the results of those that did not fail.
+
+    The failure of one tenant is logged and does not stop the others. Raises StoreAway.
+    """
+    results: list[Result] = []
+    for tenant_id in await every_tenant(services.database):
+        try:
+            results.append(await step(services, tenant_id))
+        except StoreAway:
+            raise
+        except Exception:
+            log.exception("maintenance of the tenant %s failed; the other tenants are not affected", tenant_id)
+    return results
 
 
 async def run_maintenance(services: Services) -> None:
     """Run every maintenance step once for each tenant."""
     await slack_requests.delete_expired(services.database, services.clock())
-    for tenant_id in await every_tenant(services.database):
-        await delete_outdated_answers(services.database, tenant_id)
-        await release_orphaned_reservations(services.database, tenant_id)
-        await charge_lost_calls(services.database, tenant_id)
-        await delete_expired_conversations(services, tenant_id)
+    await for_each_tenant(services, maintain)
+
+
+async def maintain(services: Services, tenant_id: str) -> None:
+    """Run every maintenance step that has work for one tenant."""
+    found = await maintenance.look(services.database, tenant_id, now=services.clock())
+    await release_reservations(services.database, tenant_id, found.orphaned)
+    await charge_lost_calls(services.database, tenant_id, found.lost, count_free=services.settings.count_free)
+    await delete_expired_conversations(services, tenant_id)
+    if found.serving is not None and not services.models.is_complete(tenant_id, found.serving):
         await reembed_if_needed(services, tenant_id)
+    if found.runs:
         await services.ingestion.revive(tenant_id)
-        async with services.database.tenant(tenant_id) as session:
-            await ingest_runs.delete_ended(session, tenant_id, before=services.clock() - RUN_RETENTION)
 
 
 async def delete_expired_conversations(services: Services, tenant_id: str) -> int:
@@ -76,23 +88,25 @@ async def delete_expired_conversations(services: Services, tenant_id: str) -> in
 
 
 async def refresh_due(services: Services) -> int:
-    """Start a refresh of every source that is due; return how many.
+    """Start a refresh of every source that is due; return how many."""
+    return sum(await for_each_tenant(services, refresh_due_of))
+
+
+async def refresh_due_of(services: Services, tenant_id: str) -> int:
+    """Start a refresh of every source of the tenant that is due; return how many.
 
     Paths on the server are refreshed only if the terminal set an interval for the source.
     """
-    default_seconds = int(services.settings.refresh_hours * 3600)
-    started = 0
-    for tenant_id in await every_tenant(services.database):
-        async with services.database.tenant(tenant_id) as session:
-            if await slack_workspaces.was_removed(session, tenant_id):
-                continue
-            due = await source_records.due_for_refresh(
-                session, tenant_id, now=services.clock(), every_seconds=default_seconds
-            )
-        for source_id, has_own_interval in due:
-            await services.ingestion.refresh(tenant_id, source_id, asked_by=SCHEDULE, files=has_own_interval)
-            started += 1
-    return started
+    async with services.database.tenant(tenant_id) as session:
+        if await slack_workspaces.was_removed(session, tenant_id):
+            return 0
+        due = await source_records.due_for_refresh(
+            session, tenant_id, now=services.clock(), every_seconds=int(services.settings.refresh_hours * 3600)
+        )
+    allowed = [one for one in due if one.has_own_interval or not reads_local_files(one.kind, one.uri)]
+    for one in allowed:
+        await services.ingestion.refresh(tenant_id, one.id, asked_by=SCHEDULE, files=one.has_own_interval)
+    return len(allowed)
 
 
 async def reembed_if_needed(services: Services, tenant_id: str) -> bool:
@@ -104,49 +118,32 @@ async def reembed_if_needed(services: Services, tenant_id: str) -> bool:
     return True
 
 
-async def delete_outdated_answers(database: Database, tenant_id: str) -> None:
-    """Delete cached answers that have expired or that cite a document which was deleted or changed."""
-    outdated = (answers.c.expires_at < func.now()) | ~literal_column(INTACT, Boolean)
-    async with database.tenant(tenant_id) as session:
-        await session.execute(delete(answers).where(answers.c.tenant_id == tenant_id, outdated))
-
-
 # Each of the two steps below locks a person's day, then the channel's, then the tenant's. Each transaction concerns one
 # person, because one that held the tenant's day and waited for another person's could deadlock with an acceptance.
 
 
-async def release_orphaned_reservations(database: Database, tenant_id: str) -> None:
-    """Release budget reservations of turns that have ended or were deleted.
-
-    They remain if a process dies between the answer and the summary.
-    """
-    async with database.tenant(tenant_id) as session:
-        orphaned = await session.scalars(
-            select(reservations.c.turn_id)
-            .outerjoin(
-                turns,
-                (turns.c.tenant_id == reservations.c.tenant_id) & (turns.c.turn_id == reservations.c.turn_id),
-            )
-            .where(
-                reservations.c.tenant_id == tenant_id,
-                reservations.c.state == "held",
-                reservations.c.created_at < func.now() - RESERVATION_GRACE,
-                turns.c.state.is_(None) | turns.c.state.not_in(OPEN),
-            )
-            .distinct()
-        )
-        turn_ids = [str(turn_id) for turn_id in orphaned]
+async def release_reservations(database: Database, tenant_id: str, turn_ids: Sequence[str]) -> None:
+    """Release the budget reservations of turns that have ended or were deleted."""
     for turn_id in turn_ids:
         await database.flush(tenant_id, budget_reservations.release(tenant_id, turn_id))
 
 
-async def charge_lost_calls(database: Database, tenant_id: str) -> None:
-    """Charge the estimate for calls that never reported their end, because their process died."""
-    async with database.tenant(tenant_id) as session:
-        lost = await ledger.lost(session, tenant_id=tenant_id, older=OPEN_CALL_GRACE)
+async def charge_lost_calls(
+    database: Database, tenant_id: str, lost: Sequence[ledger.LostCalls], *, count_free: bool = False
+) -> None:
+    """Charge the estimate for calls that never reported their end, because their process died.
+
+    ``count_free``: calls that cost nothing count against budgets too.
+    """
     for calls in lost:
-        owners = Owners(tenant_id, calls.user_id, "member", calls.channel_id, calls.day, Defaults(0, 0, 0))
-        async with database.work(tenant_id) as work:
-            (rows,) = await work.ask(ledger.settling_lost(tenant_id, calls, OPEN_CALL_GRACE))
-            tokens = sum(row.tokens for row in rows)
-            await work.last(budget_reservations.settle(owners, None, (), tokens))
+        await patiently(partial(_charge, database, tenant_id, calls, count_free), 0)
+
+
+async def _charge(database: Database, tenant_id: str, calls: ledger.LostCalls, count_free: bool, _: bool) -> None:
+    owners = Owners(tenant_id, calls.user_id, "member", calls.channel_id, calls.day, Defaults(0, 0, 0))
+    async with database.work(tenant_id) as work:
+        (rows,) = await work.ask(
+            ledger.settling_lost(tenant_id, calls, maintenance.OPEN_CALL_GRACE, count_free=count_free)
+        )
+        tokens = sum(row.tokens for row in rows)
+        await work.last(budget_reservations.settle(owners, None, (), tokens))

@@ -24,7 +24,7 @@ from bot.llm.provider_call import Timeouts
 from bot.llm.quoting_fallback import QuotingFallback
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
-from bot.types.usage import Tier
+from bot.types.usage import Tier, Usage
 
 ProviderName = Literal["anthropic", "openai"]
 Adapter = AnthropicLLM | OpenAILLM
@@ -58,6 +58,22 @@ def build(settings: Settings, *, counter: TokenCounter | None = None, prices: Pr
     chains = {tier: [providers[name] for name in chosen.order[tier]] for tier in TIERS}
     timeouts = Timeouts(settings.first_token_timeout, settings.idle_timeout, settings.total_timeout)
     return QuotingFallback(ResilientLLM(chains, timeouts), ExtractiveLLM(counter, outage=True))
+
+
+def is_free(settings: Settings, prices: Prices) -> bool:
+    """Return whether no call can count against a budget: no model is configured, or each is known to cost nothing.
+
+    With PARLEY_COUNT_FREE, models that cost nothing count. Raises ConfigError.
+    """
+    chosen = plan(settings).models
+    if not chosen or settings.count_free:
+        return not chosen
+    sample = Usage(input_tokens=1000, completion_tokens=1000)
+    return all(
+        prices.cost(name, model, sample, base_url=_base_url(settings, name)).usd == 0
+        for name, models in chosen.items()
+        for model in models.values()
+    )
 
 
 def build_batch(settings: Settings, *, counter: TokenCounter | None = None, prices: Prices | None = None) -> Batch:
@@ -115,7 +131,7 @@ def adapter(
     settings: Settings, name: ProviderName, models: Mapping[Tier, str], counter: TokenCounter, prices: Prices
 ) -> Adapter:
     """Return the adapter of one provider."""
-    base_url = settings.anthropic_base_url if name == "anthropic" else settings.openai_base_url
+    base_url = _base_url(settings, name)
     secret = settings.anthropic_api_key if name == "anthropic" else settings.openai_api_key
     key = secret.get_secret_value() if secret else "none"
     price, context = partial(prices.cost, name, base_url=base_url), partial(prices.context, name)
@@ -128,6 +144,10 @@ def adapter(
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.total_timeout,
     )
+
+
+def _base_url(settings: Settings, name: ProviderName) -> str | None:
+    return settings.anthropic_base_url if name == "anthropic" else settings.openai_base_url
 
 
 def _parse_model(tier: Tier, name: str, available: tuple[ProviderName, ...]) -> tuple[ProviderName, str]:

@@ -16,9 +16,9 @@ from bot.llm.call_metering import estimate_prompt
 from bot.llm.sentence_ranking import Quote, best_quotes, key_sentences
 from bot.llm.tokens import TokenCounter
 from bot.types.conversation import Fact
-from bot.types.usage import Call, CallStatus, Tier, Usage
+from bot.types.usage import NO_MODEL, Call, CallStatus, Tier, Usage
 
-NAME = "extractive"
+NAME = NO_MODEL
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import uuid
 from collections.abc import Callable
@@ -34,6 +35,8 @@ class Terminal:
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._shown = ""
+        self.error: OSError | None = None
+        """Why the answer could not be printed."""
 
     async def post(self, part: Part) -> str:
         """Print nothing for the placeholder, because the answer follows on the same line. Return the nonce."""
@@ -42,14 +45,15 @@ class Terminal:
     async def edit(self, ref: str, part: Part) -> None:
         """Print the new text. The last line waits for the final edit, because citations may still change it.
 
-        Raises MessageGone if the output was closed, for example by ``| head``.
+        Raises MessageGone if the output was closed, for example by ``| head``, or is full.
         """
         try:
             self._print(part.text if part.final else _complete_lines(part.text))
             if part.final:
                 self._finish(part)
-        except (BrokenPipeError, ValueError) as closed:
-            raise MessageGone(TERMINAL_CLOSED) from closed
+        except (OSError, ValueError) as error:
+            self.error = error if isinstance(error, OSError) else OSError(errno.EPIPE, TERMINAL_CLOSED)
+            raise MessageGone(TERMINAL_CLOSED) from error
 
     async def delete(self, ref: str) -> None:
         """Do nothing: printed text cannot be erased."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from bot.errors import StoreAway
-from bot.store.retry import is_away, unreachable
+from bot.store.retry import away_reported
 from bot.store.session import Database
 
 log = logging.getLogger(__name__)
@@ -31,12 +30,11 @@ _IS_FREE = text("""
 async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
     """Try to lock ``name`` during the body; yield whether this process got the lock.
 
-    Uses a connection but no transaction. A connection pooler must keep the session. Raises StoreAway.
+    Uses a connection of its own, which keeps its session, but no transaction. Raises StoreAway.
     """
     async with AsyncExitStack() as stack:
-        with _told_as_away():
-            plain = await stack.enter_async_context(database.engine.connect())
-            connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+        with away_reported():
+            connection = await stack.enter_async_context(database.session_engine.connect())
             taken = bool(await connection.scalar(_TAKE, {"name": name}))
         try:
             yield taken
@@ -51,17 +49,6 @@ async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
 
 async def is_free(database: Database, name: str) -> bool:
     """Return whether no process holds the lock ``name`` at this moment. Raises StoreAway."""
-    with _told_as_away():
+    with away_reported():
         async with database.engine.connect() as connection:
             return bool(await connection.scalar(_IS_FREE, {"name": name}))
-
-
-@contextmanager
-def _told_as_away() -> Iterator[None]:
-    """Raise StoreAway if the database does not answer."""
-    try:
-        yield
-    except Exception as error:
-        if is_away(error):
-            raise StoreAway(unreachable(error)) from error
-        raise

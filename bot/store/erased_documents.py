@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 ERASED_ANSWER = "(This answer quoted a document that was erased.)"
 
+_QUOTES = """
+    tenant_id = :tenant
+    AND (citations @> ANY(CAST(:cited AS jsonb[])) OR trace -> 'passages' @> ANY(CAST(:cited AS jsonb[])))
+"""
+
+_FIND_TURNS = text(f"SELECT turn_id FROM turns WHERE {_QUOTES}")  # noqa: S608
+
 # Turns whose trace or citations name one of the documents. A cited document also blanks the answer.
-_ERASE_IN_TURNS = text("""
+_ERASE_IN_TURNS = text(f"""
     UPDATE turns SET
         answer = CASE WHEN cites THEN :answer ELSE answer END,
         citations = coalesce((
             SELECT jsonb_agg(cited) FROM jsonb_array_elements(citations) AS cited
             WHERE NOT cited ->> 'source' = ANY(CAST(:names AS text[]))
         ), '[]'),
-        trace = CASE WHEN NOT trace ? 'passages' THEN trace ELSE jsonb_set(trace, '{passages}', coalesce((
+        trace = CASE WHEN NOT trace ? 'passages' THEN trace ELSE jsonb_set(trace, '{{passages}}', coalesce((
             SELECT jsonb_agg(passage) FROM jsonb_array_elements(trace -> 'passages') AS passage
             WHERE NOT passage ->> 'source' = ANY(CAST(:names AS text[]))
         ), '[]')) - 'notes' END
     FROM (
         SELECT turn_id AS named, citations @> ANY(CAST(:cited AS jsonb[])) AS cites
         FROM turns
-        WHERE tenant_id = :tenant
-            AND (citations @> ANY(CAST(:cited AS jsonb[])) OR trace -> 'passages' @> ANY(CAST(:cited AS jsonb[])))
+        WHERE {_QUOTES}
     ) AS found
     WHERE tenant_id = :tenant AND turn_id = named
     RETURNING turn_id, thread_uid, cites
-""")
+""")  # noqa: S608
 
 _BLANK_MESSAGES = text("""
     UPDATE messages SET text = :answer
@@ -50,13 +57,24 @@ _CLEAR_SUMMARIES = text("""
 """)
 
 
+async def turns_quoting(session: AsyncSession, *, tenant_id: str, names: Sequence[str]) -> Sequence[Any]:
+    """Return the ``turn_id`` of each turn that quotes one of the documents."""
+    return (await session.execute(_FIND_TURNS, {"tenant": tenant_id, "cited": _cited(names)})).all() if names else ()
+
+
+def _cited(names: Sequence[str]) -> list[str]:
+    return [json.dumps([{"source": name}]) for name in names]
+
+
 async def forget_quotes(session: AsyncSession, *, tenant_id: str, names: Sequence[str]) -> int:
-    """Remove what is quoted of the documents with these names; return the number of turns that quoted them."""
+    """Remove what is quoted of the documents with these names; return the number of turns that quoted them.
+
+    An erasure locks these turns and their threads before.
+    """
     if not names:
         return 0
-    cited = [json.dumps([{"source": name}]) for name in names]
     values = {"tenant": tenant_id, "names": list(names), "answer": ERASED_ANSWER}
-    found = (await session.execute(_ERASE_IN_TURNS, {**values, "cited": cited})).all()
+    found = (await session.execute(_ERASE_IN_TURNS, {**values, "cited": _cited(names)})).all()
     blanked = [row.turn_id for row in found if row.cites]
     values = {"tenant": tenant_id, "turns": blanked, "answer": ERASED_ANSWER}
     # In this order, because a vector may be stored while the message waits for its lock.

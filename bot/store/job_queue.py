@@ -9,9 +9,9 @@ from typing import Literal
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
-from sqlalchemy.engine import make_url
 
-from bot.errors import ConfigError
+from bot.errors import Unreachable
+from bot.store.connections import BoundedConnection, parameters
 
 Lane = Literal["documents", "chores"]
 """The queue for reading sources. It has its own workers, because reading takes long and must not delay other jobs."""
@@ -19,26 +19,40 @@ LONG: frozenset[str] = frozenset(("ingest", "reembed"))
 STALLED_SECONDS = 20.0
 """Seconds without a heartbeat after which a worker counts as dead. Workers send one every ``HEARTBEAT`` seconds."""
 HEARTBEAT = 5.0
+POOL_SECONDS = 10.0
+"""Seconds that a statement of the queue waits for a connection."""
+
+
+class QueueConnection(BoundedConnection):
+    """A connection of the queue. Its bound is longer than procrastinate listens without a statement, which is 30 s."""
+
+    round_trip_seconds = 60.0
 
 
 class Queue:
-    """Submits background jobs. Opens nothing until its first use."""
+    """Submits background jobs. Opens nothing until its first use.
 
-    def __init__(self, url: str, *, connections: int = 6) -> None:
-        address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    ``url`` must not lead through a pooler in transaction mode, because the worker listens for notifications.
+    """
+
+    def __init__(self, url: str, *, connections: int = 6, seconds: float = POOL_SECONDS) -> None:
         self.connector = PsycopgConnector(
-            conninfo=address, min_size=0, max_size=connections, kwargs={"connect_timeout": 5}
+            min_size=0,
+            max_size=connections,
+            timeout=seconds,
+            kwargs=parameters(url),
+            connection_class=QueueConnection,
         )
         self._app = App(connector=self.connector)
         self._opening = asyncio.Lock()
 
     async def opened(self) -> App:
-        """Return the connected queue. It can only submit jobs; the worker registers the tasks. Raises ConfigError."""
+        """Return the connected queue. It can only submit jobs; the worker registers the tasks. Raises Unreachable."""
         async with self._opening:
             try:
                 await self.connector.open_async()
             except ConnectorException as error:
-                raise ConfigError(f"The queue in the database cannot be reached ({error}).") from error
+                raise Unreachable(f"The queue in the database cannot be reached ({error}).") from error
         return self._app
 
     async def defer(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Interval, bindparam, func, select, update
+from sqlalchemy import Boolean, Interval, and_, bindparam, case, func, not_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -45,27 +45,33 @@ def settled(
     return [row["call_id"] for row in rows], [_SETTLED(**row) for row in rows]
 
 
-def left(tenant_id: str, turn_id: str) -> Statement:
+def left(tenant_id: str, turn_id: str, *, count_free: bool) -> Statement:
     """Settle the calls that were in progress when the turn's earlier process died.
 
-    Returns a row with ``tokens`` for each.
+    Returns a row for each with ``tokens``, the number that counts against budgets. Calls that cost nothing count only
+    with ``count_free``.
     """
-    return _LEFT(tenant=tenant_id, turn=uuid.UUID(turn_id))
+    return _LEFT(tenant=tenant_id, turn=uuid.UUID(turn_id), count_free=count_free)
 
 
-async def lost(session: AsyncSession, *, tenant_id: str, older: timedelta) -> list[LostCalls]:
-    """Return who asked for calls that have been open for so long that their process must have died."""
-    rows = await session.execute(
-        select(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day)
-        .where(ledger.c.tenant_id == tenant_id, ledger.c.status == "open", ledger.c.created_at < func.now() - older)
-        .distinct()
+def lost(tenant_id: str, older: timedelta) -> Statement:
+    """Find calls that have been open for so long that their process must have died.
+
+    Returns rows of ``user_id``, ``channel_id`` and ``budget_day``.
+    """
+    return _FIND_LOST(tenant=tenant_id, older=older)
+
+
+def settling_lost(tenant_id: str, calls: LostCalls, older: timedelta, *, count_free: bool) -> Statement:
+    """Settle these calls with their estimates. Returns rows as ``left`` does."""
+    return _LOST(
+        tenant=tenant_id,
+        user=calls.user_id,
+        channel=calls.channel_id,
+        day=calls.day,
+        older=older,
+        count_free=count_free,
     )
-    return [LostCalls(*row) for row in rows]
-
-
-def settling_lost(tenant_id: str, calls: LostCalls, older: timedelta) -> Statement:
-    """Settle these calls with their estimates. Returns a row with ``tokens`` for each."""
-    return _LOST(tenant=tenant_id, user=calls.user_id, channel=calls.channel_id, day=calls.day, older=older)
 
 
 def _settled() -> Template:
@@ -83,11 +89,15 @@ _TOKENS = (
     + ledger.c.completion_tokens
 )
 
+_COUNTED = case((and_(ledger.c.cost_usd == 0, not_(bindparam("count_free", type_=Boolean()))), 0), else_=_TOKENS).label(
+    "tokens"
+)
+
 _SETTLE_OPEN = (
     update(ledger)
     .where(ledger.c.tenant_id == bindparam("tenant"), ledger.c.status == "open")
     .values(status="error", error=LEFT_BEHIND, estimated=True)
-    .returning(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day, _TOKENS.label("tokens"))
+    .returning(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day, _COUNTED)
 )
 _LEFT = Template(_SETTLE_OPEN.where(ledger.c.turn_id == bindparam("turn")))
 _LOST = Template(
@@ -97,6 +107,15 @@ _LOST = Template(
         ledger.c.budget_day == bindparam("day"),
         ledger.c.created_at < func.now() - bindparam("older", type_=Interval()),
     )
+)
+_FIND_LOST = Template(
+    select(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day)
+    .where(
+        ledger.c.tenant_id == bindparam("tenant"),
+        ledger.c.status == "open",
+        ledger.c.created_at < func.now() - bindparam("older", type_=Interval()),
+    )
+    .distinct()
 )
 _INSERT = insert(ledger).values(
     {column.name: bindparam(column.name) for column in ledger.c if column.name != "created_at"}

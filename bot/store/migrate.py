@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from bot.errors import ConfigError
-from bot.store.session import driver_url, unreachable
+from bot.store import access, connections
+from bot.store.access import Problem
+from bot.store.connections import plain_url
+from bot.store.retry import unreachable
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +32,7 @@ def config(url: str) -> Config:
     """Return Alembic's configuration for one database."""
     settings = Config()
     settings.set_main_option("script_location", str(ROOT / "migrations"))
-    settings.attributes["url"] = driver_url(url)
+    settings.attributes["url"] = plain_url(url)
     return settings
 
 
@@ -33,16 +40,27 @@ def upgrade(url: str, revision: str = "head") -> None:
     """Upgrade the schema to ``revision``. A schema that a later version has upgraded further stays as it is.
 
     Migrations only add what the previous version can do without, so both versions can run during a rolling upgrade.
-    Raises ConfigError if the database does not answer.
+    Raises ConfigError if the database does not answer, or if the connecting role lacks a right; the message then has
+    the statement to run.
     """
+    current, newest = revisions(url)
+    if current is not None and not _is_known(url, current):
+        log.warning("the schema has a later version (%s) than this process; continuing with it", current)
+        return
+    if revision == "head" and current == newest:
+        found = problems(url, migrates=False)
+        if found:
+            raise ConfigError(str(found[0]))
+        return
     try:
-        current, _ = revisions(url)
-        if current is not None and not _is_known(url, current):
-            log.warning("the schema has a later version (%s) than this process; continuing with it", current)
-            return
         command.upgrade(config(url), revision)
     except OperationalError as error:
         raise ConfigError(unreachable(error)) from error
+    except DBAPIError as error:
+        found = problems(url, migrates=True)
+        if not found:
+            raise
+        raise ConfigError(str(found[0])) from error
 
 
 def _is_known(url: str, revision: str) -> bool:
@@ -58,13 +76,29 @@ def downgrade(url: str, revision: str = "base") -> None:
 
 
 def revisions(url: str) -> tuple[str | None, str | None]:
-    """Return the revision of the database, and the newest one there is."""
-    engine = create_engine(driver_url(url), connect_args={"connect_timeout": 5})
+    """Return the revision of the database, and the newest one there is. Raises ConfigError."""
+    try:
+        current = read(url, lambda connection: MigrationContext.configure(connection).get_current_revision())
+    except DBAPIError as error:
+        found = problems(url, migrates=False)
+        if not found:
+            raise
+        raise ConfigError(str(found[0])) from error
+    return current, ScriptDirectory.from_config(config(url)).get_current_head()
+
+
+def problems(url: str, *, migrates: bool) -> list[Problem]:
+    """Return what the connecting role lacks; ``migrates`` says whether it changes the schema. Raises ConfigError."""
+    return read(url, lambda connection: list(access.problems(access.read(connection), migrates=migrates)))
+
+
+def read(url: str, work: Callable[[Connection], Result]) -> Result:
+    """Run ``work`` on a connection that is closed afterwards. Raises ConfigError if the database does not answer."""
+    engine = connections.migration_engine(url)
     try:
         with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            return work(connection)
     except OperationalError as error:
         raise ConfigError(unreachable(error)) from error
     finally:
         engine.dispose()
-    return current, ScriptDirectory.from_config(config(url)).get_current_head()

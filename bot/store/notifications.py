@@ -18,11 +18,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import psycopg
-from sqlalchemy.engine import make_url
+from psycopg.types.json import Jsonb
 
-from bot.store import processes
-from bot.store.pipelined_transactions import Statement
-from bot.store.session import APP_ROLE, NO_TENANT
+from bot.health import Health
+from bot.store import connections, poolers, processes
+from bot.store.pipelined_transactions import APP_ROLE, Statement
+from bot.store.session import NO_TENANT
 from bot.types.display import Pacing
 from bot.types.turns import Notice, NoticeKind
 
@@ -30,7 +31,12 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "parley_turns"
 BEAT_SECONDS = 1.0
+ROUND_TRIP_SECONDS = 5.0
+"""Seconds without an answer after which the connection counts as broken. Its statements are tiny."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
+NO_SESSION_PAUSE = 5.0
+PART = "notifications"
+"""The name under which the connection reports its health."""
 _TELL = "SELECT pg_notify(%(channel)s, payload) FROM unnest(%(payloads)s::text[]) AS told (payload)"
 PACING = "pace"
 """The first word of a report about edit pacing. Earlier versions, which do not know it, ignore it."""
@@ -49,6 +55,10 @@ _BIND = """
 """Binds the connection's session to no tenant and to the role without rights to bypass row-level security."""
 
 
+class NoSession(Exception):
+    """The connection keeps no session, so that it can neither listen nor hold a lock."""
+
+
 class Notifications:
     """Reconnects automatically. ``heard`` is called with every notice, on the event loop, and must not block."""
 
@@ -59,13 +69,15 @@ class Notifications:
         process_id: int | None = None,
         beat: float = BEAT_SECONDS,
         settling: float = processes.SETTLING,
+        health: Health | None = None,
     ) -> None:
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = url
         self._beat = beat
         self.process_id = process_id or random.SystemRandom().randrange(1, 2**31)
         """The number of this process."""
         self._who = {"id": self.process_id, "host": socket.gethostname(), "pid": os.getpid(), "settling": settling}
         self._connected = asyncio.Event()
+        self._health = health or Health()
 
     @property
     def holder(self) -> int | None:
@@ -82,31 +94,34 @@ class Notifications:
         while True:
             try:
                 await self._once(heard, paced)
+            except NoSession as error:
+                if self._health.faults.get(PART) != str(error):
+                    log.error("%s", error)
+                self._health.failed(PART, str(error))
+                pause = NO_SESSION_PAUSE
             except (psycopg.Error, OSError) as error:
                 if self._connected.is_set():
                     log.warning("the connection for notifications is broken (%s); reconnecting", _brief(error))
                     pause = FIRST_PAUSE
+                self._health.failed(PART, f"the connection is broken ({_brief(error)}); reconnecting")
             finally:
                 self._connected.clear()
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _once(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None]) -> None:
-        connection = await psycopg.AsyncConnection.connect(
-            self._url,
-            autocommit=True,
-            connect_timeout=5,
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-        )
+        connection = await connections.connect(self._url)
+        connection.round_trip_seconds = ROUND_TRIP_SECONDS
         try:
+            if not await poolers.keeps_session(connection, self._url):
+                raise NoSession(poolers.NEEDS_SESSION)
             await connection.execute(_BIND, {"tenant": NO_TENANT, "role": APP_ROLE})
             await connection.execute(f"LISTEN {CHANNEL}")
-            await connection.execute(processes.BEAT, self._who)
+            await connection.execute(processes.BEAT, self._beating())
             await connection.execute(processes.FORGET)
             locked = await self._lock(connection)
             self._connected.set()
+            self._health.works(PART)
             heard(Notice("connected"))
             while True:
                 async for notification in connection.notifies(timeout=self._beat):
@@ -116,13 +131,16 @@ class Notifications:
                     elif notice is not None:
                         paced(notice)
                 locked = locked or await self._lock(connection)
-                await connection.execute(processes.BEAT, self._who)
+                await connection.execute(processes.BEAT, self._beating())
                 left = await (await connection.execute(processes.LEFT, self._who)).fetchone()
                 if left is not None and left[0]:
                     heard(Notice("dead"))
         finally:
             with contextlib.suppress(psycopg.Error, OSError):
                 await connection.close()
+
+    def _beating(self) -> dict[str, object]:
+        return {**self._who, "faults": Jsonb(self._health.faults)}
 
     async def _lock(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
         """Take the advisory lock that shows that this process is alive. An earlier connection may still hold it."""

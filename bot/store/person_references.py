@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store.pipelined_transactions import Statement, send
 
 ERASED_MENTION = "@erased"
 MIN_NAME_CHARS = 3
 
 _TENANT_ADMINS = """
-    UPDATE tenants SET settings = jsonb_set(settings, '{admins}', (settings -> 'admins') - CAST(:user AS text))
-    WHERE tenant_id = :tenant AND settings -> 'admins' ? :user
+    UPDATE tenants SET settings = jsonb_set(settings, '{admins}', (settings -> 'admins') - CAST(%(user)s AS text))
+    WHERE tenant_id = %(tenant)s AND settings -> 'admins' ? %(user)s
 """
 
 _INSTALLERS = """
-    UPDATE slack_installations SET installed_by = '' WHERE tenant_id = :tenant AND installed_by = :user
+    UPDATE slack_installations SET installed_by = '' WHERE tenant_id = %(tenant)s AND installed_by = %(user)s
 """
 
-# Notes of answers name people who may know more.
-_NOTES = """
-    UPDATE turns SET trace = trace - 'notes' - 'restarts'
-    WHERE tenant_id = :tenant AND EXISTS (
-        SELECT FROM unnest(CAST(:words AS text[])) AS word
+_NOTED = """EXISTS (
+        SELECT FROM unnest(CAST(%(words)s AS text[])) AS word
         WHERE position(word IN coalesce(trace ->> 'notes', '') || coalesce(trace ->> 'restarts', '')) > 0
-    )
-"""
+    )"""
+"""Notes of answers name people who may know more."""
 
-_MENTIONS = """
-    UPDATE {table} SET {column} = replace(replace({column}, :mention, :erased), :nick_mention, :erased)
-    WHERE tenant_id = :tenant AND ({column} LIKE '%' || :mention || '%' OR {column} LIKE '%' || :nick_mention || '%')
-"""
+_NOTES = f"UPDATE turns SET trace = trace - 'notes' - 'restarts' WHERE tenant_id = %(tenant)s AND {_NOTED}"  # noqa: S608
+
+_MENTIONED = "(position(%(mention)s IN {column}) > 0 OR position(%(nick_mention)s IN {column}) > 0)"
 """Slack writes a mention as ``<@U1>``, Discord also as ``<@!1>``."""
+
+_MENTIONS = f"""
+    UPDATE {{table}}
+    SET {{column}} = replace(replace({{column}}, %(mention)s, %(erased)s), %(nick_mention)s, %(erased)s)
+    WHERE tenant_id = %(tenant)s AND {_MENTIONED}
+"""  # noqa: S608
 
 _MENTION_COLUMNS = (
     ("turns", "question"),
@@ -49,12 +51,36 @@ _MENTION_COLUMNS = (
 )
 
 
+def turns_naming(tenant_id: str, user_id: str, names: Sequence[str]) -> Statement:
+    """Return the statement whose rows have the ``turn_id`` of each turn that ``erase`` changes."""
+    mentioned = " OR ".join(_MENTIONED.format(column=column) for table, column in _MENTION_COLUMNS if table == "turns")
+    found = f"SELECT turn_id FROM turns WHERE tenant_id = %(tenant)s AND ({_NOTED} OR {mentioned})"  # noqa: S608
+    return Statement(found, _values(tenant_id, user_id, names))
+
+
+def threads_naming(tenant_id: str, user_id: str) -> Statement:
+    """Return the statement whose rows have the ``thread_uid`` of each thread that ``erase`` changes."""
+    mentioned = " OR ".join(
+        _MENTIONED.format(column=column) for table, column in _MENTION_COLUMNS if table == "threads"
+    )
+    found = f"SELECT thread_uid FROM threads WHERE tenant_id = %(tenant)s AND ({mentioned})"  # noqa: S608
+    return Statement(found, _values(tenant_id, user_id, ()))
+
+
 async def erase(session: AsyncSession, *, tenant_id: str, user_id: str, names: Sequence[str], pseudonym: str) -> int:
     """Remove the person from the tenant's settings, from notes, and from mentions in other people's texts.
 
-    Return how many rows changed.
+    The caller has locked the turns and threads (``turns_naming``, ``threads_naming``). Return how many rows changed.
     """
-    values: dict[str, Any] = {
+    values = _values(tenant_id, user_id, names)
+    statements = [_TENANT_ADMINS, _INSTALLERS, _NOTES]
+    statements += [_MENTIONS.format(table=table, column=column) for table, column in _MENTION_COLUMNS]
+    changed = await send(session, *(Statement(f"{one} RETURNING 1 AS changed", values) for one in statements))
+    return sum(map(len, changed))
+
+
+def _values(tenant_id: str, user_id: str, names: Sequence[str]) -> dict[str, object]:
+    return {
         "tenant": tenant_id,
         "user": user_id,
         "words": [word for word in (user_id, *names) if len(word) >= MIN_NAME_CHARS],
@@ -62,10 +88,3 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str, names: S
         "nick_mention": f"<@!{user_id}>",
         "erased": ERASED_MENTION,
     }
-    statements = [_TENANT_ADMINS, _INSTALLERS, _NOTES]
-    statements += [_MENTIONS.format(table=table, column=column) for table, column in _MENTION_COLUMNS]
-    changed = 0
-    for statement in statements:
-        result: Any = await session.execute(text(statement), values)
-        changed += result.rowcount
-    return changed

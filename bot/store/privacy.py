@@ -15,8 +15,9 @@ from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import UsageError
-from bot.store import erased_documents, person_references
+from bot.store import erased_documents, lock_order, person_references
 from bot.store.budget_counters import of_user
+from bot.store.pipelined_transactions import Statement, send
 from bot.store.question_changes import forget_in_traces
 from bot.store.schema import (
     attachments,
@@ -104,10 +105,11 @@ async def erase(
     names = await _names(session, tenant_id, user_id)
     own = select(turns.c.turn_id).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
     touched = await _touched_threads(session, tenant_id, user_id)
-    await _lock(session, tenant_id, touched)
+    quoted = await _quoted_documents(session, tenant_id, user_id, uploads if documents == "delete" else [])
+    await _lock(session, tenant_id, user_id, touched, names, quoted)
     nobody = f"erased:{uuid.uuid4().hex}"
     done = {
-        "quotes": await _forget_documents(session, tenant_id, user_id, uploads if documents == "delete" else []),
+        "quotes": await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=quoted),
         "sources": await upload_records.forget_person(session, tenant_id=tenant_id, user_id=user_id, pseudonym=nobody),
     }
     counts = {
@@ -121,9 +123,7 @@ async def erase(
             messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own) | (messages.c.author_id == user_id)
         ),
         "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),
-        "reservations": delete(reservations).where(
-            reservations.c.tenant_id == tenant_id, reservations.c.subject == of_user(user_id)
-        ),
+        "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
         "limits": delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == of_user(user_id)),
         "limits_set": update(budgets)
         .where(budgets.c.tenant_id == tenant_id, budgets.c.set_by == user_id)
@@ -131,10 +131,12 @@ async def erase(
         "calls": update(ledger)
         .where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id)
         .values(user_id=nobody, turn_id=None, thread_uid=None),
+        "reservations": delete(reservations).where(
+            reservations.c.tenant_id == tenant_id, reservations.c.subject == of_user(user_id)
+        ),
         "budget_days": update(budget_days)
         .where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == of_user(user_id))
         .values(subject=nobody),
-        "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
     }
     done |= {name: (await session.execute(statement)).rowcount for name, statement in counts.items()}  # type: ignore[attr-defined]
     done["documents"] = await message_erasure.erase_messages(session, tenant_id=tenant_id, user_id=user_id)
@@ -149,13 +151,12 @@ async def erase(
     return done
 
 
-async def _forget_documents(
+async def _quoted_documents(
     session: AsyncSession, tenant_id: str, user_id: str, uploads: Sequence[upload_records.Upload]
-) -> int:
-    """Remove what answers quote of the person's messages in indexed channels and of the uploads."""
+) -> list[str]:
+    """Return the names of the uploads, and of documents with the person's messages in indexed channels."""
     posts = await message_erasure.messages_by(session, tenant_id=tenant_id, user_id=user_id)
-    quoted = {post["document"] for post in posts} | {name for upload in uploads for name in upload.documents}
-    return await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=sorted(quoted))
+    return sorted({post["document"] for post in posts} | {name for upload in uploads for name in upload.documents})
 
 
 async def _names(session: AsyncSession, tenant_id: str, user_id: str) -> list[str]:
@@ -178,14 +179,37 @@ async def _touched_threads(session: AsyncSession, tenant_id: str, user_id: str) 
     return list(await session.scalars(asked.union(stated, read)))
 
 
-async def _lock(session: AsyncSession, tenant_id: str, touched: list[uuid.UUID]) -> None:
-    """Lock the person's threads, so that no summary of their messages is stored after this."""
-    await session.execute(
-        select(threads.c.thread_uid)
-        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid.in_(touched))
-        .order_by(threads.c.thread_uid)
-        .with_for_update(key_share=True)
-    )
+async def _lock(
+    session: AsyncSession,
+    tenant_id: str,
+    user_id: str,
+    touched: Sequence[uuid.UUID],
+    names: Sequence[str],
+    quoted: Sequence[str],
+) -> None:
+    """Lock every turn and thread that the erasure changes or deletes, in the order of ``bot.store.lock_order``.
+
+    After this, no summary of the person's messages is stored.
+    """
+    (mentioning,) = await send(session, person_references.turns_naming(tenant_id, user_id, names))
+    quoting = await erased_documents.turns_quoting(session, tenant_id=tenant_id, names=quoted)
+    changed = {
+        "tenant": tenant_id,
+        "user": user_id,
+        "threads": list(touched),
+        "turns": [row.turn_id for row in (*mentioning, *quoting)],
+    }
+    (locked,) = await send(session, Statement(_LOCK_TURNS, changed))
+    (named,) = await send(session, person_references.threads_naming(tenant_id, user_id))
+    others = {row.thread_uid for row in (*locked, *named)}
+    await send(session, Statement(lock_order.THREADS_TO_DELETE, {**changed, "threads": list(others.union(touched))}))
+
+
+_LOCK_TURNS = lock_order.turns_where(
+    "tenant_id = %(tenant)s AND (user_id = %(user)s OR turn_id = ANY(%(turns)s) "
+    "OR thread_uid = ANY(%(threads)s) AND trace <> '{}')",
+    "UPDATE",
+)
 
 
 async def _forget_threads(session: AsyncSession, tenant_id: str, touched: list[uuid.UUID]) -> int:

@@ -8,7 +8,9 @@ has been missing for as long as a lease lasts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -52,10 +54,11 @@ def dead(process: str) -> str:
 
 
 BEAT = """
-    INSERT INTO processes (tenant_id, process_id, host, pid) VALUES ('*', %(id)s, %(host)s, %(pid)s)
-    ON CONFLICT (tenant_id, process_id) DO UPDATE SET beat_at = now()
+    INSERT INTO processes (tenant_id, process_id, host, pid, faults)
+    VALUES ('*', %(id)s, %(host)s, %(pid)s, %(faults)s)
+    ON CONFLICT (tenant_id, process_id) DO UPDATE SET beat_at = now(), faults = excluded.faults
 """
-"""Updates the process's heartbeat."""
+"""Updates the process's heartbeat, and what it reports about its parts."""
 
 
 LOCK = f"SELECT pg_try_advisory_lock({LOCKS}, %(id)s)"
@@ -73,6 +76,26 @@ LEFT = f"""
 
 
 FORGET = f"DELETE FROM processes WHERE tenant_id = '*' AND beat_at < now() - interval '{KEPT}'"  # noqa: S608
+
+
+class ProcessState(NamedTuple):
+    """What a live process reports: its host and process ID, and the reason for each part that does not work."""
+
+    host: str
+    pid: int
+    faults: Mapping[str, str]
+
+
+async def live(session: AsyncSession) -> list[ProcessState]:
+    """Return the processes whose heartbeat is at most ``SILENT`` seconds old. For a transaction of ``queue``."""
+    rows = await session.execute(
+        text(
+            "SELECT host, pid, faults FROM processes "
+            "WHERE tenant_id = '*' AND beat_at > now() - make_interval(secs => :silent) ORDER BY host, pid"
+        ),
+        {"silent": SILENT},
+    )
+    return [ProcessState(row.host, row.pid, row.faults) for row in rows]
 
 
 async def mark_serving(session: AsyncSession, *, process_id: int, platform: str) -> None:

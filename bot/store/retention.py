@@ -7,38 +7,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store import lock_order
+from bot.store.pipelined_transactions import Statement, send
 from bot.store.question_changes import forget_in_traces
 from bot.store.session import Database
 
 BATCH = 500
 """Turns deleted in one transaction, so that no lock is held for long."""
 
-# Answers, ratings, facts, attachments and reply parts are deleted with their turn. MATERIALIZED, because a subquery
-# that locks its rows finds others if the plan runs it again, and more than ``most`` would be deleted.
-_DELETE_TURNS = text("""
-    WITH expired AS MATERIALIZED (
-        SELECT turn_id FROM turns
-        WHERE tenant_id = :tenant AND created_at < :before AND state NOT IN ('queued', 'running')
-        ORDER BY created_at
-        LIMIT :most
-        FOR UPDATE SKIP LOCKED
+_IS_EXPIRED = "created_at < :before AND state NOT IN ('queued', 'running')"
+
+_FIND_EXPIRED = text(f"""
+    SELECT turn_id, thread_uid FROM turns WHERE tenant_id = :tenant AND {_IS_EXPIRED} ORDER BY created_at LIMIT :most
+""")  # noqa: S608
+
+# The other turns of these threads are locked too, because their traces may repeat the deleted ones.
+_LOCK_TURNS = text(
+    lock_order.turns_where(
+        "tenant_id = :tenant AND (turn_id = ANY(:turns) OR thread_uid = ANY(:threads) AND trace <> '{}')", "UPDATE"
     )
-    DELETE FROM turns USING expired
-    WHERE turns.tenant_id = :tenant AND turns.turn_id = expired.turn_id
-    RETURNING turns.turn_id, turns.thread_uid
-""")
+)
+
+# Answers, ratings, facts, attachments and reply parts are deleted with their turn. A turn that is queued again by now
+# stays.
+_DELETE_TURNS = text(f"""
+    DELETE FROM turns WHERE tenant_id = :tenant AND turn_id = ANY(:turns) AND {_IS_EXPIRED}
+    RETURNING turn_id, thread_uid
+""")  # noqa: S608
 
 _DELETE_MESSAGES = text("DELETE FROM messages WHERE tenant_id = :tenant AND turn_id = ANY(:turns)")
 _DELETE_INBOX = text("DELETE FROM inbox WHERE tenant_id = :tenant AND turn_id = ANY(:turns)")
 
-# A statement does not see turns that are committed while it waits for a lock. So a statement of its own locks the
-# threads first, and the deletion sees every question that was asked in them meanwhile.
-_LOCK_THREADS = text("""
-    SELECT FROM threads WHERE tenant_id = :tenant AND thread_uid = ANY(:threads) ORDER BY thread_uid FOR UPDATE
-""")
 _DELETE_THREADS = text("""
     DELETE FROM threads
     WHERE tenant_id = :tenant AND thread_uid = ANY(:threads)
@@ -65,18 +69,25 @@ class Expired:
 
 async def delete_expired(database: Database, tenant_id: str, *, before: datetime, most: int = BATCH) -> Expired:
     """Delete at most ``most`` turns that were asked before this time; call again until none is left."""
-    async with database.tenant(tenant_id) as session:
-        found = (await session.execute(_DELETE_TURNS, {"tenant": tenant_id, "before": before, "most": most})).all()
-        if not found:
-            return Expired()
-        values = {"tenant": tenant_id, "turns": [row.turn_id for row in found]}
-        await session.execute(_DELETE_MESSAGES, values)
-        await session.execute(_DELETE_INBOX, values)
-        touched = list({row.thread_uid for row in found})
-        values = {"tenant": tenant_id, "threads": touched}
-        # Turns are locked before threads, in the same order as at the end of an answer.
-        await forget_in_traces(session, tenant_id, touched)
-        await session.execute(_LOCK_THREADS, values)
-        deleted = (await session.execute(_DELETE_THREADS, values)).all()
-        await session.execute(_CLEAR_SUMMARIES, values)
-        return Expired(len(found), len(deleted))
+    values = {"tenant": tenant_id, "before": before, "most": most}
+    return await database.run(tenant_id, lambda session: _delete_expired(session, values))
+
+
+async def _delete_expired(session: AsyncSession, values: dict[str, Any]) -> Expired:
+    found = (await session.execute(_FIND_EXPIRED, values)).all()
+    if not found:
+        return Expired()
+    touched = list({row.thread_uid for row in found})
+    values = values | {"turns": [row.turn_id for row in found], "threads": touched}
+    await session.execute(_LOCK_TURNS, values)
+    # A statement does not see turns that are committed while it waits for a lock. So a statement of its own locks the
+    # threads, and the deletion of threads sees every question that was asked in them meanwhile.
+    await send(session, Statement(lock_order.THREADS_TO_DELETE, values))
+    gone = (await session.execute(_DELETE_TURNS, values)).all()
+    values = values | {"turns": [row.turn_id for row in gone]}
+    await session.execute(_DELETE_MESSAGES, values)
+    await session.execute(_DELETE_INBOX, values)
+    await forget_in_traces(session, values["tenant"], touched)
+    deleted = (await session.execute(_DELETE_THREADS, values)).all()
+    await session.execute(_CLEAR_SUMMARIES, values)
+    return Expired(len(gone), len(deleted))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
@@ -19,10 +21,14 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+CONFLICT_ATTEMPTS = 8
+"""How often a transaction is run that another one made fail, however short the patience is."""
+CONFLICT_PAUSE = 0.05
+"""Seconds up to which such a transaction waits, at random, before it runs again."""
 
 _AWAY_CLASSES = ("08", "53", "57P", "58", "25006")
 """SQLSTATE: connections, resources (disk, memory, too many clients), shutdown and start, system errors, read only."""
-_AGAIN = ("40001", "40P01", "55P03")
+_CONFLICTS = ("40001", "40P01", "55P03")
 """Serialization failure, deadlock, lock not available: the same transaction may succeed when run again."""
 
 
@@ -49,9 +55,20 @@ def is_away(error: BaseException) -> bool:
     return broken if state is None else str(state).startswith(_AWAY_CLASSES)
 
 
-def may_pass(error: BaseException) -> bool:
-    """Return whether the same transaction may succeed if it is retried soon."""
-    return isinstance(error, StoreAway) or getattr(getattr(error, "orig", error), "sqlstate", None) in _AGAIN
+@contextmanager
+def away_reported() -> Iterator[None]:
+    """Raise StoreAway in place of an error of SQLAlchemy or psycopg that says that the database does not answer."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error):
+            raise StoreAway(unreachable(error)) from error
+        raise
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Return whether another transaction made this one fail, so that it can succeed at once when run again."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) in _CONFLICTS
 
 
 async def patiently(
@@ -60,19 +77,42 @@ async def patiently(
     *,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    longest: float | None = None,
 ) -> Result:
-    """Run ``work`` until it succeeds or fails for good, for at most ``seconds``. Raises its last error.
+    """Run ``work`` until it succeeds or fails for good. The one place where transactions are retried.
 
-    ``work`` gets True if it is a retry, because an earlier attempt may have been committed although its confirmation
-    was lost.
+    An unavailable database is waited for during ``seconds``; then StoreAway is raised. A transaction that conflicts
+    with another one (deadlock, serialization failure) was rolled back, so it runs again at once, also if ``seconds`` is
+    0. One attempt may take ``longest`` seconds, or as long as there is time left. After that it is canceled, which
+    counts as StoreAway. If ``seconds`` is 0, only its round trips are bounded.
+
+    ``work`` gets True if an earlier attempt may have been committed although its confirmation was lost.
     """
-    until, pause, again = monotonic() + seconds, FIRST_PAUSE, False
+    until, pause, again, conflicts = monotonic() + seconds, FIRST_PAUSE, False, 0
     while True:
         try:
-            return await work(again)
-        except Exception as error:
-            if not may_pass(error) or monotonic() + pause > until:
+            return await _attempt(work, again, longest or (max(until - monotonic(), FIRST_PAUSE) if seconds else None))
+        except StoreAway as away:
+            if monotonic() + pause > until:
                 raise
-            log.warning("waiting for the database: %s", getattr(error, "detail", "") or error)
-        await sleep(pause)
-        pause, again = min(2 * pause, LONGEST_PAUSE), True
+            log.warning("waiting for the database: %s", away.detail or away)
+            await sleep(pause)
+            pause, again = min(2 * pause, LONGEST_PAUSE), True
+        except Exception as error:
+            if not is_conflict(error):
+                raise
+            conflicts += 1
+            if conflicts == CONFLICT_ATTEMPTS:
+                raise StoreAway(f"{conflicts} times, another transaction was in the way ({error})") from error
+            log.info("running a transaction again: %s", error)
+            await sleep(random.uniform(0, CONFLICT_PAUSE))  # noqa: S311
+
+
+async def _attempt(work: Callable[[bool], Awaitable[Result]], again: bool, seconds: float | None) -> Result:
+    try:
+        async with asyncio.timeout(seconds) as bound:
+            return await work(again)
+    except TimeoutError as error:
+        if not bound.expired():
+            raise
+        raise StoreAway(unreachable(TimeoutError(f"no answer within {seconds or 0:.1f} s"))) from error

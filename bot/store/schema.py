@@ -86,6 +86,9 @@ threads = Table(
     Index("threads_recent", "tenant_id", "platform", "channel_id", "updated_at"),
 )
 
+NO_TURN = "00000000-0000-0000-0000-000000000000"
+"""The turn of a message that becomes none, such as a command."""
+
 inbox = Table(
     "inbox",
     metadata,
@@ -94,6 +97,10 @@ inbox = Table(
     Column("message_id", Text, primary_key=True),
     Column("turn_id", UUID(as_uuid=True), nullable=False),
     _now("received_at"),
+    Index(
+        "inbox_of_prefix", "tenant_id", "channel_id", "message_id", postgresql_ops={"message_id": "text_pattern_ops"}
+    ),
+    Index("inbox_of_commands", "tenant_id", "received_at", postgresql_where=text(f"turn_id = '{NO_TURN}'")),
 )
 
 turns = Table(
@@ -131,8 +138,10 @@ turns = Table(
     Column("finished_at", DateTime(timezone=True)),
     Column("withdrawn_at", DateTime(timezone=True)),
     Column("deliver_at", DateTime(timezone=True)),
+    _now("queued_at"),
     _thread(),
     Index("turns_one_running", "tenant_id", "thread_uid", unique=True, postgresql_where=text("state = 'running'")),
+    Index("turns_of_user", "tenant_id", "user_id", "seq"),
     Index("turns_of_thread", "tenant_id", "thread_uid", "seq"),
     Index("turns_open", "platform", "seq", postgresql_where=text("state IN ('queued', 'running')")),
     Index("turns_withdrawn", "platform", "withdrawn_at", postgresql_where=text("withdrawn_at IS NOT NULL")),
@@ -147,6 +156,7 @@ processes = Table(
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("platforms", Text, nullable=False, server_default=text("''")),
+    Column("faults", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     _now("started_at"),
     _now("beat_at"),
 )

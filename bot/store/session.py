@@ -8,23 +8,27 @@ owner.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
-import psycopg
-from sqlalchemy import event, text
+from psycopg.pq import TransactionStatus
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import NullPool
 
-from bot.errors import StoreAway
-from bot.store.pipelined_transactions import APP_ROLE as APP_ROLE
-from bot.store.pipelined_transactions import SURELY_ALIVE, Pipelines, Rows, Statement, Work, binding
-from bot.store.retry import is_away
-from bot.store.retry import unreachable as unreachable
+from bot.store import connections
+from bot.store.connections import ROUND_TRIP_SECONDS, BoundedConnection, driver_url
+from bot.store.pipelined_transactions import APP_ROLE, Rows, Statement, Work, binding
+from bot.store.retry import away_reported, patiently
 from knowledge import secret_redaction
 
+Result = TypeVar("Result")
+
+CONNECTIONS, MORE_CONNECTIONS = 10, 6
+"""Connections that the pool keeps, and further ones that it opens under load and closes afterwards."""
 POOL_SECONDS = 10.0
 """Seconds that a transaction waits for a free connection before it is retried or fails."""
 ANY_TENANT = "*"
@@ -33,55 +37,79 @@ NO_TENANT = "-"
 """Binds a transaction to no tenant. It sees the list of tenants, the rows that belong to no tenant, and the columns of
 the turn queue that ``queued_turns()`` returns; no question, answer or document."""
 
-_MAY_TAKE_ROLE = text("SELECT bool_or(pg_has_role(current_user, oid, 'MEMBER')) FROM pg_roles WHERE rolname = :role")
+BULK_SECONDS = 900.0
+"""Seconds that one round trip may take where nobody waits: when documents are stored."""
+SURELY_ALIVE = 1.0
+"""Seconds since its last use within which a connection is assumed to be alive."""
+QUICK_SECONDS = 2.0
+"""Seconds for a round trip that a live server answers at once: a ping, or a rollback."""
 
-
-def driver_url(url: str) -> str:
-    """Return the database URL with the psycopg driver that SQLAlchemy needs."""
-    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-
-
-def plain_url(url: str) -> str:
-    """Return the database URL as psycopg itself takes it."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+_MAY_TAKE_ROLE = (
+    "SELECT coalesce(bool_or(pg_has_role(current_user, oid, 'MEMBER')), false) FROM pg_roles WHERE rolname = %s"
+)
 
 
 class Database:
-    """Two connection pools and the transactions on them: SQLAlchemy sessions, and pipelines for hot paths.
+    """One connection pool and the transactions on it: SQLAlchemy sessions, and pipelines for hot paths.
 
     Use a pipeline (``work``, ``flush``) where a person waits: few round trips, SQL as ``Statement``. Use a session
     (``tenant``, ``queue``) everywhere else. Opens nothing until the first transaction.
+
+    The address may lead through a pooler in transaction mode. ``session_url`` then leads past it, for locks that belong
+    to a session.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 6, pool_seconds: float = POOL_SECONDS) -> None:
-        secret_redaction.register([make_url(url).password or ""])
+    def __init__(
+        self,
+        url: str,
+        *,
+        session_url: str | None = None,
+        pool_size: int = CONNECTIONS,
+        pool_overflow: int = MORE_CONNECTIONS,
+        pool_seconds: float = POOL_SECONDS,
+    ) -> None:
+        self.session_url = session_url or url
+        for one in (url, self.session_url):
+            secret_redaction.register([make_url(one).password or ""])
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,
-            max_overflow=8,
+            max_overflow=pool_overflow,
             pool_timeout=pool_seconds,
             isolation_level="AUTOCOMMIT",
-            connect_args={"connect_timeout": 5},
+            async_creator=lambda: connections.connect(url),
         )
         _look_at_idle_connections(self.engine)
+        event.listen(self.engine.sync_engine, "checkin", self._returned)
+        self.session_engine: AsyncEngine = create_async_engine(
+            driver_url(self.session_url),
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            async_creator=lambda: connections.connect(self.session_url),
+        )
+        """Opens a connection with a session of its own each time, for advisory locks."""
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._pipelines = Pipelines(plain_url(url), seconds=pool_seconds)
-        self._takes_role: bool | None = None
+        self._role: str | None = None
+        self._role_known = False
+        self._closed = False
 
     @asynccontextmanager
-    async def tenant(self, tenant_id: str) -> AsyncIterator[AsyncSession]:
+    async def tenant(self, tenant_id: str, *, seconds: float = ROUND_TRIP_SECONDS) -> AsyncIterator[AsyncSession]:
         """Open a session with one transaction of one tenant: committed at the end, rolled back on an error.
 
-        Raises StoreAway whenever the database does not answer.
+        ``seconds`` is the longest that one round trip may take. Raises StoreAway whenever the database does not answer.
         """
-        try:
+        with away_reported():
             async with self._sessions() as session, session.begin():
-                await self._begin(session, tenant_id)
-                yield session
-        except Exception as error:
-            if is_away(error):
-                raise StoreAway(unreachable(error)) from error
-            raise
+                connection = await self._begin(session, tenant_id, seconds)
+                with _quick_rollback(connection):
+                    yield session
+
+    @asynccontextmanager
+    async def bulk(self, tenant_id: str) -> AsyncIterator[AsyncSession]:
+        """Open a session like ``tenant``, for statements that may take minutes."""
+        async with self.tenant(tenant_id, seconds=BULK_SECONDS) as session:
+            yield session
 
     @asynccontextmanager
     async def queue(self) -> AsyncIterator[AsyncSession]:
@@ -89,32 +117,86 @@ class Database:
         async with self.tenant(NO_TENANT) as session:
             yield session
 
-    def work(self, tenant_id: str) -> AbstractAsyncContextManager[Work]:
+    @asynccontextmanager
+    async def work(self, tenant_id: str) -> AsyncIterator[Work]:
         """Open a pipelined transaction. It is rolled back unless ``last`` was awaited. Raises StoreAway."""
-        return self._pipelines.work(tenant_id)
+        with away_reported():
+            async with self.engine.connect() as pooled:
+                connection = await _driver(pooled)
+                connection.round_trip_seconds = ROUND_TRIP_SECONDS
+                try:
+                    with _quick_rollback(connection):
+                        yield Work(connection, tenant_id, await self._role_to_take(connection))
+                finally:
+                    if connection.info.transaction_status in (TransactionStatus.ACTIVE, TransactionStatus.UNKNOWN):
+                        await pooled.invalidate()
 
     async def flush(self, tenant_id: str, *statements: Statement) -> list[Rows]:
-        """Run a whole transaction in one round trip. Return the rows of each statement. Raises StoreAway."""
-        async with self.work(tenant_id) as work:
-            return await work.last(*statements)
+        """Run a whole transaction in one round trip. Return the rows of each statement. Raises StoreAway.
 
-    async def _begin(self, session: AsyncSession, tenant_id: str) -> None:
+        It is run again after a conflict with another transaction.
+        """
+
+        async def once(_: bool) -> list[Rows]:
+            async with self.work(tenant_id) as work:
+                return await work.last(*statements)
+
+        return await patiently(once, 0)
+
+    async def run(self, tenant_id: str, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+        """Run ``work`` in one transaction of one tenant, and again after a conflict with another. Raises StoreAway."""
+
+        async def once(_: bool) -> Result:
+            async with self.tenant(tenant_id) as session:
+                return await work(session)
+
+        return await patiently(once, 0)
+
+    async def _begin(self, session: AsyncSession, tenant_id: str, seconds: float) -> BoundedConnection:
         """Begin the transaction and bind it in one round trip; the driver's connection is in autocommit mode."""
-        if self._takes_role is None:
-            self._takes_role = bool(await session.scalar(_MAY_TAKE_ROLE, {"role": APP_ROLE}))
-        begun = "; ".join(("BEGIN", *binding(tenant_id, APP_ROLE if self._takes_role else None)))
-        pooled = (await session.connection()).sync_connection
-        driver: Any = pooled.connection.driver_connection if pooled is not None else None
+        connection = await _driver(await session.connection())
+        connection.round_trip_seconds = seconds
         try:
-            await driver.execute(begun, prepare=False)
-        except psycopg.Error:
+            role = await self._role_to_take(connection)
+            await connection.execute("; ".join(("BEGIN", *binding(tenant_id, role))))
+        except BaseException:
             await session.invalidate()
             raise
+        return connection
+
+    async def _role_to_take(self, connection: BoundedConnection) -> str | None:
+        """Return the role that each transaction takes, or None if the connecting role may not take it."""
+        if not self._role_known:
+            row = await (await connection.execute(_MAY_TAKE_ROLE, (APP_ROLE,))).fetchone()
+            self._role, self._role_known = (APP_ROLE if row and row[0] else None), True
+        return self._role
 
     async def aclose(self) -> None:
-        """Close every connection."""
-        await self._pipelines.aclose()
+        """Close every connection; those in use are closed when they are returned."""
+        self._closed = True
         await self.engine.dispose()
+
+    def _returned(self, connection: Any, record: Any) -> None:
+        """Close a connection that was in use when the pool was closed."""
+        if self._closed and connection is not None:
+            connection.driver_connection.pgconn.finish()
+
+
+@contextmanager
+def _quick_rollback(connection: BoundedConnection) -> Iterator[None]:
+    """After an error, give the rollback that follows only ``QUICK_SECONDS``."""
+    try:
+        yield
+    except BaseException:
+        connection.round_trip_seconds = QUICK_SECONDS
+        raise
+
+
+async def _driver(pooled: AsyncConnection) -> BoundedConnection:
+    """Return the psycopg connection below one of SQLAlchemy's."""
+    driver = (await pooled.get_raw_connection()).driver_connection
+    assert isinstance(driver, BoundedConnection), "the engine's creator opens no other"
+    return driver
 
 
 def _look_at_idle_connections(engine: AsyncEngine) -> None:
@@ -126,6 +208,7 @@ def _look_at_idle_connections(engine: AsyncEngine) -> None:
     def taken(connection: Any, record: Any, proxy: Any) -> None:
         if time.monotonic() - record.info.get("used", 0.0) < SURELY_ALIVE:
             return
+        connection.driver_connection.round_trip_seconds = QUICK_SECONDS
         try:
             engine.sync_engine.dialect.do_ping(connection)
         except Exception as error:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import and_, bindparam, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.pipelined_transactions import Statement, Template, send
-from bot.store.schema import channels, tenants
-from bot.types.conversation import Platform
+from bot.store.schema import budgets, channels, tenants
+from bot.store.session import Database
+from bot.types.conversation import LOCAL_TENANT, Platform
 from bot.types.settings import ChannelSettings, TenantSettings
+from knowledge.schema import sources
 
 Settings = TypeVar("Settings", ChannelSettings, TenantSettings)
 
@@ -21,6 +23,19 @@ Settings = TypeVar("Settings", ChannelSettings, TenantSettings)
 async def ensure(session: AsyncSession, *, tenant_id: str, platform: Platform) -> None:
     """Insert the tenant's row if there is none."""
     await session.execute(insert(tenants).values(tenant_id=tenant_id, platform=platform).on_conflict_do_nothing())
+
+
+async def every_tenant(database: Database) -> list[str]:
+    """Return all tenants, always including the local tenant of the terminal."""
+    async with database.queue() as session:
+        stored = set(await session.scalars(select(tenants.c.tenant_id)))
+    return sorted({LOCAL_TENANT, *stored})
+
+
+async def has_data(session: AsyncSession, *, tenant_id: str) -> bool:
+    """Return whether anything is stored for the tenant: its row, a limit or a source of documents."""
+    stored = [exists().where(table.c.tenant_id == tenant_id) for table in (tenants, budgets, sources)]
+    return bool(await session.scalar(select(or_(*stored))))
 
 
 def zone_read(tenant_id: str) -> Statement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,7 @@ class ThreadMemory:
             return await facts.current(session, thread=turn.thread)
 
     async def learn(self, turn: Turn, said: Sequence[StatedFact]) -> None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            await facts.learn(session, turn=turn, said=said)
+        await self._database.run(turn.thread.tenant_id, partial(facts.learn, turn=turn, said=said))
 
     async def index(self, turn: Turn) -> None:
         if self._embedder.billed:
@@ -78,9 +78,12 @@ class ThreadMemory:
         rows = rows[-AT_ONCE:]
         lines = [message_relevance.ConversationMessage(row.author, row.text).line for row in rows]
         encoded = await self._embedder.encode(lines, "passage")
-        async with self._database.tenant(turn.thread.tenant_id) as session:
+
+        async def keep(session: AsyncSession) -> None:
             for row, vector in zip(rows, encoded.vectors, strict=True):
                 await _keep_vector(session, turn, row.seq, row.text, model, np.asarray(vector, np.float16).tobytes())
+
+        await self._database.run(turn.thread.tenant_id, keep)
 
     def terms(self, text: str) -> list[str]:
         return document_terms(text)

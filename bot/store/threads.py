@@ -12,6 +12,7 @@ from sqlalchemy import UUID, bindparam, func, select, update
 from sqlalchemy import exists as any_row
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store import lock_order
 from bot.store.pipelined_transactions import Statement, Template, send
 from bot.store.schema import messages as message_table
 from bot.store.schema import threads, turns
@@ -174,6 +175,17 @@ async def lock(session: AsyncSession, *, key: ThreadKey) -> int | None:
         .with_for_update(key_share=True)
     )
     return None if upto is None else int(upto)
+
+
+async def keep_turns(session: AsyncSession, *, key: ThreadKey, since: int, upto: int) -> None:
+    """Lock the thread's turns after ``since`` and up to ``upto`` against their deletion. Call it before ``lock``."""
+    named = {"tenant": key.tenant_id, "thread": thread_uid(key), "since": since, "upto": upto}
+    await send(session, Statement(_KEEP_TURNS, named))
+
+
+_KEEP_TURNS = lock_order.turns_where(
+    "tenant_id = %(tenant)s AND thread_uid = %(thread)s AND seq > %(since)s AND seq <= %(upto)s", "KEY SHARE"
+)
 
 
 async def still_says(session: AsyncSession, *, key: ThreadKey, since: int, said: Sequence[PastMessage]) -> bool:

@@ -60,12 +60,12 @@ _NEXT = text(
         SELECT tenant_id, user_id, count(*) AS running FROM open WHERE state = 'running' GROUP BY tenant_id, user_id
     ), ready AS (
         SELECT open.*, coalesce(at_work.running, 0)
-            + row_number() OVER (PARTITION BY tenant_id, user_id ORDER BY seq) AS of_user,
-            row_number() OVER (PARTITION BY suspect ORDER BY seq) AS nth
+            + row_number() OVER (PARTITION BY tenant_id, user_id ORDER BY queued_at, seq) AS of_user,
+            row_number() OVER (PARTITION BY suspect ORDER BY queued_at, seq) AS nth
         FROM open LEFT JOIN at_work USING (tenant_id, user_id)
         WHERE platform = :platform AND turn_id <> ALL (CAST(:known AS uuid[]))
           AND (state = 'queued' AND (holder IN ({ANYBODY}, :holder)
-                                     OR holder IS NULL AND created_at < now() - interval '{UNCLAIMED}')
+                                     OR holder IS NULL AND queued_at < now() - interval '{UNCLAIMED}')
                OR state = 'running' AND (lease_until < now() OR holder = :holder))
           AND first_of_thread
     ), of_tenants AS (
@@ -74,18 +74,19 @@ _NEXT = text(
     SELECT tenant_id, turn_id, state
     FROM (
         SELECT ready.*, coalesce(of_tenants.running, 0)
-            + row_number() OVER (PARTITION BY tenant_id ORDER BY of_user, seq) AS of_tenant
+            + row_number() OVER (PARTITION BY tenant_id ORDER BY of_user, queued_at, seq) AS of_tenant
         FROM ready LEFT JOIN of_tenants USING (tenant_id)
         WHERE NOT suspect OR nth = 1 AND :suspects
     ) ranked
-    ORDER BY started_at IS NULL, of_tenant, seq
+    ORDER BY started_at IS NULL, of_tenant, queued_at, seq
     LIMIT :most
     """  # noqa: S608
 )
 """Interrupted turns come first, because their unfinished draft is visible in the channel.
 
 The rest is round robin: the n-th turn of a tenant, including running ones, comes after the first n-1 of every other
-tenant. People within a tenant alternate in the same way, and a person's questions keep their order.
+tenant. People within a tenant alternate in the same way, and a person's questions keep their order. An edited question
+is queued behind those that wait already.
 """
 
 
@@ -106,6 +107,30 @@ async def ready(
     asked = {"platform": platform, "holder": holder, "known": list(known), "most": most, "suspects": suspects}
     rows = await session.execute(_NEXT, asked)
     return [Ready(row.tenant_id, str(row.turn_id), row.state == "running") for row in rows]
+
+
+_HAS_WORK = text(
+    f"""
+    SELECT EXISTS (
+        SELECT FROM queued_turns()
+        WHERE platform = :platform AND turn_id <> ALL (CAST(:known AS uuid[]))
+          AND (state = 'queued' AND coalesce(holder, {ANYBODY}) IN ({ANYBODY}, :holder)
+                   AND queued_at < now() - interval '{UNCLAIMED}'
+               OR state = 'running' AND (lease_until < now() OR holder = :holder)
+               OR deliver_at <= now() AND (lease_until IS NULL OR lease_until < now())
+               OR withdrawn_at > now() - interval '{TRIED_FOR}'
+                   AND (coalesce(holder, {ANYBODY}) IN ({ANYBODY}, :holder)
+                        OR withdrawn_at < now() - CAST(:lease AS interval)))
+    )
+    """  # noqa: S608
+)
+"""Whether a process has turns to run or replies to remove. A question is first left to the process that accepted it."""
+
+
+async def has_work(session: AsyncSession, *, platform: Platform, holder: int | None, known: Collection[str]) -> bool:
+    """Return whether turns wait that this process may run and does not know of; needs ``Database.queue``."""
+    asked = {"platform": platform, "holder": holder, "known": list(known), "lease": LEASE}
+    return bool(await session.scalar(_HAS_WORK, asked))
 
 
 _LEFT = text(

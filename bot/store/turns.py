@@ -9,17 +9,18 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import attachments, budget_reservations, reply_parts, threads
 from bot.store.budget_reservations import Owners
-from bot.store.pipelined_transactions import Statement
+from bot.store.pipelined_transactions import Statement, send
 from bot.store.schema import inbox, turns
 from bot.types import audience
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Turn, TurnState
+from knowledge.id_prefixes import id_range
 
 OPEN: tuple[TurnState, ...] = ("queued", "running")
 
@@ -27,7 +28,6 @@ ANYBODY = 0
 
 AGAIN = ":"
 """Separates a message's id from the suffix that a repeated question gets."""
-
 
 # This is one statement because the platform waits for it. The turn is created from the thread's row, which is locked by
 # then, so the turns of a thread are numbered in the order in which their acceptances are committed.
@@ -51,12 +51,15 @@ WITH home AS (
            %(user_name)s, %(role)s, %(question)s, %(wish)s, %(fresh)s, %(readers)s, %(tenant_wide)s, 'queued',
            CAST(%(holder)s AS integer)
     FROM thread
-    RETURNING *
+    RETURNING tenant_id, turn_id, thread_uid, platform, channel_id, thread_id, message_id, user_id, user_name,
+        user_role, question, wish, fresh, audience, created_at, takeovers
 ), said AS (
     INSERT INTO messages (tenant_id, thread_uid, turn_id, role, author_id, author, text, tokens)
     SELECT tenant_id, thread_uid, turn_id, 'user', user_id, user_name, question, %(tokens)s FROM turn
 ),{budget_reservations.LIMITS},{budget_reservations.taking("turn")}
-SELECT turn.*, (SELECT count(*) FROM held) AS held FROM turn
+SELECT tenant_id, turn_id, platform, channel_id, thread_id, message_id, user_id, user_name, user_role, question, wish,
+    fresh, audience, created_at, takeovers, (SELECT count(*) FROM held) AS held
+FROM turn
 """  # noqa: S608
 
 
@@ -121,21 +124,31 @@ async def not_first(session: AsyncSession, *, thread: ThreadKey, message_id: str
     )
 
 
+_OF_MESSAGE = """
+SELECT turn_id FROM (
+    SELECT turn_id, message_id FROM inbox
+    WHERE tenant_id = %(tenant)s AND channel_id = %(channel)s AND message_id = %(message)s
+    UNION ALL
+    SELECT turn_id, message_id FROM inbox
+    WHERE tenant_id = %(tenant)s AND channel_id = %(channel)s
+        AND message_id ~>=~ %(first)s AND message_id ~<~ %(end)s
+) known
+ORDER BY message_id
+"""
+"""The operators compare bytes, whatever the language of the database, so that an index finds all ids with a prefix."""
+
+
 async def of_message(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> list[str]:
     """Return the id of a message's turn, then the ids of the turns that asked it again."""
-    found = await session.scalars(
-        select(inbox.c.turn_id)
-        .where(
-            inbox.c.tenant_id == thread.tenant_id,
-            inbox.c.channel_id == thread.channel_id,
-            or_(
-                inbox.c.message_id == message_id,
-                inbox.c.message_id.startswith(f"{message_id}{AGAIN}", autoescape=True),
-            ),
-        )
-        .order_by(inbox.c.message_id)
-    )
-    return [str(turn_id) for turn_id in found]
+    named = {
+        "tenant": thread.tenant_id,
+        "channel": thread.channel_id,
+        "message": message_id,
+        "first": f"{message_id}{AGAIN}",
+        "end": f"{message_id}{chr(ord(AGAIN) + 1)}",
+    }
+    (found,) = await send(session, Statement(_OF_MESSAGE, named))
+    return [str(row.turn_id) for row in found]
 
 
 async def get(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Turn | None:
@@ -148,14 +161,18 @@ async def get(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Turn | 
 
 
 async def row_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Any | None:
-    """Return the stored row of a turn; ``turn_id`` may be any text that a person typed."""
-    try:
-        uid = uuid.UUID(turn_id)
-    except ValueError:
+    """Return the stored row of a turn; ``turn_id`` may be any text that a person typed.
+
+    The first 8 characters of an id are enough. Return None if no turn or several turns begin like this.
+    """
+    typed = id_range(turn_id)
+    if typed is None:
         return None
-    return (
-        await session.execute(select(turns).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == uid))
-    ).one_or_none()
+    found = await session.execute(
+        select(turns).where(turns.c.tenant_id == tenant_id, turns.c.turn_id.between(*typed)).limit(2)
+    )
+    rows = found.all()
+    return rows[0] if len(rows) == 1 else None
 
 
 async def latest(session: AsyncSession, *, thread: ThreadKey) -> str | None:

@@ -19,6 +19,8 @@ CallStatus = Literal["open", "ok", "cancelled", "error"]
 BudgetOwner = Literal["user", "channel", "tenant"]
 
 
+NO_MODEL = "extractive"
+"""The provider and model of answers that quote the documents without a model."""
 UNLIMITED = 10**15
 """A daily limit of this many tokens means no limit."""
 
@@ -76,6 +78,13 @@ class Call:
     estimated: bool = False
     error: str = ""
     id: str = ""
+
+    def counts(self, *, count_free: bool) -> bool:
+        """Return whether the call's tokens count against budgets.
+
+        A call that is known to cost nothing counts only with ``count_free``, and a quotation without a model never.
+        """
+        return self.cost_usd != 0 or (count_free and self.provider != NO_MODEL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,13 @@ from knowledge.types import Scope
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The totals of a tenant's corpus and, by segment, which chunks are alive and which may be found in a scope."""
+    """The totals of a tenant's corpus and, by segment, which chunks are alive and which may be found in a scope.
+
+    ``added`` is the number of chunks that were ever added.
+    """
 
     version: int
+    added: int
     chunks: int
     terms: int
     dead: int
@@ -38,7 +42,9 @@ class Postings:
 
 # The totals of the tenant, with one row per segment and audience. The tenant has no rows before its first chunk.
 _STATE_AND_MASKS = """
-    SELECT state.version, state.chunks, state.terms, masks.segment, masks.audience, masks.mask, masks.dead
+    SELECT
+        state.version, state.next_chunk, state.chunks, state.terms,
+        masks.segment, masks.audience, masks.mask, masks.dead
     FROM knowledge_state state
     JOIN posting_masks masks USING (tenant_id)
     WHERE state.tenant_id = %s AND masks.audience = ANY(%s)
@@ -51,8 +57,8 @@ async def read_corpus(session: AsyncSession, scope: Scope) -> Corpus:
     await cursor.execute(_STATE_AND_MASKS, (scope.tenant_id, [EVERYBODY, *scope.audiences]))
     alive: dict[int, Bits] = {}
     by_audience: dict[int, list[Bits]] = defaultdict(list)
-    version = chunks = terms = dead = 0
-    async for version, chunks, terms, segment, audience, stored, segment_dead in cursor:  # noqa: B007
+    version = added = chunks = terms = dead = 0
+    async for version, added, chunks, terms, segment, audience, stored, segment_dead in cursor:  # noqa: B007
         if audience == EVERYBODY:
             alive[segment] = bits(stored)
             dead += segment_dead
@@ -62,7 +68,7 @@ async def read_corpus(session: AsyncSession, scope: Scope) -> Corpus:
     filtered = await passing(session, scope)
     if filtered is not None:
         allowed = {segment: flags & _flags(filtered, segment) for segment, flags in allowed.items()}
-    return Corpus(version, chunks, terms, dead, alive, allowed)
+    return Corpus(version, added, chunks, terms, dead, alive, allowed)
 
 
 # Entries of one term in one segment are merged by concatenating the parts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -25,6 +26,8 @@ MERGE_PARTS = 16
 """Parts of one level that are merged into one part of the next level."""
 TOP_LEVEL = 9
 """The level of a swept or full segment, above every level that merging reaches."""
+TERMS_PER_STATEMENT = 2000
+"""Terms that one statement reads or writes. A full segment has hundreds of thousands."""
 SWEEP_SHARE = 0.2
 """Deleted chunks are removed from a segment once more than this share of its chunks is dead."""
 
@@ -34,7 +37,7 @@ async def index(session: AsyncSession, tenant_id: str, chunks: Sequence[IndexedC
     if not chunks:
         return
     await _add_to_totals(session, tenant_id, len(chunks), sum(len(chunk.terms) for chunk in chunks))
-    for segment, terms in pack(chunks).items():
+    for segment, terms in (await asyncio.to_thread(pack, chunks)).items():
         inside = [chunk for chunk in chunks if segment_of(chunk.chunk_id) == segment]
         part = min(chunk.chunk_id for chunk in inside)
         await _write_part(session, tenant_id, segment, 0, part, terms)
@@ -101,7 +104,17 @@ async def _write_part(
 ) -> None:
     connection = await psycopg_connection(session)
     await connection.execute(_INSERT_PART, (tenant_id, segment, level, part))
-    await connection.execute(_INSERT_POSTINGS, (tenant_id, segment, level, part, list(terms), list(terms.values())))
+    await _write_postings(session, tenant_id, segment, level, part, terms)
+
+
+async def _write_postings(
+    session: AsyncSession, tenant_id: str, segment: int, level: int, part: int, terms: Mapping[str, bytes]
+) -> None:
+    connection = await psycopg_connection(session)
+    items = list(terms.items())
+    for start in range(0, len(items), TERMS_PER_STATEMENT):
+        names, entries = zip(*items[start : start + TERMS_PER_STATEMENT], strict=True)
+        await connection.execute(_INSERT_POSTINGS, (tenant_id, segment, level, part, list(names), list(entries)))
 
 
 # Deletes the parts of a level only if there are enough of them to merge.
@@ -231,28 +244,45 @@ async def _write_mask(session: AsyncSession, tenant_id: str, segment: int, audie
     await connection.execute(_WRITE_MASK, (tenant_id, segment, audience, mask(flags)))
 
 
-# Deletes all postings of a segment and returns them, merged by term.
-_TAKE_POSTINGS_OF_SEGMENT = """
-    WITH taken AS (
+# The postings of the next terms of a segment, deleted and merged by term.
+_TAKE_NEXT_POSTINGS = """
+    WITH next AS (
+        SELECT DISTINCT term
+        FROM postings
+        WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND term > %(after)s
+        ORDER BY term
+        LIMIT %(limit)s
+    ), taken AS (
         DELETE FROM postings
-        WHERE tenant_id = %s AND segment = %s
+        WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND term IN (SELECT term FROM next)
         RETURNING term, entries
     )
     SELECT term, string_agg(entries, ''::bytea)
     FROM taken
     GROUP BY term
+    ORDER BY term
 """
 
 
 async def _sweep(session: AsyncSession, tenant_id: str, segment: int, alive: Bits) -> None:
     """Rewrite the segment as one part without its dead chunks."""
     cursor = (await psycopg_connection(session)).cursor(binary=True)
-    await cursor.execute(_TAKE_POSTINGS_OF_SEGMENT, (tenant_id, segment))
-    kept = keep_alive(dict(await cursor.fetchall()), alive)
     await cursor.execute("DELETE FROM posting_parts WHERE tenant_id = %s AND segment = %s", (tenant_id, segment))
     await cursor.execute(
         "UPDATE posting_masks SET dead = 0 WHERE tenant_id = %s AND segment = %s AND audience = %s",
         (tenant_id, segment, EVERYBODY),
     )
-    if kept:
-        await _write_part(session, tenant_id, segment, TOP_LEVEL, segment * SEGMENT, kept)
+    part, after, rewritten = segment * SEGMENT, "", False
+    values = {"tenant": tenant_id, "segment": segment, "limit": TERMS_PER_STATEMENT}
+    while True:
+        await cursor.execute(_TAKE_NEXT_POSTINGS, values | {"after": after})
+        taken = dict(await cursor.fetchall())
+        if not taken:
+            break
+        after = next(reversed(taken))
+        kept = await asyncio.to_thread(keep_alive, taken, alive)
+        if kept and not rewritten:
+            await cursor.execute(_INSERT_PART, (tenant_id, segment, TOP_LEVEL, part))
+            rewritten = True
+        if kept:
+            await _write_postings(session, tenant_id, segment, TOP_LEVEL, part, kept)

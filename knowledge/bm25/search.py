@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from rank_bm25 import BM25Okapi
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.bm25.corpus import read_corpus, read_postings
-from knowledge.bm25.posting_codec import SEGMENT, Bits, Entries, place_of, segment_of
-from knowledge.bm25.term_statistics import EPSILON, okapi_idf
+from knowledge.bm25.posting_codec import SEGMENT, Bits, Entries
+from knowledge.bm25.term_statistics import okapi_idf
 from knowledge.types import Scope
 
 K1 = 1.5
 B = 0.75
-EXTRA_CANDIDATES = 20
-"""Candidates beyond k that are scored again with full precision, so that rounding cannot change the result."""
 
 
 async def candidates(
@@ -38,10 +35,7 @@ async def candidates(
     average_length = corpus.terms / corpus.chunks
     weights: Mapping[str, float] = terms if isinstance(terms, Mapping) else Counter(terms)
     scored_terms = {term: weight for term, weight in weights.items() if idf.get(term)}
-    chosen = _best_chunks(postings.entries, corpus.allowed, scored_terms, idf, average_length, k + EXTRA_CANDIDATES)
-    scores = _okapi_scores(postings.entries, chosen, scored_terms, idf, average_length)
-    best = sorted(zip(chosen, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
-    return [(chunk_id, score) for chunk_id, score in best[:k] if score > 0]
+    return _best_chunks(postings.entries, corpus.allowed, scored_terms, idf, average_length, k)
 
 
 def _best_chunks(
@@ -51,17 +45,21 @@ def _best_chunks(
     idf: Mapping[str, float],
     average_length: float,
     k: int,
-) -> list[int]:
-    """Return the numbers of the k best chunks that may be found, by scores computed segment by segment."""
+) -> list[tuple[int, float]]:
+    """Return the k best chunks that may be found with their scores, best first, computed segment by segment.
+
+    The score is that of ``BM25Okapi``. Terms are added in one order everywhere, so that equal chunks score equally.
+    """
     numbers: list[npt.NDArray[np.int64]] = []
     scores: list[npt.NDArray[np.float64]] = []
     for segment, visible in allowed.items():
         total = np.zeros(SEGMENT)
-        for term, rows in entries.get(segment, {}).items():
-            if term in weights:
-                frequency, length = rows[:, 1].astype(np.float64), rows[:, 2]
-                norm = frequency + K1 * (1 - B + B * length / average_length)
-                total[rows[:, 0]] += weights[term] * idf[term] * (K1 + 1) * frequency / norm
+        of_segment = entries.get(segment, {})
+        for term in (term for term in weights if term in of_segment):
+            rows = of_segment[term]
+            frequency, length = rows[:, 1].astype(np.float64), rows[:, 2]
+            norm = frequency + K1 * (1 - B + B * length / average_length)
+            total[rows[:, 0]] += weights[term] * idf[term] * (K1 + 1) * frequency / norm
         places = np.flatnonzero((total > 0) & visible)
         numbers.append(places + segment * SEGMENT)
         scores.append(total[places])
@@ -74,35 +72,4 @@ def _best_chunks(
         near = np.flatnonzero(score >= np.partition(score, len(score) - k)[len(score) - k])
         number, score = number[near], score[near]
     order = np.lexsort((number, -score))[:k]
-    return [int(chunk_id) for chunk_id in number[order]]
-
-
-def _okapi_scores(
-    entries: Mapping[int, Mapping[str, Entries]],
-    chosen: Sequence[int],
-    weights: Mapping[str, float],
-    idf: Mapping[str, float],
-    average_length: float,
-) -> list[float]:
-    """Return the scores that ``BM25Okapi`` gives the chosen chunks with the statistics of the whole corpus."""
-    if not chosen:
-        return []
-    frequencies: dict[int, dict[str, int]] = {chunk_id: {} for chunk_id in chosen}
-    lengths: dict[int, int] = {}
-    places: dict[int, list[int]] = defaultdict(list)
-    for chunk_id in chosen:
-        places[segment_of(chunk_id)].append(place_of(chunk_id))
-    for segment, places_of_segment in places.items():
-        is_chosen = np.zeros(SEGMENT, dtype=np.bool_)
-        is_chosen[places_of_segment] = True
-        for term, rows in entries.get(segment, {}).items():
-            for place, frequency, length in rows[is_chosen[rows[:, 0]]].tolist():
-                chunk_id = segment * SEGMENT + place
-                frequencies[chunk_id][term] = frequency
-                lengths[chunk_id] = length
-    okapi = BM25Okapi([[""]], k1=K1, b=B, epsilon=EPSILON)
-    okapi.corpus_size, okapi.avgdl = len(chosen), average_length
-    okapi.idf = {term: weight * idf[term] for term, weight in weights.items()}
-    okapi.doc_freqs, okapi.doc_len = list(frequencies.values()), [lengths[chunk_id] for chunk_id in chosen]
-    scores: Iterable[float] = okapi.get_scores(list(weights))
-    return [float(score) for score in scores]
+    return [(int(number[place]), float(score[place])) for place in order]

@@ -17,7 +17,7 @@ from knowledge.psycopg_connection import psycopg_connection
 EPSILON = 0.25
 """The share of the mean idf that a term in more than half of all chunks gets."""
 LARGE_CORPUS = 20_000
-"""With at least this many chunks, the mean idf is computed again only after a share of MAX_DRIFT has changed."""
+"""With at least this many chunks, the mean idf is computed again once a share of MAX_DRIFT is added or removed."""
 MAX_DRIFT = 0.01
 MAX_CACHED_TENANTS = 1000
 """Maximum number of tenants whose mean idf a process caches."""
@@ -67,6 +67,7 @@ class _MeanIdf:
     """The mean idf of a tenant, and the corpus that it was computed for."""
 
     version: int
+    added: int
     chunks: int
     terms: int
     idf: float
@@ -75,7 +76,9 @@ class _MeanIdf:
         """Return whether the corpus is the same or, if it is large, changed too little to move the mean."""
         if (self.version, self.chunks, self.terms) == (corpus.version, corpus.chunks, corpus.terms):
             return True
-        return corpus.chunks >= LARGE_CORPUS and abs(corpus.chunks - self.chunks) <= MAX_DRIFT * corpus.chunks
+        added = corpus.added - self.added
+        removed = added - (corpus.chunks - self.chunks)
+        return corpus.chunks >= LARGE_CORPUS and abs(added) + abs(removed) <= MAX_DRIFT * corpus.chunks
 
 
 _cached_means: WeakKeyDictionary[object, dict[str, _MeanIdf]] = WeakKeyDictionary()
@@ -87,7 +90,7 @@ async def _mean_idf(session: AsyncSession, tenant_id: str, corpus: Corpus) -> fl
     mean = means.get(tenant_id)
     if mean is None or not mean.is_valid_for(corpus):
         value = await _compute_mean_idf(session, tenant_id, corpus)
-        mean = means[tenant_id] = _MeanIdf(corpus.version, corpus.chunks, corpus.terms, value)
+        mean = means[tenant_id] = _MeanIdf(corpus.version, corpus.added, corpus.chunks, corpus.terms, value)
         if len(means) > MAX_CACHED_TENANTS:
             del means[next(iter(means))]
     return mean.idf

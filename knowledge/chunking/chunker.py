@@ -1,41 +1,63 @@
-"""Chunks a document with an embedder: counts tokens with its tokenizer and gets the vectors for semantic chunking."""
+"""Chunks a document with an embedder, a batch at a time: counts tokens with its tokenizer, and gets the vectors that
+semantic chunking needs.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 import numpy as np
 
-from knowledge.chunking import Chunking, chunk, sentences
+from knowledge.chunking import Chunking, SemanticSplitter, chunks
 from knowledge.ports import Embedder
 from knowledge.types import Chunk, Document
 
 SENTENCES_PER_CALL = 128
 """Maximum number of sentences that one call of the embedder encodes."""
+BATCH_CHUNKS = 256
+BATCH_CHARS = 1_000_000
+"""Limits of a batch. A single chunk may have more characters."""
 
 
-async def chunk_with_embedder(document: Document, embedder: Embedder, chunking: Chunking) -> tuple[list[Chunk], int]:
-    """Return the chunks and how many tokens the model read to find their boundaries. Raises EmbeddingError.
+async def chunk_batches(
+    document: Document, embedder: Embedder, chunking: Chunking
+) -> AsyncIterator[tuple[list[Chunk], int]]:
+    """Yield the chunks in batches, and how many tokens the model read to find their boundaries.
 
-    No chunk is longer than the model's input.
+    The next batch is made when it is asked for, in a thread. No chunk is longer than the model's input. Raises
+    EmbeddingError.
     """
-    max_tokens = min(chunking.tokens, await asyncio.to_thread(lambda: embedder.max_tokens))
-    split = partial(
-        chunk,
-        document,
-        count=embedder.count_tokens,
-        tokens=max_tokens,
-        method=chunking.method,
-        overlap=chunking.overlap,
-    )
+    tokens = min(chunking.tokens, await asyncio.to_thread(lambda: embedder.max_tokens))
+    count = embedder.count_tokens
     if chunking.method != "semantic":
-        return await asyncio.to_thread(split), 0
-    texts = await asyncio.to_thread(partial(sentences, document, count=embedder.count_tokens, tokens=max_tokens))
-    rows, tokens_read = [], 0
-    for start in range(0, len(texts), SENTENCES_PER_CALL):
-        encoded = await embedder.encode(texts[start : start + SENTENCES_PER_CALL], "passage")
-        rows.append(encoded.vectors)
-        tokens_read += encoded.tokens
-    vectors = np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
-    return await asyncio.to_thread(split, vectors=vectors), tokens_read
+        make = partial(chunks, document, count=count, tokens=tokens, method=chunking.method, overlap=chunking.overlap)
+        following = await asyncio.to_thread(make)
+        while batch := await asyncio.to_thread(_take, following):
+            yield batch, 0
+        return
+    splitter = await asyncio.to_thread(partial(SemanticSplitter, document, count=count, tokens=tokens))
+    while units := await asyncio.to_thread(splitter.next_units):
+        rows, tokens_read = [], 0
+        for start in range(0, len(units), SENTENCES_PER_CALL):
+            texts = [splitter.text(unit) for unit in units[start : start + SENTENCES_PER_CALL]]
+            encoded = await embedder.encode(texts, "passage")
+            rows.append(encoded.vectors)
+            tokens_read += encoded.tokens
+        part = iter(await asyncio.to_thread(splitter.chunks, units, np.concatenate(rows)))
+        while batch := _take(part):
+            yield batch, tokens_read
+            tokens_read = 0
+
+
+def _take(following: Iterator[Chunk]) -> list[Chunk]:
+    """Return the next batch; empty at the end."""
+    batch: list[Chunk] = []
+    characters = 0
+    for chunk in following:
+        batch.append(chunk)
+        characters += len(chunk.text)
+        if len(batch) == BATCH_CHUNKS or characters >= BATCH_CHARS:
+            break
+    return batch

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, islice
 
 from knowledge.chunking.text_units import TokenBudget, Unit, includes_heading, token_count
 
 
-def fixed(units: Sequence[Unit], budget: TokenBudget, overlap: int) -> Iterator[Sequence[Unit]]:
+def fixed(units: Iterable[Unit], budget: TokenBudget, overlap: int) -> Iterator[Sequence[Unit]]:
     """Yield the run of units of each chunk. A run repeats at most ``overlap`` tokens of the one before.
 
     A table, code block or message is never repeated.
     """
-    begin = 0
-    while begin < len(units):
-        stop = _end_of_run(units, begin, budget)
-        yield units[begin:stop]
-        if stop == len(units):
+    following = iter(units)
+    pending = list(islice(following, 1))
+    while pending:
+        stop = _end_of_run(pending, following, budget)
+        yield pending[:stop]
+        if stop == len(pending):
             return
-        begin = _start_of_next(units, begin, stop, budget, overlap)
+        del pending[: _start_of_next(pending, 0, stop, budget, overlap)]
 
 
-def _end_of_run(units: Sequence[Unit], begin: int, budget: TokenBudget) -> int:
-    """Return the end of the longest run that starts at ``begin`` and fits."""
-    first = units[begin]
+def _end_of_run(pending: list[Unit], following: Iterator[Unit], budget: TokenBudget) -> int:
+    """Return the end of the longest run that starts with the first pending unit and fits.
+
+    Adds the following units to the pending ones, up to the first that does not fit.
+    """
+    first = pending[0]
     total, limit, has_heading = first.tokens, budget.available(first.block), False
-    for index in range(begin + 1, len(units)):
-        unit = units[index]
+    for index in count(1):
+        pending += islice(following, 1 if index == len(pending) else 0)
+        if index == len(pending):
+            break
+        unit = pending[index]
         if not has_heading and includes_heading(first, unit):
             has_heading = True
             total += first.gap_tokens
@@ -34,7 +42,7 @@ def _end_of_run(units: Sequence[Unit], begin: int, budget: TokenBudget) -> int:
         limit = min(limit, budget.available(unit.block))
         if total > limit:
             return index
-    return len(units)
+    return len(pending)
 
 
 def _start_of_next(units: Sequence[Unit], begin: int, stop: int, budget: TokenBudget, overlap: int) -> int:

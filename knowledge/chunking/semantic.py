@@ -19,6 +19,10 @@ COMPARED_SENTENCES = 3
 PERCENTILE = 95
 """A boundary whose distance is above this percentile of the document's distances ends a chunk."""
 
+MAX_UNITS = 20_000
+"""Units that are compared with each other. A longer document is split in parts of this size, each as a document of its
+own, so that the vectors of few sentences exist at once."""
+
 Distances = npt.NDArray[np.float64]
 """Element i is the distance between the sentences before unit i and the sentences from unit i on. Element 0 is 0."""
 

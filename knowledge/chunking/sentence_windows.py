@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from knowledge.chunking.text_units import Span, Unit
 
@@ -10,7 +12,13 @@ NEIGHBORS = 3
 """Sentences on each side that are read with a found sentence. A table or code block counts as one sentence."""
 
 
-def windows(units: Sequence[Unit]) -> Iterator[Span]:
-    """Yield the offsets of each unit's window in the document's text."""
-    for index in range(len(units)):
-        yield units[max(0, index - NEIGHBORS)].start, units[min(len(units) - 1, index + NEIGHBORS)].end
+def windows(units: Iterable[Unit]) -> Iterator[tuple[Unit, Span]]:
+    """Yield each unit with the offsets of its window in the document's text."""
+    following = iter(units)
+    before: deque[Unit] = deque(maxlen=NEIGHBORS)
+    ahead = deque(islice(following, NEIGHBORS + 1))
+    while ahead:
+        unit = ahead.popleft()
+        yield unit, ((before[0] if before else unit).start, (ahead[-1] if ahead else unit).end)
+        before.append(unit)
+        ahead += islice(following, 1)

@@ -6,21 +6,28 @@ Units are sentences, words, and blocks that are never split, such as tables and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
 
 from knowledge.chunking.chunk_headers import header
-from knowledge.sentence_splitter import sentence_spans
+from knowledge.chunking.token_counting import MAX_TOKEN_CHARS, CountTokens
+from knowledge.sentence_splitter import iterate_sentence_spans
 from knowledge.types import Block, Document
 
-CountTokens = Callable[[Sequence[str]], list[int]]
 Span = tuple[int, int]
 
 HEADER_SHARE = 0.25
 """The largest share of a chunk's tokens that its header can count as."""
 UNSPLIT_KINDS = ("table", "code", "message")
 """Kinds of blocks that are never split if they fit into a chunk."""
-_WORD = re.compile(r"\S{1,200}")
+BATCH_UNITS = 256
+"""Units that are counted together. They are made a batch at a time, so that few of a large document exist at once."""
+CACHED_HEADERS = 1024
+_WORD = re.compile(rf"\S{{1,{MAX_TOKEN_CHARS}}}")
+_LINE = re.compile("[^\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029]+")
+"""What ``str.splitlines`` takes for a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +47,28 @@ class Unit:
     gap_start: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class TokenBudget:
-    """The tokens that the text of a chunk may have. Its header counts too, up to ``HEADER_SHARE``."""
+    """The tokens that the text of a chunk may have. Its header counts too, up to ``HEADER_SHARE``.
 
-    tokens: int
-    title: str
-    headers: Mapping[str, int]
+    ``tokens`` is the limit for header and text together.
+    """
 
-    @classmethod
-    def of(cls, document: Document, blocks: Sequence[Block], count: CountTokens, tokens: int) -> TokenBudget:
-        """Count the tokens of every header of the document. ``tokens`` is the limit for header and text together."""
-        headers = sorted({header(document.title, block.heading) for block in blocks})
-        return cls(tokens, document.title, dict(zip(headers, count(headers), strict=True)))
+    def __init__(self, document: Document, count: CountTokens, tokens: int) -> None:
+        self.tokens = tokens
+
+        @lru_cache(CACHED_HEADERS)
+        def available(heading: tuple[str, ...]) -> int:
+            return tokens - min(int(tokens * HEADER_SHARE), count([header(document.title, heading)])[0])
+
+        self._available = available
 
     def available(self, block: Block) -> int:
         """Return the tokens left for text under the header of the block."""
-        return self.tokens - min(int(self.tokens * HEADER_SHARE), self.headers[header(self.title, block.heading)])
+        return self._available(block.heading)
 
     def available_for(self, run: Sequence[Unit]) -> int:
         """Return the tokens left for text under the longest header of the run."""
-        return min(self.available(block) for block in {unit.block for unit in run})
+        return min(map(self._available, {unit.block.heading for unit in run}))
 
 
 def includes_heading(first: Unit, other: Unit) -> bool:
@@ -97,69 +105,101 @@ def content_blocks(document: Document) -> list[Block]:
     return kept[::-1]
 
 
-def sentence_units(document: Document, blocks: Sequence[Block], count: CountTokens, budget: TokenBudget) -> list[Unit]:
-    """Return blocks of ``UNSPLIT_KINDS`` that fit, else sentences or lines that fit, else runs of words."""
-    unsplit = _unsplit_blocks(document, blocks, count, budget)
-    units: list[Unit] = []
-    spans = [(block, span) for block in blocks if block not in unsplit for span in _spans(document.text, block)]
-    sizes = iter(count([document.text[start:end] for _, (start, end) in spans]))
-    for block in blocks:
-        if block in unsplit:
-            units.append(Unit(block.start, block.end, unsplit[block], block, is_block=True))
-            continue
-        for start, end in _spans(document.text, block):
-            tokens = next(sizes)
-            limit = budget.available(block)
-            if tokens <= limit:
-                units.append(Unit(start, end, tokens, block))
-            else:
-                units += _word_runs(_split_words(document.text, start, end, block, count, limit), limit)
-    return _with_gaps(document.text, units, count)
-
-
-def word_units(document: Document, blocks: Sequence[Block], count: CountTokens, budget: TokenBudget) -> list[Unit]:
-    """Return blocks of ``UNSPLIT_KINDS`` that fit, else words."""
-    unsplit = _unsplit_blocks(document, blocks, count, budget)
-    units: list[Unit] = []
-    for block in blocks:
-        if block in unsplit:
-            units.append(Unit(block.start, block.end, unsplit[block], block, is_block=True))
-        else:
-            units += _split_words(document.text, block.start, block.end, block, count, budget.available(block))
-    return _with_gaps(document.text, units, count)
-
-
-def _unsplit_blocks(
+def sentence_units(
     document: Document, blocks: Sequence[Block], count: CountTokens, budget: TokenBudget
-) -> dict[Block, int]:
-    """Return the tokens of each block that is not split because it fits."""
-    candidates = [block for block in blocks if block.kind in UNSPLIT_KINDS]
-    sizes = count([document.text[block.start : block.end] for block in candidates])
-    return {block: tokens for block, tokens in zip(candidates, sizes, strict=True) if tokens <= budget.available(block)}
+) -> Iterator[Unit]:
+    """Yield blocks of ``UNSPLIT_KINDS`` that fit, else sentences or lines that fit, else runs of words."""
+
+    def split(part: _Part, limit: int) -> Iterator[Unit]:
+        if part.is_block:
+            lines = (_Part(start, end, part.block) for start, end in _spans(document.text, part.block))
+            return _measured(document.text, lines, count, budget, split)
+        return _word_runs(_words(document.text, part, count, limit), limit)
+
+    parts = _parts(document.text, blocks, budget, _spans)
+    return _with_gaps(document.text, _measured(document.text, parts, count, budget, split), count)
 
 
-def _spans(text: str, block: Block) -> list[Span]:
-    """Return the lines of a table or code block, or the sentences of any other block."""
+def word_units(document: Document, blocks: Sequence[Block], count: CountTokens, budget: TokenBudget) -> Iterator[Unit]:
+    """Yield blocks of ``UNSPLIT_KINDS`` that fit, else words."""
+
+    def split(part: _Part, limit: int) -> Iterator[Unit]:
+        if part.is_block:
+            words = (_Part(start, end, part.block) for start, end in _word_spans(document.text, part.block))
+            return _measured(document.text, words, count, budget, split)
+        return iter(_split_word(document.text, part.start, part.end, part.block, count, limit))
+
+    parts = _parts(document.text, blocks, budget, _word_spans)
+    return _with_gaps(document.text, _measured(document.text, parts, count, budget, split), count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Text that becomes a unit if it fits, and is split if not."""
+
+    start: int
+    end: int
+    block: Block
+    is_block: bool = False
+
+
+def _parts(
+    text: str, blocks: Sequence[Block], budget: TokenBudget, spans: Callable[[str, Block], Iterator[Span]]
+) -> Iterator[_Part]:
+    """Yield blocks that may stay whole, and the spans of the others."""
+    for block in blocks:
+        if block.kind in UNSPLIT_KINDS and block.end - block.start <= MAX_TOKEN_CHARS * budget.available(block):
+            yield _Part(block.start, block.end, block, is_block=True)
+        else:
+            yield from (_Part(start, end, block) for start, end in spans(text, block))
+
+
+def _measured(
+    text: str,
+    parts: Iterable[_Part],
+    count: CountTokens,
+    budget: TokenBudget,
+    split: Callable[[_Part, int], Iterator[Unit]],
+) -> Iterator[Unit]:
+    """Yield the parts that fit as units, and the units of the others."""
+    iterator = iter(parts)
+    while batch := list(islice(iterator, BATCH_UNITS)):
+        sizes = count([text[part.start : part.end] for part in batch])
+        for part, tokens in zip(batch, sizes, strict=True):
+            limit = budget.available(part.block)
+            if tokens <= limit:
+                yield Unit(part.start, part.end, tokens, part.block, part.is_block)
+            else:
+                yield from split(part, limit)
+
+
+def _spans(text: str, block: Block) -> Iterator[Span]:
+    """Yield the lines of a table or code block, or the sentences of any other block."""
     if block.kind in ("table", "code"):
-        return list(_lines(text, block))
-    return sentence_spans(text, block.start, block.end)
+        return _lines(text, block)
+    return iterate_sentence_spans(text, block.start, block.end)
 
 
 def _lines(text: str, block: Block) -> Iterator[Span]:
-    start = block.start
-    for line in text[block.start : block.end].splitlines(keepends=True):
-        if line.strip():
-            yield start, start + len(line.rstrip())
-        start += len(line)
+    for match in _LINE.finditer(text, block.start, block.end):
+        line = match[0].rstrip()
+        if line:
+            yield match.start(), match.start() + len(line)
 
 
-def _split_words(text: str, start: int, end: int, block: Block, count: CountTokens, limit: int) -> list[Unit]:
-    """Return the words; a word of more than ``limit`` tokens is split into parts."""
-    words = [match.span() for match in _WORD.finditer(text, start, end)]
-    units: list[Unit] = []
-    for (a, b), tokens in zip(words, count([text[a:b] for a, b in words]), strict=True):
-        units += [Unit(a, b, tokens, block)] if tokens <= limit else _split_word(text, a, b, block, count, limit)
-    return units
+def _word_spans(text: str, block: Block) -> Iterator[Span]:
+    return (match.span() for match in _WORD.finditer(text, block.start, block.end))
+
+
+def _words(text: str, part: _Part, count: CountTokens, limit: int) -> Iterator[Unit]:
+    """Yield the words; a word of more than ``limit`` tokens is split into parts."""
+    words = _WORD.finditer(text, part.start, part.end)
+    while batch := [match.span() for match in islice(words, BATCH_UNITS)]:
+        for (start, end), tokens in zip(batch, count([text[a:b] for a, b in batch]), strict=True):
+            if tokens <= limit:
+                yield Unit(start, end, tokens, part.block)
+            else:
+                yield from _split_word(text, start, end, part.block, count, limit)
 
 
 def _split_word(text: str, start: int, end: int, block: Block, count: CountTokens, limit: int) -> list[Unit]:
@@ -171,25 +211,27 @@ def _split_word(text: str, start: int, end: int, block: Block, count: CountToken
     return _split_word(text, start, middle, block, count, limit) + _split_word(text, middle, end, block, count, limit)
 
 
-def _word_runs(words: Sequence[Unit], limit: int) -> Iterator[Unit]:
+def _word_runs(words: Iterable[Unit], limit: int) -> Iterator[Unit]:
     """Yield the longest runs of words that fit, for a sentence that does not fit."""
-    begin, total = 0, 0
-    for index, word in enumerate(words):
-        if total and total + word.tokens > limit:
-            yield replace(words[begin], end=words[index - 1].end, tokens=total)
-            begin, total = index, 0
-        total += word.tokens
-    if words:
-        yield replace(words[begin], end=words[-1].end, tokens=total)
+    first: Unit | None = None
+    end, total = 0, 0
+    for word in words:
+        if first is not None and total + word.tokens > limit:
+            yield replace(first, end=end, tokens=total)
+            first, total = None, 0
+        first = first or word
+        end, total = word.end, total + word.tokens
+    if first is not None:
+        yield replace(first, end=end, tokens=total)
 
 
-def _with_gaps(text: str, units: Sequence[Unit], count: CountTokens) -> list[Unit]:
-    """Return the units with the tokens of the text before each."""
-    ends = [0, *(unit.end for unit in units)]
-    gaps = [text[end : unit.start] for end, unit in zip(ends, units, strict=False)]
-    filled = [index for index, gap in enumerate(gaps) if gap.strip()]
-    tokens = dict(zip(filled, count([gaps[index] for index in filled]), strict=True))
-    return [
-        replace(unit, gap_tokens=tokens.get(index, 0), gap_start=unit.start - len(gap.lstrip()))
-        for index, (unit, gap) in enumerate(zip(units, gaps, strict=True))
-    ]
+def _with_gaps(text: str, units: Iterable[Unit], count: CountTokens) -> Iterator[Unit]:
+    """Yield the units with the tokens of the text before each."""
+    iterator, end = iter(units), 0
+    while batch := list(islice(iterator, BATCH_UNITS)):
+        gaps = [text[before : unit.start] for before, unit in zip([end, *(u.end for u in batch)], batch, strict=False)]
+        filled = [index for index, gap in enumerate(gaps) if gap.strip()]
+        tokens = dict(zip(filled, count([gaps[index] for index in filled]), strict=True))
+        for index, (unit, gap) in enumerate(zip(batch, gaps, strict=True)):
+            yield replace(unit, gap_tokens=tokens.get(index, 0), gap_start=unit.start - len(gap.lstrip()))
+        end = batch[-1].end

@@ -1,37 +1,36 @@
 """Processes the documents of one source, from fetched bytes to stored chunks: parse, chunk, embed, store.
 
 While some documents are parsed and chunked, the chunks of others are encoded, and others are stored, many documents per
-transaction. The model runs outside of transactions.
+transaction. The model runs outside of transactions. A large document is chunked and encoded a batch at a time, and its
+chunks wait in a file until all of them are stored in one transaction, so that no search finds half of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 
 from knowledge import document_writes, search_terms, source_records
 from knowledge.chunk_writes import NewChunk
 from knowledge.chunking.chunk_headers import header, with_header
-from knowledge.chunking.chunker import chunk_with_embedder
-from knowledge.document_writes import NewDocument, OutdatedError
+from knowledge.chunking.chunker import chunk_batches
+from knowledge.document_writes import EmbeddedChunk, NewDocument, OutdatedError
 from knowledge.embedding_models import Models
 from knowledge.errors import ParseError, SourceError
-from knowledge.ingest.chunk_embedding import embed_missing_chunks
+from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import SourceRun
+from knowledge.ingest.staged_chunks import StagedChunks
+from knowledge.knowledge_version import lock_unless_erased
 from knowledge.micro_batching import MicroBatcher
 from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.storable_text import storable, storable_values
 from knowledge.types import Chunk, Document, Failure, Fetched, Item, Mark, Unchanged
 
-MAX_IN_FLIGHT = 64
-"""Maximum number of documents processed at the same time: while some are parsed, others are embedded and stored."""
-MAX_BYTES_IN_FLIGHT = 64 * 2**20
-"""Maximum total size of these documents in bytes. A single larger document is allowed."""
 BATCH_CHUNKS = 256
 """Maximum number of chunks that are encoded together, or stored in one transaction.
 
@@ -53,6 +52,7 @@ class DocumentPipeline:
         models: Models,
         parser: Parses,
         clock: Callable[[], datetime],
+        in_flight: InFlightLimit,
     ) -> None:
         self._run = run
         self._sessions = sessions
@@ -60,7 +60,7 @@ class DocumentPipeline:
         self._models = models
         self._parser = parser
         self._clock = clock
-        self._in_flight = InFlightLimit(MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT)
+        self._in_flight = in_flight
         self._encoding = MicroBatcher(self._encode, max_weight=BATCH_CHUNKS, concurrency=2)
         self._storing = MicroBatcher(self._store, max_weight=BATCH_CHUNKS)
 
@@ -138,7 +138,7 @@ class DocumentPipeline:
             self._in_flight.release(len(fetched.data))
 
     async def _ingest_document(self, fetched: Fetched) -> None:
-        content_hash = hashlib.sha256(fetched.data).hexdigest()
+        content_hash = await asyncio.to_thread(_sha256, fetched.data)
         unchanged = await self._mark_if_unchanged(fetched, content_hash)
         if unchanged is not None:
             self._run.count_unchanged(fetched.uri, unchanged)
@@ -157,6 +157,8 @@ class DocumentPipeline:
         if uri not in run.known.documents:
             return None
         async with self._sessions(run.tenant_id) as session:
+            if run.read_at is not None:
+                await lock_unless_erased(session, run.tenant_id, run.read_at)
             stored = await document_writes.read_document_state(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, models=run.models
             )
@@ -177,21 +179,35 @@ class DocumentPipeline:
     async def _chunk_and_store(self, document: Document, memo: str, content_hash: str) -> int:
         """Return the number of chunks. Raises ParseError if other writers keep changing the document."""
         run = self._run
-        chunks, tokens = await chunk_with_embedder(document, self._embedder, run.chunking)
-        run.totals.tokens += tokens
-        new_chunks = await asyncio.to_thread(_new_chunks, document, chunks)
-        new = NewDocument(document, memo, content_hash, new_chunks, defaultdict(dict))
+        with closing(StagedChunks()) as staged:
+            async for chunks, tokens in chunk_batches(document, self._embedder, run.chunking):
+                run.totals.tokens += tokens
+                await self._embed(document, await asyncio.to_thread(_new_chunks, document, chunks), staged)
+            return await self._store_staged(document, memo, content_hash, staged)
+
+    async def _store_staged(self, document: Document, memo: str, content_hash: str, staged: StagedChunks) -> int:
+        run = self._run
         for _ in range(STORE_ATTEMPTS):
-            await self._encoding.put(new, len(new_chunks))
-            if await self._storing.put(new, len(new_chunks) + 1):
-                return len(new_chunks)
+            new = NewDocument(document, memo, content_hash, staged)
+            if await self._storing.put(new, staged.chunks + 1):
+                return staged.chunks
             run.serving = await self._models.announce(self._sessions, run.tenant_id)
             run.embedders = await self._models.for_passages(run.serving)
+            # The vectors that are missing now are computed in a second pass over the chunks.
+            complete = StagedChunks()
+            async for batch in staged.batches():
+                await self._embed(document, batch, complete)
+            staged.replace(complete)
         raise ParseError("another process keeps changing it at the same time; add it again")
 
-    async def _encode(self, documents: Sequence[NewDocument]) -> Sequence[None]:
-        await embed_missing_chunks(self._sessions, self._run, documents)
-        return [None] * len(documents)
+    async def _embed(self, document: Document, chunks: Sequence[EmbeddedChunk], staged: StagedChunks) -> None:
+        """Compute the missing vectors of a batch, and stage it. The next batch waits for this one."""
+        await self._encoding.put(ChunkBatch(document.uri, chunks), len(chunks))
+        await staged.add(chunks)
+
+    async def _encode(self, batches: Sequence[ChunkBatch]) -> Sequence[None]:
+        await embed_missing_chunks(self._sessions, self._run, batches)
+        return [None] * len(batches)
 
     async def _store(self, documents: Sequence[NewDocument]) -> Sequence[bool]:
         """Return, for each document, whether it was stored. The others must be compared again."""
@@ -215,6 +231,7 @@ class DocumentPipeline:
                     serving=run.serving,
                     models=run.models,
                     now=self._clock(),
+                    read_at=run.read_at,
                 )
         except OutdatedError:
             return False
@@ -242,12 +259,16 @@ def _storable(item: Item) -> Item:
             return Mark(storable(item.memo))
 
 
-def _new_chunks(document: Document, chunks: Sequence[Chunk]) -> list[NewChunk]:
-    """Return each chunk with its header, digest and terms."""
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _new_chunks(document: Document, chunks: Sequence[Chunk]) -> list[EmbeddedChunk]:
+    """Return each chunk with its header, digest and terms, without vectors."""
     new_chunks = []
     for chunk in chunks:
         chunk_header = header(document.title, chunk.heading)
         text = with_header(chunk_header, chunk.text)
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-        new_chunks.append(NewChunk(chunk, chunk_header, digest, search_terms.document_terms(text)))
+        new_chunks.append(EmbeddedChunk(NewChunk(chunk, chunk_header, digest, search_terms.document_terms(text)), {}))
     return new_chunks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -12,8 +13,12 @@ from typing import Any, TypeVar
 from knowledge import search_terms, source_records
 from knowledge.chunking import METHODS, Chunking, Method
 from knowledge.embedding_models import Models
+from knowledge.errors import ErasedError
 from knowledge.ingest.document_pipeline import DocumentPipeline
+from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import IngestTotals, SourceRun
+from knowledge.knowledge_version import read_version
+from knowledge.message_erasure import CHAT_KINDS
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.reembed import switch_if_complete
@@ -21,6 +26,15 @@ from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Known
 
 Result = TypeVar("Result")
 
+log = logging.getLogger(__name__)
+
+READ_ATTEMPTS = 3
+"""How often a channel is read if people's data is erased meanwhile."""
+
+MAX_IN_FLIGHT = 64
+"""Most documents of all sources processed at the same time: while some are parsed, others are embedded and stored."""
+MAX_BYTES_IN_FLIGHT = 64 * 2**20
+"""Most bytes of these documents together. A single larger document is allowed."""
 PARSING = "2"
 """The version of the parsers. Increment it when the output of a parser changes, so that documents are parsed again."""
 
@@ -51,6 +65,9 @@ class Ingestor:
         self._chunking = Chunking(chunking, chunk_tokens, chunk_overlap)
         self._parser = parser or Parser()
         self._clock = clock
+        self._in_flight = InFlightLimit(MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT)
+        self.large_upload = asyncio.Lock()
+        """Whoever loads a large upload holds this until it is ingested, so that only one is in memory."""
 
     async def ingest(
         self,
@@ -72,9 +89,20 @@ class Ingestor:
         totals = IngestTotals()
         stop = stop or asyncio.Event()
         for source in sources:
-            if not stop.is_set():
-                run = await self._begin(source, tenant_id, audience, chunking, totals, on_progress)
-                await self._ingest_source(run, stop)
+            for attempt in range(READ_ATTEMPTS):
+                if stop.is_set():
+                    break
+                run = await self._begin(source, tenant_id, audience, chunking, IngestTotals(), on_progress)
+                try:
+                    await self._ingest_source(run, stop)
+                except ErasedError as error:
+                    if run.read_at is None or attempt == READ_ATTEMPTS - 1:
+                        run.totals.failed.append(Failure(source.uri, str(error)))
+                    else:
+                        log.info("%s is read again: %s", source.uri, error)
+                        continue
+                totals.add(run.totals)
+                break
         return IngestReport(
             documents=totals.documents,
             chunks=totals.chunks,
@@ -103,6 +131,7 @@ class Ingestor:
         """Register the source and load its stored documents."""
         serving = await self._models.announce(self._sessions, tenant_id)
         async with self._sessions(tenant_id) as session:
+            read_at = await read_version(session, tenant_id) if source.kind in CHAT_KINDS else None
             source_id, method = await source_records.upsert_source(
                 session,
                 tenant_id=tenant_id,
@@ -125,6 +154,7 @@ class Ingestor:
             embedders=await self._models.for_passages(serving),
             totals=totals,
             on_progress=on_progress,
+            read_at=read_at,
         )
         run.known = await self._load_known(run)
         return run
@@ -156,6 +186,7 @@ class Ingestor:
             models=self._models,
             parser=self._parser,
             clock=self._clock,
+            in_flight=self._in_flight,
         )
         try:
             source_error = await _run_unless_stopped(pipeline.ingest_all(), stop)

@@ -23,13 +23,23 @@ class IngestTotals:
     tokens: int = 0
     failed: list[Failure] = field(default_factory=list)
 
+    def add(self, other: IngestTotals) -> None:
+        """Add the counts of one source."""
+        self.documents += other.documents
+        self.chunks += other.chunks
+        self.unchanged += other.unchanged
+        self.deleted += other.deleted
+        self.tokens += other.tokens
+        self.failed += other.failed
+
 
 @dataclass(slots=True)
 class SourceRun:
     """One run over one source: its settings, the documents stored before, and the names read so far.
 
     ``embedders`` are the models for which every chunk needs a vector. ``seen`` has the names of all documents that are
-    still in the source, including failed ones.
+    still in the source, including failed ones. ``read_at`` is the knowledge version before the source was read if an
+    erasure of a person's data concerns the source, else None.
     """
 
     source: Source
@@ -43,6 +53,7 @@ class SourceRun:
     totals: IngestTotals
     on_progress: OnProgress | None
     known: Known = NOTHING_KNOWN
+    read_at: int | None = None
     mark: str = ""
     done: int = 0
     failed: int = 0

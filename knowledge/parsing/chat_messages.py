@@ -5,6 +5,7 @@ Does no I/O.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from knowledge.parsing.document_builder import Builder
 
 THREAD_HEADING_CHARS = 60
 """Characters of a thread's first message that its heading shows."""
+
+_BEGINNING = re.compile(r"(?m)^(?=\S[^\n]*, \d{4}-\d\d-\d\d \d\d:\d\d: )")
+"""Start of a line that looks like another message. It is quoted, so that nobody can write in another person's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ def time_from_timestamp(seconds: float) -> datetime:
 
 def _add(builder: Builder, messages: Sequence[Message]) -> None:
     for message in messages:
-        builder.add("message", f"{message.author}, {message.time:%Y-%m-%d %H:%M}: {message.text.strip()}")
+        author, text = " ".join(message.author.split()), _BEGINNING.sub("> ", message.text.strip())
+        builder.add("message", f"{author}, {message.time:%Y-%m-%d %H:%M}: {text}")
 
 
 def _thread_heading(first: Message) -> str:

@@ -22,7 +22,9 @@ from knowledge.types import Document, Fetched
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 30.0
-MAX_RESPONSE_BYTES = 256 * 1024 * 1024
+WRITE_BYTES = 256 * 1024
+"""Bytes of a file that are handed to the pipe at once; the next follow when it has taken them."""
+READ_BYTES = 1024 * 1024
 _INVALID = "the parser returned an invalid result; save the file again or in another format"
 
 log = logging.getLogger(__name__)
@@ -44,10 +46,13 @@ class Parser:
         self._isolation: Isolation | None = None
         self._lock = asyncio.Lock()
 
-    async def parse(self, fetched: Fetched) -> Document:
-        """Parse a file. Raises ParseError, whose message is meant to follow the document's name."""
+    async def parse(self, fetched: Fetched, *, max_chars: int | None = None) -> Document:
+        """Parse a file, or read the first ``max_chars`` characters of its text.
+
+        Raises ParseError, whose message is meant to follow the document's name.
+        """
         async with self._lock:
-            parsed = await self._parse_in_worker(fetched)
+            parsed = await self._parse_in_worker(fetched, max_chars)
         metadata = {**parsed.metadata, **fetched.metadata}
         return Document(fetched.uri, fetched.title or parsed.title, parsed.text, parsed.blocks, metadata)
 
@@ -66,7 +71,7 @@ class Parser:
         Raises OSError, EOFError or TimeoutError as above.
         """
         async with self._started_worker() as process:
-            response = await _request(process, worker_protocol.frame({"check": True}))
+            response, _ = await _request(process, {"check": True})
             return list(map(str, response["unavailable"]))
 
     async def aclose(self) -> None:
@@ -84,13 +89,13 @@ class Parser:
                 await self._end()
                 raise
 
-    async def _parse_in_worker(self, fetched: Fetched) -> ParsedDocument:
-        head = {"name": fetched.uri, "content_type": fetched.content_type}
+    async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None) -> ParsedDocument:
+        head = {"name": fetched.uri, "content_type": fetched.content_type, "max_chars": max_chars}
         try:
             async with asyncio.timeout(self._seconds):
                 process = await self._worker()
                 _log_once(self._isolation)
-                response = await _request(process, worker_protocol.frame(head, fetched.data))
+                response, body = await _request(process, head, fetched.data)
         except TimeoutError:
             await self._end()
             raise ParseError(
@@ -113,7 +118,7 @@ class Parser:
         if "error" in response:
             raise ParseError(worker_protocol.error_from_json(response))
         try:
-            return worker_protocol.document_from_json(response)
+            return await asyncio.to_thread(worker_protocol.document_of, response, body)
         except (KeyError, TypeError, ValueError, AttributeError):
             await self._end()
             raise ParseError(_INVALID) from None
@@ -131,8 +136,9 @@ class Parser:
                 cwd=PROJECT_ROOT,
                 env=_environment(),
                 start_new_session=True,
+                limit=READ_BYTES,
             )
-            self._isolation = Isolation.from_json(await _response(self._process))
+            self._isolation = Isolation.from_json((await _response(self._process))[0])
         return self._process
 
     async def _end(self) -> int | None:
@@ -148,26 +154,37 @@ class Parser:
         return await process.wait()
 
 
-async def _request(process: asyncio.subprocess.Process, frame: bytes) -> dict[str, Any]:
+async def _request(
+    process: asyncio.subprocess.Process, head: dict[str, Any], body: bytes = b""
+) -> tuple[dict[str, Any], bytearray]:
     """Send one frame and read the response. Raises EOFError if the process ends first or the response is too large."""
     assert process.stdin is not None
-    process.stdin.write(frame)
+    process.stdin.write(worker_protocol.request_head(head, len(body)))
+    rest = memoryview(body)
+    for start in range(0, len(body), WRITE_BYTES):
+        process.stdin.write(rest[start : start + WRITE_BYTES])
+        await process.stdin.drain()
     await process.stdin.drain()
     return await _response(process)
 
 
-async def _response(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    """Read one frame. Raises EOFError as above, and ValueError or RecursionError if the frame is no JSON object."""
+async def _response(process: asyncio.subprocess.Process) -> tuple[dict[str, Any], bytearray]:
+    """Read one frame. Raises EOFError as above, and ValueError or RecursionError if the head is no JSON object."""
     assert process.stdout is not None
     lengths = await process.stdout.readexactly(worker_protocol.LENGTHS.size)
-    head, body = worker_protocol.LENGTHS.unpack(lengths)
-    if head + body > MAX_RESPONSE_BYTES:
+    head_size, body_size = worker_protocol.LENGTHS.unpack(lengths)
+    if head_size > worker_protocol.MAX_HEAD_BYTES or body_size > worker_protocol.MAX_BODY_BYTES:
         raise EOFError
-    content = await process.stdout.readexactly(head + body)
-    response = json.loads(content[:head])
-    if not isinstance(response, dict):
+    head = json.loads(await process.stdout.readexactly(head_size))
+    body = bytearray()
+    while len(body) < body_size:
+        piece = await process.stdout.read(min(READ_BYTES, body_size - len(body)))
+        if not piece:
+            raise EOFError
+        body += piece
+    if not isinstance(head, dict):
         raise ValueError("no object")
-    return response
+    return head, body
 
 
 def _log_once(isolation: Isolation | None) -> None:

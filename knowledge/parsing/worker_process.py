@@ -20,6 +20,7 @@ from typing import Any
 from knowledge.errors import ParseError
 from knowledge.parsing import parsers, process_isolation, worker_protocol
 from knowledge.parsing.format_detection import detect
+from knowledge.parsing.worker_protocol import Response
 
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
 """Memory that parsing a file may use beyond what the loaded parser already uses."""
@@ -37,15 +38,15 @@ def main(*, without: Collection[str] = ()) -> None:
     if process_isolation.LIMITS not in without:
         memory.limit_for_ever()
     isolation = process_isolation.isolate(without=without)
-    responses.write(worker_protocol.frame(asdict(isolation)))
-    responses.flush()
+    worker_protocol.Response(asdict(isolation)).write(responses)
     while (received := worker_protocol.read(sys.stdin.buffer)) is not None:
         head, data = received
         response = _respond(head, data, memory)
+        del received, data  # The next file's bytes are read while these would still be held.
         if memory.is_used_up() or time.process_time() > process_isolation.MAX_CPU_SECONDS / 2:
-            response["restart"] = True
-        responses.write(worker_protocol.frame(response))
-        responses.flush()
+            response.head["restart"] = True
+        response.write(responses)
+        del response
 
 
 @dataclass(slots=True)
@@ -99,24 +100,22 @@ def _unavailable_formats() -> list[str]:
     return found
 
 
-def _respond(head: dict[str, Any], data: bytes, memory: _Memory) -> dict[str, Any]:
+def _respond(head: dict[str, Any], data: bytes, memory: _Memory) -> Response:
     if "check" in head:
-        return {"unavailable": _unavailable_formats()}
+        return Response({"unavailable": _unavailable_formats()})
     name, content_type = str(head["name"]), str(head["content_type"])
     try:
         parsers.import_parser(detect(data, name, content_type))
         memory.limit_for_file()
         parsed = parsers.parse(data, name, content_type)
-        return worker_protocol.document_to_json(parsed)
+        return worker_protocol.document_response(parsed, head.get("max_chars"))
     except ParseError as error:
-        return {"error": str(error)}
+        return Response({"error": str(error)})
     except (MemoryError, RecursionError):
-        return {
-            "error": f"it needs more than {memory.per_file // 2**20} MB of memory; split it into smaller files",
-            "restart": True,
-        }
+        error_text = f"it needs more than {memory.per_file // 2**20} MB of memory; split it into smaller files"
+        return Response({"error": error_text, "restart": True})
     except Exception as error:
-        return {"error": f"it cannot be read ({type(error).__name__}); save it again or in another format"}
+        return Response({"error": f"it cannot be read ({type(error).__name__}); save it again or in another format"})
 
 
 if __name__ == "__main__":

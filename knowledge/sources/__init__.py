@@ -87,6 +87,12 @@ def open_source(
     return open_path(spec, max_bytes=max_bytes)
 
 
+def reads_local_files(kind: str, uri: str) -> bool:
+    """Return whether a source of this kind and name reads paths of this machine."""
+    location = uri.removeprefix("git:").lower()
+    return kind in ("file", "folder") or (kind == "git" and not location.startswith(("http://", "https://")))
+
+
 def _open_channel(platform: str, channel_id: str, open_history: OpenChannel | None) -> Source:
     if open_history is None:
         raise SourceError("To add a channel, mention it in the chat: /ingest #channel.")

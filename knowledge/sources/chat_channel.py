@@ -6,6 +6,7 @@ After that, a reading fetches only new messages and those that may have been edi
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -120,7 +121,7 @@ class ChannelSource:
             posts = [post for post in recent if post.month == month] + (earlier if month == first_month else [])
             complete = await _with_replies(reader, posts, await stored.posts(month) or {}, now)
             if complete:
-                yield self._document(reader, month, complete)
+                yield await asyncio.to_thread(self._document, reader, month, complete)
 
     async def _earlier_months(
         self, reader: ChannelReader, stored: _StoredMonths, before: datetime | None, now: datetime
@@ -129,7 +130,7 @@ class ChannelSource:
         newest = before is None
         while True:
             while before is not None and (posts := await stored.posts(month := _month(before - timedelta(days=1)))):
-                yield self._stored_month(reader, stored, month, posts)
+                yield await asyncio.to_thread(self._stored_month, reader, stored, month, posts)
                 before = _month_start(month)
             found = await _newest_month(reader, before)
             if not found:
@@ -137,7 +138,8 @@ class ChannelSource:
             month = found[0].month
             month_posts = await stored.posts(month)
             if month_posts is None or newest:
-                yield self._document(reader, month, await _with_replies(reader, found, month_posts or {}, now))
+                complete = await _with_replies(reader, found, month_posts or {}, now)
+                yield await asyncio.to_thread(self._document, reader, month, complete)
                 before = _month_start(month)
             else:
                 before = _month_start(_month(_month_start(month) + timedelta(days=31)))
@@ -154,7 +156,7 @@ class ChannelSource:
         """Build the document of a month. Its memo stores the messages for the next reading."""
         ordered = sorted(posts, key=lambda post: post.at)
         entries = {json.dumps(entry): entry for post in ordered for entry in (post.entry, *post.replies) if entry}
-        memo = json.dumps([_to_stored(post) for post in ordered])
+        memo = f"[{', '.join(json.dumps(_to_stored(post)) for post in ordered)}]"
         data = reader.export(list(entries.values()))
         return Fetched(f"{self.uri}/{month}", data, content_type="application/json", memo=memo)
 
@@ -180,8 +182,12 @@ class _StoredMonths:
         memo = await self.known.memo(self.name(month))
         if not memo:
             return None
-        posts = [_from_stored(values) for values in json.loads(memo)]
-        return {post.key: post for post in posts}
+        return await asyncio.to_thread(_posts_of, memo)
+
+
+def _posts_of(memo: str) -> dict[str, Post]:
+    posts = [_from_stored(values) for values in json.loads(memo)]
+    return {post.key: post for post in posts}
 
 
 def _to_stored(post: Post) -> dict[str, Any]:

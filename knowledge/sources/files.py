@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 from knowledge.errors import SourceError
@@ -79,11 +79,14 @@ class FolderSource:
 
 
 class UploadSource:
-    """A file that a person uploaded, under the name that they gave it."""
+    """A file that a person uploaded, under the name that they gave it.
+
+    ``data`` may be a function that reads the file when it is needed. Then the source does not keep it in memory.
+    """
 
     kind = "upload"
 
-    def __init__(self, name: str, data: bytes, *, content_type: str = "") -> None:
+    def __init__(self, name: str, data: bytes | Callable[[], Awaitable[bytes]], *, content_type: str = "") -> None:
         self._name = storable(Path(name.replace("\\", "/")).name) or "upload"
         self._data = data
         self._content_type = content_type
@@ -94,7 +97,8 @@ class UploadSource:
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
         """Yield the file."""
-        yield Fetched(self._name, self._data, content_type=self._content_type)
+        data = self._data if isinstance(self._data, bytes) else await self._data()
+        yield Fetched(self._name, data, content_type=self._content_type)
 
 
 def read_file(path: Path, name: str, max_bytes: int) -> Fetched | Failure:

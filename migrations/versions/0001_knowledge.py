@@ -150,7 +150,13 @@ NAMES = (
 
 def upgrade() -> None:
     """Create the tables, and a partial HNSW index for each number of dimensions that common models have."""
-    op.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    op.execute(
+        """
+        DO $$ BEGIN
+            IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector') THEN CREATE EXTENSION vector; END IF;
+        END $$
+        """
+    )
     create_app_role()
     for statement in TABLES:
         op.execute(statement)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from bot.app import App
 from bot.config import Settings
-from bot.jobs.maintenance import delete_outdated_answers
+from bot.store.maintenance import look
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.sources import open_source
 from tests.app.conftest import ask
@@ -74,7 +74,7 @@ async def test_a_cached_answer_is_dropped_when_a_cited_document_changes(app_with
     assert await again(app_with_models, "c")
     page.unlink()
     await reread(app_with_models, handbook)
-    await delete_outdated_answers(app_with_models.database, LOCAL_TENANT)
+    await look(app_with_models.database, LOCAL_TENANT, now=datetime.now(UTC))
     assert await cached_lifetimes(app_with_models) == []
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import App
+from bot.commands.services import Services
+from bot.errors import StoreAway
 from bot.jobs import maintenance, tasks
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import Call, Usage
+from knowledge import serving_model
 from knowledge.types import Scope
-from tests.app.conftest import ask
+from tests.app.conftest import ask, key
 
 
 async def test_expired_answers_are_deleted_and_abandoned_reservations_released(app: App) -> None:
@@ -64,3 +69,56 @@ async def test_chunks_without_a_vector_of_the_current_model_get_one(app: App) ->
     assert not await maintenance.reembed_if_needed(app.services, LOCAL_TENANT)
     after = await app.retriever("When are dogs welcome?", Scope(LOCAL_TENANT))
     assert after.passages[0].legs.dense is not None
+
+
+async def test_one_tenants_failure_does_not_end_the_round(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    async with app.database.tenant("slack:T9") as session:
+        await session.execute(text("INSERT INTO tenants (tenant_id, platform) VALUES ('slack:T9', 'slack')"))
+    done: list[str] = []
+
+    async def step(services: Services, tenant_id: str) -> str:
+        if tenant_id == LOCAL_TENANT:
+            raise ValueError("a fault of this tenant")
+        done.append(tenant_id)
+        return tenant_id
+
+    assert await maintenance.for_each_tenant(app.services, step) == ["slack:T9"] == done
+    assert "a fault of this tenant" in caplog.text
+
+    async def away(services: Services, tenant_id: str) -> None:
+        raise StoreAway("gone")
+
+    with pytest.raises(StoreAway):
+        await maintenance.for_each_tenant(app.services, away)
+
+
+async def test_ids_of_commands_are_deleted_and_those_of_questions_kept(app: App) -> None:
+    await ask(app, "When are dogs welcome in the office?")
+    for message in ("old", "new"):
+        assert await app.services.stores.inbox.note_command(key(), message)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await session.execute(
+            text("UPDATE inbox SET received_at = now() - interval '31 days' WHERE message_id <> 'new'")
+        )
+    await maintenance.run_maintenance(app.services)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        kept = list(await session.scalars(text("SELECT message_id FROM inbox")))
+    assert len(kept) == 2
+    assert "new" in kept
+    assert "old" not in kept
+
+
+async def test_a_settled_tenant_is_searched_for_missing_vectors_once_a_process(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+    count = serving_model.count_missing
+
+    async def counting(session: AsyncSession, tenant_id: str, model: str) -> int:
+        counted.append(tenant_id)
+        return await count(session, tenant_id, model)
+
+    monkeypatch.setattr(serving_model, "count_missing", counting)
+    for _ in range(3):
+        await maintenance.run_maintenance(app.services)
+    assert counted == [LOCAL_TENANT]

@@ -397,6 +397,7 @@ async def test_a_shutdown_keeps_a_complete_answer_that_the_platform_does_not_tak
         assert channel.of(turn)[0].text.startswith("Dogs are welcome")
 
 
+@pytest.mark.usefixtures("rare")
 async def test_erasing_the_asker_ends_a_late_reply(both: Settings, models: ModelDouble, channel: Unreliable) -> None:
     async with processes(both, channel, 1) as (one,):
         turn, _ = await end_while_away(one, models, channel)

@@ -15,7 +15,6 @@ from bot.commands.ask import NullSurface
 from bot.errors import NotAllowed, UsageError
 from bot.llm.user_messages import NO_SEARCH_NEEDED
 from bot.reports.trace import trace_of
-from bot.store import question_changes
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
 from tests.app.conftest import Everything, ask, incoming, key
@@ -112,8 +111,9 @@ async def test_remember_instructions_in_quoted_text_are_ignored(app: App) -> Non
 
 async def test_a_deleted_question_deletes_its_fact(app: App, everything: Everything) -> None:
     outcome = await ask(app, "Remember that the zanzibarquokka is on Friday.")
-    async with app.database.tenant(LOCAL_TENANT) as session:
-        await question_changes.forget_turn(session, tenant_id=LOCAL_TENANT, turn_id=outcome.turn_id)
+    turn = await app.services.stores.inbox.turn(LOCAL_TENANT, outcome.turn_id)
+    assert turn is not None
+    await app.services.stores.retractions.forget(turn)
     assert "zanzibarquokka" not in await everything()
 
 

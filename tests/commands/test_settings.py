@@ -6,10 +6,12 @@ import re
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from bot import commands
 from bot.app import App
 from bot.errors import NotAllowed, UsageError
+from bot.types.audience import decide
 from bot.types.conversation import LOCAL_TENANT, Author, ThreadKey
 from tests.commands.test_commands import BOSS, by, ingested
 
@@ -48,6 +50,28 @@ async def test_a_channel_is_set_by_admins_and_shown_to_everybody(app: App) -> No
     assert (await shown(app))["sources"] == "all"
 
 
+async def test_an_admin_opens_the_direct_messages_of_a_guest(app: App) -> None:
+    await ingested(app, author=BOSS)
+    guest = Author("U7", "Gil", standing="guest")
+    direct = replace(by(app, guest, "D7"), audience=decide("guest", "members", direct=True))
+    question = "When are dogs welcome?"
+    before = await commands.run("ask", question, direct)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        notes = await session.scalar(text("SELECT trace ->> 'notes' FROM turns"))
+    assert "/settings external on D7." in str(notes)
+    assert "/settings external on D7" in (await commands.run("docs", "", direct)).text
+    for person, place in ((ANN, "C1"), (guest, "D7")):
+        with pytest.raises(NotAllowed):
+            await commands.run("settings", "external on D7", by(app, person, place))
+    reply = await commands.run("settings", "external on D7", by(app, BOSS))
+    assert reply.text.startswith("In D7: I use all of the team's documents")
+    assert (await shown(app))["external"] == "off"
+    assert "Fridays" not in before.text
+    assert "Fridays" in (await commands.run("ask", question, direct)).text
+    await commands.run("settings", "external off <#D7|gil>", by(app, BOSS))
+    assert "Fridays" not in (await commands.run("ask", question, direct)).text
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -56,6 +80,10 @@ async def test_a_channel_is_set_by_admins_and_shown_to_everybody(app: App) -> No
         ("tier best", "not a tier"),
         ("sources nowhere/", "No source or document begins"),
         ("sources", "Name the sources"),
+        ("external maybe", "external on, or /settings external off"),
+        ("external on here", "the ID of its channel"),
+        ("external on D1 D2", "the ID of its channel"),
+        ("external maybe D1", "external on, or /settings external off"),
         ("follow-ups maybe", "follow-ups on, or /settings follow-ups off"),
         ("colour blue", "Write /settings"),
     ],

@@ -11,6 +11,7 @@ from tests.discord_bot.conftest import Connect
 from tests.discord_bot.fake_dispatcher import SCRIPT, ScriptedDispatcher
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_models import VOICE, Channel, Message, User
+from tests.doubles.discord_rest import DROPPED
 
 
 def answered(discord: DiscordDouble, place: Channel | Message | int, count: int = 1) -> bool:
@@ -255,6 +256,21 @@ async def test_missed_messages_are_read_once_the_database_is_back(
     assert dispatcher.served == []
     await discord.until(lambda: answered(discord, asked))
     await discord.until(lambda: dispatcher.served == ["discord"])
+
+
+@pytest.mark.parametrize("status", [403, DROPPED])
+async def test_a_channel_that_cannot_be_read_does_not_end_the_catch_up(
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User, status: int
+) -> None:
+    asked = [
+        await discord.say_undelivered(place, ada, f"{discord.bot.mention} how many days of leave?")
+        for place in (general, discord.channel("random"), discord.channel("travel"))
+    ]
+    discord.fail("GET", rf"/channels/{general.id}/messages$", status=status, code=50001, times=5)
+    dispatcher.last_connected = datetime.now(UTC) - timedelta(minutes=1)
+    await connect()
+    await discord.until(lambda: dispatcher.served == ["discord"])
+    assert {incoming.message_id for incoming in dispatcher.incoming} == {str(message.id) for message in asked[1:]}
 
 
 async def test_no_missed_messages_are_read_before_the_first_connection(

@@ -212,6 +212,18 @@ def test_a_table_that_does_not_fit_is_attached_in_full() -> None:
     (file,) = shown.files
     assert file.name == "table.csv"
     assert file.data.decode().splitlines()[-1] == "person 499,499"
+    shown_rows = shown.content.count("\nperson ")
+    assert shown.content.endswith(f"{500 - shown_rows} of 500 rows are left out here. table.csv has all of them.")
+
+
+@pytest.mark.parametrize("words", [378, 399])
+@pytest.mark.parametrize("name", ["costs.csv", "table.csv"])
+def test_a_table_without_room_for_a_row_says_how_many_are_left_out(name: str, words: int) -> None:
+    file = File(name, b"x", "text/csv")
+    shown = render.reply(Reply("word " * words, table=Table(("who",), [("x" * 39,)] * 3), file=file))
+    assert len(shown.content) <= 2000
+    assert shown.content.endswith(f"3 of 3 rows are left out here. {name} has all of them.")
+    assert [one.name for one in shown.files] == [name, *(["reply.md"] if words == 399 else [])]
 
 
 def test_a_text_that_does_not_fit_is_attached_in_full_and_its_fence_is_closed() -> None:

@@ -82,7 +82,7 @@ async def test_a_limit_without_a_subject_is_refused_with_an_explanation(
     assert recording.lines == []
 
 
-async def test_only_admins_are_offered_admin_and_costs(
+async def test_only_admins_are_offered_the_commands_of_admins(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings
 ) -> None:
     async with serving(discord, dispatcher, settings, commands=RecordingCommands()):
@@ -91,7 +91,7 @@ async def test_only_admins_are_offered_admin_and_costs(
         pass
     assert discord.command_syncs == 1
     limited = {one["name"] for one in discord.commands if one["default_member_permissions"] == str(1 << 5)}
-    assert limited == {"admin", "costs"}
+    assert limited == {"admin", "costs", "feedback"}
     assert {one["name"] for one in discord.commands if one["type"] == 3} == {"Ask Parley about this", "Forget this"}
 
 

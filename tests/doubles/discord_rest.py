@@ -48,9 +48,12 @@ class Bucket:
         }
 
 
+DROPPED = 0
+
+
 @dataclass
 class Fault:
-    """A failure requested by a test."""
+    """A failure requested by a test. The status ``DROPPED`` drops the connection without an answer."""
 
     method: str
     pattern: str
@@ -102,6 +105,8 @@ class Rest:
             return self._rate_limited(request.method, path, wait, headers)
         fault = self._fault(request.method, path)
         if fault is not None:
+            if fault.status == DROPPED and request.transport is not None:
+                request.transport.abort()
             if fault.status == 429:
                 return self._rate_limited(request.method, path, fault.retry_after, headers)
             return self._refuse(

@@ -269,7 +269,8 @@ class WebApi:
         if not found:
             raise Refusal("thread_not_found")
         oldest = str(args.get("oldest") or "0")
-        found = [message for message in found if message["ts"] >= oldest or message["ts"] == ts]
+        latest = str(args.get("latest") or "9" * 20)
+        found = [message for message in found if oldest <= message["ts"] < latest or message["ts"] == ts]
         if str(args.get("include_all_metadata")).lower() not in ("1", "true"):
             found = [{name: value for name, value in message.items() if name != "metadata"} for message in found]
         return _page(found, "messages", args, max_size=LIMITED_PAGE_SIZE if self._slack.distributed else 999)

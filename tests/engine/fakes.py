@@ -183,6 +183,9 @@ class FakeQueue(FakeParts):
     ) -> Sequence[Turn]:
         return ()
 
+    async def has_work(self, platform: Platform, *, known: Collection[str] = ()) -> bool:
+        return False
+
     async def hold(self, turn: Turn) -> bool:
         return True
 

@@ -8,6 +8,7 @@ import pytest
 
 from bot.engine.dispatch.concurrency import MAX_WHEN_LATE, STARTS_PER_PROBE, LoopDelay, TurnSlots, fairest
 from bot.engine.dispatch.queue_poller import REST, QueuePoller
+from bot.errors import StoreAway
 from bot.types.conversation import Author, ThreadKey
 from bot.types.turns import Turn
 from tests.engine.fakes import Screen, turn
@@ -153,10 +154,34 @@ async def test_looking_for_turns_takes_a_fifth_of_the_time_at_most() -> None:
             rounds.soon("slack")
         await asyncio.sleep(0)
 
-    rounds = QueuePoller(look, sleep=sleep, monotonic=lambda: moment)
+    async def nothing(platform: str) -> bool:
+        return False
+
+    rounds = QueuePoller(look, nothing, sleep=sleep, monotonic=lambda: moment)
     rounds.serve("slack", lambda turn: Screen())
     rounds.soon()
     while looks < 3:
         await asyncio.sleep(0)
     await rounds.close()
     assert pauses == [REST * 2.0] * 3
+
+
+async def test_turns_that_no_notification_announced_are_looked_for_also_after_a_failure() -> None:
+    found = asyncio.Event()
+    answers: list[bool | Exception] = [StoreAway("gone"), RuntimeError("a bug"), False, True]
+
+    async def poll(platform: str) -> int:
+        found.set()
+        return 1
+
+    async def has_work(platform: str) -> bool:
+        answer = answers.pop(0) if answers else False
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    poller = QueuePoller(poll, has_work, look_seconds=0.001)
+    poller.serve("slack", lambda turn: Screen())
+    await asyncio.wait_for(found.wait(), 30)
+    await poller.close()
+    assert answers == []

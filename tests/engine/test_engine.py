@@ -191,12 +191,13 @@ async def test_an_answer_that_was_cut_or_declined_says_so(reason: str, note: str
     assert note in outcome.trace["notes"]
 
 
-async def test_without_a_search_the_answer_says_that_it_rests_on_nothing() -> None:
-    library = Library(error=EmbeddingError("the model is gone"))
+async def test_a_search_that_fails_is_no_answer() -> None:
+    library, llm = Library(error=EmbeddingError("The model is gone. Set it.")), Writer([script("I found nothing.")])
     screen = Screen()
-    outcome = await engine(FakeStores(), Writer([script("From what I know, nine.")]), library).handle(turn(), screen)
-    assert outcome.state == "done"
-    assert said.NO_KNOWLEDGE in screen.last.notes
+    outcome = await engine(FakeStores(), llm, library).handle(turn(), screen)
+    assert (outcome.state, outcome.answer, outcome.refused) == ("failed", "", "The model is gone. Set it.")
+    assert screen.last.text.startswith("The model is gone. Set it. (Trace ID ")
+    assert outcome.calls == ()
 
 
 async def test_weak_evidence_is_not_shown_to_the_model() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -279,6 +280,64 @@ async def test_sources_come_up_again_when_their_time_has_come(services: Services
     async with services.database.tenant(LOCAL_TENANT) as session:
         asked = {run.uri: run.files for run in await ingest_runs.active(session, LOCAL_TENANT)}
     assert asked == {folder.uri: True, page.uri: False}
+
+
+async def test_paths_that_only_the_terminal_may_read_are_not_refreshed(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "a.md").write_text("# A")
+    local = [
+        open_source(spec, fetch_allow=(), max_bytes=10**6, files=True)
+        for spec in (str(tmp_path / "docs"), str(tmp_path / "a.md"), f"git:{tmp_path}")
+    ]
+    remote = open_source("git:https://example.org/a.git", fetch_allow=(), max_bytes=10**6, files=False)
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        for source in (*local, remote):
+            await source_records.find_or_add_source(
+                session,
+                tenant_id=LOCAL_TENANT,
+                uri=source.uri,
+                kind=source.kind,
+                audience="tenant",
+                now=services.clock() - timedelta(days=2),
+            )
+    assert await maintenance.refresh_due(services) == 1
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        assert [run.uri for run in await ingest_runs.active(session, LOCAL_TENANT)] == [remote.uri]
+
+
+async def test_a_source_that_fails_is_tried_again_after_its_interval_and_then_less_often(services: Services) -> None:
+    start, every = services.clock(), 3600
+
+    async def is_due(hours: float) -> bool:
+        async with services.database.tenant(LOCAL_TENANT) as session:
+            now = start + timedelta(hours=hours)
+            return bool(await source_records.due_for_refresh(session, LOCAL_TENANT, now=now, every_seconds=every))
+
+    async def ends(hours: float, state: str) -> None:
+        async with services.database.tenant(LOCAL_TENANT) as session:
+            run, _ = await ingest_runs.begin(
+                session, tenant_id=LOCAL_TENANT, source_id=source_id, asked_by="schedule", files=False
+            )
+            await session.execute(
+                text("UPDATE ingests SET state = :state, updated_at = :at WHERE id = CAST(:id AS uuid)"),
+                {"state": state, "at": start + timedelta(hours=hours), "id": run.id},
+            )
+
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        source_id = await source_records.find_or_add_source(
+            session, tenant_id=LOCAL_TENANT, uri="https://example.org/", kind="url", audience="tenant", now=start
+        )
+    assert [await is_due(hours) for hours in (0.9, 1)] == [False, True]
+    await ends(1, "failed")
+    assert [await is_due(hours) for hours in (1.02, 1.9, 2)] == [False, False, True]
+    await ends(2, "failed")
+    assert [await is_due(hours) for hours in (3.9, 4)] == [False, True]
+    for hours in range(4, 30):
+        await ends(hours, "failed")
+    assert [await is_due(hours) for hours in (52.9, 53)] == [False, True]
+    await ends(53, "done")
+    await ends(54, "failed")
+    assert [await is_due(hours) for hours in (54.9, 55)] == [False, True]
 
 
 @pytest.mark.parametrize(

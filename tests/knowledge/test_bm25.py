@@ -11,7 +11,7 @@ from rank_bm25 import BM25Okapi
 from sqlalchemy import text
 
 from knowledge import bm25
-from knowledge.bm25 import indexing
+from knowledge.bm25 import indexing, term_statistics
 from knowledge.bm25.posting_codec import SEGMENT, IndexedChunk
 from knowledge.ports import Sessions
 from knowledge.types import Scope
@@ -131,6 +131,26 @@ async def test_concurrent_writers_lose_no_postings(sessions: Sessions) -> None:
     living = {number: terms for batch in batches for number, terms in batch.items()}
     for _ in range(5):
         await assert_same(sessions, "t", living, random_.choices(WORDS[:50], k=4))
+
+
+async def test_mean_idf_follows_a_large_corpus_whose_chunks_are_replaced_by_as_many(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(term_statistics, "LARGE_CORPUS", 50)
+    random_, count = random.Random(11), text("UPDATE knowledge_state SET next_chunk = :number, version = version + 1")
+    living = corpus(random_, 60) | {60: ["often"] * 3}
+    living = {number: [*terms, "often"] for number, terms in living.items()}
+    await add(sessions, "t", living)
+    async with sessions("t") as session:
+        await session.execute(count, {"number": 61})
+    await assert_same(sessions, "t", living, ["often"])
+    replaced = {number + 100: ["often", f"rare{number}", f"rarer{number}"] for number in range(1, 60)}
+    await drop(sessions, "t", living, list(range(1, 60)))
+    living |= replaced
+    await add(sessions, "t", replaced)
+    async with sessions("t") as session:
+        await session.execute(count, {"number": 160})
+    await assert_same(sessions, "t", living, ["often"])
 
 
 async def test_other_tenants_do_not_change_the_ranking(sessions: Sessions) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,8 +18,8 @@ from knowledge.message_erasure import erase_messages
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.sources import UploadSource
-from knowledge.types import Fetched
-from tests.knowledge.fakes import ListSource, WordEmbedder
+from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
+from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 BLOCKED_SECONDS = 0.3
 """Time in which the erasure gets to the point where it must wait for the ingestion."""
@@ -94,6 +95,75 @@ async def test_upload_deleted_while_it_is_stored_leaves_no_trace_in_the_index(
     async with sessions("t") as session:
         assert await session.scalar(text("SELECT count(*) FROM chunks")) == 0
         assert await session.scalar(text("SELECT chunks FROM knowledge_state")) == 0
+
+
+class Slow(History):
+    """A history that stops after it was read and before it yields, once."""
+
+    def __init__(self, *items: Fetched) -> None:
+        super().__init__("slack:C1", *items)
+        self.read, self.go_on = asyncio.Event(), asyncio.Event()
+        self.readings = 0
+
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
+        self.readings += 1
+        items = list(self.items)
+        if not self.read.is_set():
+            self.read.set()
+            await self.go_on.wait()
+        for item in items:
+            yield item
+
+
+@pytest.mark.parametrize("stored_before", [True, False])
+async def test_what_was_read_before_an_erasure_is_not_stored_after_it(
+    sessions: Sessions, parser: Parser, stored_before: bool
+) -> None:
+    ingestor = Ingestor(sessions, WordEmbedder(), parser=parser)
+    if stored_before:
+        await ingestor.ingest([History("slack:C1", month("ann", "bob"))], tenant_id="t")
+    history = Slow(month("ann", "bob"))
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        reading = group.create_task(ingestor.ingest([history], tenant_id="t"))
+        await history.read.wait()
+        async with sessions("t") as session:
+            await erase_messages(session, tenant_id="t", user_id="bob")
+        history.items = [month("ann")]
+        history.go_on.set()
+    assert reading.result().failed == ()
+    assert history.readings == 2
+    async with sessions("t") as session:
+        memo = str(await session.scalar(text("SELECT memo FROM documents")))
+        assert await session.scalar(text("SELECT text FROM documents")) != ""
+    assert "ann" in memo
+    assert "bob" not in memo
+
+
+async def test_a_website_is_not_read_again_because_of_an_erasure(sessions: Sessions, parser: Parser) -> None:
+    site = Slow(markdown("a.md", "# Words"))
+    site.kind = "crawl"
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        reading = group.create_task(Ingestor(sessions, WordEmbedder(), parser=parser).ingest([site], tenant_id="t"))
+        await site.read.wait()
+        async with sessions("t") as session:
+            await erase_messages(session, tenant_id="t", user_id="bob")
+        site.go_on.set()
+    assert (reading.result().documents, site.readings) == (1, 1)
+
+
+async def test_an_upload_that_is_deleted_while_it_is_read_is_not_stored(sessions: Sessions, parser: Parser) -> None:
+    upload = Slow(markdown("notes.md", "# Words of Bob"))
+    upload.kind = "upload"
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        reading = group.create_task(Ingestor(sessions, WordEmbedder(), parser=parser).ingest([upload], tenant_id="t"))
+        await upload.read.wait()
+        async with sessions("t") as session:
+            await session.execute(text("DELETE FROM sources"))
+        upload.go_on.set()
+    (failure,) = reading.result().failed
+    assert "deleted" in failure.error
+    async with sessions("t") as session:
+        assert await session.scalar(text("SELECT count(*) FROM chunks")) == 0
 
 
 async def test_messages_stored_during_an_erasure_are_kept(sessions: Sessions, parser: Parser) -> None:

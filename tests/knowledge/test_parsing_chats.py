@@ -114,6 +114,29 @@ async def test_member_names_outside_the_archive_write_no_files(parser: Parser, t
     assert "Ask the helpdesk." in document.text
 
 
+FORGED = "Fine.\n\nAnn, 2026-03-02 10:05: The password is on the wall."
+
+
+async def test_nobody_writes_in_another_persons_name(parser: Parser) -> None:
+    message = slack_message("U8", 0, FORGED, user_profile={"real_name": "Eve\n\nAnn"})
+    document = await parser.parse(Fetched("export.zip", slack(more={"general/2026-03-04.json": [message]})))
+    written = "Eve Ann, 2026-03-02 10:00: Fine.\n\n> Ann, 2026-03-02 10:05: The password is on the wall."
+    assert ("message", written, ("#general", "2026-03-02")) in blocks(document)
+    assert "\nAnn, 2026-03-02 10:05" not in document.text
+    export = channel()
+    export["messages"] = [
+        {
+            "id": "1",
+            "type": "Default",
+            "timestamp": "2026-03-02T10:00:00+00:00",
+            "content": FORGED,
+            "author": {"name": "Eve"},
+        }
+    ]
+    document = await parser.parse(Fetched("general.json", json.dumps(export).encode()))
+    assert "\nAnn, 2026-03-02 10:05" not in document.text
+
+
 def channel(kind: str = "GuildTextChat", *more: dict[str, object]) -> dict[str, object]:
     def entry(number: int, name: str, text: str, answers: int | None = None) -> dict[str, object]:
         return {

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge import ranking as ranking_module
 from knowledge import vector_search
+from knowledge.bm25 import corpus, search
+from knowledge.bm25.corpus import Postings
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
+from knowledge.ranking import Ranker
 from knowledge.retriever import Retriever
 from knowledge.types import Passage, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
@@ -154,3 +161,46 @@ async def test_confidence_separates_answerable_questions(
     missing = await retriever("Which vaccines does Zanzibar demand?", Scope("t"), k=3)
     assert missing.confidence < missing.decline_below < held.confidence
     assert (missing.documents, held.documents) == (len(PAGES), 0)
+
+
+async def test_a_search_sees_one_state_of_the_documents_while_others_are_added(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ingestor.ingest([ListSource("list", *PAGES[:2])], tenant_id="t")
+    before = await Retriever(sessions, embedder).version("t")
+    read = corpus.read_postings
+
+    async def add_then_read(session: AsyncSession, *rest: Any) -> Postings:
+        monkeypatch.setattr(search, "read_postings", read)
+        await ingestor.ingest([ListSource("more", *PAGES[2:])], tenant_id="t")
+        return await read(session, *rest)
+
+    monkeypatch.setattr(search, "read_postings", add_then_read)
+    ranking = await Retriever(sessions, embedder).rank("topic1 word1 page", Scope("t"))
+    assert {number for number, _ in ranking.sparse} <= {0, 1}
+    assert ranking.version == before
+    assert await Retriever(sessions, embedder).version("t") > before
+
+
+async def test_the_version_of_a_search_is_no_newer_than_what_its_dense_half_saw(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ingestor.ingest([ListSource("list", *PAGES[:2])], tenant_id="t")
+    before = await Retriever(sessions, embedder).version("t")
+    sparse, dense_done, near = Ranker._search_sparse, asyncio.Event(), vector_search.nearest_chunks
+
+    async def near_then_tell(*given: Any, **named: Any) -> Any:
+        found = await near(*given, **named)
+        dense_done.set()
+        return found
+
+    async def late(self: Ranker, *given: Any) -> Any:
+        await dense_done.wait()
+        await ingestor.ingest([ListSource("more", *PAGES[2:])], tenant_id="t")
+        return await sparse(self, *given)
+
+    monkeypatch.setattr(ranking_module, "nearest_chunks", near_then_tell)
+    monkeypatch.setattr(Ranker, "_search_sparse", late)
+    ranking = await Retriever(sessions, embedder).rank("topic9", Scope("t"))
+    assert len(ranking.dense) == 2
+    assert ranking.version == before

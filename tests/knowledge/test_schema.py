@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from bot.store import migrate
-from bot.store.session import driver_url
+from bot.store.connections import driver_url
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.schema import metadata

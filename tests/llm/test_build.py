@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.llm.build import build, plan
+from bot.llm.build import build, is_free, plan
 from bot.llm.extractive import ExtractiveLLM
+from bot.llm.prices import Prices, Rates
 from tests.doubles.models import ModelDouble, Reply
 from tests.llm.requests import ANSWER, ask, prompt
 
@@ -98,3 +100,19 @@ async def test_the_whole_way_from_settings_to_the_wire(double: ModelDouble) -> N
     assert asked.ended[0].model == "gpt-6.1-sol"
     assert [call.model for call in asked.calls] == ["claude-sonnet-5-5", "claude-sonnet-5-5", "gpt-6.1-sol"]
     assert asked.calls[-1].cost_usd == double.bill[-1].usd
+
+
+@pytest.mark.parametrize(
+    ("given", "free"),
+    [
+        ({}, True),
+        ({"count_free": True}, True),
+        ({"openai_base_url": "http://127.0.0.1:11434/v1", "cheap_model": "own"}, True),
+        ({"openai_base_url": "http://127.0.0.1:11434/v1", "cheap_model": "own", "count_free": True}, False),
+        ({"openai_base_url": "http://127.0.0.1:11434/v1", "cheap_model": "other"}, False),
+        ({"openai_base_url": "http://127.0.0.1:11434/v1", "cheap_model": "own", "anthropic_api_key": "key"}, False),
+    ],
+)
+def test_only_what_is_known_to_cost_nothing_is_free(given: dict[str, object], free: bool) -> None:
+    prices = Prices({"own": Rates(*[Decimal(0)] * 5)})
+    assert is_free(settings(**given), prices) is free

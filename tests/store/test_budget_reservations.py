@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,13 +14,14 @@ from sqlalchemy import text
 
 from bot.config import Settings
 from bot.engine.ports.stores import Stores
+from bot.store import ledger
 from bot.store.pipelined_transactions import Rows, Statement, Work
 from bot.store.session import Database
 from bot.store.stores import open_stores
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author
 from bot.types.turns import Turn
-from bot.types.usage import Call, Usage
+from bot.types.usage import NO_MODEL, Call, Usage
 from tests.store.test_turns import THREAD, accepted, call, done, incoming
 
 EXPECTED = 700
@@ -197,3 +199,30 @@ async def test_no_day_stays_locked_while_a_process_makes_up_its_mind(
     await stores.retractions.forget(turn)
     assert asked
     assert [sql for sql in asked if "INTO budget_days" in sql or "UPDATE budget_days" in sql] == []
+
+
+@pytest.mark.parametrize(("count_free", "used"), [(False, 100), (True, 400)])
+async def test_a_call_that_costs_nothing_counts_only_if_the_operator_says_so(
+    database: Database, count_free: bool, used: int
+) -> None:
+    stores = store_of(database, count_free=count_free)
+    turn = await accepted(stores, "1")
+    quoted = replace(call(50, "0"), provider=NO_MODEL, model=NO_MODEL)
+    calls = [replace(one, id=uuid.uuid4().hex) for one in (call(100), call(300, "0"), quoted)]
+    for _ in range(2):
+        await stores.budgets.bill(turn, calls, None)
+        assert [one for one, _ in await days(stores)] == [used] * 3
+
+
+@pytest.mark.parametrize(("count_free", "used"), [(False, 0), (True, 300)])
+async def test_a_lost_call_that_costs_nothing_counts_only_if_the_operator_says_so(
+    database: Database, count_free: bool, used: int
+) -> None:
+    stores = store_of(database, count_free=count_free)
+    turn = await accepted(stores, "1")
+    began = replace(call(300, "0"), status="open", id=uuid.uuid4().hex)
+    await stores.budgets.open_call(turn, began, None)
+    async with database.work("slack:T1") as work:
+        (rows,) = await work.ask(ledger.left("slack:T1", turn.id, count_free=count_free))
+        await work.last()
+    assert sum(row.tokens for row in rows) == used

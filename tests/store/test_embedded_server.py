@@ -21,9 +21,11 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from bot.errors import ConfigError
+from bot.health import Health
 from bot.store import migrate
 from bot.store.embedded import roles, server
 from bot.store.embedded.server import EmbeddedServer
+from bot.store.embedded.temporary import temporary_server
 
 QUICK = {"fsync": "off", "shared_buffers": "1MB", "max_connections": "20"}
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a folder to somebody else")
@@ -113,6 +115,34 @@ server.start(Path({str(home)!r}), options={QUICK!r}); print('ready', flush=True)
     other.stdout.close()
 
 
+def test_a_temporary_server_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    code = f"from bot.store.embedded.temporary import temporary_server; import time\n\
+with temporary_server({str(tmp_path / 'killed-')!r}, options={QUICK!r}) as server:\n\
+    print(server.pid(), flush=True); time.sleep(600)"
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    pid = int(other.stdout.readline())
+    [folder] = tmp_path.glob("killed-*")
+    assert server.running(folder / "postgres") == pid
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    until = time.monotonic() + 60
+    while folder.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not folder.exists()
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_temporary_server_leaves_nothing(tmp_path: Path) -> None:
+    with temporary_server(str(tmp_path / "left-"), options=QUICK) as running:
+        pid = running.pid()
+        assert ask(running.url, "SELECT 1") == 1
+    assert pid is not None
+    assert not psutil.pid_exists(pid)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_reused_process_number_kills_no_stranger(home: Path) -> None:
     start(home).release()
     stranger = subprocess.Popen(["sleep", "60"])
@@ -185,10 +215,35 @@ def test_a_server_that_died_is_started_again_at_the_same_address(home: Path) -> 
     running.release()
 
 
+async def test_a_server_that_does_not_start_again_is_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, health, pauses = start(home), Health(), list[float]()
+    monkeypatch.setattr(EmbeddedServer, "ensure_running", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    enough = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 9:
+            enough.set()
+        await asyncio.sleep(0)
+
+    watching = asyncio.create_task(running.watch(health, sleep=sleep))
+    async with asyncio.timeout(30):
+        await enough.wait()
+    assert health.faults == {"embedded database": "disk full"}
+    assert pauses[:9] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    monkeypatch.undo()
+    async with asyncio.timeout(30):
+        while health.faults:
+            await asyncio.sleep(0)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    running.release()
+
+
 async def test_the_watch_starts_it_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "WATCH_SECONDS", 0.02)
-    running = start(home)
-    watching = asyncio.create_task(running.watch())
+    running, health = start(home), Health()
+    watching = asyncio.create_task(running.watch(health))
     pid = running.pid()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)

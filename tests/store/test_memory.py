@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy import text
 
 from bot.engine.memory import StatedFact
-from bot.store import facts, privacy, question_changes
+from bot.store import facts, privacy
 from bot.store.session import Database
 from bot.store.thread_memory import ThreadMemory
 from bot.types.audience import MEMBERS
@@ -48,8 +48,7 @@ async def test_a_later_fact_supersedes_and_comes_back_when_the_later_one_goes(da
     await memory.learn(first, said("the deadline is Friday"))
     await memory.learn(second, said("the deadline is Monday"))
     assert await told(database, second) == ["the deadline is Monday"]
-    async with database.tenant(THREAD.tenant_id) as session:
-        await question_changes.forget_turn(session, tenant_id=THREAD.tenant_id, turn_id=second.id)
+    await store_of(database).retractions.forget(second)
     assert await told(database, first) == ["the deadline is Friday"]
 
 
@@ -76,16 +75,7 @@ async def test_an_edited_question_takes_its_facts_and_vectors_along(database: Da
     await memory.learn(turn, said("the zebra"))
     await memory.index(turn)
     assert await rows(database, "message_vectors") == 2
-    async with database.tenant(THREAD.tenant_id) as session:
-        await question_changes.begin_anew(
-            session,
-            tenant_id=THREAD.tenant_id,
-            turn_id=turn.id,
-            question="Remember the lion",
-            audience=MEMBERS,
-            tokens=3,
-            holder=None,
-        )
+    assert await store_of(database).inbox.replace_question(turn, "Remember the lion", MEMBERS)
     assert (await rows(database, "facts"), await rows(database, "message_vectors")) == (0, 0)
 
 

@@ -150,8 +150,8 @@ async def test_the_version_before_goes_on_beside_this_one(database_url: str, dat
         )
     assert await stores.queue.ready_turns("slack") == [], "its lease stands"
     async with database.tenant("slack:T1") as session:
-        await session.execute(text("UPDATE turns SET state = 'queued', lease_until = NULL, created_at = now()"))
+        await session.execute(text("UPDATE turns SET state = 'queued', lease_until = NULL, queued_at = now()"))
     assert await stores.queue.ready_turns("slack") == [], "it is left a moment to start what it accepted"
     async with database.tenant("slack:T1") as session:
-        await session.execute(text("UPDATE turns SET created_at = now() - interval '10 seconds'"))
+        await session.execute(text("UPDATE turns SET queued_at = now() - interval '10 seconds'"))
     assert [found.id for found in await stores.queue.ready_turns("slack")] == [turn.id]

@@ -12,10 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from bot.errors import LeaseLost, OverBudget
-from bot.jobs.maintenance import charge_lost_calls, release_orphaned_reservations
+from bot.jobs import maintenance
 from bot.store import budget_reservations, ledger
 from bot.store.budget_counters import Defaults
 from bot.store.budget_reservations import Owners
+from bot.store.maintenance import look
 from bot.store.session import Database
 from bot.types.conversation import Author
 from bot.types.turns import Turn
@@ -37,6 +38,16 @@ def settled(begun: Call, tokens: int = 100) -> Call:
 async def rows(database: Database, turn: Turn) -> list[Any]:
     async with database.tenant("slack:T1") as session:
         return await ledger.of_turn(session, tenant_id="slack:T1", turn_id=turn.id)
+
+
+async def charge_lost_calls(database: Database) -> None:
+    found = await look(database, "slack:T1", now=NOON)
+    await maintenance.charge_lost_calls(database, "slack:T1", found.lost)
+
+
+async def release_orphaned_reservations(database: Database) -> None:
+    found = await look(database, "slack:T1", now=NOON)
+    await maintenance.release_reservations(database, "slack:T1", found.orphaned)
 
 
 async def take_over(database: Database) -> None:
@@ -128,7 +139,7 @@ async def test_an_estimate_that_is_being_settled_is_not_counted_beside_the_real_
     await stores.budgets.open_call(turn, begun, None)
     owners = Owners("slack:T1", "U1", "member", "C1", NOON.date(), Defaults(0, 0, 0))
     async with database.work("slack:T1") as work:
-        await work.ask(ledger.left("slack:T1", turn.id))
+        await work.ask(ledger.left("slack:T1", turn.id, count_free=False))
         await work.ask(budget_reservations.settle(owners, None, (), 80))
         billing = asyncio.create_task(stores.budgets.bill(turn, [settled(begun, 130)], None))
         await until_blocked(database)
@@ -142,11 +153,11 @@ async def test_a_call_that_nobody_settles_is_charged_when_it_is_old(database: Da
     turn = await accepted(stores, "1")
     await stores.budgets.open_call(turn, opened(), None)
     await stores.budgets.open_call(turn, opened(30), None)
-    await charge_lost_calls(database, "slack:T1")
+    await charge_lost_calls(database)
     assert {row.status for row in await rows(database, turn)} == {"open"}
     async with database.tenant("slack:T1") as session:
         await session.execute(text("UPDATE ledger SET created_at = now() - interval '31 minutes'"))
-    await charge_lost_calls(database, "slack:T1")
+    await charge_lost_calls(database)
     assert {(row.status, row.error, row.estimated) for row in await rows(database, turn)} == {
         ("error", ledger.LEFT_BEHIND, True)
     }
@@ -156,7 +167,7 @@ async def test_a_call_that_nobody_settles_is_charged_when_it_is_old(database: Da
 @pytest.mark.parametrize("busy", ["U1", "U2"])
 @pytest.mark.parametrize("step", [charge_lost_calls, release_orphaned_reservations])
 async def test_maintenance_waits_for_a_persons_day_without_locking_the_tenants(
-    database: Database, busy: str, step: Callable[[Database, str], Coroutine[None, None, None]]
+    database: Database, busy: str, step: Callable[[Database], Coroutine[None, None, None]]
 ) -> None:
     stores = store_of(database)
     for user in ("U1", "U2"):
@@ -171,7 +182,7 @@ async def test_maintenance_waits_for_a_persons_day_without_locking_the_tenants(
     add = text("UPDATE budget_days SET used = used + 1 WHERE subject = :subject")
     async with database.tenant("slack:T1") as session:
         await session.execute(add, {"subject": f"user:{busy}"})
-        running = asyncio.create_task(step(database, "slack:T1"))
+        running = asyncio.create_task(step(database))
         await until_blocked(database)
         await session.execute(text("SET LOCAL lock_timeout = '2s'"))
         await session.execute(add, {"subject": "tenant"})
@@ -184,9 +195,9 @@ async def test_the_reservation_of_a_deleted_turn_is_released(database: Database)
     await stores.budgets.reserve(turn, 500)
     async with database.tenant("slack:T1") as session:
         await session.execute(text("DELETE FROM turns"))
-    await release_orphaned_reservations(database, "slack:T1")
+    await release_orphaned_reservations(database)
     assert (await stores.budgets.budget("slack:T1", "U1")).reserved == 500
     async with database.tenant("slack:T1") as session:
         await session.execute(text("UPDATE reservations SET created_at = now() - interval '6 minutes'"))
-    await release_orphaned_reservations(database, "slack:T1")
+    await release_orphaned_reservations(database)
     assert (await stores.budgets.budget("slack:T1", "U1")).reserved == 0

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from bot.errors import StoreAway
+from bot.store import session as session_module
 from bot.store.embedded.roles import APPLICATION
-from bot.store.pipelined_transactions import APP_ROLE, Pipelines, Statement
-from bot.store.session import Database, plain_url
+from bot.store.pipelined_transactions import APP_ROLE, Statement
+from bot.store.session import Database
 
 TENANTS = Statement("SELECT tenant_id FROM tenants ORDER BY tenant_id")
 
@@ -27,6 +31,28 @@ def cut(postgres: str) -> None:
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%'")
 
 
+@asynccontextmanager
+async def narrow(url: str, *, pool_seconds: float = 60.0) -> AsyncIterator[Database]:
+    """Open a database with a pool of one connection."""
+    database = Database(url, pool_size=1, pool_overflow=0, pool_seconds=pool_seconds)
+    yield database
+    await database.aclose()
+
+
+def connections_to(postgres: str, url: str) -> int:
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+        ((number,),) = admin.execute(asked, (make_url(url).database,)).fetchall()
+    return int(number)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds: the server ends a closed connection a little later."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
 async def test_a_tenant_sees_and_writes_its_own_rows_alone(database: Database) -> None:
     for tenant in ("slack:A", "slack:B'; SET LOCAL parley.tenant_id = 'slack:A", "back\\slash"):
         await database.flush(tenant, keep(tenant))
@@ -37,15 +63,13 @@ async def test_a_tenant_sees_and_writes_its_own_rows_alone(database: Database) -
 
 
 async def test_nothing_of_the_binding_outlives_its_transaction(database_url: str) -> None:
-    pipelines = Pipelines(plain_url(database_url), connections=1)
-    async with pipelines.work("slack:A") as work:
-        await work.last(keep("slack:A"))
-    async with pipelines.work("slack:A") as work:
-        await work.ask(TENANTS)
-    (kept,) = pipelines._idle
-    left = await kept[0].execute("SELECT current_user, current_setting('parley.tenant_id', true)")
-    assert await left.fetchone() == (APPLICATION, "")
-    await pipelines.aclose()
+    async with narrow(database_url) as database:
+        await database.flush("slack:A", keep("slack:A"))
+        async with database.work("slack:A") as work:
+            await work.ask(TENANTS)
+        async with database.engine.connect() as connection:
+            left = await connection.execute(text("SELECT current_user, current_setting('parley.tenant_id', true)"))
+            assert tuple(left.one()) == (APPLICATION, "")
 
 
 async def test_sessions_and_pipelines_take_the_role_that_is_bound_by_the_policies(database: Database) -> None:
@@ -97,47 +121,31 @@ async def test_a_connection_that_was_cut_is_told_as_a_database_that_is_away(data
     assert [row.tenant_id for row in rows] == ["slack:A"]
 
 
-async def test_a_connection_that_broke_while_nobody_used_it_is_not_used(database_url: str, postgres: str) -> None:
-    now = 0.0
-    pipelines = Pipelines(plain_url(database_url), monotonic=lambda: now)
-    async with pipelines.work("slack:A") as work:
-        await work.last(keep("slack:A"))
+async def test_a_connection_that_broke_while_nobody_used_it_is_not_used(
+    database: Database, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database.flush("slack:A", keep("slack:A"))
     cut(postgres)
-    now = 5.0
-    async with pipelines.work("slack:A") as work:
-        (rows,) = await work.last(TENANTS)
+    monkeypatch.setattr(session_module, "SURELY_ALIVE", 0.0)
+    (rows,) = await database.flush("slack:A", TENANTS)
     assert [row.tenant_id for row in rows] == ["slack:A"]
-    await pipelines.aclose()
 
 
 async def test_who_is_cancelled_takes_no_connection_along(database_url: str) -> None:
-    pipelines = Pipelines(plain_url(database_url), connections=1, seconds=5.0)
-
-    async def slow() -> None:
-        async with pipelines.work("slack:A") as work:
-            await work.last(keep("slack:A"), Statement("SELECT pg_sleep(30)"))
-
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            await slow()
-    async with pipelines.work("slack:A") as work:
-        assert await work.last(TENANTS) == [[]]
-    await pipelines.aclose()
+    async with narrow(database_url) as database:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await database.flush("slack:A", keep("slack:A"), Statement("SELECT pg_sleep(30)"))
+        assert await database.flush("slack:A", TENANTS) == [[]]
 
 
 @pytest.mark.parametrize(
     ("method", "moment"), [("execute", "as it is opened"), ("execute", "as it is tried"), ("rollback", "at its end")]
 )
 async def test_wherever_it_is_cancelled_no_connection_and_no_place_is_lost(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, method: str, moment: str
+    database_url: str, postgres: str, monkeypatch: pytest.MonkeyPatch, method: str, moment: str
 ) -> None:
-    now, opened = 0.0, []
-    connect, original = psycopg.AsyncConnection.connect, getattr(psycopg.AsyncConnection, method)
-    pipelines = Pipelines(plain_url(database_url), connections=1, seconds=60.0, monotonic=lambda: now)
-
-    async def noted(*args: Any, **more: Any) -> Any:
-        opened.append(await connect(*args, **more))
-        return opened[-1]
+    original = getattr(psycopg.AsyncConnection, method)
 
     async def cancelled(*args: Any, **more: Any) -> Any:
         current = asyncio.current_task()
@@ -145,39 +153,44 @@ async def test_wherever_it_is_cancelled_no_connection_and_no_place_is_lost(
         current.cancel()
         return await original(*args, **more)
 
-    async def broken_off() -> None:
-        async with pipelines.work("slack:A") as work:
+    async def broken_off(database: Database) -> None:
+        async with database.work("slack:A") as work:
             await work.ask(TENANTS)
             raise RuntimeError
 
-    monkeypatch.setattr(psycopg.AsyncConnection, "connect", noted)
-    if moment != "as it is opened":
-        async with pipelines.work("slack:A") as work:
-            await work.last(TENANTS)
-        now = 1000.0 if moment == "as it is tried" else 0.0
-    with monkeypatch.context() as patched:
-        patched.setattr(psycopg.AsyncConnection, method, cancelled)
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.create_task(broken_off())
-    assert [connection.closed for connection in opened] == [True]
-    async with pipelines.work("slack:A") as work:
-        assert await work.last(TENANTS) == [[]]
-    await pipelines.aclose()
+    async with narrow(database_url) as database:
+        if moment != "as it is opened":
+            await database.flush("slack:A", TENANTS)
+        if moment == "as it is tried":
+            monkeypatch.setattr(session_module, "SURELY_ALIVE", 0.0)
+        with monkeypatch.context() as patched:
+            patched.setattr(psycopg.AsyncConnection, method, cancelled)
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.create_task(broken_off(database))
+        assert await database.flush("slack:A", TENANTS) == [[]]
+        await until(lambda: connections_to(postgres, database_url) == 1)
+    await until(lambda: connections_to(postgres, database_url) == 0)
 
 
-async def test_what_is_in_use_at_the_end_is_closed_once_it_is_given_back(database_url: str) -> None:
-    pipelines = Pipelines(plain_url(database_url))
-    async with pipelines.work("slack:A") as work:
-        await pipelines.aclose()
-        assert await work.last(TENANTS) == [[]]
-    assert pipelines._idle == []
+async def test_what_is_in_use_at_the_end_is_closed_once_it_is_given_back(database_url: str, postgres: str) -> None:
+    async with narrow(database_url) as database:
+        async with database.work("slack:A") as work:
+            await database.aclose()
+            assert await work.last(TENANTS) == [[]]
+        await database.aclose()
+        await until(lambda: connections_to(postgres, database_url) == 0)
 
 
 async def test_who_finds_no_connection_free_is_told_so(database_url: str) -> None:
-    pipelines = Pipelines(plain_url(database_url), connections=1, seconds=0.05)
-    async with pipelines.work("slack:A"):
+    async with narrow(database_url, pool_seconds=0.05) as database, database.work("slack:A"):
         with pytest.raises(StoreAway) as away:
-            async with pipelines.work("slack:A"):
-                pass
-    assert "no connection was free" in away.value.detail
-    await pipelines.aclose()
+            await database.flush("slack:A", TENANTS)
+    assert "QueuePool limit" in away.value.detail
+
+
+async def test_sessions_and_pipelines_share_one_pool(database_url: str, postgres: str) -> None:
+    async with narrow(database_url) as database:
+        async with database.tenant("slack:A") as session:
+            await session.scalar(text("SELECT 1"))
+        assert await database.flush("slack:A", TENANTS) == [[]]
+        assert connections_to(postgres, database_url) == 1

@@ -12,10 +12,11 @@ from dataclasses import replace
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
-from bot.store.pipelined_transactions import Work
-from bot.store.retry import patiently
+from bot.store.pipelined_transactions import Statement, Work
+from bot.store.retry import CONFLICT_ATTEMPTS, CONFLICT_PAUSE, patiently
 from bot.store.session import Database
 from tests.store.test_turns import THREAD, accepted, call, done, incoming, store_of
 
@@ -36,8 +37,7 @@ async def test_a_database_that_does_not_answer_is_told_apart_from_a_wrong_questi
 
 
 async def test_a_full_pool_is_told_so(database_url: str) -> None:
-    database = Database(database_url, pool_size=1, pool_seconds=0.05)
-    database.engine.pool._max_overflow = 0  # type: ignore[attr-defined]
+    database = Database(database_url, pool_size=1, pool_overflow=0, pool_seconds=0.05)
     async with database.tenant("slack:T1"):
         with pytest.raises(StoreAway, match="does not answer at the moment"):
             async with database.tenant("slack:T2"):
@@ -124,3 +124,71 @@ async def test_what_does_not_pass_is_not_tried_again() -> None:
     with pytest.raises(ValueError, match="wrong"):
         await patiently(work, 5.0, sleep=asyncio.sleep)
     assert tries == 1
+
+
+class Conflict(Exception):
+    sqlstate = "40P01"
+
+
+async def test_a_transaction_in_the_way_of_another_is_run_again_at_once_whatever_the_patience() -> None:
+    tries: list[bool] = []
+
+    async def work(again: bool) -> str:
+        tries.append(again)
+        if len(tries) < CONFLICT_ATTEMPTS:
+            raise Conflict
+        return "done"
+
+    async def sleep(seconds: float) -> None:
+        assert seconds <= CONFLICT_PAUSE
+
+    assert await patiently(work, 0, sleep=sleep) == "done"
+    assert tries == [False] * CONFLICT_ATTEMPTS, "it was rolled back, so nothing was committed"
+
+
+async def test_conflicts_that_do_not_end_are_an_unavailable_database() -> None:
+    async def work(again: bool) -> None:
+        raise Conflict
+
+    async def sleep(seconds: float) -> None:
+        return None
+
+    with pytest.raises(StoreAway):
+        await patiently(work, 0, sleep=sleep)
+
+
+@pytest.mark.parametrize("kind", ["session", "flush"])
+async def test_a_deadlock_costs_neither_of_the_two_transactions(database: Database, kind: str) -> None:
+    """Two transactions lock two rows in opposite order. PostgreSQL rolls one back, which is run again."""
+    async with database.tenant("slack:T1") as session:
+        for subject in ("a", "b"):
+            await session.execute(
+                text("INSERT INTO budget_days (tenant_id, subject, day) VALUES ('slack:T1', :subject, '2026-11-23')"),
+                {"subject": subject},
+            )
+    both = asyncio.Barrier(2)
+    add = "UPDATE budget_days SET used = used + 1 WHERE subject = "
+    runs = 0
+
+    async def in_order(first: str, second: str) -> None:
+        async def work(session: AsyncSession) -> None:
+            nonlocal runs
+            runs += 1
+            await session.execute(text(f"{add} '{first}'"))
+            if runs <= 2:
+                await both.wait()
+            await session.execute(text(f"{add} '{second}'"))
+
+        await database.run("slack:T1", work)
+
+    if kind == "session":
+        await asyncio.gather(in_order("a", "b"), in_order("b", "a"))
+        assert runs == 3
+    else:
+        steps = [Statement(f"{add} '{subject}'") for subject in "ab"]
+        await asyncio.gather(
+            *(database.flush("slack:T1", *order) for order in [steps, steps[::-1]] * 10),
+        )
+    async with database.tenant("slack:T1") as session:
+        used = list(await session.scalars(text("SELECT used FROM budget_days")))
+    assert used == ([2, 2] if kind == "session" else [20, 20])

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from bot.errors import LeaseLost
 from bot.store import question_changes
+from bot.store.pipelined_transactions import send
 from bot.store.session import Database
 from bot.types.audience import MEMBERS
 from tests.databases import until_blocked
@@ -105,7 +106,7 @@ async def test_a_message_is_not_recorded_for_a_question_that_is_being_deleted(da
     stores = store_of(database, 11)
     turn = await asked(stores, "1")
     async with database.tenant("slack:T1") as session:
-        await question_changes.forget_turn(session, tenant_id="slack:T1", turn_id=turn.id, holder=11)
+        await send(session, question_changes.forgetting(tenant_id="slack:T1", turn_id=turn.id, holder=11))
         offering = asyncio.create_task(stores.retractions.offer_part(turn, 0, "m0"))
         await asyncio.wait({offering, asyncio.create_task(until_blocked(database))}, return_when="FIRST_COMPLETED")
     assert await offering is None

@@ -38,6 +38,8 @@ class Context:
     similar: SimilarAnswers | None = None
     reader: AttachmentReader | None = None
     summarizer: Summarizer | None = None
+    free: bool = False
+    """No call can count against a budget, so nothing is reserved."""
 
     def share(self, share: float) -> int:
         """Return a share of the prompt's token budget, in tokens."""

@@ -20,7 +20,7 @@ async def begin(context: Context, attempt: Attempt, record: TurnRecord) -> None:
     """
     accounting, turn = attempt.accounting, attempt.turn
     accounting.limits, accounting.reservation = record.budgets, record.reservation
-    if accounting.reservation is not None:
+    if accounting.reservation is not None or context.free:
         return
     expected = budget_limits.expected(context.count(turn.question), system=_system(context), settings=context.settings)
     if all(state.left >= expected for state in accounting.limits):
@@ -33,7 +33,7 @@ async def begin(context: Context, attempt: Attempt, record: TurnRecord) -> None:
 def check(context: Context, attempt: Attempt) -> None:
     """Raise Refused if today's remaining tokens are too few for any answer."""
     accounting = attempt.accounting
-    if accounting.reservation is not None:
+    if accounting.reservation is not None or context.free:
         return
     least = int(budget_limits.MIN_REAL_SHARE * (_system(context) + context.count(attempt.turn.question)))
     try:
@@ -53,6 +53,8 @@ async def for_prompt(context: Context, attempt: Attempt, request: Prompt, image_
     accounting.prompt_tokens = prompt.size(request, context.count) + image_tokens
     accounting.spent_before = accounting.spent
     held = accounting.reservation
+    if context.free:
+        return request
     if held is not None and accounting.prompt_tokens + accounting.spent_before + request.max_tokens <= held.tokens:
         accounting.answer_tokens = request.max_tokens
         return request

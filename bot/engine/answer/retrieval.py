@@ -33,17 +33,28 @@ class Evidence:
     passages: tuple[Passage, ...] = ()
     low_confidence: bool = False
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether the search ran and no passage is good enough to answer from."""
+        return self.found is not None and not self.passages
+
 
 async def retrieve(
     context: Context, attempt: Attempt, query: Query, attachments: Attachments, history: History
 ) -> Evidence:
-    """Find the passages for a query. If the search fails, return no passages and a note that says so."""
+    """Find the passages for a query.
+
+    If the search fails, an answer from attached files has a note that says so. Without files, raises the KnowledgeError
+    of the search: an answer without documents would look as if they did not contain it.
+    """
     start = context.monotonic()
     try:
         query, found = await search(context, attempt, query, history)
         return Evidence(query) if found is None else _judge(context, attempt, query, found, attachments)
     except KnowledgeError as error:
         log.warning("turn %s: search failed: %s", attempt.turn.id, error)
+        if not (attachments.passages or attachments.context):
+            raise
         attempt.journal.notes.append(user_messages.NO_KNOWLEDGE)
         return Evidence(query, passages=attachments.passages)
     finally:

@@ -26,6 +26,7 @@ def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:
         "cached_from": results.lookup.hit.turn_id if results.lookup.hit else None,
         "passages": [_passage(n, passage) for n, passage in enumerate(sent.passages, 1)],
         "confidence": found.confidence if found else None,
+        "unanswered": results.evidence is not None and results.evidence.unanswered,
         "knowledge_version": found.knowledge_version if found else None,
         "search_ms": dict(found.timings_ms) if found else {},
         "route": {"tier": route.tier, "model": route.model, "reason": route.reason} if route else None,

@@ -56,7 +56,10 @@ class LateReplyRunner:
             found = await self._stores.late_replies.claim(platform, known=[*self._under_way], most=room)
             next_in = found.next_in if found.next_in is not None else -1.0
             for reply in found.due:
-                self._start(reply, surface_for(reply.turn))
+                try:
+                    self._start(reply, surface_for(reply.turn))
+                except Exception:
+                    log.exception("the late reply of turn %s has no place at the moment", reply.turn.id)
         finally:
             if next_in >= 0:
                 self._cancel_timer(platform)

@@ -1,4 +1,4 @@
-"""Polls the turn queue for turns that no process runs, as soon as a notification arrives."""
+"""Polls the turn queue for turns that no process runs: after a notification, and when a regular look finds any."""
 
 from __future__ import annotations
 
@@ -20,26 +20,41 @@ Together they limit polling to a fifth of the time, even if the queue is long.
 """
 
 
+LOOK_SECONDS = 3.0
+"""Seconds between two looks for turns that no notification announced: the process was not connected, or the answer of
+the database came too late."""
+
+
 class QueuePoller:
-    """Runs at most one poll per platform at a time. ``poll`` starts turns and returns their number."""
+    """Runs at most one poll per platform at a time. ``poll`` starts turns and returns their number.
+
+    ``has_work`` is the cheap look that decides every few seconds whether to poll.
+    """
 
     def __init__(
         self,
         poll: Callable[[Platform], Awaitable[int]],
+        has_work: Callable[[Platform], Awaitable[bool]],
         *,
+        look_seconds: float = LOOK_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._poll = poll
+        self._has_work = has_work
+        self._look_seconds = look_seconds
         self._sleep = sleep
         self._monotonic = monotonic
         self._tasks: dict[Platform, asyncio.Task[None]] = {}
         self._again: set[Platform] = set()
+        self._looking: asyncio.Task[None] | None = None
         self.surfaces: dict[Platform, SurfaceFor] = {}
 
     def serve(self, platform: Platform, surface_for: SurfaceFor) -> None:
         """Start serving a platform: from now on, this process can show the replies to its turns."""
         self.surfaces[platform] = surface_for
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_regularly(), name="regular look at the queue")
 
     def soon(self, platform: str = "") -> None:
         """Schedule a poll for turns of the platform, or of every platform served."""
@@ -54,10 +69,22 @@ class QueuePoller:
     async def close(self) -> None:
         """Stop polling."""
         self.surfaces.clear()
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *([self._looking] if self._looking else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._look_seconds)
+            for platform in list(self.surfaces):
+                try:
+                    if platform not in self._tasks and await self._has_work(platform):
+                        self.soon(platform)
+                except ParleyError as error:
+                    log.info("could not look for turns of %s: %s", platform, for_operator(error))
+                except Exception:
+                    log.exception("looking for turns of %s failed", platform)
 
     async def _run(self, platform: Platform) -> None:
         try:

@@ -41,7 +41,7 @@ class TurnRunner:
         self._handing_back = False
         self._full = False
         self._slots = TurnSlots(max_turns, changed=self._slot_free)
-        self._poller = QueuePoller(self.poll)
+        self._poller = QueuePoller(self.poll, self._has_work)
         self._retracting = Retracting(stores, self._in_background)
         self._late = LateReplyRunner(engine, stores, self._in_background, self._poll_soon)
 
@@ -92,6 +92,10 @@ class TurnRunner:
         await self._retracting.poll(platform, surface_for, [*self._running, *self._late.under_way])
         await self._late.poll(platform, surface_for)
         return started
+
+    async def _has_work(self, platform: Platform) -> bool:
+        known = [*self._running, *self._accepted, *self._retracting.under_way, *self._late.under_way]
+        return await self._stores.queue.has_work(platform, known=known)
 
     async def _start_claimed(self, turn: Turn, surface_for: SurfaceFor) -> bool:
         if turn.id in self._running or turn.id in self._accepted:

@@ -93,6 +93,11 @@ class Retracting:
         self._in_background = in_background
         self._under_way: set[str] = set()
 
+    @property
+    def under_way(self) -> Collection[str]:
+        """The turns whose replies are being removed."""
+        return self._under_way
+
     def begin(self, turn: Turn, surface: Surface, *, after: asyncio.Task[Any] | None = None) -> None:
         """Start to remove the turn's messages in the background."""
         self._under_way.add(turn.id)

@@ -21,6 +21,12 @@ class TurnQueue(Protocol):
         Turns in ``known`` are skipped. At most one poison suspect is returned, none unless ``suspects``.
         """
 
+    async def has_work(self, platform: Platform, *, known: Collection[str] = ()) -> bool:
+        """Return whether turns wait that this process may run, or replies that it must remove, besides ``known``.
+
+        This is cheap, so that it can be asked every few seconds in case a notification was missed.
+        """
+
     async def hold(self, turn: Turn) -> bool:
         """Reserve a queued turn for this process. Return False if it runs, has ended, or another process holds it."""
 

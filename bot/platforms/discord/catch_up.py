@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import discord
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,10 @@ async def missed_messages(
             async for message in channel.history(limit=MAX_MESSAGES, after=start, oldest_first=True):
                 if not message.author.bot:
                     yield message
-        except discord.HTTPException as error:
-            log.info("missed messages of channel %s could not be read: %s", channel.id, error)
+        except discord.Forbidden as error:
+            log.info("missed messages of channel %s may not be read: %s", channel.id, error)
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            log.warning("missed messages of channel %s could not be read: %s", channel.id, error)
 
 
 def _channels_with_news(guilds: Iterable[discord.Guild], since: int) -> list[_Channel]:

@@ -14,6 +14,7 @@ from bot.errors import ParleyError, StoreAway, for_operator
 from bot.platforms.discord import catch_up, parse, slash_commands
 from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_runner import CommandRunner, Commands
+from bot.platforms.discord.connection import skip_unparsable_events
 from bot.platforms.discord.handler_tasks import HandlerTasks
 from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
@@ -66,6 +67,7 @@ class ParleyClient(discord.AutoShardedClient):
             chunk_guilds_at_startup=False,
             max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT,
         )
+        skip_unparsable_events(self._connection.parsers)
         self._dispatcher = dispatcher
         self._settings = settings
         self._ready_event = ready

@@ -123,6 +123,16 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             ),
         ),
     ),
+    "feedback": (
+        Form(
+            "",
+            "",
+            (
+                Option("since", "A period: 12h, 7d, 4w"),
+                Option("all", "List the thumbs up too", kind="switch", keyword="all"),
+            ),
+        ),
+    ),
     "memory": (
         Form("show", "Shows the facts remembered in this thread", (), "show"),
         Form(
@@ -170,8 +180,8 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
         ),
         Form(
             "external",
-            "Uses all documents although people from outside read this channel; admins only",
-            (_ON_OFF,),
+            "Uses all documents although people from outside read along; admins only",
+            (_ON_OFF, Option("place", "The ID of another channel, such as a guest's direct messages")),
             "external",
         ),
         Form("reset", "Resets this channel to the defaults; admins only", (), "reset"),

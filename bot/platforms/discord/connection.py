@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -14,11 +15,15 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from bot.config import Settings
-from bot.errors import ConfigError
+from bot.errors import ConfigError, Unreachable
 from bot.platforms.discord import user_messages
+
+log = logging.getLogger(__name__)
 
 AUTHENTICATION_FAILED = 4004
 """Discord's gateway close code for a refused token."""
+REFUSED_FOR_GOOD = range(4010, 4015)
+"""Close codes for a wrong shard, API version or intent. https://discord.com/developers/docs/topics/opcodes-and-status-codes"""
 
 _ACTIVE_OVERRIDES: set[object] = set()
 _LIBRARY_DEFAULTS: list[Any] = []
@@ -80,10 +85,29 @@ def translated_login_errors() -> Iterator[None]:
     except discord.ConnectionClosed as error:
         if error.code == AUTHENTICATION_FAILED:
             raise ConfigError(user_messages.LOGIN_REFUSED) from None
-        raise ConfigError(user_messages.closed(error.code)) from None
+        if error.code in REFUSED_FOR_GOOD:
+            raise ConfigError(user_messages.closed(error.code)) from None
+        raise Unreachable(user_messages.closed(error.code)) from None
     except discord.GatewayNotFound:
-        raise ConfigError(user_messages.unreachable(Route.BASE, user_messages.NO_GATEWAY)) from None
+        raise Unreachable(user_messages.unreachable(Route.BASE, user_messages.NO_GATEWAY)) from None
     except discord.HTTPException as error:
-        raise ConfigError(user_messages.unreachable(Route.BASE, f"status {error.status}")) from None
+        raise Unreachable(user_messages.unreachable(Route.BASE, f"status {error.status}")) from None
     except (aiohttp.ClientError, OSError) as error:
-        raise ConfigError(user_messages.unreachable(Route.BASE, error or type(error).__name__)) from None
+        raise Unreachable(user_messages.unreachable(Route.BASE, error or type(error).__name__)) from None
+
+
+def skip_unparsable_events(parsers: dict[str, Callable[[Any], None]]) -> None:
+    """Make an event that the library cannot parse cost that event, in place of the whole connection.
+
+    The events that begin a session are excepted: without them the connection is of no use and must be opened anew.
+    """
+    for event, parse in parsers.items():
+        if event not in ("READY", "RESUMED"):
+            parsers[event] = partial(_parse_or_skip, event, parse)
+
+
+def _parse_or_skip(event: str, parse: Callable[[Any], None], data: Any) -> None:
+    try:
+        parse(data)
+    except Exception as error:
+        log.error("Discord: an event %s could not be read and is left out: %r", event, error)

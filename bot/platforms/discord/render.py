@@ -22,6 +22,8 @@ from bot.platforms.discord.code_block_tables import FENCE
 from bot.platforms.discord.text_limits import CONTENT, EMBED_DESCRIPTION, EMBED_FOOTER, EMBEDS, shorten, size
 from bot.types.display import Action, Citation, Part
 
+ROWS_NOTE_CHARS = 100
+"""Room for the line that says how many rows of a table are left out."""
 QUOTE_CHARS = 240
 TITLE_CHARS = 120
 THREAD_NAME_CHARS = 80
@@ -280,31 +282,42 @@ def turn_ids(message: discord.Message) -> set[str]:
 def reply(answer: Reply) -> Shown:
     """Render a command's reply: text, the table as a code block, and what does not fit as a file."""
     files = [answer.file] if answer.file else []
-    text = markdown_or_file(answer.text, files, answer.links)
+    has_table = bool(answer.table and answer.table.rows)
+    text = markdown_or_file(answer.text, files, answer.links, CONTENT - (ROWS_NOTE_CHARS if has_table else 0))
     if answer.table and answer.table.rows:
         text = _with_table(text, answer.table, files)
     return Shown(content=text or (EMPTY if not files else ""), files=tuple(files[:10]))
 
 
-def markdown_or_file(text: str, files: list[File], links: frozenset[str] = frozenset()) -> str:
-    """Return the text as content. A text that is too long is cut between blocks and added in full to ``files``."""
-    if fitting(text.strip(), CONTENT, links, size)[1]:
+def markdown_or_file(text: str, files: list[File], links: frozenset[str] = frozenset(), limit: int = CONTENT) -> str:
+    """Return the text as content of ``limit`` characters.
+
+    A text that is too long is cut between blocks and added in full to ``files``.
+    """
+    if fitting(text.strip(), limit, links, size)[1]:
         return markdown(text, links)
     files.append(File(name="reply.md", data=text.encode(), content_type="text/markdown"))
-    head, _ = fitting(text.strip(), CONTENT - size(user_messages.FULL_TEXT) - 10, links, size)
+    head, _ = fitting(text.strip(), limit - size(user_messages.FULL_TEXT) - 10, links, size)
     return markdown(f"{head}\n{user_messages.FULL_TEXT}", links)
 
 
 def _with_table(text: str, table: Table, files: list[File]) -> str:
-    limit = CONTENT - size(text) - 2
-    rows = list(table.rows)
-    while rows and size(code_block_tables.block(table.columns, rows)) > limit:
-        rows = rows[: len(rows) * 3 // 4]
-    if len(rows) < len(table.rows) and not any(file.name.endswith(".csv") for file in files):
+    """Return the text with as many rows of the table as fit, and how many were left out. All of them are in a file."""
+    whole = f"{text}\n{code_block_tables.block(table.columns, table.rows)}".lstrip()
+    if size(whole) <= CONTENT:
+        return whole
+    if not any(file.name.endswith(".csv") for file in files):
         files.append(File(name="table.csv", data=table.csv(), content_type="text/csv"))
-    if not rows:
-        return text
-    return f"{text}\n{code_block_tables.block(table.columns, rows)}".lstrip()
+    name = next(file.name for file in files if file.name.endswith(".csv"))
+    total, rows = len(table.rows), list(table.rows)
+    while rows:
+        rows = rows[: len(rows) * 3 // 4]
+        shown = code_block_tables.block(table.columns, rows) if rows else ""
+        note = user_messages.rows_left_out(total - len(rows), total, name)
+        content = "\n".join(part for part in (text, shown, note) if part)
+        if size(content) <= CONTENT:
+            return content
+    return text
 
 
 def thread_name(question: str) -> str:

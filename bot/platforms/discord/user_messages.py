@@ -34,6 +34,12 @@ SOURCES = "Sources"
 DEFAULT_THREAD_NAME = "Question"
 FULL_TEXT = "... (the rest is in the file)"
 
+
+def rows_left_out(count: int, total: int, file: str) -> str:
+    """Return the line below a table that is not shown in full; ``file`` has all of its rows."""
+    return f"{count:,} of {total:,} rows are left out here. {file} has all of them."
+
+
 # --- questions that cannot be answered now
 
 TOO_FAST = (

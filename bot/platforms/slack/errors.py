@@ -40,6 +40,11 @@ def retry_after(error: SlackApiError) -> float | None:
     return _retry_after_seconds(error) if is_rate_limited else None
 
 
+def may_pass(error: SlackApiError) -> bool:
+    """Return whether the same call may be accepted later: Slack fails, or is asked too often."""
+    return is_uncertain(error) or retry_after(error) is not None
+
+
 def is_uncertain(error: SlackApiError) -> bool:
     """Return whether the call may have succeeded despite the error."""
     return code(error) in UNCERTAIN or _status(error) >= 500

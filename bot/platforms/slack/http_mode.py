@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.errors import ConfigError
+from bot.errors import ConfigError, Unreachable
 from bot.platforms.slack.manifest import EVENTS_PATH
 from bot.platforms.slack.request_verification import RequestRefused, RequestVerifier
 
@@ -64,10 +64,10 @@ class HttpServer:
         log.info("Slack: listening on http://%s:%d%s", self._host, self._port, EVENTS_PATH)
 
     async def ensure_running(self) -> None:
-        """Raise the error that ended the server, or ConfigError if it ended without one."""
+        """Raise the error that ended the server, or Unreachable if it ended without one."""
         if self._task is not None and self._task.done():
             self._task.result()
-            raise ConfigError("The HTTP server for Slack requests has stopped. Start Parley again.")
+            raise Unreachable("The HTTP server for Slack requests has stopped.")
 
     async def close(self) -> None:
         """Let requests in progress finish, then stop listening."""

@@ -30,9 +30,11 @@ async def open_connection(client: AsyncWebClient, app_token: str) -> str:
         response = await client.apps_connections_open(app_token=app_token)
     except SlackApiError as error:
         code = errors.code(error)
+        if errors.may_pass(error):
+            raise web_client.unreachable(client, code) from None
         raise ConfigError(f"Slack does not accept SLACK_APP_TOKEN ({code}). {web_client.APP_TOKEN_HELP}.") from None
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise web_client.unreachable(client, error) from None
+        raise web_client.unreachable(client, type(error).__name__) from None
     return str(response.get("url"))
 
 

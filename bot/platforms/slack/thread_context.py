@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import StoredAttachment, ThreadAbove
 
-PAGE_SIZE, MAX_PAGES = 100, 5
+PAGE_SIZE = 999
+"""The most messages that Slack returns at once. It returns a thread from its first message on."""
 MAX_MESSAGES = 60
 """Messages kept of a long thread: the first one, and the last ones before the question."""
 MESSAGE_CHARS = 2_000
@@ -55,18 +57,21 @@ class ThreadContext:
         return ThreadAbove("\n".join(lines), tuple(user_ids))
 
     async def _earlier_messages(self, channel_id: str, thread_ts: str, before: str) -> list[Mapping[str, Any]]:
-        found: list[Mapping[str, Any]] = []
+        """Return the thread's first message and the last ones before the question; only those that are context."""
+        first: list[Mapping[str, Any]] = []
+        last: deque[Mapping[str, Any]] = deque(maxlen=MAX_MESSAGES - 1)
         cursor, own_bot_id = "", await self._own_bot_id()
-        for _ in range(MAX_PAGES):
+        while True:
             with errors.translated():
                 page = await self._client.conversations_replies(
                     channel=channel_id, ts=thread_ts, latest=before, limit=PAGE_SIZE, cursor=cursor or None
                 )
-            found += [message for message in page.get("messages") or [] if _is_context(message, before, own_bot_id)]
+            for message in page.get("messages") or ():
+                if _is_context(message, before, own_bot_id):
+                    (first if message.get("ts") == thread_ts else last).append(message)
             cursor = payloads.next_cursor(page)
             if not cursor:
-                break
-        return found if len(found) <= MAX_MESSAGES else [found[0], *found[1 - MAX_MESSAGES :]]
+                return [*first[:1], *last]
 
     async def _author_name(self, message: Mapping[str, Any]) -> str:
         if message.get("user") and not message.get("bot_id"):

@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.config import Settings
-from bot.errors import ConfigError
+from bot.errors import ConfigError, Unreachable
 from bot.platforms.slack import errors
 from bot.platforms.slack.bot_tokens import BotTokenSource
 from bot.platforms.slack.payloads import BotUser
@@ -153,9 +153,11 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
     try:
         response = await client.auth_test()
     except SlackApiError as error:
+        if errors.may_pass(error):
+            raise unreachable(client, errors.code(error)) from None
         raise ConfigError(f"Slack does not accept SLACK_BOT_TOKEN ({errors.code(error)}). {BOT_TOKEN_HELP}.") from None
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise unreachable(client, error) from None
+        raise unreachable(client, type(error).__name__) from None
     team_id = str(response.get("team_id"))
     # A bot token belongs to one workspace, so the bot is in no other.
     tenant_id = settings.tenant_of(f"slack:{team_id}", alone=True)
@@ -167,11 +169,10 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
     return Identity(bot, str(response.get("team")), str(response.get("url")), granted, _header(response, "date"))
 
 
-def unreachable(client: AsyncWebClient, error: Exception) -> ConfigError:
+def unreachable(client: AsyncWebClient, reason: str) -> Unreachable:
     """Return the error if Slack does not answer at startup."""
-    return ConfigError(
-        f"Slack cannot be reached at {client.base_url} ({type(error).__name__}). Check the network, the proxy "
-        "and SLACK_API_URL."
+    return Unreachable(
+        f"Slack cannot be reached at {client.base_url} ({reason}). Check the network, the proxy and SLACK_API_URL."
     )
 
 

@@ -215,12 +215,15 @@ class Api:
         return PlainTextResponse("ok")
 
     async def ready(self, request: Request) -> Response:
+        known = request.scope["parley.identity"] is not None
         try:
             await self.playground.history.ready()
         except Exception:
             log.exception("readiness check failed")
-            known = request.scope["parley.identity"] is not None
             return PlainTextResponse(user_messages.NOT_READY if known else user_messages.NOT_READY_FOR_OUTSIDERS, 503)
+        if unready := self.playground.unready():
+            lines = "\n".join(f"{part}: {reason}" for part, reason in unready.items())
+            return PlainTextResponse(lines if known else user_messages.NOT_READY_FOR_OUTSIDERS, 503)
         return PlainTextResponse("ok")
 
 

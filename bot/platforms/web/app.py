@@ -55,6 +55,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
         commands=CommandRunner(tuple(commands.COMMANDS.values()), commands.run, context),
         hub=EventHub(),
         clock=services.clock,
+        unready=lambda: services.health.unready,
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -107,6 +107,8 @@ class Playground:
     commands: CommandRunner
     hub: EventHub
     clock: Clock
+    unready: Callable[[], Mapping[str, str]] = dict
+    """Returns the reason for each part of this process that does not work yet."""
     uploads: UploadBuffer = field(default_factory=UploadBuffer)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _command_files: OrderedDict[str, File] = field(default_factory=OrderedDict)

@@ -53,6 +53,11 @@ class BudgetDays:
         self._clock = clock
         self._zones: dict[str, tuple[ZoneInfo, float]] = {}
 
+    @property
+    def count_free(self) -> bool:
+        """Whether models that cost nothing count against budgets."""
+        return self._settings.count_free
+
     async def today(self, tenant_id: str) -> Today:
         """Return the tenant's current day."""
         zone, read = self._zones.get(tenant_id, (None, 0.0))
@@ -95,5 +100,7 @@ class BudgetDays:
         _, owners = await self.owners_of(turn)
         owners = replace(owners, day=reservation.day) if reservation else owners
         ids, rows = ledger.settled(turn.thread, user_id=turn.author.id, turn_id=turn.id, day=owners.day, calls=calls)
-        total = sum(call.usage.total_tokens for call in calls)
+        counted = [call.counts(count_free=self.count_free) for call in calls]
+        total = sum(call.usage.total_tokens for call, counts in zip(calls, counted, strict=True) if counts)
+        ids = [call_id for call_id, counts in zip(ids, counted, strict=True) if counts]
         return budget_reservations.settle(owners, reservation.id if reservation else None, ids, total), *rows

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.engine.answer.budget_limits import without
 from bot.engine.memory import VerifiedFact
@@ -65,7 +68,9 @@ class PostgresConversation:
         quoted: Sequence[VerifiedFact] = (),
     ) -> bool:
         key = turn.thread
-        async with self._database.tenant(key.tenant_id) as session:
+
+        async def store(session: AsyncSession) -> bool:
+            await threads.keep_turns(session, key=key, since=since, upto=due[-1].seq)
             if await threads.lock(session, key=key) != since:
                 return False
             if not await threads.still_says(session, key=key, since=since, said=due):
@@ -74,7 +79,9 @@ class PostgresConversation:
             await facts.quote(session, thread=key, quoted=quoted)
             return True
 
+        return await self._database.run(key.tenant_id, store)
+
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
         tenant_id = turn.thread.tenant_id
-        async with self._database.tenant(tenant_id) as session:
-            await answers.rate(session, tenant_id=tenant_id, turn_id=turn.id, user_id=by.id, value=value, reason=reason)
+        rating = partial(answers.rate, tenant_id=tenant_id, turn_id=turn.id, user_id=by.id, value=value, reason=reason)
+        await self._database.run(tenant_id, rating)

@@ -9,11 +9,14 @@ from bot.store import budget_reservations, late_replies, question_changes, threa
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.budget_reservations import ACCOUNTS
+from bot.store.pipelined_transactions import Work
 from bot.store.retry import patiently
 from bot.types.audience import Audience
 from bot.types.conversation import Incoming, ThreadKey
 from bot.types.turns import Turn
 
+ACCEPT_SECONDS = 2.5
+"""Seconds that one attempt to accept a question may take."""
 ACCEPT_RETRY_SECONDS = 1.0
 """Seconds for which an acceptance is retried, since a connection may have broken after its last use.
 
@@ -65,11 +68,12 @@ class PostgresInbox:
                 await self._database.flush(thread.tenant_id, budget_reservations.release(thread.tenant_id, turn_id))
             return turns.accepted(rows[0])
 
-        return await patiently(once, ACCEPT_RETRY_SECONDS)
+        return await patiently(once, ACCEPT_RETRY_SECONDS, longest=ACCEPT_SECONDS)
 
     async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
-        async with self._database.tenant(thread.tenant_id) as session:
-            return await turns.first(session, thread=thread, message_id=message_id)
+        return await self._database.run(
+            thread.tenant_id, lambda session: turns.first(session, thread=thread, message_id=message_id)
+        )
 
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
         return await self._transactions.session(
@@ -83,32 +87,37 @@ class PostgresInbox:
             return [turn for turn in known if turn is not None]
 
     async def replace_question(self, turn: Turn, question: str, audience: Audience) -> Turn | None:
+        """See the port. The turn is queued, and the tokens that it will likely use are reserved, in one transaction."""
         tenant_id, tokens = turn.thread.tenant_id, self._count_tokens(question)
-        async with self._database.tenant(tenant_id) as session:
-            changed = await question_changes.begin_anew(
-                session,
-                tenant_id=tenant_id,
-                turn_id=turn.id,
-                question=question,
-                audience=audience,
-                tokens=tokens,
-                holder=self._holder(),
-            )
+        _, owners = await self._days.owners_of(turn)
+        anew = question_changes.beginning_anew(
+            tenant_id=tenant_id, turn_id=turn.id, question=question, audience=audience, holder=self._holder()
+        )
+        release = budget_reservations.release(tenant_id, turn.id)
+        reserve = budget_reservations.reserve(
+            owners, reservation_id=uuid.uuid4().hex, turn_id=turn.id, tokens=self._expected(tokens)
+        )
+
+        async def once(work: Work, _: bool) -> int | None:
+            (changed,) = await work.ask(anew)
             if not changed:
                 return None
-            queued = await turns.get(session, tenant_id=tenant_id, turn_id=turn.id)
-        await self._reserve_again(turn, tokens)
-        return queued
+            following = question_changes.following_an_edit(
+                tenant_id=tenant_id,
+                turn_id=turn.id,
+                thread_uid=changed[0].thread_uid,
+                question=question,
+                tokens=tokens,
+            )
+            rows = await work.last(*following, release, reserve)
+            return int(rows[-1][0].many)
 
-    async def _reserve_again(self, turn: Turn, tokens: int) -> None:
-        """Release the turn's reservation, and reserve the tokens that the edited question will likely use."""
-        _, owners = await self._days.owners_of(turn)
-        need, reservation_id = self._expected(tokens), uuid.uuid4().hex
-        release = budget_reservations.release(owners.tenant_id, turn.id)
-        reserve = budget_reservations.reserve(owners, reservation_id=reservation_id, turn_id=turn.id, tokens=need)
-        _, ((row,)) = await self._database.flush(owners.tenant_id, release, reserve)
-        if row.many < ACCOUNTS:
-            await self._database.flush(owners.tenant_id, release)
+        reserved = await self._transactions.work(tenant_id, once, seconds=0)
+        if reserved is None:
+            return None
+        if reserved < ACCOUNTS:
+            await self._database.flush(tenant_id, release)
+        return await self.turn(tenant_id, turn.id)
 
     async def knows(self, thread: ThreadKey) -> bool:
         async with self._database.tenant(thread.tenant_id) as session:

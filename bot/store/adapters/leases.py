@@ -56,7 +56,7 @@ class PostgresLeases:
         tenant_id = turn.thread.tenant_id
 
         async def once(work: Work, _: bool) -> None:
-            (left,) = await work.ask(ledger.left(tenant_id, turn.id))
+            (left,) = await work.ask(ledger.left(tenant_id, turn.id, count_free=self._days.count_free))
             counted = [
                 budget_reservations.settle(
                     self._days.owners(tenant_id, one.user_id, "member", one.channel_id, one.budget_day),

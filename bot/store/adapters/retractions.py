@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import budget_reservations, question_changes, reply_parts, turn_queue, turns
 from bot.store.adapters.transactions import Transactions
+from bot.store.pipelined_transactions import Work
 from bot.types.conversation import Platform
 from bot.types.turns import Turn
 
@@ -25,9 +26,17 @@ class PostgresRetractions:
 
     async def forget(self, turn: Turn) -> None:
         tenant_id = turn.thread.tenant_id
-        async with self._database.tenant(tenant_id) as session:
-            await question_changes.forget_turn(session, tenant_id=tenant_id, turn_id=turn.id, holder=self._holder())
-        await self._database.flush(tenant_id, budget_reservations.release(tenant_id, turn.id))
+
+        async def once(work: Work, _: bool) -> None:
+            forgetting = question_changes.forgetting(tenant_id=tenant_id, turn_id=turn.id, holder=self._holder())
+            (forgotten,) = await work.ask(forgetting)
+            for row in forgotten:  # None if an erasure or the retention was faster.
+                following = question_changes.following_a_deletion(
+                    tenant_id=tenant_id, turn_id=turn.id, thread_uid=row.thread_uid
+                )
+                await work.last(*following, budget_reservations.release(tenant_id, turn.id))
+
+        await self._transactions.work(tenant_id, once, seconds=0)
 
     async def is_forgotten(self, turn: Turn) -> bool:
         async def once(session: AsyncSession, _: bool) -> bool:

@@ -18,33 +18,38 @@ RETRY_SECONDS = 30.0
 
 
 class Transactions:
-    """Runs the transactions of running turns. Retries for ``retry_seconds``, then raises StoreAway.
+    """Runs the transactions of the ports. See ``patiently`` for what is retried.
 
-    ``work`` gets True if it is a retry, because an earlier attempt may have been committed although its confirmation
-    was lost.
+    An unavailable database is waited for during ``retry_seconds``, the patience of a running turn. Where a platform or
+    a person waits, ``seconds`` is 0. ``work`` gets True if an earlier attempt may have been committed although its
+    confirmation was lost.
     """
 
     def __init__(self, database: Database, retry_seconds: float = RETRY_SECONDS) -> None:
         self.database = database
         self._retry_seconds = retry_seconds
 
-    async def session(self, tenant_id: str, work: Callable[[AsyncSession, bool], Awaitable[Result]]) -> Result:
+    async def session(
+        self, tenant_id: str, work: Callable[[AsyncSession, bool], Awaitable[Result]], *, seconds: float | None = None
+    ) -> Result:
         """Run ``work`` in one SQLAlchemy session."""
 
         async def once(again: bool) -> Result:
             async with self.database.tenant(tenant_id) as session:
                 return await work(session, again)
 
-        return await patiently(once, self._retry_seconds)
+        return await patiently(once, self._retry_seconds if seconds is None else seconds)
 
-    async def work(self, tenant_id: str, work: Callable[[Work, bool], Awaitable[Result]]) -> Result:
+    async def work(
+        self, tenant_id: str, work: Callable[[Work, bool], Awaitable[Result]], *, seconds: float | None = None
+    ) -> Result:
         """Run ``work`` in one transaction of few round trips."""
 
         async def once(again: bool) -> Result:
             async with self.database.work(tenant_id) as under_way:
                 return await work(under_way, again)
 
-        return await patiently(once, self._retry_seconds)
+        return await patiently(once, self._retry_seconds if seconds is None else seconds)
 
     async def send(self, tenant_id: str, *statements: Statement) -> list[Rows]:
         """Run a whole transaction in one round trip and return the rows of each statement."""

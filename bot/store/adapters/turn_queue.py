@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
 from bot.store import processes, turn_queue, turns
@@ -41,41 +44,50 @@ class PostgresTurnQueue:
 
     async def _claim(self, found: turn_queue.Ready) -> Turn | None:
         """Hold the turn for this process if the turn is queued. Return None if another process was faster."""
-        async with self._database.tenant(found.tenant_id) as session:
+
+        async def claim(session: AsyncSession) -> Turn | None:
             turn = await turns.get(session, tenant_id=found.tenant_id, turn_id=found.turn_id)
             if turn is None or found.running or self._holder() is None:
                 return turn
             return turn if await turn_queue.hold(session, turn=turn, holder=self._holder()) else None
 
+        return await self._database.run(found.tenant_id, claim)
+
+    async def has_work(self, platform: Platform, *, known: Collection[str] = ()) -> bool:
+        async with self._database.queue() as session:
+            return await turn_queue.has_work(session, platform=platform, holder=self._holder(), known=known)
+
     async def _free_turns_of_dead_processes(self) -> None:
         async with self._database.queue() as session:
             left = await turn_queue.left_behind(session, holder=self._holder(), settling=self._settling)
         for (tenant_id, _), of_tenant in groupby(left, key=lambda one: (one.tenant_id, one.suspect)):
-            async with self._database.tenant(tenant_id) as session:
-                await turn_queue.set_free(session, tenant_id=tenant_id, left=list(of_tenant))
+            freed = partial(turn_queue.set_free, tenant_id=tenant_id, left=list(of_tenant))
+            await self._database.run(tenant_id, freed)
 
     async def hold(self, turn: Turn) -> bool:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            return await turn_queue.hold(session, turn=turn, holder=self._holder())
+        holding = partial(turn_queue.hold, turn=turn, holder=self._holder())
+        return await self._database.run(turn.thread.tenant_id, holding)
 
     async def release(self, turn: Turn) -> None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            await turn_queue.release(session, turn=turn, holder=self._holder())
+        releasing = partial(turn_queue.release, turn=turn, holder=self._holder())
+        await self._database.run(turn.thread.tenant_id, releasing)
 
     async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> str | None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            return await turn_queue.record_waiting(session, turn=turn, holder=self._holder(), index=index, ref=ref)
+        recording = partial(turn_queue.record_waiting, turn=turn, holder=self._holder(), index=index, ref=ref)
+        return await self._database.run(turn.thread.tenant_id, recording)
 
     async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
         async with self._database.tenant(thread.tenant_id) as session:
             return await turns.open_turns(session, thread=thread)
 
     async def ask_to_stop(self, turn: Turn) -> bool:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
+        async def ask(session: AsyncSession) -> bool:
             asked = await turns.ask_to_stop(session, turn=turn)
             if asked:
                 await turn_queue.tell(session, Notice("stop", turn.id))
             return asked
+
+        return await self._database.run(turn.thread.tenant_id, ask)
 
     async def mark_serving(self, platform: Platform) -> None:
         holder = self._holder()

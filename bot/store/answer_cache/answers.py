@@ -103,10 +103,10 @@ async def rate(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: 
 
     A thumb down is stored while its dialog is open, so it can arrive after the reason from that dialog.
     """
-    if value:
-        await similar.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)
     values = {"value": value, "reason": reason, "created_at": func.now()}
     rating = insert(feedback).values(tenant_id=tenant_id, turn_id=uuid.UUID(turn_id), user_id=user_id, **values)
     is_same = (rating.excluded.reason == "") & (rating.excluded.value == feedback.c.value)
     values["reason"] = case((is_same, feedback.c.reason), else_=rating.excluded.reason)
     await session.execute(rating.on_conflict_do_update(index_elements=["tenant_id", "turn_id", "user_id"], set_=values))
+    if value:
+        await similar.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)

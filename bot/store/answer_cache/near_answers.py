@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 from bot.engine.cache.matching import Observation
 from bot.engine.ports.answer_cache import SimilarAnswer
@@ -55,39 +56,39 @@ class PostgresSimilarAnswers:
         vector = self._vectors.pop(turn.id, None)
         if vector is None:
             return
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            await similar.describe(
-                session,
-                tenant_id=turn.thread.tenant_id,
-                key=key,
-                turn_id=turn.id,
-                ground=ground,
-                question=turn.question,
-                model=self._model,
-                vector=vector,
-            )
+        describing = partial(
+            similar.describe,
+            tenant_id=turn.thread.tenant_id,
+            key=key,
+            turn_id=turn.id,
+            ground=ground,
+            question=turn.question,
+            model=self._model,
+            vector=vector,
+        )
+        await self._database.run(turn.thread.tenant_id, describing)
 
     async def note(self, turn: Turn, hit: SimilarAnswer, *, shadow: bool, right: bool | None = None) -> None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            await similar.note(
-                session,
-                tenant_id=turn.thread.tenant_id,
-                turn_id=turn.id,
-                key=hit.key,
-                similarity=hit.similarity,
-                shadow=shadow,
-                right=right,
-            )
+        noting = partial(
+            similar.note,
+            tenant_id=turn.thread.tenant_id,
+            turn_id=turn.id,
+            key=hit.key,
+            similarity=hit.similarity,
+            shadow=shadow,
+            right=right,
+        )
+        await self._database.run(turn.thread.tenant_id, noting)
 
     async def asked_afresh(self, turn: Turn) -> None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            await similar.reject_earlier(session, thread=turn.thread, question=turn.question)
+        rejecting = partial(similar.reject_earlier, thread=turn.thread, question=turn.question)
+        await self._database.run(turn.thread.tenant_id, rejecting)
 
     async def claim_question(self, turn: Turn, key: str) -> bool:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            return await similar.claim_question(
-                session, tenant_id=turn.thread.tenant_id, key=key, turn_id=turn.id, most=FLIGHT
-            )
+        claiming = partial(
+            similar.claim_question, tenant_id=turn.thread.tenant_id, key=key, turn_id=turn.id, most=FLIGHT
+        )
+        return await self._database.run(turn.thread.tenant_id, claiming)
 
     def _remember(self, turn_id: str, vector: Sequence[float]) -> None:
         self._vectors[turn_id] = vector

@@ -13,13 +13,14 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from bot.errors import ConfigError
+from bot.health import Health
 from bot.store.embedded import binaries, roles
 from bot.store.embedded.binaries import Account
 from bot.store.embedded.folder import DataFolder
@@ -31,6 +32,10 @@ STOP_SECONDS = 20.0
 POLL_SECONDS = 0.02
 WATCH_SECONDS = 1.0
 """Seconds between two checks whether the server still runs."""
+
+LONGEST_WATCH_SECONDS = 60.0
+PART = "embedded database"
+"""The name under which the server reports its health."""
 
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 """Servers that this process started, by process id. Only the parent process can collect their exit status."""
@@ -64,19 +69,24 @@ class EmbeddedServer:
             _launch(self.folder, self.options)
         return True
 
-    async def watch(self) -> None:
-        """Restart the server whenever it dies, until cancelled."""
+    async def watch(self, health: Health, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Restart the server whenever it dies, until cancelled. A start that fails is tried again ever more rarely."""
+        pause = WATCH_SECONDS
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
+            await sleep(pause)
             try:
                 if await asyncio.to_thread(self.ensure_running):
                     log.error("the embedded PostgreSQL server had died and was started again; see %s", self.folder.log)
-            except ConfigError as error:
-                log.error("%s", error)
+                health.works(PART)
+                pause = WATCH_SECONDS
+            except Exception as error:
+                pause = min(2 * pause, LONGEST_WATCH_SECONDS)
+                log.error("%s", error, exc_info=None if isinstance(error, ConfigError) else error)
+                health.failed(PART, str(error) or type(error).__name__)
 
     def crash(self) -> None:
         """Stop the server as a crash would, without a checkpoint. For tests."""
-        _stop(self.folder.cluster, signal.SIGQUIT)
+        stop_cluster(self.folder.cluster, signal.SIGQUIT)
 
     def release(self) -> None:
         """Stop using the server. The last process that uses it stops it."""
@@ -85,12 +95,12 @@ class EmbeddedServer:
         membership, self._membership = self._membership, None
         with self.folder.starting_or_stopping():
             if self.folder.leave(membership) and not self.keep:
-                _stop(self.folder.cluster, signal.SIGINT)
+                stop_cluster(self.folder.cluster, signal.SIGINT)
 
     def stop(self) -> None:
         """Stop the server even if other processes use it."""
         with self.folder.starting_or_stopping():
-            _stop(self.folder.cluster, signal.SIGINT)
+            stop_cluster(self.folder.cluster, signal.SIGINT)
 
 
 def start(data_dir: Path, *, options: Mapping[str, str] | None = None, keep: bool = False) -> EmbeddedServer:
@@ -108,7 +118,7 @@ def start(data_dir: Path, *, options: Mapping[str, str] | None = None, keep: boo
             access = roles.prepare(folder, _socket(folder))
         except BaseException:
             if folder.leave(membership):
-                _stop(folder.cluster, signal.SIGINT)
+                stop_cluster(folder.cluster, signal.SIGINT)
             raise
     return EmbeddedServer(folder, access.url, access.admin_url, given, keep, membership)
 
@@ -136,7 +146,7 @@ def _reap(pid: int) -> None:
         del _CHILDREN[pid]
 
 
-def _stop(cluster: Path, number: signal.Signals) -> None:
+def stop_cluster(cluster: Path, number: signal.Signals) -> None:
     """Send the signal to the server and wait until it is gone; after a timeout, stop it without a checkpoint."""
     pid = running(cluster)
     if pid is None:

@@ -1,0 +1,73 @@
+"""Types of arguments and options: ids that are not empty, tenants, and text that a database can store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import click
+
+from bot.cli import user_messages
+from bot.web_settings import host_name
+
+TENANT = re.compile(r"local|slack:[A-Za-z0-9_-]+|discord:[A-Za-z0-9_-]+")
+
+
+class Identifier(click.ParamType[str]):
+    """A name or id. Spaces around it do not count, and an empty one is refused."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        stripped = value.strip()
+        if not stripped:
+            self.fail(user_messages.EMPTY_ID, param, ctx)
+        return stripped
+
+
+class TenantId(click.ParamType[str]):
+    """The id of a tenant: ``local``, ``slack:TEAM`` or ``discord:GUILD``."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not TENANT.fullmatch(value):
+            self.fail(user_messages.malformed_tenant(value), param, ctx)
+        return value
+
+
+class Language(click.ParamType[str]):
+    """The code of a language, such as ``de`` or ``en-us``."""
+
+    name = "text"
+    _code = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", re.IGNORECASE)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not self._code.fullmatch(value):
+            self.fail(user_messages.malformed_language(value), param, ctx)
+        return value
+
+
+class Host(click.ParamType[str]):
+    """A host name or IP address to listen on, without a port."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return host_name(value)
+        except ValueError as error:
+            self.fail(f"{value!r} is {error}", param, ctx)
+
+
+def undecodable(arguments: Sequence[str]) -> str | None:
+    """Return the first argument that is not UTF-8, with its bytes escaped; None if all are.
+
+    Python passes such bytes as surrogates, which neither a database nor a network accepts.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            return argument.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return None

@@ -1,0 +1,53 @@
+"""The ``feedback`` command: lists answers with a thumb down and unanswered questions. For admins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.commands import arguments, help_text, user_messages
+from bot.commands.base import Cell, Command, Context, Reply, Table
+from bot.errors import UsageError
+from bot.reports.feedback import Rating, ratings
+
+DEFAULT_PERIOD = "7d"
+MAX_ROWS = 100
+TEXT_CHARS = 200
+COLUMNS = ("answer", "when", "rating", "reason", "question", "text")
+_THUMBS = {1: "👍", -1: "👎"}
+
+
+async def run(context: Context, line: str) -> Reply:
+    """List the ratings of a period; ``all`` adds the thumbs up."""
+    words = [word for word in arguments.words(line) if word != "--since"]
+    thumbs_up = arguments.take_flag(words, "all") or arguments.take_flag(words, "--all")
+    if len(words) > 1:
+        raise UsageError(user_messages.wrong_usage("feedback", help_text.FEEDBACK_USAGE))
+    start = arguments.start_of(words[0] if words else DEFAULT_PERIOD, context.services.clock())
+    async with context.services.database.tenant(context.tenant_id) as session:
+        found = await ratings(
+            session, tenant_id=context.tenant_id, start=start, thumbs_up=thumbs_up, reader=context.author.id
+        )
+    return reply_of(found)
+
+
+def reply_of(found: Sequence[Rating]) -> Reply:
+    """Return the counts as text and the ratings as a table."""
+    down, up = (sum(rating.value == value for rating in found) for value in (-1, 1))
+    text = user_messages.feedback(down, up, unanswered=sum(rating.unanswered for rating in found))
+    if not found:
+        return Reply(text)
+    return Reply(text, Table(COLUMNS, [_cells(rating) for rating in found[:MAX_ROWS]]))
+
+
+def _cells(rating: Rating) -> tuple[Cell, ...]:
+    thumb = _THUMBS.get(rating.value or 0, "-")
+    when = f"{rating.at:%Y-%m-%d %H:%M}"
+    return (rating.turn_id[:8], when, thumb, rating.reason, _short(rating.question), _short(rating.answer))
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= TEXT_CHARS else f"{flat[: TEXT_CHARS - 1]}…"
+
+
+COMMAND = Command("feedback", help_text.FEEDBACK_SUMMARY, help_text.FEEDBACK_USAGE, run, admin=True)

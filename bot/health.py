@@ -1,0 +1,44 @@
+"""Records which parts of this process work: read by ``/readyz``, and by ``parley doctor`` through the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+
+class Health:
+    """The state of each part by name. A part that never reported counts as working."""
+
+    def __init__(self) -> None:
+        self._faults: dict[str, str] = {}
+        self._starting: set[str] = set()
+        self._ready: dict[str, asyncio.Event] = {}
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """Return the reason, one line, for each part that does not work. Parts that still start have none."""
+        return dict(self._faults)
+
+    @property
+    def unready(self) -> Mapping[str, str]:
+        """Return the reason, one line, for each part that does not work or still starts."""
+        return {**dict.fromkeys(sorted(self._starting), "is starting"), **self._faults}
+
+    async def until_ready(self, part: str) -> None:
+        """Wait until the part has reported that it works."""
+        await self._ready.setdefault(part, asyncio.Event()).wait()
+
+    def starting(self, part: str) -> None:
+        """Record that the part starts. The reason why it failed before stays until it works."""
+        self._starting.add(part)
+
+    def works(self, part: str) -> None:
+        """Record that the part works."""
+        self._starting.discard(part)
+        self._faults.pop(part, None)
+        self._ready.setdefault(part, asyncio.Event()).set()
+
+    def failed(self, part: str, reason: str) -> None:
+        """Record that the part does not work, and why, in one line."""
+        self._starting.discard(part)
+        self._faults[part] = " ".join(reason.split())

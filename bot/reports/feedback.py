@@ -1,0 +1,91 @@
+"""Lists what people were not content with: answers with a thumb down, and questions that no document answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store.schema import feedback, turns
+from bot.types.conversation import PRIVATE_THREAD
+
+UNANSWERED = "no document answers it"
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """One rating of an answer, or an unanswered question that nobody rated.
+
+    ``value`` is 1 for a thumb up, -1 for a thumb down and None without a rating. ``trace`` is what the engine recorded.
+    """
+
+    turn_id: str
+    user_id: str
+    question: str
+    answer: str
+    value: int | None
+    reason: str
+    at: datetime
+    unanswered: bool
+    trace: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the rating as the command line prints it, with the part of the trace that tells why."""
+        return {
+            "turn_id": self.turn_id,
+            "question": self.question,
+            "value": self.value,
+            "reason": self.reason,
+            "at": self.at.isoformat(),
+            "answer": self.answer,
+            "unanswered": self.unanswered,
+            "trace": {
+                "query": self.trace.get("query", ""),
+                "confidence": self.trace.get("confidence"),
+                "route": self.trace.get("route"),
+                "passages": [passage["place"] for passage in self.trace.get("passages", ())],
+            },
+        }
+
+
+async def ratings(
+    session: AsyncSession, *, tenant_id: str, start: datetime, thumbs_up: bool = False, reader: str | None = None
+) -> list[Rating]:
+    """Return the thumbs down and the unanswered questions since ``start``, the latest first.
+
+    ``thumbs_up`` adds the thumbs up. With ``reader``, the private questions of other people are left out. Deleted
+    questions are not listed.
+    """
+    is_unanswered = turns.c.trace["unanswered"].as_boolean().is_(True) & turns.c.refused.is_(None)
+    at = func.coalesce(feedback.c.created_at, turns.c.created_at)
+    kept = or_(feedback.c.value.is_not(None) if thumbs_up else feedback.c.value < 0, is_unanswered)
+    rated = turns.outerjoin(
+        feedback, and_(feedback.c.tenant_id == turns.c.tenant_id, feedback.c.turn_id == turns.c.turn_id)
+    )
+    statement = (
+        select(turns, feedback.c.value, feedback.c.reason, at.label("at"), is_unanswered.label("unanswered"))
+        .select_from(rated)
+        .where(turns.c.tenant_id == tenant_id, turns.c.withdrawn_at.is_(None), at >= start, kept)
+        .order_by(at.desc(), turns.c.turn_id)
+    )
+    if reader is not None:
+        public = turns.c.thread_id.not_like(f"{PRIVATE_THREAD}%")
+        statement = statement.where(or_(public, turns.c.user_id == reader))
+    return [
+        Rating(
+            str(row.turn_id),
+            row.user_id,
+            row.question,
+            row.answer,
+            row.value,
+            row.reason or (UNANSWERED if row.unanswered else ""),
+            row.at,
+            bool(row.unanswered),
+            row.trace,
+        )
+        for row in await session.execute(statement)
+    ]

@@ -1,0 +1,120 @@
+"""Checks of the database for ``parley doctor``: versions, rights, isolation, sessions and the running processes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from bot.store import access, connections, migrate, processes
+from bot.store.pipelined_transactions import APP_ROLE
+from bot.store.poolers import keeps_session
+from bot.store.session import Database
+from bot.types.checks import Check
+
+OLDEST_POSTGRES = 140000
+
+_SERVER = text("""
+    SELECT current_setting('server_version_num')::int AS version,
+           current_setting('server_version') AS shown,
+           (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS bypasses,
+           EXISTS (
+               SELECT FROM pg_roles WHERE rolname = :role AND pg_has_role(current_user, oid, 'MEMBER')
+           ) AS takes_role
+""")
+
+
+async def check(url: str, session_url: str, origin: str) -> list[Check]:
+    """Run the checks. ``origin`` says where the address comes from. Raises ConfigError if the database is away."""
+    server, facts = await asyncio.to_thread(migrate.read, url, _facts)
+    problems = {one.name: one for one in access.problems(facts, migrates=False)}
+    checks = [_version(server, origin), _pgvector(facts, problems)]
+    if "schema" in problems:
+        return [*checks, _failed(problems["schema"]), await _sessions(session_url)]
+    current, newest = await asyncio.to_thread(migrate.revisions, url)
+    if current != newest:
+        problems = {one.name: one for one in access.problems(facts, migrates=True)}
+    if "schema" in problems:
+        checks.append(_failed(problems["schema"]))
+    elif current is None:
+        checks.append(Check("schema", True, "not created yet; the first start creates it"))
+    elif current != newest:
+        detail = f"at revision {current}, the newest is {newest}"
+        checks.append(Check("schema", False, detail, "Run: parley db upgrade"))
+    else:
+        checks.append(Check("schema", True, f"at revision {current}"))
+    if current is not None:
+        checks.append(_isolation(server))
+    checks.append(await _sessions(session_url))
+    return checks + (await _processes(url) if current == newest else [])
+
+
+def _facts(connection: Connection) -> tuple[Any, Any]:
+    return connection.execute(_SERVER, {"role": APP_ROLE}).one(), access.read(connection)
+
+
+def _failed(problem: access.Problem) -> Check:
+    return Check(problem.name, False, problem.detail, f"{problem.fix}.")
+
+
+def _version(server: Any, origin: str) -> Check:
+    ok = server.version >= OLDEST_POSTGRES
+    return Check("database", ok, f"PostgreSQL {server.shown} ({origin})", "" if ok else "Use PostgreSQL 14 or later.")
+
+
+def _pgvector(facts: Any, problems: dict[str, access.Problem]) -> Check:
+    if "pgvector" in problems:
+        return _failed(problems["pgvector"])
+    if facts.installed is None:
+        return Check("pgvector", True, f"{facts.available}; the first start creates the extension")
+    return Check("pgvector", True, facts.installed)
+
+
+def _isolation(server: Any) -> Check:
+    if server.takes_role:
+        return Check("tenant isolation", True, f"every transaction runs with the role {APP_ROLE}")
+    if server.bypasses:
+        return Check(
+            "tenant isolation",
+            False,
+            "the connecting role bypasses row-level security",
+            "Connect with a role that is not a superuser and lacks BYPASSRLS, "
+            f"or run 'parley db upgrade' to create the role {APP_ROLE}.",
+        )
+    return Check("tenant isolation", True, "row-level security applies to the connecting role")
+
+
+async def _sessions(url: str) -> Check:
+    """Check that the connection for notifications, locks and jobs keeps its session."""
+    connection = await connections.connect(url)
+    try:
+        if await keeps_session(connection, url):
+            return Check("sessions", True, "the connection for notifications, locks and jobs keeps its session")
+    finally:
+        await connection.close()
+    return Check(
+        "sessions",
+        False,
+        "the connection for notifications, locks and jobs leads through a pooler that keeps no session",
+        "Set PARLEY_LISTEN_DATABASE_URL to an address that reaches PostgreSQL directly, or a pooler in session mode.",
+    )
+
+
+async def _processes(url: str) -> list[Check]:
+    """Report what each running process of Parley says about its parts."""
+    database = Database(url)
+    try:
+        async with database.queue() as session:
+            found = await processes.live(session)
+    finally:
+        await database.aclose()
+    return [_process(one) for one in found]
+
+
+def _process(process: processes.ProcessState) -> Check:
+    name = f"process {process.pid} on {process.host}"
+    if not process.faults:
+        return Check(name, True, "all its parts work")
+    detail = "; ".join(f"{part}: {reason}" for part, reason in sorted(process.faults.items()))
+    return Check(name, False, detail, "Its log has the details.")

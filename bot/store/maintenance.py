@@ -1,0 +1,86 @@
+"""Finds what needs maintenance in one tenant, and deletes what is out of date, in one round trip.
+
+Most tenants need nothing most of the time, so a round over many tenants costs one short transaction for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.store import ledger
+from bot.store.answer_cache.validity import INTACT
+from bot.store.pipelined_transactions import Statement
+from bot.store.schema import NO_TURN
+from bot.store.session import Database
+from knowledge.serving_model import Serving
+
+RESERVATION_GRACE = timedelta(minutes=5)
+OPEN_CALL_GRACE = timedelta(minutes=30)
+"""Age at which an unsettled call counts as lost: longer than any provider call takes."""
+RUN_RETENTION = timedelta(days=7)
+COMMAND_RETENTION = timedelta(days=30)
+"""How long the ids of messages that are commands are kept. No platform delivers a message again after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Turns whose reservations are orphaned, calls of dead processes, and the number of active ingestion runs.
+
+    ``serving`` has the embedding models; None if the tenant has no documents.
+    """
+
+    orphaned: Sequence[str]
+    lost: Sequence[ledger.LostCalls]
+    runs: int
+    serving: Serving | None
+
+
+_DELETE_ANSWERS = f"DELETE FROM answers WHERE tenant_id = %(tenant)s AND (expires_at < now() OR NOT {INTACT})"  # noqa: S608
+"""Deletes cached answers that have expired or that cite a document which was deleted or changed."""
+
+_DELETE_COMMANDS = f"""
+DELETE FROM inbox WHERE tenant_id = %(tenant)s AND turn_id = '{NO_TURN}' AND received_at < now() - %(kept)s
+"""  # noqa: S608
+
+_DELETE_RUNS = """
+DELETE FROM ingests WHERE tenant_id = %(tenant)s AND updated_at < %(before)s AND state NOT IN ('waiting', 'running')
+"""
+
+_ORPHANED = """
+SELECT DISTINCT held.turn_id
+FROM reservations held LEFT JOIN turns ON turns.tenant_id = held.tenant_id AND turns.turn_id = held.turn_id
+WHERE held.tenant_id = %(tenant)s AND held.state = 'held' AND held.created_at < now() - %(grace)s
+    AND (turns.state IS NULL OR turns.state NOT IN ('queued', 'running'))
+"""
+"""Finds turns that have ended or were deleted, with reservations left: their process died before the summary."""
+
+_ACTIVE_RUNS = "SELECT count(*) AS runs FROM ingests WHERE tenant_id = %(tenant)s AND state IN ('waiting', 'running')"
+
+
+_SERVING = """
+SELECT model, next_model FROM knowledge_state
+WHERE tenant_id = %(tenant)s AND (chunks > 0 OR next_model IS NOT NULL)
+"""
+
+
+async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
+    """Delete outdated answers, ended ingestion runs and old ids of commands; return what else needs maintenance.
+
+    Ingestion runs are deleted by the clock ``now``, everything else by the database's.
+    """
+    named = {"tenant": tenant_id}
+    *_, orphaned, lost, ((active,),), serving = await database.flush(
+        tenant_id,
+        Statement(_DELETE_ANSWERS, named),
+        Statement(_DELETE_COMMANDS, {**named, "kept": COMMAND_RETENTION}),
+        Statement(_DELETE_RUNS, {**named, "before": now - RUN_RETENTION}),
+        Statement(_ORPHANED, {**named, "grace": RESERVATION_GRACE}),
+        ledger.lost(tenant_id, OPEN_CALL_GRACE),
+        Statement(_ACTIVE_RUNS, named),
+        Statement(_SERVING, named),
+    )
+    calls = [ledger.LostCalls(row.user_id, row.channel_id, row.budget_day) for row in lost]
+    models = next((Serving(row.model, row.next_model) for row in serving), None)
+    return Found([str(row.turn_id) for row in orphaned], calls, active, models)

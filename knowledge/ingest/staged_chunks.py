@@ -1,0 +1,61 @@
+"""Keeps the chunks of a document with their vectors until it is stored: a few in memory, more in a temporary file.
+
+A chunk with its vectors needs about 20 KB. The file has no name, so nothing is left of it when the process is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+
+from knowledge.document_writes import EmbeddedChunk
+
+MEMORY_BYTES = 2**20
+"""A document whose chunks need less stays in memory."""
+
+
+class StagedChunks:
+    """The chunks of one document in order, in batches. Close it to free the space."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - closed by ``close``
+        self.chunks = 0
+
+    async def add(self, batch: Sequence[EmbeddedChunk]) -> None:
+        """Append a batch."""
+        await asyncio.to_thread(self._write, batch)
+        self.chunks += len(batch)
+
+    async def batches(self) -> AsyncIterator[list[EmbeddedChunk]]:
+        """Yield the batches from the first on."""
+        offset = 0
+        while True:
+            batch, offset = await asyncio.to_thread(self._read, offset)
+            if not batch:
+                return
+            yield batch
+
+    def replace(self, other: StagedChunks) -> None:
+        """Take over the chunks of another object, which must not be used afterwards."""
+        self._file.close()
+        self._file, self.chunks = other._file, other.chunks
+
+    def close(self) -> None:
+        """Delete the chunks."""
+        self._file.close()
+
+    def _write(self, batch: Sequence[EmbeddedChunk]) -> None:
+        self._file.seek(0, 2)
+        pickle.dump(list(batch), self._file, pickle.HIGHEST_PROTOCOL)
+
+    def _read(self, offset: int) -> tuple[list[EmbeddedChunk], int]:
+        """Return the batch at ``offset`` and the offset of the next one."""
+        self._file.seek(offset)
+        try:
+            # Only this object writes the file, and no other process can open it.
+            batch: list[EmbeddedChunk] = pickle.load(self._file)  # noqa: S301
+        except EOFError:
+            return [], offset
+        return batch, self._file.tell()

@@ -1,0 +1,40 @@
+"""An event that discord.py cannot parse costs that event, not the connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.discord_bot.conftest import Connect
+from tests.discord_bot.test_conversation import answered
+from tests.doubles.discord import DiscordDouble
+from tests.doubles.discord_models import Json
+
+UNPARSABLE: dict[str, tuple[str, Any]] = {
+    "a message without an author": ("MESSAGE_CREATE", {"id": "1", "channel_id": "2", "content": "?"}),
+    "a message that is no object": ("MESSAGE_CREATE", None),
+    "an edit without an id": ("MESSAGE_UPDATE", {"channel_id": "2"}),
+    "a server that is a list": ("GUILD_UPDATE", ["?"]),
+    "a thread without a parent": ("THREAD_CREATE", {"id": "5", "guild_id": "not a number"}),
+    "an interaction of an unknown form": ("INTERACTION_CREATE", {"type": "?"}),
+}
+
+
+@pytest.mark.parametrize("name", UNPARSABLE)
+async def test_the_next_question_is_answered_on_the_same_connection(
+    name: str, discord: DiscordDouble, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    await connect()
+    event, data = UNPARSABLE[name]
+
+    def malformed(_: object) -> Json:
+        return data  # type: ignore[no-any-return]
+
+    await discord.gateway.dispatch(event, malformed, needs=0)
+    general, ada = discord.channel("general"), discord.user("Ada")
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, asked))
+    assert discord.gateway.identified == 1
+    assert discord.gateway.resumed == 0
+    assert f"an event {event} could not be read and is left out" in caplog.text

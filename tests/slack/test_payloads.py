@@ -27,7 +27,7 @@ def event(**more: Any) -> dict[str, Any]:
 
 
 def parsed(**more: Any) -> UserMessage | None:
-    return parse_message(event(**more), BOT, "T1")
+    return parse_message(event(**more), BOT)
 
 
 def test_a_mention_becomes_an_incoming_message() -> None:
@@ -41,11 +41,6 @@ def test_a_mention_becomes_an_incoming_message() -> None:
 
 def test_the_two_events_of_a_mention_parse_to_the_same_message() -> None:
     assert parsed() == parsed(type="app_mention", channel_type=None)
-
-
-def test_the_home_workspace_is_its_own_tenant_and_a_foreign_one_is_not() -> None:
-    bot = BotUser("U0BOT", "B0BOT", "T1", "local")
-    assert (bot.tenant_for("T1"), bot.tenant_for(None), bot.tenant_for("T2")) == ("local", "local", "slack:T2")
 
 
 @pytest.mark.parametrize(

@@ -120,9 +120,11 @@ def match(text: str) -> tuple[str, str] | None:
 
 def _are_arguments(name: str, args: str) -> bool:
     """Return whether the text after a command's name reads like its arguments."""
-    first = arguments.first_word(args)[0].strip("<>").lower()
+    first = arguments.with_plain_dashes(arguments.first_word(args)[0]).strip("<>").lower()
+    if first.startswith("--") and name != "ask":
+        return True
     if name == "ingest":
-        given = first.startswith(("http://", "https://", "--here", "--tenant", "#"))
+        given = first.startswith(("http://", "https://", "#"))
         return given or args.lower() in ("", "stop", "stop mine")
     if name == "costs" and first[:1].isdigit():
         return True

@@ -42,6 +42,12 @@ def wrong_usage(name: str, usage: str) -> str:
 # --- arguments
 
 
+def unknown_option(name: str, nearest: str) -> str:
+    """Return the error for an option that a command does not have; ``nearest`` is empty if none is similar."""
+    hint = f"Did you mean {nearest}?" if nearest else "Write it without the dash if it is text."
+    return f"Nothing was done, because there is no option {name}. {hint}"
+
+
 def not_a_period(text: str) -> str:
     return f"“{text}” is not a period. Write 12h, 30d or 4w."
 

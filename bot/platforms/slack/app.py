@@ -126,7 +126,9 @@ def _create_bolt_app(shared: SharedResources, workspaces: Workspaces) -> AsyncAp
         return await router.authorize(context, enterprise_id, team_id)
 
     async def select_installation(
-        context: AsyncBoltContext, body: dict[str, Any], next: Callable[[], Awaitable[None]]
+        context: AsyncBoltContext,
+        body: dict[str, Any],
+        next: Callable[[], Awaitable[None]],  # noqa: A002
     ) -> None:
         router.select_installation(context, body)
         await next()

@@ -214,6 +214,8 @@ class WebApi:
             raise Refusal("msg_too_long", "more than 12,000 characters of Markdown")
         if faults := slack_blocks.faults(blocks):
             raise Refusal("invalid_blocks", "; ".join(faults), response_metadata={"messages": faults})
+        if blocks and (marks := slack_blocks.markdown_marks(text)):
+            self._slack.violations.append(f"the notification shows Markdown: {marks}")
         mentions = mentions_in("\n".join([text, *slack_blocks.texts(blocks)]))
         if mentions:
             self._slack.violations.append(f"the bot mentioned users: {mentions}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -47,6 +48,11 @@ def faults(blocks: object) -> list[str]:
 def markdown_chars(blocks: list[Block]) -> int:
     """Return the units of all ``markdown`` blocks together; Slack accepts 12,000 in a message."""
     return sum(escaped_units(block.get("text", "")) for block in blocks if block.get("type") == "markdown")
+
+
+def markdown_marks(text: str) -> list[str]:
+    """Return the marks of Markdown in a text that notifications show as it is."""
+    return re.findall(r"\*\*|__|```|\]\(|^#{1,6} |^[-*+] ", text, re.MULTILINE)
 
 
 def texts(blocks: list[Block]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.commands.arguments import first_word
+from bot.platforms.spoken_text import speaker
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
@@ -22,6 +23,9 @@ USER_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"}
 NO_CONTENT_MODES = frozenset({"tombstone", "hidden_by_limit", "external"})
 """File modes without content to download."""
 
+_FOR_OTHERS = re.compile(r"<@[UW]|<!(?:subteam\^|here|channel|everyone)")
+"""Mentions of people, of groups, and of everybody."""
+_spoken = speaker("&gt;")
 _CONTROL_SEQUENCE = re.compile(r"<([@#!][^<>\n]+|[a-zA-Z][a-zA-Z0-9+.-]*:[^<>\n]+)>")
 
 
@@ -149,11 +153,14 @@ def parse_change(event: Payload, bot: BotUser) -> UserMessage | DeletedMessage |
 def _message_kind(event: Payload, raw: str, bot: BotUser) -> IncomingKind | None:
     if event.get("channel_type") == "im" or str(event["channel"]).startswith("D"):
         return "dm"
-    if event.get("type") == "app_mention" or _mention_of(bot.user_id).search(raw):
+    spoken, mention = _spoken(raw), _mention_of(bot.user_id)
+    if mention.search(spoken):
         return "mention"
+    if event.get("type") == "app_mention":
+        # Slack also sends this event for a mention in code or in a quotation, next to that of the message.
+        return None if mention.search(raw) else "mention"
     thread_ts = event.get("thread_ts")
-    mentions_someone_else = re.search(r"<@[UW]", raw)
-    if mentions_someone_else:
+    if _FOR_OTHERS.search(spoken):
         return None
     if thread_ts and thread_ts != event["ts"]:
         return "follow_up"
@@ -170,9 +177,18 @@ def plain_text(raw: str, bot_user_id: str = "", *, ids: bool = False) -> str:
         target, _, label = match.group(1).partition("|")
         return _decoded(target, label, ids=ids)
 
-    text = _mention_of(bot_user_id).sub(" ", raw) if bot_user_id else raw
+    text = _without_mention(raw, bot_user_id) if bot_user_id else raw
     text = _CONTROL_SEQUENCE.sub(decode, text)
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
+
+
+def _without_mention(raw: str, user_id: str) -> str:
+    """Remove a user's mentions, except those in code and quotations."""
+    kept, at = [], 0
+    for found in _mention_of(user_id).finditer(_spoken(raw)):
+        kept.append(raw[at : found.start()])
+        at = found.end()
+    return " ".join([*kept, raw[at:]])
 
 
 def _mention_of(user_id: str) -> re.Pattern[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.commands.base import Cell, File, Reply, Table
 from bot.engine.display import output_filter
-from bot.engine.display.citation_links import link
+from bot.engine.display.citation_links import as_plain_text, link
 from bot.engine.display.output_filter import visible
 from bot.engine.display.split import fitting
 from bot.engine.markdown import truncated, utf16_units
@@ -171,8 +171,8 @@ def disable_mentions(text: str) -> str:
 
 
 def fallback(text: str, links: frozenset[str] = frozenset()) -> str:
-    """Return the text that notifications and screen readers use in place of the blocks."""
-    return _mrkdwn(text[: 2 * FALLBACK_CHARS], FALLBACK_CHARS, links) or user_messages.PENDING
+    """Return the plain text that notifications and screen readers use in place of the blocks."""
+    return _mrkdwn(as_plain_text(text[: 2 * FALLBACK_CHARS]), FALLBACK_CHARS, links) or user_messages.PENDING
 
 
 def sources(cited: Sequence[Citation], room: int = MESSAGE_SIZE) -> list[Block]:

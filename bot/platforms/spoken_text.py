@@ -17,8 +17,8 @@ def speaker(quote_mark: str) -> Callable[[str], str]:
     The result of that function is as long as its text, so that places in one are places in the other. Three marks
     quote everything below them.
     """
-    mark = re.escape(quote_mark)
-    unspoken = re.compile(rf"{_CODE}|^(?:{mark}){{3}}.*\Z|^{mark}[^\n]*", re.DOTALL | re.MULTILINE)
+    line, rest = re.escape(quote_mark), re.escape(quote_mark.strip() * 3)
+    unspoken = re.compile(rf"{_CODE}|^{rest}.*\Z|^{line}[^\n]*", re.DOTALL | re.MULTILINE)
 
     def spoken(text: str) -> str:
         return unspoken.sub(lambda found: HIDDEN * len(found[0]), text.replace(HIDDEN, " "))

@@ -175,6 +175,7 @@ class WebApi:
         text, blocks = self._content(args)
         if slack_blocks.units(text) > 4000:
             raise Refusal("msg_too_long", f"text of {len(text)} characters")
+        blocks = blocks if "blocks" in args else message.now.blocks
         message.versions.append(self._world.version(text, blocks))
         return {"channel": message.channel, "ts": message.ts, "text": text}
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import aiohttp
 import discord
 
-from bot.errors import MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.errors import LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.discord import render, text_limits, thread_context, user_messages
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
 from bot.types.conversation import StoredAttachment, ThreadAbove
@@ -33,7 +33,9 @@ ARCHIVE_MINUTES: Literal[1440] = 1440
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
 MISSING_ACCESS = 50001
+EMPTY_MESSAGE = 50006
 MISSING_PERMISSIONS = 50013
+INVALID_FORM = 50035
 ARCHIVED = 50083
 THREAD_EXISTS = 160004
 LOCKED = 160005
@@ -273,5 +275,7 @@ def _translated(error: discord.HTTPException) -> SurfaceError:
         return MessageGone(user_messages.cannot_show(error.code))
     if error.status == 401:
         return MessageGone(user_messages.token_no_longer_accepted())
+    if error.code in (INVALID_FORM, EMPTY_MESSAGE):
+        return LayoutRefused(user_messages.refused(error.status, error.code, error.text))
     refused = PlatformAway if error.status >= 500 else SurfaceError
     return refused(user_messages.refused(error.status, error.code, error.text))

@@ -21,9 +21,9 @@ from bot.types.turns import Turn
 
 log = logging.getLogger(__name__)
 
-LIMITS = Limits(message_chars=11_000, edit_interval=1.2, edits_per_minute=50, size=text_limits.size)
+LIMITS = Limits(message_chars=11_000, edit_interval=1.2, edits_per_minute=50, size=text_limits.size, max_blocks=36)
 """Slack allows 12,000 characters in a ``markdown`` block, some of which count as two, and 50 ``chat.update`` calls a
-minute."""
+minute. A message renders at most 50 blocks, of which sources, notes and buttons take up to 13."""
 
 APPEND_INTERVAL = 0.6
 """Seconds between two calls of ``chat.appendStream``, which Slack allows 100 times a minute."""

@@ -183,12 +183,19 @@ GONE = {
 
 REFUSED = {
     "missing_scope": "the app lacks a permission; run `parley doctor`, then reinstall the app",
-    "msg_too_long": "the text is too long for a Slack message",
-    "msg_blocks_too_long": "the text is too long for a Slack message",
-    "invalid_blocks": "Slack does not accept the layout of the message",
-    "no_text": "the message is empty",
 }
 """Other Slack error codes with their reasons."""
+
+LAYOUT_REFUSED = {
+    "msg_too_long": "the text is too long for a Slack message",
+    "msg_blocks_too_long": "the text is too long for a Slack message",
+    "markdown_text_too_long": "the text is too long for a Slack message",
+    "invalid_blocks": "Slack does not accept the layout of the message",
+    "invalid_blocks_format": "Slack does not accept the layout of the message",
+    "invalid_attachments": "Slack does not accept the layout of the message",
+    "no_text": "the message is empty",
+}
+"""Slack error codes that every repetition of the same message gets, with their reasons."""
 
 _UNKNOWN_REASON = "see the log, and try again"
 
@@ -200,7 +207,7 @@ def message_gone(code: str) -> str:
 
 def call_refused(code: str) -> str:
     """Return the message for any other error code."""
-    return f"Slack refused this ({code}): {REFUSED.get(code, _UNKNOWN_REASON)}."
+    return f"Slack refused this ({code}): {REFUSED.get(code) or LAYOUT_REFUSED.get(code, _UNKNOWN_REASON)}."
 
 
 def history_refused(code: str) -> str:

@@ -27,19 +27,27 @@ CITED = Citation(1, "https://handbook.example/leave", "Leave", "Everyone has 30 
 
 
 @asynccontextmanager
+async def surface_of(slack: SlackDouble, asker: str = "") -> AsyncIterator[tuple[SlackSurface, Message]]:
+    """Yield the surface of a question in the general channel, and the question."""
+    question = await slack.say("general", "alice", "a question")
+    async with aiohttp.ClientSession() as session:
+        client = create_clients(slack_settings(slack), session, StaticToken(slack.bot_token)).single_attempt
+        yield SlackSurface(client, question.channel, question.ts, asker=asker), question
+
+
+@asynccontextmanager
 async def displayed(slack: SlackDouble) -> AsyncIterator[tuple[Display, Message]]:
     """Yield an open display of an answer, and the question."""
 
     async def record(index: int, ref: str | None) -> None:
         return None
 
-    question = await slack.say("general", "alice", "a question")
-    async with aiohttp.ClientSession() as session:
-        client = create_clients(slack_settings(slack), session, StaticToken(slack.bot_token)).single_attempt
-        surface = SlackSurface(client, question.channel, question.ts)
-        async with Display(surface, turn_id="turn-1", record=record, sleep=lambda _: asyncio.sleep(0)) as display:
-            await display.open("…")
-            yield display, question
+    async with (
+        surface_of(slack) as (surface, question),
+        Display(surface, turn_id="turn-1", record=record, sleep=lambda _: asyncio.sleep(0)) as display,
+    ):
+        await display.open("…")
+        yield display, question
 
 
 @pytest.mark.parametrize("error", REFUSALS)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bot.engine.ports.surface import Surface
 from bot.platforms.slack.payloads import installed_team
+from bot.types.display import Part
+from bot.types.turns import Outcome, Turn
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import PARTNER_TEAM, TEAM
 from tests.slack.conftest import serving
@@ -109,3 +112,24 @@ async def test_with_two_installations_a_click_goes_to_the_one_whose_bot_wrote_th
     assert await browser.interact(payload) == 200
     await slack.until(lambda: dispatcher.repeats)
     assert {turn.thread.tenant_id for turn in dispatcher.started} == {f"slack:{ONE}"}
+
+
+@pytest.mark.parametrize(("person", "team"), [("eve", PARTNER_TEAM), ("alice", TEAM)])
+async def test_a_stream_in_a_shared_channel_names_the_team_of_the_asker(
+    slack: SlackDouble, person: str, team: str
+) -> None:
+    class Streaming(ScriptedDispatcher):
+        async def _answer(self, turn: Turn, surface: Surface) -> Outcome:
+            ref = await surface.post(Part("Searching", f"{turn.id}-0", turn.id, waiting=True, settled=0))
+            await surface.edit(ref, Part("Done.", f"{turn.id}-0", turn.id, final=True, actions=("up",)))
+            return Outcome(turn.id, turn.thread, "done", "Done.")
+
+    slack.share_channel("general", PARTNER_TEAM)
+    slack.add_person("eve", "general", team_id=PARTNER_TEAM)
+    streaming = Streaming()
+    async with serving(slack, streaming, slack_streaming="everywhere"):
+        asked = await slack.say("general", person, f"{slack.bot} hello?")
+        await slack.until(lambda: is_answered(slack, asked))
+    await streaming.close()
+    started = [arguments for method, arguments in slack.calls if method == "chat.startStream"]
+    assert [one["recipient_team_id"] for one in started] == [team]

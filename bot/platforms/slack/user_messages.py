@@ -190,7 +190,7 @@ CURES = {
     "no_permission": "Ask an admin of the workspace to let apps post there, or ask me here.",
     "restricted_action": "Ask an admin of the workspace to let apps post there, or ask me here.",
     "restricted_action_read_only_channel": "Ask an admin of the channel to let me post there, or ask me here.",
-    "restricted_action_non_threadable_channel": "Threads are off in that channel. Ask in another channel, or ask me here.",
+    "restricted_action_non_threadable_channel": "Threads are off there. Ask in another channel, or ask me here.",
     "restricted_action_thread_locked": "Ask in another thread, or ask an admin to unlock it.",
     "restricted_action_thread_only_channel": "Ask in a thread of that channel, or ask me here.",
 }

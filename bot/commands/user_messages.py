@@ -67,6 +67,13 @@ def not_a_limit(text: str) -> str:
     )
 
 
+# --- quiet and listen
+
+FOLLOWING_IN_THREAD = "Write /quiet or /listen in a thread."
+NOT_FOLLOWED = "I do not follow this thread. Mention me with a question first."
+QUIET = "In this thread, I answer only when you mention me. /listen ends that."
+LISTENING = "I answer follow-up questions in this thread again."
+
 # --- admin
 
 ADMIN_SETTINGS = (

@@ -19,9 +19,9 @@ TIERS: tuple[Tier, ...] = ("cheap", "strong")
 
 async def run(context: Context, line: str) -> Reply:
     """Show the tenant's settings, or change one of them. Raises UsageError."""
-    first, rest = arguments.first_word(line)
+    first, note = arguments.first_word(line)
     if first == "pause":
-        return await _pause(context, rest or user_messages.DEFAULT_PAUSE_NOTE)
+        return await _pause(context, note or user_messages.DEFAULT_PAUSE_NOTE)
     match arguments.words(line):
         case [] | ["show"]:
             return await _show(context)

@@ -33,6 +33,9 @@ ANSWER_ID_USAGE = "[ID of an answer]"
 
 SOURCES_SUMMARY = "Show the sources of an answer, with each quote in context"
 
+QUIET_SUMMARY = "Answer in this thread only when mentioned"
+LISTEN_SUMMARY = "Answer follow-up questions in this thread again"
+
 STOP_SUMMARY = "Stop the answer in this thread"
 
 MEMORY_SUMMARY = "Show or delete what I remember from this thread"

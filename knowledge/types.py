@@ -190,13 +190,17 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document. ``blocks`` are in order and do not overlap."""
+    """A parsed document. ``blocks`` are in order and do not overlap.
+
+    ``warnings`` say what was left out of the text, in a sentence for users each.
+    """
 
     uri: str
     title: str
     text: str
     blocks: tuple[Block, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ A parser module is imported with the first file of its format. To add a format, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -44,7 +45,7 @@ def parse(data: bytes, name: str = "", content_type: str = "") -> ParsedDocument
     if not parsed.blocks:
         raise ParseError("it has no text; check that you chose the right file")
     metadata = {**parsed.metadata, FORMAT: kind}
-    return ParsedDocument(parsed.title or title_from_name(name), parsed.text, parsed.blocks, metadata)
+    return replace(parsed, title=parsed.title or title_from_name(name), metadata=metadata)
 
 
 def title_from_name(name: str) -> str:

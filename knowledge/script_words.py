@@ -26,6 +26,11 @@ _WITHOUT_SPACES = re.compile(
 )
 
 
+def is_unspaced(word: str) -> bool:
+    """Return whether all of a word is in a script that puts no spaces between words."""
+    return bool(_WITHOUT_SPACES.fullmatch(word))
+
+
 def script_words(text: str) -> Iterator[str]:
     """Yield the words in folded form (NFKC, case). A run of Chinese, Japanese or Thai yields each pair of letters."""
     for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):

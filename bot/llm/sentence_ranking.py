@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bot.llm.quotable_pieces import MAX_CODE_CHARS, Kind, Piece, pieces
-from knowledge.script_words import script_words
+from knowledge.script_words import is_unspaced, script_words
 from knowledge.types import Passage, Sentence
 
 MAX_QUOTES = 4
@@ -86,7 +86,7 @@ def best_quotes(question: str, passages: Sequence[Passage]) -> list[Quote]:
     units = _units(passages)
     if not units:
         return []
-    query = frozenset(terms(question))
+    query = _with_pairs(frozenset(terms(question)), units)
     scores = _scores(query, units, wants_number=bool(_QUANTITY.search(question)))
     chosen = _with_followers(_choose(query, units, scores) or _nearest(passages, units), units)
     return [Quote(unit.n, unit.text, unit.kind, unit.header) for unit in chosen]
@@ -127,6 +127,15 @@ def _units(passages: Sequence[Passage]) -> list[_Unit]:
             context = frozenset(terms(" ".join((*above, piece.lead))))
             units.append(_Unit(n, len(units), piece.text, piece.kind, frozenset(words), context, piece.header))
     return units
+
+
+def _with_pairs(query: frozenset[str], units: Sequence[_Unit]) -> frozenset[str]:
+    """Return the terms with each pair of letters that has a question's single letter, as of “猫？”, in it."""
+    single = [term for term in query if len(term) == 1 and is_unspaced(term)]
+    if not single:
+        return query
+    known = {term for unit in units for term in unit.terms | unit.context if len(term) == 2}
+    return query | {term for term in known if any(letter in term for letter in single)}
 
 
 def _weights(query: frozenset[str], units: Sequence[_Unit]) -> dict[str, float]:

@@ -244,6 +244,19 @@ def deleted(title: str) -> str:
     return f"Deleted {title}."
 
 
+PREVIEW_NEEDS_FILE = "Attach a file to see what I read of it, without adding it."
+
+
+def preview(name: str, title: str, form: str, blocks: int, warnings: Sequence[str]) -> str:
+    """Return the heading of a preview: what was read of a file, and what was left out."""
+    heading = f"**{name}**: {title} ({form}, {number(blocks, 'block')}). Nothing was stored."
+    return "\n".join([heading, *(f"- {warning}" for warning in warnings)])
+
+
+def no_preview(name: str, error: str) -> str:
+    return f"**{name}**: {error}."
+
+
 def unknown_document(document_id: str) -> str:
     return f"No document in this channel has the ID {document_id}. /docs lists the documents."
 

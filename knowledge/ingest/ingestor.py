@@ -35,7 +35,7 @@ MAX_IN_FLIGHT = 64
 """Most documents of all sources processed at the same time: while some are parsed, others are embedded and stored."""
 MAX_BYTES_IN_FLIGHT = 64 * 2**20
 """Most bytes of these documents together. A single larger document is allowed."""
-PARSING = "2"
+PARSING = "3"
 """The version of the parsers. Increment it when the output of a parser changes, so that documents are parsed again."""
 
 

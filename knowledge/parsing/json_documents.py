@@ -6,6 +6,7 @@ The title is the ``title`` or ``name`` of the outermost object.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from knowledge.errors import ParseError
@@ -40,7 +41,7 @@ def parse(text: str) -> ParsedDocument:
     _write(builder, value, 1, "", 0)
     titles = [value[key] for key in _TITLE_KEYS if isinstance(value.get(key), str)] if isinstance(value, dict) else []
     parsed = builder.build()
-    return ParsedDocument(" ".join(str(titles[0]).split()) if titles else "", parsed.text, parsed.blocks)
+    return replace(parsed, title=" ".join(str(titles[0]).split()) if titles else "")
 
 
 def _load(text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import EmailMessage
 from email.utils import parseaddr, parsedate_to_datetime
 
@@ -33,7 +34,7 @@ def parse(data: bytes) -> ParsedDocument:
             problem, _, _ = str(error).partition(";")
             builder.add("paragraph", f"({problem})")
     parsed = builder.build()
-    return ParsedDocument("", parsed.text, parsed.blocks)
+    return replace(parsed, title="")
 
 
 def _mails(data: bytes) -> Iterator[bytes]:

@@ -54,7 +54,8 @@ class Parser:
         async with self._lock:
             parsed = await self._parse_in_worker(fetched, max_chars)
         metadata = {**parsed.metadata, **fetched.metadata}
-        return Document(fetched.uri, fetched.title or parsed.title, parsed.text, parsed.blocks, metadata)
+        title = fetched.title or parsed.title
+        return Document(fetched.uri, title, parsed.text, parsed.blocks, metadata, parsed.warnings)
 
     async def isolation(self) -> Isolation:
         """Return how the worker process is isolated on this system.

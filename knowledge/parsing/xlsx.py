@@ -9,6 +9,7 @@ import datetime as dt
 import io
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import openpyxl
@@ -49,7 +50,7 @@ def parse(data: bytes) -> ParsedDocument:
     parsed = builder.build(title)
     if all(block.kind == "heading" for block in parsed.blocks):
         raise ParseError("its sheets are empty; check that you chose the right file")
-    return ParsedDocument(title, parsed.text, parsed.blocks)
+    return replace(parsed, title=title)
 
 
 def _add_region(builder: Builder, rows: list[list[str]]) -> None:

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 from lxml import etree  # type: ignore[import-untyped]
@@ -22,6 +22,21 @@ from knowledge.errors import ParseError
 
 PACKAGE_ERRORS = (zipfile.BadZipFile, zlib.error, etree.LxmlError, OSError, EOFError, KeyError, ValueError, TypeError)
 """Errors that reading a damaged package raises."""
+
+_STRICT = "http://purl.oclc.org/ooxml/"
+_NAMESPACES = tuple(
+    (f"{_STRICT}{strict}".encode(), f"http://schemas.openxmlformats.org/{other}".encode())
+    for strict, other in (
+        ("officeDocument/extendedProperties", "officeDocument/2006/extended-properties"),
+        ("officeDocument/customProperties", "officeDocument/2006/custom-properties"),
+        ("officeDocument/", "officeDocument/2006/"),
+        ("wordprocessingml/", "wordprocessingml/2006/"),
+        ("spreadsheetml/", "spreadsheetml/2006/"),
+        ("presentationml/", "presentationml/2006/"),
+        ("drawingml/", "drawingml/2006/"),
+    )
+)
+"""The beginnings of namespaces in the strict form, and in the transitional form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,10 @@ class Package:
         """Return the root element of a part. Entities are not expanded. Raises ParseError if it declares some."""
         return parse_xml(self._archive.read(name))
 
+    def open(self, name: str) -> IO[bytes]:
+        """Open a part for reading."""
+        return self._archive.open(name)
+
     def relationships(self, name: str = "") -> Mapping[str, Relationship]:
         """Return the relationships of a part by ID; of the package itself without a name."""
         if name not in self._relationships:
@@ -70,6 +89,37 @@ def parse_xml(data: bytes) -> Any:
     if dtd is not None and any(True for _ in dtd.iterentities()):
         raise ParseError("its XML declares entities, which are not allowed; save it again")
     return root
+
+
+def parse_events(package: Package, name: str, tags: tuple[str, ...]) -> Iterator[Any]:
+    """Yield the elements with these local names of a large part, one after the other, without holding the part."""
+    with package.open(name) as stream:
+        wanted = [f"{{*}}{tag}" for tag in tags]
+        for _, element in etree.iterparse(stream, events=("end",), tag=wanted, resolve_entities=False, no_network=True):
+            yield element
+            element.clear()
+            while element.getprevious() is not None:
+                del element.getparent()[0]
+
+
+def transitional(data: bytes) -> bytes:
+    """Return a package in the transitional form; one that already has this form is returned as it is.
+
+    Libraries know the namespaces of this form only.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as old:
+        relationships = "_rels/.rels"
+        if relationships not in old.namelist() or _STRICT.encode() not in old.read(relationships):
+            return data
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+            for member in old.infolist():
+                content = old.read(member)
+                if member.filename.endswith((".xml", ".rels", ".vml")):
+                    for strict, other in _NAMESPACES:
+                        content = content.replace(strict, other)
+                made.writestr(member, content)
+    return buffer.getvalue()
 
 
 def local_name(element: Any) -> str:

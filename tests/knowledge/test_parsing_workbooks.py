@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import zipfile
+from collections.abc import Sequence
 
 import openpyxl
 import pytest
@@ -28,7 +29,7 @@ async def read(parser: Parser, book: openpyxl.Workbook) -> Document:
     return await parser.parse(Fetched("list.xlsx", saved(book)))
 
 
-def sheet_of(*rows: list[object]) -> openpyxl.Workbook:
+def sheet_of(*rows: Sequence[object]) -> openpyxl.Workbook:
     book = openpyxl.Workbook()
     for row in rows:
         book.active.append(row)

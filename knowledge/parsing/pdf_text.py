@@ -57,6 +57,8 @@ def without_running_lines(pages: Sequence[str]) -> list[str]:
             if keys & seen or any(text == "#" for text, _ in keys):
                 dropped.add(edge)
             seen |= keys
+        if dropped >= {index for index, line in enumerate(lines) if line.strip()}:
+            dropped.clear()  # a page of nothing else is no page with a header
         kept.append("\n".join(line for index, line in enumerate(lines) if index not in dropped))
     return kept
 

@@ -147,6 +147,14 @@ async def test_hidden_sheets_rows_and_columns_are_left_out_and_told(parser: Pars
     )
 
 
+async def test_hidden_parts_are_read_when_they_are_asked_for(parser: Parser) -> None:
+    document = await parser.parse(Fetched("list.xlsx", saved(with_hidden())), include_hidden=True)
+    assert "| Secret chair | 80 | 200 |" in document.text
+    assert document.text.count("91000") == 2
+    assert "do not show" in document.text
+    assert document.warnings == ()
+
+
 async def test_workbook_with_hidden_values_only_is_refused_with_the_way_in(parser: Parser) -> None:
     book = sheet_of()
     sheet = book.create_sheet("Pay")

@@ -23,6 +23,11 @@ BINARY_PARSERS = MappingProxyType[Format, str](
         "docx": "docx",
         "pptx": "pptx",
         "xlsx": "xlsx",
+        "opendocument": "opendocument",
+        "epub": "epub",
+        "rtf": "rtf",
+        "msg": "outlook_message",
+        "xls": "xls",
         "slack": "slack_export",
         "discord": "discord_export",
         "html": "html",
@@ -31,7 +36,7 @@ BINARY_PARSERS = MappingProxyType[Format, str](
     }
 )
 """Modules with ``parse(data: bytes) -> ParsedDocument``."""
-HIDING_FORMATS = frozenset[Format](("docx", "pptx", "xlsx"))
+HIDING_FORMATS = frozenset[Format](("docx", "pptx", "xlsx", "xls", "opendocument"))
 """Formats whose modules have ``parse(data, *, include_hidden)``."""
 TEXT_PARSERS = MappingProxyType[Format, str]({"json": "json_documents", "csv": "csv_tables", "markdown": "markdown"})
 """Modules with ``parse(text: str) -> ParsedDocument``, for text that is already decoded."""

@@ -53,7 +53,7 @@ def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
                 rows_left = _add_sheet(builder, sheet, package, rows_left, include_hidden=include_hidden)
         hidden = [sheet.title for sheet in book.worksheets if sheet.sheet_state != "visible"]
         if not include_hidden:
-            _warn(builder, "hidden sheets", hidden)
+            warn_hidden(builder, "hidden sheets", hidden)
         title = str(book.properties.title or "").strip()
     except _DAMAGED as error:
         if isinstance(error, DefusedXmlException) or isinstance(error.__cause__, DefusedXmlException):
@@ -78,26 +78,28 @@ def _add_sheet(builder: Builder, sheet: Any, package: Package, rows_left: int, *
         layout = SheetLayout(merges=layout.merges)
     else:
         columns = [get_column_letter(first) for first, _ in layout.hidden_columns]
-        _warn(builder, f"hidden columns of sheet {sheet.title}", columns)
+        warn_hidden(builder, f"hidden columns of sheet {sheet.title}", columns)
     finder = TableFinder(layout.merges)
     hidden_rows: list[str] = []
     for rows in regions(_rows(sheet, layout, hidden_rows), MAX_ROWS):
         rows_left -= len(rows)
         if rows_left < 0:
             raise ParseError(f"it has more than {MAX_ROWS} rows; split it into smaller files")
-        _add_table(builder, finder.table(rows))
-    _warn(builder, f"hidden rows of sheet {sheet.title}", hidden_rows)
+        add_table(builder, finder.table(rows))
+    warn_hidden(builder, f"hidden rows of sheet {sheet.title}", hidden_rows)
     _add_beside(builder, package, part, layout)
     return rows_left
 
 
-def _warn(builder: Builder, what: str, names: list[str]) -> None:
+def warn_hidden(builder: Builder, what: str, names: list[str]) -> None:
+    """Warn that hidden parts were left out, by their names; without names nothing is said."""
     if names:
         more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
         builder.warn(f"{what} left out: {', '.join(names[:_MAX_NAMED])}{more}; --include-hidden adds them")
 
 
-def _add_table(builder: Builder, table: Table) -> None:
+def add_table(builder: Builder, table: Table) -> None:
+    """Add a table and the lines above it."""
     for line in table.above:
         builder.add("paragraph", line)
     add_rows(builder, [table.header, *table.rows])

@@ -20,7 +20,6 @@ Format = Literal[
     "opendocument",
     "epub",
     "rtf",
-    "msg",
     "xls",
     "slack",
     "discord",
@@ -65,11 +64,9 @@ _SLACK_DAY = re.compile(r"(?:[^/]+/)?[^/]+/\d{4}-\d\d-\d\d\.json")
 """One day of a channel in a Slack export. The export may be inside one more folder."""
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 """The signature of .doc, .xls, .ppt and .msg files."""
-_OLE_STREAMS: tuple[tuple[str, Format], ...] = (
-    ("__properties_version1.0", "msg"),
-    ("Workbook", "xls"),
-)
-"""Streams by whose names the files inside an OLE container are told apart."""
+_WORKBOOK = "Workbook".encode("utf-16-le")
+_OUTLOOK_MESSAGE = "__properties_version1.0".encode("utf-16-le")
+"""The names of the streams that a workbook and a message have in their OLE containers."""
 _KNOWN_BINARIES = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -188,9 +185,10 @@ def _old_office_format(data: bytes) -> Format | None:
     """
     if not data.startswith(_OLD_OFFICE):
         return None
-    for stream, kind in _OLE_STREAMS:
-        if stream.encode("utf-16-le") in data:
-            return kind
+    if _OUTLOOK_MESSAGE in data:
+        raise ParseError("it is an Outlook message (MSG), which cannot be read; save it as EML and try again")
+    if _WORKBOOK in data:
+        return "xls"
     if _ENCRYPTED_PACKAGE in data[: 2**20]:
         raise ParseError("it is encrypted; save it without a password and try again")
     raise ParseError(

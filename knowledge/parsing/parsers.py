@@ -26,7 +26,6 @@ BINARY_PARSERS = MappingProxyType[Format, str](
         "opendocument": "opendocument",
         "epub": "epub",
         "rtf": "rtf",
-        "msg": "outlook_message",
         "xls": "xls",
         "slack": "slack_export",
         "discord": "discord_export",

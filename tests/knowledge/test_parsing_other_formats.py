@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import zipfile
+import zlib
 
 import pytest
 
@@ -148,21 +150,25 @@ async def test_hidden_parts_of_opendocument_workbooks_are_left_out(parser: Parse
     assert "secret" in everything.text
 
 
-async def test_book_is_read_in_the_order_of_its_spine(parser: Parser) -> None:
+def book() -> bytes:
+    """Return a book whose second file is the first chapter."""
     chapter = "<html><body><h1>{0}</h1><p>The text of chapter {0} is long enough to be the content.</p></body></html>"
-    book = (
+    contents = (
         '<package xmlns="http://www.idpf.org/2007/opf"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">'
         "<dc:title>Handbook</dc:title></metadata><manifest><item id='a' href='two.xhtml'/>"
         "<item id='b' href='one.xhtml'/></manifest><spine><itemref idref='b'/><itemref idref='a'/></spine></package>"
     )
     container = '<container><rootfiles><rootfile full-path="OPS/book.xml"/></rootfiles></container>'
-    data = archive(
+    return archive(
         "application/epub+zip",
-        **{"META-INF__container_xml": container, "OPS__book_xml": book},
+        **{"META-INF__container_xml": container, "OPS__book_xml": contents},
         OPS__one_html=chapter.format("One"),
         OPS__two_html=chapter.format("Two"),
     )
-    document = await parser.parse(Fetched("book.epub", data))
+
+
+async def test_book_is_read_in_the_order_of_its_spine(parser: Parser) -> None:
+    document = await parser.parse(Fetched("book.epub", book()))
     assert document.title == "Handbook"
     assert 0 <= document.text.find("chapter One") < document.text.find("chapter Two")
 
@@ -180,8 +186,33 @@ async def test_old_office_files_are_refused_with_the_way_out(parser: Parser, nam
         await parser.parse(Fetched(name, b"\xd0\xcf\x11\xe0" + bytes(600)))
 
 
-@pytest.mark.parametrize("stream", ["Workbook", "__properties_version1.0"])
-async def test_damaged_old_files_are_refused(parser: Parser, stream: str) -> None:
+XLS = zlib.decompress(base64.b85decode(
+    "c-rk)O=uHA6#i!O-=8E+QlS+}2w1hYQt{%YjSAX>SmF;TBIq{RLurzhZ7=cCYRyRm!IQ;Hp$dXjz4(I)dh;Mu^dJaAQjg+6Q1H-p"
+    "ee-rVwlzWnwa~KPGH+(yytnf*Z{C~9zME?*O+RWaV-<Sg!jchycNtGm3D})5XxuPl)2{tg3<sME0Y5p?>%sHJw?64Z>F+WWJaoS%"
+    "3d~bEj}i0_=e76-;xOBw3TZ=+aMRvXaGOdHEo@hWX_{%2=>wL1!So<=t~2c+*^)SixnzIG0c#(hRT4ZFBr5QPbv`j?ADZz-?&I+r"
+    "!j$#kkUpqpx5_}9y8$yGU-xNwO_%*B?oeMOa6g_vH}+ELMw>f?yQl*Sgsxn!E0ZZ9M%!ZsKaDu>!_EV*;tqdf`2xiMwUY1q2j5S="
+    "t;P?Kb64|kDsEr`#zi56qDa9p?lx0GN*_#Xqeax?m{)Ek7gB0rfg;OmWek!_W!1a~rYO~?2J>l+*rzo$S5I9nt!rcP5fUQ#Q8laT"
+    "g*thhaQX?aNI#7nlnq2P2ywfKLo-ajX5rrV_s0iP$qUSx;3LO8n083(Vc@dVAmt#BxGJ=RHTE#Q!f)Nq?N+8S3J<E=Q_WW6=p@Tr"
+    "<<WMUXFuaZa_6%4E@~IQo_N|;{F2;F?b*KarP%Dp<TMhr!Wq(+&m=lUr<l4W@hoZA!b)MEnYR3u&iqQ)vfZ#w-w+mMKoXjmnmxHX"
+    "qS8~WwUXMRind^FxgIZRera6<*P?RHsc#BtN<D?&YU;%;J%#n;3im1zJeFNbvVX7<z7!R@S$!$0`qE>sDyprj0|yQqIB?*=!8$|m"
+    "rO~`1%S)HXy14nQ?>dWAmYmNdTNWoVOwSno6+D7G)jA3_?VoM%2>V@PjXL)CLWwgpyN)3YupL7+?_auji{-y(&5Ggm3!z%)U#i8<"
+    "|2+S1Kcf|w"
+))  # fmt: skip
+"""A workbook with a currency, a date, a hidden row and a hidden sheet, as Excel 97 saves it; Python has no writer."""
+
+
+async def test_old_workbook_is_read_like_one_of_today(parser: Parser) -> None:
+    document = await parser.parse(Fetched("old.xls", XLS))
+    table = "| Plan | Price | Since |\n| --- | --- | --- |\n| Team | €12.50 | 2031-05-06 |"
+    assert document.text == f"Prices\n\n{table}"
+    assert len(document.warnings) == 2
+    everything = await parser.parse(Fetched("old.xls", XLS), include_hidden=True)
+    assert "Secret plan" in everything.text
+    assert "salary" in everything.text
+
+
+@pytest.mark.parametrize(("stream", "reason"), [("Workbook", "damaged"), ("__properties_version1.0", "save it as EML")])
+async def test_damaged_old_files_are_refused(parser: Parser, stream: str, reason: str) -> None:
     data = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + stream.encode("utf-16-le") + bytes(600)
-    with pytest.raises(ParseError, match="damaged"):
+    with pytest.raises(ParseError, match=reason):
         await parser.parse(Fetched("old", data))

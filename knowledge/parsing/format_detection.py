@@ -43,6 +43,13 @@ _MARKDOWN_NAMES = (".md", ".markdown", ".mdx", ".mkd")
 _HTML_START = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
+_HTML_PART = re.compile(
+    rb"\A\s*(?:<!--.*?-->\s*)*<(?:title|meta|link|base|style|script|h[1-6]|p|div|table|ul|ol|dl|main|article|section"
+    rb"|header|nav|center|font)\b[^<>]*>.*?</[a-z][a-z0-9]*\s*>",
+    re.I | re.S,
+)
+"""A page that leaves out the tags that HTML allows to leave out, or a part of a page."""
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _MAIL_START = re.compile(rb"\A(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t][^\n]*\n)*){3,}")
 _MAIL_FIELDS = re.compile(rb"^(?:From|Date|Subject|Message-ID|Received):", re.I | re.M)
 _MBOX_START = re.compile(rb"\AFrom [^\n]*\d{4}[^\n]*\n[A-Za-z][A-Za-z-]{0,60}:")
@@ -84,6 +91,7 @@ _KNOWN_BINARIES = (
 
 def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
     """Return the format of the bytes. If no parser can read them, raises ParseError with the kind of file."""
+    content_type = content_type.partition(";")[0].strip().lower()
     if not data.strip(b"\0 \t\r\n"):
         raise ParseError("it is empty; check that you chose the right file")
     if b"%PDF-" in data[:1024]:
@@ -103,7 +111,7 @@ def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
     if data.lstrip()[:5] == rb"{\rtf":
         return "rtf"
     _refuse_binary(data)
-    if _HTML_START.match(data[:4096]) or (suffix in (".html", ".htm", ".xhtml") and b"<" in data):
+    if _is_html(_beginning(data), suffix, content_type):
         return "html"
     if _MBOX_START.match(data[:4096]):
         return "mbox"
@@ -124,6 +132,28 @@ def text_kind(name: str, content_type: str = "") -> Format:
     if suffix in _MARKDOWN_NAMES or content_type.startswith("text/markdown"):
         return "markdown"
     return "plain"
+
+
+def _beginning(data: bytes) -> bytes:
+    """Return the beginning of a text without its byte order mark, in UTF-8 if the mark says how it is encoded."""
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return data[len(mark) : 8192].decode(encoding, "ignore").encode()
+    return data[:4096]
+
+
+def _is_html(head: bytes, suffix: str, content_type: str) -> bool:
+    """Return whether a text is HTML. The server's word counts, unless no tag is in sight.
+
+    Markdown and source code may start with tags of HTML too, so a part of a page counts only under other names.
+    """
+    if _HTML_START.match(head):
+        return True
+    named = suffix in (".html", ".htm", ".xhtml", ".shtml")
+    stated = content_type in ("text/html", "application/xhtml+xml")
+    if (named or stated) and re.search(rb"<[a-z!/][^<>]*>", head, re.I):
+        return True
+    return suffix not in _CODE_NAMES and suffix not in _MARKDOWN_NAMES and bool(_HTML_PART.match(head))
 
 
 def _suffix(name: str) -> str:

@@ -19,8 +19,6 @@ MAX_DEPTH = 5
 MAX_ATTACHMENTS = 200
 _SHOWN_HEADERS = ("From", "To", "Cc", "Date")
 _WORD = re.compile(r"\w")
-_BOM = b"\xef\xbb\xbf"
-"""Tells the HTML parser that the mail has been decoded, whatever a ``meta`` element in it says."""
 
 
 def parse(data: bytes) -> ParsedDocument:
@@ -53,7 +51,7 @@ def _write_part(builder: Builder, part: EmailMessage, known: Known) -> bool:
     """Add a text part, and return whether it has any text."""
     text = text_of(part)
     if part.get_content_subtype() == "html":
-        return bool(text.strip()) and _nested(builder, lambda: html.parse(_BOM + text.encode("utf-8", "replace")), 2)
+        return bool(text.strip()) and _nested(builder, lambda: html.parse(text.encode("utf-8", "replace"), "utf-8"), 2)
     reply = split_reply(text)
     _add_blocks(builder, plain_text.parse(reply.own), 2)
     known.add(reply.own)

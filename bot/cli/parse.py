@@ -18,24 +18,25 @@ from bot.cli.output import echo, print_json
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--include-hidden", is_flag=True, help="Also read what is hidden in Office files, such as hidden sheets.")
 @json_option
-def parse(files: tuple[Path, ...], as_json: bool) -> None:
+def parse(files: tuple[Path, ...], include_hidden: bool, as_json: bool) -> None:
     """Print what Parley reads of files: title, text and what it leaves out. Nothing is stored.
 
     With --json, each file is one line.
     """
-    if not run(_parse_all(files, settings().max_file_mb * 1_000_000, as_json)):
+    if not run(_parse_all(files, settings().max_file_mb * 1_000_000, include_hidden, as_json)):
         sys.exit(1)
 
 
-async def _parse_all(files: Sequence[Path], max_bytes: int, as_json: bool) -> bool:
+async def _parse_all(files: Sequence[Path], max_bytes: int, include_hidden: bool, as_json: bool) -> bool:
     """Print each file when it is parsed. Return whether all of them could be read."""
     from knowledge.parsing.sandbox import Parser
 
     parser, complete = Parser(), True
     try:
         for path in files:
-            parsed = await _parsed(parser, path, max_bytes)
+            parsed = await _parsed(parser, path, max_bytes, include_hidden)
             complete = complete and "error" not in parsed
             if as_json:
                 print_json(parsed, indent=None)
@@ -49,7 +50,7 @@ async def _parse_all(files: Sequence[Path], max_bytes: int, as_json: bool) -> bo
     return complete
 
 
-async def _parsed(parser: Any, path: Path, max_bytes: int) -> dict[str, Any]:
+async def _parsed(parser: Any, path: Path, max_bytes: int, include_hidden: bool) -> dict[str, Any]:
     """Return the file as the JSON document of the command line; ``{"file", "error"}`` if it cannot be read."""
     from bot.commands.document_preview import as_json_document
     from knowledge.errors import ParseError
@@ -60,7 +61,7 @@ async def _parsed(parser: Any, path: Path, max_bytes: int) -> dict[str, Any]:
     if isinstance(read, Failure):
         return {"file": str(path), "error": read.error}
     try:
-        return {"file": str(path), **as_json_document(await parser.parse(read))}
+        return {"file": str(path), **as_json_document(await parser.parse(read, include_hidden=include_hidden))}
     except ParseError as error:
         return {"file": str(path), "error": f"{error}."}
 

@@ -154,7 +154,7 @@ class DocumentPipeline:
             self._run.count_unchanged(fetched.uri, unchanged)
             return
         try:
-            document = await self._parser.parse(fetched)
+            document = await self._parser.parse(fetched, include_hidden=self._run.include_hidden)
             chunks = await self._chunk_and_store(document, fetched.memo, content_hash)
         except ParseError as error:
             await self.record_failure(Failure(fetched.uri, f"{error}."))

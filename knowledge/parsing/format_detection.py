@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
@@ -16,6 +17,10 @@ Format = Literal[
     "docx",
     "pptx",
     "xlsx",
+    "opendocument",
+    "epub",
+    "rtf",
+    "xls",
     "slack",
     "discord",
     "html",
@@ -49,7 +54,8 @@ _MAIL_START = re.compile(rb"\A(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t][^\n]*\
 _MAIL_FIELDS = re.compile(rb"^(?:From|Date|Subject|Message-ID|Received):", re.I | re.M)
 _MBOX_START = re.compile(rb"\AFrom [^\n]*\d{4}[^\n]*\n[A-Za-z][A-Za-z-]{0,60}:")
 _JSON_START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]0-9tfn-])")
-_JSON_NAMES = (".json", ".jsonl", ".ndjson")
+_JSON_NAMES = (".json", ".jsonl", ".ndjson", ".ipynb")
+_TABLE_NAMES = (".csv", ".tsv", ".tab", ".psv")
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 """The name of the stream that an encrypted Office file has in its OLE container."""
 _CODE_NAMES = frozenset(
@@ -64,7 +70,10 @@ _OFFICE_PARTS: tuple[tuple[Format, str], ...] = (
 _SLACK_DAY = re.compile(r"(?:[^/]+/)?[^/]+/\d{4}-\d\d-\d\d\.json")
 """One day of a channel in a Slack export. The export may be inside one more folder."""
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
-"""The signature of .doc, .xls and .ppt files."""
+"""The signature of .doc, .xls, .ppt and .msg files."""
+_WORKBOOK = "Workbook".encode("utf-16-le")
+_OUTLOOK_MESSAGE = "__properties_version1.0".encode("utf-16-le")
+"""The names of the streams that a workbook and a message have in their OLE containers."""
 _KNOWN_BINARIES = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -96,6 +105,11 @@ def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
         if _ENCRYPTED_PACKAGE in data[: 2**20]:
             raise ParseError("it is encrypted; save it without a password and try again")
         raise ParseError(f"its name ends in {suffix} but it is not an Office file; save it again as {suffix}")
+    old = _old_office_format(data)
+    if old:
+        return old
+    if data.lstrip()[:5] == rb"{\rtf":
+        return "rtf"
     _refuse_binary(data)
     if _is_html(_beginning(data), suffix, content_type):
         return "html"
@@ -111,7 +125,7 @@ def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
 def text_kind(name: str, content_type: str = "") -> Format:
     """Return the kind of text by file name and content type, for text whose content does not identify it."""
     suffix = _suffix(name)
-    if suffix in (".csv", ".tsv") or content_type == "text/csv":
+    if suffix in _TABLE_NAMES or content_type == "text/csv":
         return "csv"
     if suffix in _CODE_NAMES:
         return "code"
@@ -169,6 +183,11 @@ def _zip_format(data: bytes) -> Format:
     for kind, part in _OFFICE_PARTS:
         if any(name.startswith(part) for name in names):
             return kind
+    kind_of_package = _package_kind(data, names)
+    if kind_of_package.startswith("application/vnd.oasis.opendocument."):
+        return "opendocument"
+    if kind_of_package == "application/epub+zip" or "META-INF/container.xml" in names:
+        return "epub"
     if "xl/workbook.bin" in names:
         raise ParseError("it is a binary workbook (XLSB), which cannot be read; save it as XLSX")
     if any(_SLACK_DAY.fullmatch(name) for name in names):
@@ -176,6 +195,36 @@ def _zip_format(data: bytes) -> Format:
     if any(name.lower().endswith(".json") for name in names):
         return "discord"
     raise ParseError("it is a ZIP archive without a supported format inside; unpack it and ingest the folder")
+
+
+def _package_kind(data: bytes, names: list[str]) -> str:
+    """Return the content of the member ``mimetype``, by which OpenDocument and EPUB files tell what they are."""
+    if "mimetype" not in names:
+        return ""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("mimetype") as member:
+            return member.read(200).decode("ascii", "replace").strip()
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, zlib.error):
+        return ""
+
+
+def _old_office_format(data: bytes) -> Format | None:
+    """Return the format of an OLE container that can be read; None for other data.
+
+    Raises ParseError with the way out for a container that cannot be read.
+    """
+    if not data.startswith(_OLD_OFFICE):
+        return None
+    if _OUTLOOK_MESSAGE in data:
+        raise ParseError("it is an Outlook message (MSG), which cannot be read; save it as EML and try again")
+    if _WORKBOOK in data:
+        return "xls"
+    if _ENCRYPTED_PACKAGE in data[: 2**20]:
+        raise ParseError("it is encrypted; save it without a password and try again")
+    raise ParseError(
+        "it is an old Office file (DOC or PPT), which cannot be read; open it in Word, PowerPoint or LibreOffice and "
+        "save it as DOCX or PPTX"
+    )
 
 
 def _refuse_bomb(members: list[zipfile.ZipInfo], size: int) -> None:
@@ -189,8 +238,6 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _refuse_binary(data: bytes) -> None:
-    if data.startswith(_OLD_OFFICE):
-        raise ParseError("it is an old Office file, which cannot be read; save it as DOCX, XLSX or PPTX")
     for magic, kind in _KNOWN_BINARIES:
         if data.startswith(magic):
             raise ParseError(f"it is {kind}, which has no text to read; export it to a text format or PDF")

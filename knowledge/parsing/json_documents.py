@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from knowledge.errors import ParseError
-from knowledge.parsing import discord_messages, slack_messages
+from knowledge.parsing import discord_messages, notebooks, slack_messages
 from knowledge.parsing.csv_tables import add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 
@@ -31,6 +31,8 @@ def parse(text: str) -> ParsedDocument:
         value = _load(text)
     except RecursionError:
         raise _too_deep() from None
+    if notebooks.is_notebook(value):
+        return notebooks.parse(value)
     builder = Builder()
     if discord_messages.is_channel(value):
         discord_messages.write(builder, value)

@@ -25,6 +25,10 @@ BINARY_PARSERS = MappingProxyType[Format, str](
         "docx": "docx",
         "pptx": "pptx",
         "xlsx": "xlsx",
+        "opendocument": "opendocument",
+        "epub": "epub",
+        "rtf": "rtf",
+        "xls": "xls",
         "slack": "slack_export",
         "discord": "discord_export",
         "html": "html",
@@ -33,12 +37,17 @@ BINARY_PARSERS = MappingProxyType[Format, str](
     }
 )
 """Modules with ``parse(data: bytes) -> ParsedDocument``."""
+HIDING_FORMATS = frozenset[Format](("docx", "pptx", "xlsx", "xls", "opendocument"))
+"""Formats whose modules have ``parse(data, *, include_hidden)``."""
 TEXT_PARSERS = MappingProxyType[Format, str]({"json": "json_documents", "csv": "csv_tables", "markdown": "markdown"})
 """Modules with ``parse(text: str) -> ParsedDocument``, for text that is already decoded."""
 
 
-def parse(data: bytes, name: str = "", content_type: str = "") -> ParsedDocument:
-    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError."""
+def parse(data: bytes, name: str = "", content_type: str = "", *, include_hidden: bool = False) -> ParsedDocument:
+    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError.
+
+    ``include_hidden`` adds what Office files hide: sheets, rows, columns, deleted text, comments and notes of slides.
+    """
     media_type, charset = split_content_type(content_type)
     kind = detect(data, name, media_type)
     if kind == "html":
@@ -46,7 +55,8 @@ def parse(data: bytes, name: str = "", content_type: str = "") -> ParsedDocument
 
         parsed: ParsedDocument = html.parse(data, charset)
     elif kind in BINARY_PARSERS:
-        parsed = import_module(f"knowledge.parsing.{BINARY_PARSERS[kind]}").parse(data)
+        options = {"include_hidden": include_hidden} if kind in HIDING_FORMATS else {}
+        parsed = import_module(f"knowledge.parsing.{BINARY_PARSERS[kind]}").parse(data, **options)
     else:
         parsed = _parse_text(kind, plain_text.decode(data, charset), name, media_type)
     if not parsed.blocks:

@@ -114,7 +114,7 @@ class Fetched:
 
     ``uri`` names the document for people and is its identity within the tenant.
     ``content_type`` is only a hint; the content decides the format. ``metadata`` is stored with the document, and so
-    is ``memo``, which only the source itself receives again.
+    is ``memo``, which only the source itself receives again. ``private_chats`` is as in ``Known``.
     """
 
     uri: str
@@ -123,6 +123,7 @@ class Fetched:
     content_type: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     memo: str = ""
+    private_chats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +164,14 @@ class Known:
     """The stored state of a source: its complete documents, by name. Only these may be reported as Unchanged.
 
     ``memo`` returns the ``Fetched.memo`` of a document. ``mark`` is the last Mark; it is empty if any document of the
-    source is missing from ``documents``.
+    source is missing from ``documents``. ``private_chats``: private channels of a chat export may be read, because only
+    the members of one channel will find the documents.
     """
 
     documents: Mapping[str, Earlier] = field(default_factory=dict)
     memo: Callable[[str], Awaitable[str]] = _no_memo
     mark: str = ""
+    private_chats: bool = False
 
 
 NOTHING_KNOWN = Known()

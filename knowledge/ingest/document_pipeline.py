@@ -144,7 +144,8 @@ class DocumentPipeline:
             self._run.count_unchanged(fetched.uri, unchanged)
             return
         try:
-            document = await self._parser.parse(fetched)
+            private_chats = fetched.private_chats or self._run.private_chats
+            document = await self._parser.parse(replace(fetched, private_chats=private_chats))
             chunks = await self._chunk_and_store(document, fetched.memo, content_hash)
         except ParseError as error:
             await self.record_failure(Failure(fetched.uri, f"{error}."))

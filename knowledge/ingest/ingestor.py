@@ -176,7 +176,7 @@ class Ingestor:
             known = await source_records.read_known_documents(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, recipe=run.recipe, models=run.models
             )
-        return replace(known, memo=read_memo)
+        return replace(known, memo=read_memo, private_chats=run.private_chats)
 
     async def _ingest_source(self, run: SourceRun, stop: asyncio.Event) -> None:
         pipeline = DocumentPipeline(

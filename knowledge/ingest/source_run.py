@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from knowledge.chunking import Chunking
 from knowledge.ports import Embedder, OnProgress, Source
 from knowledge.serving_model import Serving
-from knowledge.types import NOTHING_KNOWN, Failure, Known, Progress
+from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, Failure, Known, Progress
 
 
 @dataclass(slots=True)
@@ -58,6 +58,11 @@ class SourceRun:
     done: int = 0
     failed: int = 0
     seen: list[str] = field(default_factory=list)
+
+    @property
+    def private_chats(self) -> bool:
+        """Whether private channels of chat exports may be read: only the members of one channel find the documents."""
+        return self.audience != TENANT_AUDIENCE
 
     @property
     def models(self) -> list[str]:

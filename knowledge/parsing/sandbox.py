@@ -16,6 +16,7 @@ from typing import Any
 from knowledge.errors import ParseError
 from knowledge.parsing import worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.parsing.format_detection import MAX_UNPACKED
 from knowledge.parsing.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.worker_process import MAX_MEMORY_BYTES
 from knowledge.types import Document, Fetched
@@ -39,8 +40,15 @@ class Parser:
 
     _worker_command: Sequence[str] = ("-m", "knowledge.parsing.worker_process")
 
-    def __init__(self, *, seconds: float = TIMEOUT_SECONDS, memory: int = MAX_MEMORY_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        seconds: float = TIMEOUT_SECONDS,
+        memory: int = MAX_MEMORY_BYTES,
+        max_unpacked: int = MAX_UNPACKED,
+    ) -> None:
         self._seconds = seconds
+        self._max_unpacked = max_unpacked
         self._memory = memory
         self._process: asyncio.subprocess.Process | None = None
         self._isolation: Isolation | None = None
@@ -90,7 +98,13 @@ class Parser:
                 raise
 
     async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None) -> ParsedDocument:
-        head = {"name": fetched.uri, "content_type": fetched.content_type, "max_chars": max_chars}
+        head = {
+            "name": fetched.uri,
+            "content_type": fetched.content_type,
+            "max_chars": max_chars,
+            "private_chats": fetched.private_chats,
+            "max_unpacked": self._max_unpacked,
+        }
         try:
             async with asyncio.timeout(self._seconds):
                 process = await self._worker()

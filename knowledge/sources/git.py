@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from knowledge.errors import SourceError
 from knowledge.sources.checked_git_remote import GitRemote, checked_remote
-from knowledge.sources.files import SKIPPED_EXTENSIONS, too_large
+from knowledge.sources.files import SKIPPED_EXTENSIONS, is_lfs_pointer, lfs_pointer, too_large
 from knowledge.sources.git_command import Git, GitFailedError, require_pinning
 from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, Unchanged
@@ -115,7 +115,9 @@ class GitSource:
                     yield too_large(name, self._max_bytes)
                     continue
                 data = await _read_blob(blob_reader, file)
-                if not _is_binary(file, data) and data.strip():
+                if is_lfs_pointer(data):
+                    yield lfs_pointer(name)
+                elif not _is_binary(file, data) and data.strip():
                     yield Fetched(name, data, metadata=metadata)
                 else:
                     self._found -= 1

@@ -112,6 +112,7 @@ async def read_document_state(
 _MARK_UNCHANGED = text("""
     UPDATE documents SET
         fetched_at = :now,
+        error = '',
         metadata = metadata || coalesce(CAST(:metadata AS jsonb), '{}'),
         memo = coalesce(CAST(:memo AS text), memo),
         dated_at = coalesce(:dated, dated_at)
@@ -274,20 +275,6 @@ async def record_failure(
             "now": now,
         },
     )
-
-
-async def find_vanished(
-    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, seen: Sequence[str]
-) -> list[uuid.UUID]:
-    """Return the ids of the source's documents whose names are not among ``seen``."""
-    rows = await session.scalars(
-        text(
-            "SELECT id FROM documents "
-            "WHERE tenant_id = :tenant AND source_id = :source AND NOT uri = ANY(CAST(:seen AS text[]))"
-        ),
-        {"tenant": tenant_id, "source": source_id, "seen": list(seen)},
-    )
-    return list(rows)
 
 
 async def delete_documents(session: AsyncSession, tenant_id: str, ids: Sequence[uuid.UUID]) -> int:

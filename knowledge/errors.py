@@ -3,6 +3,7 @@
 KnowledgeError
 ├── SourceError      the source cannot be read at all: unknown path, unknown host, refused address
 ├── ParseError       one document cannot be converted to text
+│   └── PrivateChatError  it is a conversation or a profile that must not be read
 ├── ErasedError      a person's data was erased after the source was read
 └── EmbeddingError   the embedding model cannot be loaded or does not answer
 """
@@ -26,6 +27,10 @@ class SourceError(KnowledgeError):
 
 class ParseError(KnowledgeError):
     """The document cannot be converted to text."""
+
+
+class PrivateChatError(ParseError):
+    """The document is a conversation or a profile that must not be read. What was stored of it must be deleted."""
 
 
 class ErasedError(KnowledgeError):

@@ -290,10 +290,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A document that could not be ingested, and the reason, as a text for users."""
+    """A document that could not be ingested, and the reason for users. ``private``: nothing stored of it may stay."""
 
     source: str
     error: str
+    private: bool = False
 
     def __post_init__(self) -> None:
         """Remove secrets, which a server may have repeated in its error."""

@@ -81,7 +81,12 @@ def _default_audience(source: Source) -> str:
 
 
 async def ingest_sources(
-    app: App, sources: OpenedSources, tenant: str, chunking: ChunkingMethod | None = None
+    app: App,
+    sources: OpenedSources,
+    tenant: str,
+    chunking: ChunkingMethod | None = None,
+    *,
+    accept_removals: bool = False,
 ) -> IngestReport:
     """Ingest the sources one after the other in this process. Ctrl-C stops early; documents added so far stay."""
     from bot.cli.progress import bars, follower
@@ -105,6 +110,7 @@ async def ingest_sources(
                     chunking=chunking,
                     on_progress=show,
                     stop=stop,
+                    accept_removals=accept_removals,
                 )
             except SourceBusy as error:
                 one = IngestReport(0, 0, 0, (Failure(source.uri, str(error)),), 0.0)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
@@ -118,11 +118,13 @@ async def ingest_in_process(
     chunking: ChunkingMethod | None = None,
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
+    accept_removals: bool = False,
 ) -> IngestReport:
     """Ingest a source in this process, for the terminal.
 
-    ``chunking`` is stored with the source. ``stop`` ends the run early. A run that was requested for the source and has
-    not started ends together with this one. Raises SourceBusy, EmbeddingError.
+    ``chunking`` is stored with the source. ``accept_removals`` lets the run remove many documents. ``stop``
+    ends the run early. A run that was requested for the source and has not started ends together with this one.
+    Raises SourceBusy, EmbeddingError.
     """
     async with runner.database.tenant(tenant_id) as session:
         source_id = await source_records.find_or_add_source(
@@ -143,6 +145,7 @@ async def ingest_in_process(
             run, _ = await ingest_runs.begin(
                 session, tenant_id=tenant_id, source_id=source_id, asked_by=TERMINAL, files=True
             )
+        run = replace(run, accept_removals=run.accept_removals or accept_removals)
         return await _ingest_with_progress(
             runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), chunking
         )
@@ -176,7 +179,13 @@ async def _ingest_with_progress(
     updates = asyncio.create_task(_repeat(store_progress, runner.progress_seconds))
     try:
         report = await runner.ingestor.ingest(
-            [source], tenant_id=tenant_id, audience=run.audience, chunking=chunking, on_progress=keep_latest, stop=stop
+            [source],
+            tenant_id=tenant_id,
+            audience=run.audience,
+            chunking=chunking,
+            on_progress=keep_latest,
+            stop=stop,
+            accept_removals=run.accept_removals,
         )
     except asyncio.CancelledError:
         # The process shuts down. The queue assigns the run to another process, which continues where this one stopped.

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from knowledge import search_terms, source_records
+from knowledge import document_removals, search_terms, source_records
 from knowledge.chunking import METHODS, Chunking, Method
 from knowledge.embedding_models import Models
 from knowledge.errors import ErasedError
@@ -35,7 +35,7 @@ MAX_IN_FLIGHT = 64
 """Most documents of all sources processed at the same time: while some are parsed, others are embedded and stored."""
 MAX_BYTES_IN_FLIGHT = 64 * 2**20
 """Most bytes of these documents together. A single larger document is allowed."""
-PARSING = "2"
+PARSING = "3"
 """The version of the parsers. Increment it when the output of a parser changes, so that documents are parsed again."""
 
 
@@ -78,8 +78,12 @@ class Ingestor:
         chunking: Method | None = None,
         on_progress: OnProgress | None = None,
         stop: asyncio.Event | None = None,
+        accept_removals: bool = False,
     ) -> IngestReport:
         """Read the sources one after the other; a failed document or source does not stop the others.
+
+        ``accept_removals`` removes and replaces documents also if so many are gone, or so little is left of a page,
+        that the reading looks like an accident of the source. Without it, such a reading is held back.
 
         ``chunking`` is stored as the method of the sources; None keeps the method that each source has.
         ``stop`` ends the run early: stored documents stay, no document is deleted, and the report says so.
@@ -93,6 +97,7 @@ class Ingestor:
                 if stop.is_set():
                     break
                 run = await self._begin(source, tenant_id, audience, chunking, IngestTotals(), on_progress)
+                run.accept_removals = accept_removals
                 try:
                     await self._ingest_source(run, stop)
                 except ErasedError as error:
@@ -176,6 +181,7 @@ class Ingestor:
             known = await source_records.read_known_documents(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, recipe=run.recipe, models=run.models
             )
+            run.stored = await document_removals.count_stored(session, tenant_id=run.tenant_id, source_id=run.source_id)
         return replace(known, memo=read_memo, private_chats=run.private_chats)
 
     async def _ingest_source(self, run: SourceRun, stop: asyncio.Event) -> None:

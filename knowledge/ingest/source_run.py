@@ -39,7 +39,8 @@ class SourceRun:
 
     ``embedders`` are the models for which every chunk needs a vector. ``seen`` has the names of all documents that are
     still in the source, including failed ones. ``read_at`` is the knowledge version before the source was read if an
-    erasure of a person's data concerns the source, else None.
+    erasure of a person's data concerns the source, else None. ``stored`` is the number of documents with text before
+    the reading. ``accept_removals``: a reading that removes many documents is not held back.
     """
 
     source: Source
@@ -54,6 +55,8 @@ class SourceRun:
     on_progress: OnProgress | None
     known: Known = NOTHING_KNOWN
     read_at: int | None = None
+    stored: int = 0
+    accept_removals: bool = False
     mark: str = ""
     done: int = 0
     failed: int = 0

@@ -9,7 +9,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from knowledge.errors import ParseError
+from knowledge.errors import PrivateChatError
 from knowledge.parsing.slack_export_layout import LIST_FILES, normalized
 
 SLACK_DAY = (
@@ -32,25 +32,25 @@ _DIRECT = "Direct Messages"
 
 
 def refuse_json(value: Any, name: str) -> None:
-    """Raise ParseError if the value is a part of a chat export that is not read on its own."""
+    """Raise PrivateChatError if the value is a part of a chat export that is not read on its own."""
     if isinstance(value, dict):
         _refuse_other_chats(value)
         if isinstance(value.get("messages"), list) and _has_slack_messages(value["messages"]):
-            raise ParseError(SLACK_DAY)
+            raise PrivateChatError(SLACK_DAY)
     rows = [row for row in value[:_SAMPLE] if isinstance(row, dict)] if isinstance(value, list) else []
     if not rows:
         return
     _refuse_other_lists(rows)
     if _has_slack_messages(rows):
-        raise ParseError(SLACK_DAY)
+        raise PrivateChatError(SLACK_DAY)
     if any(isinstance(row.get("profile"), dict) and "id" in row for row in rows):
-        raise ParseError(SLACK_LIST)
+        raise PrivateChatError(SLACK_LIST)
     if PurePosixPath(normalized(name)).name in LIST_FILES and all("id" in row for row in rows):
-        raise ParseError(SLACK_LIST)
+        raise PrivateChatError(SLACK_LIST)
 
 
 def refuse_text(text: str, name: str, *, private_chats: bool) -> None:
-    """Raise ParseError if a text, CSV or HTML file is a Discord export and its channel may not be read.
+    """Raise PrivateChatError if a text, CSV or HTML file is a Discord export and its channel may not be read.
 
     These forms name the server but not the type of the channel. ``private_chats`` reads them.
     """
@@ -62,9 +62,9 @@ def refuse_text(text: str, name: str, *, private_chats: bool) -> None:
     title = match or (_DISCORD_HTML.search(head) if is_html else None)
     guild = title["guild"] if title else ""
     if guild.startswith(_DIRECT) or PurePosixPath(normalized(name)).name.startswith(_DIRECT):
-        raise ParseError(DISCORD_DIRECT)
+        raise PrivateChatError(DISCORD_DIRECT)
     if not private_chats:
-        raise ParseError(DISCORD_UNKNOWN)
+        raise PrivateChatError(DISCORD_UNKNOWN)
 
 
 def _has_slack_messages(rows: list[Any]) -> bool:
@@ -78,7 +78,7 @@ _SLACK_KEYS = frozenset(("type", "text", "user", "bot_id", "subtype", "blocks"))
 
 
 def _refuse_other_chats(value: dict[str, Any]) -> None:
-    """Raise ParseError for an export of Zulip, Teams or Mattermost, whose rules of privacy are not known here."""
+    """Raise PrivateChatError for an export of Zulip, Teams or Mattermost, whose rules of privacy are not known here."""
     if any(key.startswith("zerver_") for key in value):
         raise _not_supported("Zulip")
     if "teams.microsoft.com" in str(value.get("@odata.context")) or _is_graph_messages(value):
@@ -111,5 +111,5 @@ def _is_teams_message(row: dict[str, Any]) -> bool:
     return ("chatId" in row or "channelIdentity" in row) and "body" in row and "messageType" in row
 
 
-def _not_supported(chat: str) -> ParseError:
-    return ParseError(f"it is a {chat} export, which cannot be read yet; export the channel as text or PDF")
+def _not_supported(chat: str) -> PrivateChatError:
+    return PrivateChatError(f"it is a {chat} export, which cannot be read yet; export the channel as text or PDF")

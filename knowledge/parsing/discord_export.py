@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from knowledge.errors import ParseError
+from knowledge.errors import ParseError, PrivateChatError
 from knowledge.parsing import discord_messages, zip_archives
 from knowledge.parsing.chat_export_forms import refuse_json
 from knowledge.parsing.chat_visibility import may_read
@@ -60,7 +60,7 @@ def _document(channels: list[list[dict[str, Any]]], hidden: int, broken: list[st
     if written:
         return builder.build(f"{discord_messages.guild_name(channels[0][0])} Discord export".strip())
     if hidden:
-        raise ParseError(discord_messages.PRIVATE)
+        raise PrivateChatError(discord_messages.PRIVATE)
     if broken:
         raise ParseError(f"the file {broken[0]} in this archive is not valid JSON; export the archive again")
     raise ParseError("it is a ZIP archive without a Slack or DiscordChatExporter export; add its documents one by one")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from knowledge.errors import ParseError
+from knowledge.errors import ParseError, PrivateChatError
 from knowledge.parsing import chat_messages
 from knowledge.parsing.chat_messages import Message
 from knowledge.parsing.chat_visibility import Visibility, discord_visibility, may_read
@@ -39,9 +39,9 @@ def visibility(export: dict[str, Any]) -> Visibility:
 
 
 def require_readable(export: dict[str, Any], *, private_chats: bool) -> None:
-    """Raise ParseError if the channel may not be read."""
+    """Raise PrivateChatError if the channel may not be read."""
     if not may_read(visibility(export), private_chats=private_chats):
-        raise ParseError(PRIVATE)
+        raise PrivateChatError(PRIVATE)
 
 
 def channel_key(export: dict[str, Any]) -> str:

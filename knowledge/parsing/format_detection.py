@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
 
-from knowledge.errors import ParseError
+from knowledge.errors import ParseError, PrivateChatError
 from knowledge.parsing.slack_export_layout import is_day, normalized, of_single_member
 
 Format = Literal[
@@ -147,7 +147,7 @@ def _zip_format(data: bytes, max_unpacked: int) -> Format:
     if any(name.lower().endswith(".json") for name in names):
         return "discord"
     if of_single_member(names):
-        raise ParseError(
+        raise PrivateChatError(
             "it is a Slack export of one member's conversations, which are private; export public channels"
         )
     raise ParseError("it is a ZIP archive without a supported format inside; add the documents in it one by one")

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from knowledge.errors import ParseError
+from knowledge.errors import ParseError, PrivateChatError
 from knowledge.parsing import worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.parsing.format_detection import MAX_UNPACKED
@@ -57,7 +57,8 @@ class Parser:
     async def parse(self, fetched: Fetched, *, max_chars: int | None = None) -> Document:
         """Parse a file, or read the first ``max_chars`` characters of its text.
 
-        Raises ParseError, whose message is meant to follow the document's name.
+        Raises ParseError, whose message is meant to follow the document's name; PrivateChatError if it is a private
+        conversation.
         """
         async with self._lock:
             parsed = await self._parse_in_worker(fetched, max_chars)
@@ -130,7 +131,8 @@ class Parser:
         if response.get("restart"):
             await self._end()
         if "error" in response:
-            raise ParseError(worker_protocol.error_from_json(response))
+            refused = PrivateChatError if response.get("private") is True else ParseError
+            raise refused(worker_protocol.error_from_json(response))
         try:
             return await asyncio.to_thread(worker_protocol.document_of, response, body)
         except (KeyError, TypeError, ValueError, AttributeError):

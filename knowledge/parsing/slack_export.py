@@ -9,7 +9,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 
-from knowledge.errors import ParseError
+from knowledge.errors import ParseError, PrivateChatError
 from knowledge.parsing import chat_messages, slack_messages, zip_archives
 from knowledge.parsing.chat_messages import Message
 from knowledge.parsing.chat_visibility import may_read, slack_visibility
@@ -41,7 +41,7 @@ def parse(data: bytes, *, private_chats: bool = False) -> ParsedDocument:
     if not written and broken:
         raise ParseError(f"the file {broken[0]} in this archive is not a valid list of messages; export it again")
     if not written:
-        raise ParseError(
+        raise PrivateChatError(
             f"it is a Slack export without a message in a public channel that channels.json lists ({hidden} others "
             "were left out); export a public channel, or add a private one for its members with --audience CHANNEL"
         )

@@ -26,6 +26,7 @@ SKIPPED_EXTENSIONS = frozenset(
 """Extensions that a folder skips: images, audio, video, fonts, archives, programs and databases."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _LFS_POINTER_BYTES = 1024
+_OF_EXPORT = "it is a part of a chat export; the export is read as a whole, without private conversations."
 _SINGLE_MEMBER_EXPORT = (
     "it belongs to a Slack export of one member's conversations, which are private; it was left out."
 )
@@ -121,7 +122,10 @@ class FolderSource:
         single = [path for path in listing.paths if self._relative(path) not in exports.taken]
         self._found = len(single) + len(exports.parts)
         for name in sorted(exports.private_files):
-            yield Failure(f"{self._root.name}/{name}", _SINGLE_MEMBER_EXPORT)
+            yield Failure(f"{self._root.name}/{name}", _SINGLE_MEMBER_EXPORT, private=True)
+        for name in known.documents:
+            if name.removeprefix(f"{self._root.name}/") in exports.taken - exports.private_files:
+                yield Failure(name, _OF_EXPORT, private=True)
         for part in exports.parts:
             for item in await asyncio.to_thread(files.items, part):
                 yield item

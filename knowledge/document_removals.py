@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -50,18 +51,35 @@ _VANISHED = text("""
             AND other.source_id = documents.source_id
             AND other.content_hash = documents.content_hash
             AND other.uri = ANY(CAST(:seen AS text[]))
+            AND other.id <> documents.id
     )
     FROM documents
-    WHERE tenant_id = :tenant AND source_id = :source AND NOT uri = ANY(CAST(:seen AS text[]))
+    WHERE tenant_id = :tenant
+        AND source_id = :source
+        AND (NOT uri = ANY(CAST(:seen AS text[])) OR (gone_readings >= 2 AND gone_since < :gone_before))
 """)
 
 
 async def find_vanished(
-    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, seen: Sequence[str]
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, seen: Sequence[str], gone_before: datetime
 ) -> list[Vanished]:
-    """Return the source's documents whose names are not among ``seen``."""
-    values = {"tenant": tenant_id, "source": source_id, "seen": list(seen)}
+    """Return the source's documents whose names are not among ``seen``, or that are gone since ``gone_before``."""
+    values = {"tenant": tenant_id, "source": source_id, "seen": list(seen), "gone_before": gone_before}
     return [Vanished(*row) for row in await session.execute(_VANISHED, values)]
+
+
+async def find_gone(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, gone_before: datetime
+) -> list[uuid.UUID]:
+    """Return the source's documents that two readings found to be gone, the first of them before ``gone_before``."""
+    found = await session.scalars(
+        text(
+            "SELECT id FROM documents WHERE tenant_id = :tenant AND source_id = :source "
+            "AND gone_readings >= 2 AND gone_since < :gone_before"
+        ),
+        {"tenant": tenant_id, "source": source_id, "gone_before": gone_before},
+    )
+    return list(found)
 
 
 async def keep(session: AsyncSession, *, tenant_id: str, ids: Sequence[uuid.UUID], reason: str) -> None:

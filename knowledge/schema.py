@@ -86,6 +86,8 @@ documents = Table(
     Column("state", Text, nullable=False),
     Column("error", Text, nullable=False, server_default=""),
     Column("fetched_at", DateTime(timezone=True), nullable=False),
+    Column("gone_since", DateTime(timezone=True)),
+    Column("gone_readings", Integer, nullable=False, server_default="0"),
     Column("memo", Text, nullable=False, server_default=""),
     Column("dated_at", DateTime(timezone=True)),
     UniqueConstraint("tenant_id", "source_id", "uri", name="documents_identity"),

@@ -290,11 +290,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A document that could not be ingested, and the reason for users. ``private``: nothing stored of it may stay."""
+    """A document that could not be ingested, and the reason for users. ``private``: nothing stored of it may stay.
+
+    ``gone``: it no longer exists, in contrast to one that cannot be read for now.
+    """
 
     source: str
     error: str
     private: bool = False
+    gone: bool = False
 
     def __post_init__(self) -> None:
         """Remove secrets, which a server may have repeated in its error."""

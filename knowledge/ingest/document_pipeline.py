@@ -21,7 +21,7 @@ from knowledge.chunking.chunk_headers import header, with_header
 from knowledge.chunking.chunker import chunk_batches
 from knowledge.document_writes import EmbeddedChunk, NewDocument, OutdatedError
 from knowledge.embedding_models import Models
-from knowledge.errors import ParseError, PrivateChatError, SourceError
+from knowledge.errors import NoTextError, ParseError, PrivateChatError, SourceError
 from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.replaced_pages import WEB_KINDS, ChangedPage, ChangedPages, suspicion
@@ -89,7 +89,11 @@ class DocumentPipeline:
         run = self._run
         async with self._sessions(run.tenant_id) as session:
             vanished = await document_removals.find_vanished(
-                session, tenant_id=run.tenant_id, source_id=run.source_id, seen=run.seen
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                seen=run.seen,
+                gone_before=self._clock() - run.keep_gone,
             )
             lost = [one.id for one in vanished if one.is_loss]
             held_back = not run.accept_removals and document_removals.is_too_much(len(lost), run.stored)
@@ -104,6 +108,16 @@ class DocumentPipeline:
         if held_back:
             log.warning("%s: %s", run.source.uri, reason)
             run.count_failed(Failure(run.source.uri, reason))
+
+    async def delete_gone(self) -> None:
+        """Delete the documents that are gone for long enough, when the source as a whole could not be read."""
+        run = self._run
+        async with self._sessions(run.tenant_id) as session:
+            ids = await document_removals.find_gone(
+                session, tenant_id=run.tenant_id, source_id=run.source_id, gone_before=self._clock() - run.keep_gone
+            )
+            if run.accept_removals or not document_removals.is_too_much(len(ids), run.stored):
+                run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, ids)
 
     async def _store_changed_pages(self) -> None:
         """Store the pages that changed, unless many of them have become the same page."""
@@ -149,6 +163,7 @@ class DocumentPipeline:
                 uri=failure.source,
                 error=failure.error,
                 now=self._clock(),
+                gone=failure.gone,
             )
         run.count_failed(failure)
 
@@ -217,7 +232,7 @@ class DocumentPipeline:
             await self.record_failure(Failure(fetched.uri, f"{error}."))
             return
         except ParseError as error:
-            await self.record_failure(Failure(fetched.uri, f"{error}."))
+            await self.record_failure(Failure(fetched.uri, f"{error}.", gone=isinstance(error, NoTextError)))
             return
         self._run.count_stored(fetched.uri, chunks)
 

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from knowledge import document_removals, search_terms, source_records
@@ -44,7 +44,8 @@ class Ingestor:
 
     ``chunking`` applies to sources without a method of their own. While the embedding model is being changed,
     ``models`` opens the serving model, and chunks get vectors of both models. ``clock`` returns the time that is stored
-    with documents. Close the ingestor to end the parser's process.
+    with documents. ``keep_gone`` is the time after which a document that no longer exists is removed. Close the
+    ingestor to end the parser's process.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Ingestor:
         models: Models | None = None,
         parser: Parses | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        keep_gone: timedelta = timedelta(days=7),
     ) -> None:
         self._sessions = sessions
         self._embedder = embedder
@@ -65,6 +67,7 @@ class Ingestor:
         self._chunking = Chunking(chunking, chunk_tokens, chunk_overlap)
         self._parser = parser or Parser()
         self._clock = clock
+        self._keep_gone = keep_gone
         self._in_flight = InFlightLimit(MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT)
         self.large_upload = asyncio.Lock()
         """Whoever loads a large upload holds this until it is ingested, so that only one is in memory."""
@@ -97,7 +100,7 @@ class Ingestor:
                 if stop.is_set():
                     break
                 run = await self._begin(source, tenant_id, audience, chunking, IngestTotals(), on_progress)
-                run.accept_removals = accept_removals
+                run.accept_removals, run.keep_gone = accept_removals, self._keep_gone
                 try:
                     await self._ingest_source(run, stop)
                 except ErasedError as error:
@@ -203,7 +206,8 @@ class Ingestor:
         if source_error is None:
             await pipeline.delete_vanished()
         else:
-            await pipeline.record_failure(Failure(run.source.uri, str(source_error)))
+            await pipeline.record_failure(Failure(run.source.uri, str(source_error), gone=source_error.gone))
+            await pipeline.delete_gone()
         if run.serving.next_model is not None:
             await switch_if_complete(self._sessions, run.tenant_id, self._embedder.model)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from knowledge.chunking import Chunking
 from knowledge.ports import Embedder, OnProgress, Source
@@ -41,6 +42,7 @@ class SourceRun:
     still in the source, including failed ones. ``read_at`` is the knowledge version before the source was read if an
     erasure of a person's data concerns the source, else None. ``stored`` is the number of documents with text before
     the reading. ``accept_removals``: a reading that removes many documents is not held back.
+    ``keep_gone`` is the time after which a document that no longer exists is removed.
     """
 
     source: Source
@@ -57,6 +59,7 @@ class SourceRun:
     read_at: int | None = None
     stored: int = 0
     accept_removals: bool = False
+    keep_gone: timedelta = timedelta(days=7)
     mark: str = ""
     done: int = 0
     failed: int = 0

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
 
-from knowledge.errors import ParseError, PrivateChatError
+from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing.slack_export_layout import is_day, normalized, of_single_member
 
 Format = Literal[
@@ -75,7 +75,7 @@ _KNOWN_BINARIES = (
 def detect(data: bytes, name: str = "", content_type: str = "", *, max_unpacked: int = MAX_UNPACKED) -> Format:
     """Return the format of the bytes. If no parser can read them, raises ParseError with the kind of file."""
     if not data.strip(b"\0 \t\r\n"):
-        raise ParseError("it is empty; check that you chose the right file")
+        raise NoTextError("it is empty; check that you chose the right file")
     if b"%PDF-" in data[:1024]:
         return "pdf"
     if data.startswith(b"PK\x03\x04"):
@@ -175,10 +175,10 @@ def _refuse_binary(data: bytes) -> None:
         raise ParseError("it is an old Office file, which cannot be read; save it as DOCX, XLSX or PPTX")
     for magic, kind in _KNOWN_BINARIES:
         if data.startswith(magic):
-            raise ParseError(f"it is {kind}, which has no text to read; export it to a text format or PDF")
+            raise NoTextError(f"it is {kind}, which has no text to read; export it to a text format or PDF")
     head = data[:8192]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return
     control = sum(byte < 9 or 13 < byte < 32 for byte in head)
     if b"\0" in head or control > len(head) * 0.1:
-        raise ParseError("it is a binary file of an unknown format; export it to a text format or PDF")
+        raise NoTextError("it is a binary file of an unknown format; export it to a text format or PDF")

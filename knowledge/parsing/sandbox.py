@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from knowledge.errors import ParseError, PrivateChatError
+from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.parsing.format_detection import MAX_UNPACKED
@@ -131,8 +131,7 @@ class Parser:
         if response.get("restart"):
             await self._end()
         if "error" in response:
-            refused = PrivateChatError if response.get("private") is True else ParseError
-            raise refused(worker_protocol.error_from_json(response))
+            raise _parse_error(response)
         try:
             return await asyncio.to_thread(worker_protocol.document_of, response, body)
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -201,6 +200,12 @@ async def _response(process: asyncio.subprocess.Process) -> tuple[dict[str, Any]
     if not isinstance(head, dict):
         raise ValueError("no object")
     return head, body
+
+
+def _parse_error(response: dict[str, Any]) -> ParseError:
+    kinds = {"private": PrivateChatError, "empty": NoTextError}
+    kind = next((found for key, found in kinds.items() if response.get(key) is True), ParseError)
+    return kind(worker_protocol.error_from_json(response))
 
 
 def _log_once(isolation: Isolation | None) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from knowledge.errors import ParseError, PrivateChatError
+from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import parsers, process_isolation, worker_protocol
 from knowledge.parsing.format_detection import MAX_UNPACKED, detect
 from knowledge.parsing.worker_protocol import Response
@@ -112,6 +112,8 @@ def _respond(head: dict[str, Any], data: bytes, memory: _Memory) -> Response:
         return worker_protocol.document_response(parsed, head.get("max_chars"))
     except PrivateChatError as error:
         return Response({"error": str(error), "private": True})
+    except NoTextError as error:
+        return Response({"error": str(error), "empty": True})
     except ParseError as error:
         return Response({"error": str(error)})
     except (MemoryError, RecursionError):

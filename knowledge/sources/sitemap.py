@@ -70,7 +70,7 @@ class SitemapSource(SiteSource):
                 may_redirect=self._is_own,
             )
         except PageError as error:
-            return Failure(entry.url, str(error))
+            return Failure(entry.url, str(error), gone=error.gone)
         return Unchanged(entry.url) if isinstance(page, NotModified) else page_document(entry.url, page)
 
     def _is_own(self, url: str) -> bool:

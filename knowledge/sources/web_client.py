@@ -47,6 +47,11 @@ class PageError(SourceError):
         self.status = status
 
     @property
+    def gone(self) -> bool:  # type: ignore[override]
+        """Whether the server says that the page no longer exists."""
+        return self.status in (404, 410)
+
+    @property
     def temporary(self) -> bool:
         """Whether fetching the page later may succeed."""
         return self.status in (0, 408, 429) or self.status >= 500

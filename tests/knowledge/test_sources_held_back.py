@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from knowledge import document_removals
+from knowledge import document_catalog, document_removals
+from knowledge.chunk_lookup import load_chunks
 from knowledge.ingest import Ingestor
+from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.sources import FolderSource
-from knowledge.types import Failure
-from tests.knowledge.fakes import ListSource, markdown
+from knowledge.types import Failure, Scope
+from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.knowledge.test_sources_refresh import MAX_BYTES, Site, html_page, site
 
 __all__ = ["site"]
@@ -212,6 +215,53 @@ async def test_edits_of_a_site_are_stored(site: Site, ingestor: Ingestor, sessio
     report = await ingestor.ingest([site.sitemap()], tenant_id="t")
     assert (report.documents, report.failed) == (6, ())
     assert all("closed now" in words for words in (await stored(sessions)).values())
+
+
+@pytest.mark.parametrize("kind", ["sitemap", "crawl", "url"])
+async def test_page_that_is_gone_is_marked_and_then_removed(
+    site: Site, sessions: Sessions, embedder: WordEmbedder, parser: Parser, kind: str
+) -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    ingestor = Ingestor(sessions, embedder, parser=parser, chunk_tokens=64, clock=lambda: now)
+    paths = put_pages(site)
+    site.pages["/"] = html_page("start", *paths)
+
+    def source() -> Any:
+        return {"sitemap": site.sitemap, "crawl": site.crawl, "url": lambda: site.one("/2")}[kind]()
+
+    async def titles() -> list[str]:
+        async with sessions("t") as session:
+            numbers = list(await session.scalars(text("SELECT chunk_id FROM chunks WHERE tenant_id = 't'")))
+            found = await load_chunks(session, Scope("t"), numbers)
+        return [chunk.title for chunk in found.values() if chunk.source.endswith("/2")]
+
+    await ingestor.ingest([source()], tenant_id="t")
+    del site.pages["/2"]
+    await ingestor.ingest([source()], tenant_id="t")
+    assert "gone" not in (await titles())[0]
+    now += timedelta(days=1)
+    await ingestor.ingest([source()], tenant_id="t")
+    assert (await titles())[0].endswith("(gone since 2026-03-01)")
+    now += timedelta(days=7)
+    report = await ingestor.ingest([source()], tenant_id="t")
+    assert (await titles(), report.deleted) == ([], 1)
+
+
+async def test_file_that_was_emptied_is_gone(folder: Path, ingestor: Ingestor, sessions: Sessions) -> None:
+    await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    (folder / "doc-1.md").write_text("")
+    (folder / "doc-2.md").write_bytes(b"\x7fELF" + bytes(range(256)) * 4)
+    for _ in range(2):
+        await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    async with sessions("t") as session:
+        rows = await document_catalog.list_documents(session, "t")
+    assert [row.source for row in rows if row.error.startswith("gone since 20")] == [
+        "handbook/doc-1.md",
+        "handbook/doc-2.md",
+    ]
+    write(folder)
+    await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    assert await state(sessions) == ("", set())
 
 
 async def test_private_conversation_that_was_stored_is_deleted(ingestor: Ingestor, sessions: Sessions) -> None:

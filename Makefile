@@ -7,7 +7,7 @@ PORT ?= 8080
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-fast check docs-check format lock licences sbom browser peers clean
+.PHONY: help run setup test test-fast test-peers check docs-check format lock licences sbom browser peers clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -28,6 +28,10 @@ check: $(VENV)/.tools ## run ruff, mypy and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+test-peers: $(VENV)/.tools peers ## install model servers and process managers of others in .venv-peers, and test against them
+	@PYTHON=$(BIN)/python scripts/peers.sh .venv-peers
+	$(BIN)/pytest tests/peers -rs
 
 docs-check: $(VENV)/.tools ## check the links, commands and examples in the documentation
 	$(BIN)/python -m tests.docs.docs_check

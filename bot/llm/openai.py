@@ -101,14 +101,21 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
             else:
                 async for event in self._chunks(response, call, reader):
                     yield event
+                if reader.reason is None:
+                    for event in self._whole(await self._unstreamed(client, prompt, call), call, reader):
+                        yield event
         yield Ended(reader.reason or "complete", call.model, self.info.name)
 
     async def _chunks(
         self, response: AsyncStream[ChatCompletionChunk], call: MeteredCall, reader: AnswerReader
     ) -> AsyncGenerator[Event, None]:
-        """Yield the events of a stream. Raises LLMError if it ends before its answer does."""
-        done = DoneWatch(response.response)
+        """Yield the events of a stream. Raises LLMError if it ends before its answer does.
+
+        An empty stream of a compatible server yields nothing: its error is known only without streaming.
+        """
+        done, is_empty = DoneWatch(response.response), True
         async for chunk in response:
+            is_empty = False
             if getattr(chunk, "object", None) == "error":
                 raise provider_errors.from_error_body(self.info, call.model, ErrorBody.parse(chunk.model_dump()))
             if chunk.choices:
@@ -123,8 +130,19 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
             for event in reader.end_without_reason():
                 yield event
             call.complete = call.usage is not None
-        if reader.reason is None:
+        if reader.reason is None and not (self._compatible and is_empty and not done.seen):
             raise provider_errors.unfinished(self.info)
+
+    async def _unstreamed(self, client: AsyncOpenAI, prompt: Prompt, call: MeteredCall) -> bytes:
+        """Ask without streaming. llama-cpp-python, for one, ends a stream without a word when it refuses the prompt.
+
+        It also drops the connection, which is noticed only when it is used again: hence the one retry.
+        """
+        call.responding = call.sent = False
+        patient = client.with_options(max_retries=1)
+        answer = await patient.chat.completions.with_raw_response.create(**self.request(prompt, call.model))
+        call.responding = call.sent = True
+        return bytes(answer.content)
 
     def _whole(self, body: bytes, call: MeteredCall, reader: AnswerReader) -> Iterator[Event]:
         """Yield the events of an answer in one piece, from a server that does not stream. Raises LLMError."""

@@ -42,8 +42,9 @@ class AnswerReader:
         if delta is not None:
             yield from self._text(delta)
         # Some servers send an empty reason with every chunk.
-        if choice.finish_reason:
-            self.reason = reason_of(choice.finish_reason, refused=self._refused)
+        stop = getattr(choice, "finish_reason", None)
+        if stop:
+            self.reason = reason_of(stop, refused=self._refused)
             yield from self.end()
 
     def end(self) -> Iterator[Event]:
@@ -65,7 +66,7 @@ class AnswerReader:
         # A refusal streams in chunks of its own, before the one that ends the answer.
         refusal = getattr(delta, "refusal", None)
         self._refused = self._refused or bool(refusal)
-        text = delta.content or refusal
+        text = getattr(delta, "content", None) or refusal
         if not text:
             return
         yield from self._events([("answer", text)] if self._split is None else self._split.feed(text))

@@ -14,6 +14,10 @@ from bot.llm.error_body import ErrorBody
 
 _MAX_RETRY_AFTER = 3600.0
 _STATUS_OF_TYPE = {
+    "invalid_api_key": 401,
+    "model_not_found": 404,
+    "context_length_exceeded": 400,
+    "insufficient_quota": 429,
     "authentication_error": 401,
     "permission_error": 403,
     "not_found_error": 404,
@@ -178,7 +182,7 @@ def _from_response(info: ProviderInfo, model: str, error: Exception) -> LLMError
 
 def _status_of(body: ErrorBody) -> int | None:
     """Return the status that an error body implies; None if it implies none."""
-    for name in (body.type, body.code):
+    for name in (body.code, body.type):
         if name in _STATUS_OF_TYPE:
             return _STATUS_OF_TYPE[name]
         if name.isdecimal() and 400 <= int(name) < 600:

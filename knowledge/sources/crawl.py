@@ -117,4 +117,4 @@ def _page_limit_reached(pages: int, left: int) -> str:
 
 
 def _pages_unavailable(count: int) -> str:
-    return f"{count} pages could not be read, so pages may be missing; nothing was removed. Refresh the site later."
+    return f"{count} pages could not be read, so pages may be missing. Nothing was removed. Refresh the site later."

@@ -206,7 +206,7 @@ async def test_an_orphaned_question_is_answered(app: App) -> None:
         await session.execute(text("UPDATE turns SET holder = NULL"))
     assert await app.dispatcher.resume("web", lambda _: NullSurface()) == 0
     async with app.database.tenant(LOCAL_TENANT) as session:
-        await session.execute(text("UPDATE turns SET created_at = now() - interval '1 minute'"))
+        await session.execute(text("UPDATE turns SET queued_at = now() - interval '1 minute'"))
     assert await app.dispatcher.resume("web", lambda _: NullSurface()) == 1
     await app.dispatcher.settled()
     async with app.database.tenant(LOCAL_TENANT) as session:

@@ -107,7 +107,7 @@ def test_one_bad_document_does_not_stop_the_others(parley: Parley, folder: Path)
 
 
 def test_an_address_is_read_where_the_operator_allows_it(
-    parley: Parley, web: str, monkeypatch: pytest.MonkeyPatch
+    parley: Parley, folder: Path, web: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = parley("ingest", f"{web}/rules/dogs.txt", "--json").document
     assert "PARLEY_FETCH_ALLOW" in refused["failed"][0]["error"]

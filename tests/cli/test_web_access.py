@@ -38,8 +38,15 @@ def test_outside_loopback_nothing_starts_without_a_sign_in(
     assert len(ran.err.strip().splitlines()) == 1
 
 
-def test_the_procfile_listens_on_loopback_unless_the_settings_say_otherwise() -> None:
-    assert "--host" not in (ROOT / "Procfile").read_text()
+def test_the_procfile_starts_each_part_and_listens_on_loopback_unless_the_settings_say_otherwise() -> None:
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    assert [line.partition(": ")[2].split(" --")[0] for line in lines] == [
+        "parley web",
+        "parley slack",
+        "parley discord",
+        "parley worker",
+    ]
+    assert "--host" not in "\n".join(lines)
 
 
 @pytest.mark.parametrize(

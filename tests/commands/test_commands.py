@@ -91,7 +91,7 @@ async def test_here_keeps_a_document_to_its_channel(app: App) -> None:
     assert listed.table is not None
     (row,) = listed.table.rows
     assert (await commands.run("docs", "", by(app, channel="C2"))).table is None
-    with pytest.raises(UsageError, match="No document"):
+    with pytest.raises(UsageError, match="There is no document"):
         await commands.run("docs", f"show {row[0]}", by(app, channel="C2"))
 
 

@@ -89,3 +89,8 @@ def test_a_page_that_the_index_does_not_list_is_found(tmp_path: Path) -> None:
     for name in ("README.md", "listed.md", "forgotten.md"):
         (tmp_path / name).write_text("")
     assert unlisted("[listed](listed.md#part)", tmp_path) == ["forgotten.md"]
+
+
+def test_the_readme_claims_no_batches_while_nothing_uses_them() -> None:
+    code = [file.read_text() for file in (ROOT / "bot").rglob("*.py") if file.parent.name != "llm"]
+    assert any("build_batch" in text for text in code) or "batch" not in (ROOT / "README.md").read_text().lower()

@@ -189,7 +189,7 @@ class ModelDouble:
         finally:
             pieces = "".join(reply.text[at : at + reply.piece] for at in range(0, len(reply.text), reply.piece))
             sent = pieces if complete else pieces[: seen.pieces_sent * reply.piece]
-            if complete or reply.fault != "error_event" or seen.pieces_sent:
+            if complete or reply.fault not in ("error_event", "empty_stream") or seen.pieces_sent:
                 self.charge(seen, prompt, tokens(sent) + tokens(reply.reasoning), complete=complete)
 
     async def _fails_at_once(self, exchange: Exchange, seen: Seen, reply: Reply) -> bool:

@@ -27,6 +27,7 @@ Fault = Literal[
     "no_usage",  # everything but usage
     "absurd_usage",  # numbers that cannot be true
     "unknown_events",  # undocumented events between the others
+    "empty_stream",  # a stream that ends without any event
     "whole",  # one JSON object where a stream was asked for
     "empty_reasons",  # an empty finish_reason with every chunk (OpenAI's form)
     "no_reason",  # the end mark and no finish_reason (OpenAI's form)

@@ -23,6 +23,9 @@ async def stream(exchange: Exchange, seen: Seen, reply: Reply, prompt: Metered) 
     if reply.fault == "silence":
         await exchange.wait(FOR_EVER)
         return False
+    if reply.fault == "empty_stream":
+        await exchange.end_stream()
+        return False
     if reply.fault == "error_event" and reply.after == 0:
         return await _break(exchange, seen, reply)
     for frame in _opening(seen, reply, prompt):

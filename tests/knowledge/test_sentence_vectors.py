@@ -160,6 +160,7 @@ async def test_chunks_without_sentence_vectors_get_them(
     async with sessions("t") as session:
         before = (await session.execute(text("SELECT * FROM sentence_vectors ORDER BY chunk_id"))).all()
         await session.execute(text("DELETE FROM sentence_vectors WHERE chunk_id <> 2"))
+    models = Models(embedder)  # A process that has found all vectors looks no more.
     assert await needs_reembedding(sessions, models, "t")
     assert await reembed(sessions, models, "t") == 4
     async with sessions("t") as session:

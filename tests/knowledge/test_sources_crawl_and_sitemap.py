@@ -180,7 +180,7 @@ async def test_temporarily_unavailable_page_prevents_deletions(site: Site) -> No
     site.pages = {"/": page("/down", "/a"), "/down": 500, "/a": page()}
     documents, failures, error = await read(site.crawl())
     assert (paths(site, documents), len(failures)) == (["/", "/a"], 1)
-    assert "nothing was removed" in error
+    assert "Nothing was removed" in error
 
 
 async def test_repeated_crawl_skips_unchanged_and_deletes_missing_pages(site: Site, ingestor: Ingestor) -> None:
@@ -232,7 +232,7 @@ async def test_sitemap_index_with_a_gzipped_sitemap(site: Site) -> None:
     site.pages["/one.xml"] = 500
     documents, failures, error = await read(site.sitemap())
     assert (paths(site, documents), failures[0].source) == (["/b", "/c"], f"{site.url}/one.xml")
-    assert "nothing was removed" in error
+    assert "Nothing was removed" in error
 
 
 async def test_sitemap_stays_on_its_host_and_within_the_page_limit(site: Site) -> None:

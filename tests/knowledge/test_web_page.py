@@ -218,7 +218,7 @@ async def test_unreachable_server_raises_an_error() -> None:
         ("/etc/passwd", False, "from the terminal only"),
         ("~/notes", False, "from the terminal only"),
         ("/nowhere/at/all", True, "no file or folder"),
-        ("upload:notes.md", True, "upload it again"),
+        ("upload:notes.md", True, "Upload it again"),
     ],
 )
 def test_invalid_specs_raise_an_error(spec: str, files: bool, words: str) -> None:

@@ -282,6 +282,40 @@ async def test_the_context_is_read_from_the_error_and_nothing_is_asked_again(
     assert len(double.requests) == 1
 
 
+async def test_an_error_that_a_stream_drops_is_asked_for_without_streaming(
+    server: OpenAILLM, double: ModelDouble
+) -> None:
+    error = {"error": {"message": "This model's maximum context length is 2048 tokens", "type": "invalid"}}
+    double.script = lambda seen: (
+        Reply(fault="empty_stream") if seen.body.get("stream") else Reply(fault="status", status=400, error=error)
+    )
+    asked = await ask(alone(server))
+    assert isinstance(asked.error, ContextTooLong)
+    assert asked.error.limit == 2048
+    [call] = asked.calls
+    assert (call.status, call.usage.total_tokens) == ("error", 0)
+
+
+async def test_an_answer_that_only_comes_without_streaming_is_an_answer(server: OpenAILLM, double: ModelDouble) -> None:
+    double.script = lambda seen: Reply(ANSWER, fault="empty_stream") if seen.body.get("stream") else Reply(ANSWER)
+    asked = await ask(server)
+    assert (asked.error, asked.text) == (None, ANSWER)
+    assert asked.calls[0].usage.completion_tokens == double.bill[-1].output
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [("invalid_api_key", "auth"), ("model_not_found", "model"), ("insufficient_quota", "quota")]
+)
+async def test_an_error_event_is_known_by_its_code(
+    server: OpenAILLM, double: ModelDouble, code: str, kind: str
+) -> None:
+    error = {"error": {"message": "The model says no.", "type": "invalid_request_error", "code": code}}
+    double.script = lambda _: Reply(ANSWER, fault="error_event", error=error)
+    asked = await ask(server)
+    assert asked.error is not None
+    assert asked.error.kind == kind
+
+
 # --- rate limits and credit
 
 RATE_LIMIT = (

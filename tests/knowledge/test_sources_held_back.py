@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from knowledge import document_catalog, document_removals
 from knowledge.chunk_lookup import load_chunks
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
-from knowledge.ports import Sessions
+from knowledge.ports import Sessions, Source
 from knowledge.sources import FolderSource
 from knowledge.types import Failure, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
@@ -42,7 +41,7 @@ async def state(sessions: Sessions) -> tuple[str, set[str]]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     made = tmp_path / "handbook"
     made.mkdir()
     write(made)
@@ -142,6 +141,10 @@ async def test_sitemap_without_entries_removes_nothing(site: Site, ingestor: Ing
     assert "lists no pages" in report.failed[0].error
 
 
+def site_source(site: Site, kind: str) -> Source:
+    return site.sitemap() if kind == "sitemap" else site.crawl()
+
+
 SIGN_INS = ["/login", "/accounts/login/?next=/1", "/users/sign_in", "/sso/start"]
 
 
@@ -160,8 +163,8 @@ async def test_redirect_of_all_pages_replaces_nothing(
     paths = put_pages(site)
     site.pages |= {"/": html_page("start", *paths)}
 
-    def source() -> Any:
-        return {"sitemap": site.sitemap, "crawl": site.crawl, "url": lambda: site.one("/1")}[kind]()
+    def source() -> Source:
+        return site.one("/1") if kind == "url" else site_source(site, kind)
 
     await ingestor.ingest([source()], tenant_id="t")
     before = await stored(sessions)
@@ -180,14 +183,14 @@ async def test_notice_with_status_200_replaces_nothing(
 ) -> None:
     paths = put_pages(site)
     site.pages["/"] = html_page("start", *paths)
-    await ingestor.ingest([getattr(site, kind)()], tenant_id="t")
+    await ingestor.ingest([site_source(site, kind)], tenant_id="t")
     before = await stored(sessions)
     for path in paths:
         site.pages[path], site.versions[path] = html_page("We are down for maintenance. Back soon."), "2"
-    report = await ingestor.ingest([getattr(site, kind)()], tenant_id="t")
+    report = await ingestor.ingest([site_source(site, kind)], tenant_id="t")
     assert (await stored(sessions), report.deleted) == (before, 0)
     assert len(report.failed) == 6
-    accepted = await ingestor.ingest([getattr(site, kind)()], tenant_id="t", accept_removals=True)
+    accepted = await ingestor.ingest([site_source(site, kind)], tenant_id="t", accept_removals=True)
     assert accepted.failed == ()
     assert sum("maintenance" in words for words in (await stored(sessions)).values()) == 6
 
@@ -226,8 +229,8 @@ async def test_page_that_is_gone_is_marked_and_then_removed(
     paths = put_pages(site)
     site.pages["/"] = html_page("start", *paths)
 
-    def source() -> Any:
-        return {"sitemap": site.sitemap, "crawl": site.crawl, "url": lambda: site.one("/2")}[kind]()
+    def source() -> Source:
+        return site.one("/2") if kind == "url" else site_source(site, kind)
 
     async def titles() -> list[str]:
         async with sessions("t") as session:

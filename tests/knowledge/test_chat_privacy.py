@@ -270,7 +270,7 @@ async def test_discord_exports_that_name_no_type_are_for_one_channel(parser: Par
 async def test_parts_are_joined_in_order_of_their_numbers(parser: Parser, tmp_path: Path, form: str) -> None:
     files = {
         f"ops{f' [part {n}]' if n > 1 else ''}.json": discord(
-            "GuildTextChat", f"words {n}.", first=n, **({"reference": {"messageId": "102"}} if n == 10 else {})
+            "GuildTextChat", f"words {n}.", first=n, reference={"messageId": "102"} if n == 10 else None
         )
         for n in range(1, 12)
     }

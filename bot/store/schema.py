@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
+from bot.store import page_schema
+
 metadata = MetaData()
 
 
@@ -419,3 +421,5 @@ events_heard = Table(
     _now("first_at"),
     _now("last_at"),
 )
+
+page_files, page_commands = page_schema.add_tables(metadata)

@@ -19,7 +19,8 @@ from bot.platforms.web import user_messages
 from bot.platforms.web.command_cards import CommandCard, from_json
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, thread_key
-from bot.platforms.web.playground import CommandRunner, Playground
+from bot.platforms.web.playground import Playground
+from bot.platforms.web.playground_ports import CommandRunner
 from bot.store.threads import MessageRow, ThreadRow
 from bot.types.audience import Audience
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform

@@ -68,7 +68,7 @@ async def test_own_questions_are_not_shown_twice() -> None:
     seq = pair.there.hub.seq
     await pair.there.poller.poll()
     assert pair.there.hub.seq == seq
-    assert [view.id for view in pair.there.hub.messages_of_turn(turn.id)] == [f"q-{turn.id}", f"a-{turn.id}-1"]
+    assert [view.id for view in pair.there.hub.messages_of_turn(turn.id)] == [f"q-{turn.id}", f"a-{turn.id}-2"]
 
 
 async def test_a_question_deleted_elsewhere_disappears() -> None:
@@ -139,15 +139,13 @@ async def test_a_command_is_shown_to_its_author_on_every_process() -> None:
     assert ended is not None
     assert ended.final
     assert ended.file is not None
-    assert pair.there._local.commands == set(), "the process no longer reports it as running"
+    assert pair.there._local.commands == {}, "the process no longer reports it as running"
 
 
 async def test_a_command_of_a_dead_process_ends() -> None:
     pair = Pair()
     reply = await pair.there.start_command("costs", "", thread_id=THREAD, author=ANN)
-    for task in list(pair.there._tasks):
-        task.cancel()
-    await asyncio.gather(*pair.there._tasks, return_exceptions=True)
+    await pair.there.close()
     await pair.here.poller.poll()
     shown = pair.here.hub.message(reply)
     assert shown is not None

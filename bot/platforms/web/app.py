@@ -17,7 +17,8 @@ from bot.platforms.web.command_cards import StoredCommandCards
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
 from bot.platforms.web.page_files import StoredPageFiles
-from bot.platforms.web.playground import CommandRunner, DispatcherPort, Playground
+from bot.platforms.web.playground import Playground
+from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
 from bot.platforms.web.request_guard import allowed_hosts
 from bot.platforms.web.sign_in import access as sign_in
 from bot.platforms.web.sign_in import user_messages

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from bot.engine.ports.clock import Clock
 from bot.platforms.web import render, user_messages
-from bot.platforms.web.command_cards import CommandCards
+from bot.platforms.web.command_cards import CommandCard, CommandCards
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import OPEN_STATES, THREAD_ID, History, message_views
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp, placeholder_id, stored_answer_id
@@ -38,8 +38,8 @@ class LocalWork:
     """Turns whose end this process has not shown yet, with their questions as it shows them."""
     accepting: int = 0
     """Number of questions that are being stored. They are shown right after that."""
-    commands: set[str] = field(default_factory=set)
-    """Cards of commands that run in this process."""
+    commands: dict[str, CommandCard] = field(default_factory=dict)
+    """The cards of commands that run in this process, by ID."""
 
     def has_turn(self, turn_id: str) -> bool:
         """Return whether this process shows the turn's progress."""
@@ -79,7 +79,13 @@ class CrossProcessPoller:
                     self._read_until[row.key.thread_id] = row.updated_at
 
     async def keep_commands_alive(self) -> None:
-        """Record that the commands of this process still run. Raises what the store raises."""
+        """Record that the commands of this process still run, and store replies that could not be stored before.
+
+        Raises what the store raises.
+        """
+        for card in [card for card in self.local.commands.values() if card.reply.final]:
+            await self.cards.write(card)
+            self.local.commands.pop(card.id, None)
         if self.local.commands:
             await self.cards.touch(sorted(self.local.commands))
 

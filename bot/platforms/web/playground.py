@@ -8,13 +8,10 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from bot import commands
-from bot.commands.base import Command, Context, File, OnUpdate, Reply
-from bot.engine.dispatch.dispatcher import SurfaceFor
+from bot.commands.base import Context, File
 from bot.engine.ports.clock import Clock
-from bot.engine.ports.surface import Surface
 from bot.errors import LeaseLost, ParleyError, UsageError
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.command_cards import CommandCard, CommandCards
@@ -23,9 +20,10 @@ from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import ANSWER_ACTIONS, OPEN_STATES, History, thread_key
 from bot.platforms.web.json_views import FileView, MessageView, ThreadView, iso_timestamp
 from bot.platforms.web.page_files import PageFiles
+from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
 from bot.platforms.web.surface import WebSurface
-from bot.types.audience import MEMBERS, Audience
-from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
+from bot.types.audience import MEMBERS
+from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming
 from bot.types.turns import Outcome, Turn, TurnState
 from bot.types.usage import Tier
 from knowledge.errors import KnowledgeError
@@ -35,46 +33,6 @@ log = logging.getLogger(__name__)
 MAX_ATTACHMENTS = 8
 MAX_TITLE_CHARS = 80
 MAX_REASON_CHARS = 1000
-
-
-class DispatcherPort(Protocol):
-    """The methods of ``bot.engine.dispatch.dispatcher.Dispatcher`` that the playground calls."""
-
-    async def accept(self, incoming: Incoming) -> Turn | None: ...
-    def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]: ...
-    async def stop(self, turn_id: str, by: Author, *, tenant_id: str) -> None: ...
-    async def repeat(
-        self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience
-    ) -> Turn: ...
-    async def change(
-        self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience
-    ) -> Turn | None: ...
-    async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> Sequence[Turn]: ...
-    async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None: ...
-    def runs_here(self, turn_id: str) -> bool: ...
-    async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int: ...
-
-
-class ContextFactory(Protocol):
-    """Builds the Context of a command. The services are already bound."""
-
-    def __call__(
-        self,
-        *,
-        thread_id: str | None,
-        author: Author,
-        attachments: tuple[Attachment, ...],
-        update: OnUpdate,
-    ) -> Context: ...
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRunner:
-    """The available commands, and how to run one. ``run`` raises ParleyError with a message for the user."""
-
-    available: Sequence[Command]
-    run: Callable[[str, str, Context], Awaitable[Reply]]
-    context: ContextFactory
 
 
 async def _ignore_progress(_: str, /, stop: str = "") -> None:
@@ -272,11 +230,11 @@ class Playground:
             MessageView(f"q-{key}", thread_id, "user", author.name, at, render.plain(line)),
             MessageView(f"c-{key}", thread_id, "command", "Parley", at, final=False, notes=(user_messages.WORKING,)),
         )
-        self._local.commands.add(card.id)
+        self._local.commands[card.id] = card
         try:
             await self.cards.write(card)
         except BaseException:
-            self._local.commands.discard(card.id)
+            del self._local.commands[card.id]
             raise
         card.show(self.hub)
         self._run_in_background(self._run_with_progress(name, args, card, author, attachments))
@@ -295,23 +253,20 @@ class Playground:
         context = self.commands.context(
             thread_id=card.reply.thread, author=author, attachments=attachments, update=update
         )
-        try:
-            result = await self._run_command(name, args, empty, context)
-        except asyncio.CancelledError:
-            await self._share(card.interrupted())
-            raise
-        if await self._share(replace(card, reply=result, public=not (result.private or result.failed))):
-            self._local.commands.discard(card.id)
+        result = await self._run_command(name, args, empty, context)
+        await self._share(replace(card, reply=result, public=not (result.private or result.failed)))
 
-    async def _share(self, card: CommandCard) -> bool:
-        """Show a card here and in the other processes. Return False if the others could not be told."""
+    async def _share(self, card: CommandCard) -> None:
+        """Show the card of a command that runs here, on the pages of every process."""
+        self._local.commands[card.id] = card
         card.show(self.hub)
         try:
             await self.cards.write(card)
         except ParleyError as error:
             log.warning("other processes cannot show the command %s: %s", card.id, error)
-            return False
-        return True
+            return
+        if card.reply.final:
+            del self._local.commands[card.id]
 
     async def command_panel(self, name: str, turn_id: str, *, thread_id: str, author: Author) -> MessageView:
         """Run the command ``why`` or ``sources`` for an answer and return its reply, for the panel under the answer."""
@@ -328,6 +283,7 @@ class Playground:
         """Run a command and return ``reply`` filled with its result or its error."""
         try:
             result = await self.commands.run(name, args, context)
+            file = await self._keep_file(result.file, context.author) if result.file else None
         except (ParleyError, KnowledgeError) as error:
             return replace(reply, blocks=render.blocks(str(error)), final=True, failed=True)
         except Exception:
@@ -341,7 +297,6 @@ class Playground:
         except Exception:
             log.exception("the reply of %s is shown as plain text", name)
             blocks = render.plain(result.text)
-        file = await self._keep_file(result.file, context.author) if result.file else None
         return replace(reply, blocks=blocks, final=True, private=result.private, file=file)
 
     async def _keep_file(self, file: File, author: Author) -> FileView:
@@ -356,7 +311,9 @@ class Playground:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Cancel running commands. Turns belong to the dispatcher and are not cancelled here."""
+        """Cancel running commands and say so. Turns belong to the dispatcher and are not cancelled here."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for card in list(self._local.commands.values()):
+            await self._share(card if card.reply.final else card.interrupted())

@@ -174,8 +174,8 @@ class Dispatcher:
         if earlier.thread.private:
             raise UsageError(user_messages.PRIVATE_AGAIN)
         asked = earlier.message_id.partition(":")[0]
-        # Two clicks at once get the same ID if neither sees the other's turn among the known ones, and the inbox accepts
-        # it once. Otherwise the later click sees that turn among the open ones, which are read afterwards.
+        # Two clicks at once get the same ID if neither sees the other's turn among the known ones, and the inbox
+        # accepts it once. Otherwise the later click sees that turn among the open ones, which are read afterwards.
         known = await self._stores.inbox.turns_of(earlier.thread, asked)
         newest = max(((turn.created_at, turn.id) for turn in known if turn.wish == wish), default=(None, ""))[1]
         waiting = await self._stores.queue.open_turns(earlier.thread)

@@ -47,8 +47,10 @@ def draw(report: CostReport) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     if not any(costs.values()):
         axes.set_ylim(0, 1)
-    for part in (*axes.spines.values(), axes.title, axes.yaxis.label, axes.xaxis.get_offset_text()):
-        part.set_color(INK)
+    for spine in axes.spines.values():
+        spine.set_color(INK)
+    for label in (axes.title, axes.yaxis.label, axes.xaxis.get_offset_text()):
+        label.set_color(INK)
     axes.tick_params(colors=INK)
     if not report.rows:
         axes.text(0.5, 0.5, "no calls in this period", ha="center", va="center", transform=axes.transAxes, color=INK)

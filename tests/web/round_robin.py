@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,7 +106,7 @@ class Site:
             yield http
 
 
-async def start(folder: Path, database_url: str, url: str, **more: str) -> WebProcess:
+async def start(folder: Path, database_url: str, url: str, more: Mapping[str, str]) -> WebProcess:
     ours = {environment_name(name) for name in Settings.model_fields}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     given = {
@@ -130,7 +130,9 @@ async def start(folder: Path, database_url: str, url: str, **more: str) -> WebPr
 
 
 @asynccontextmanager
-async def behind_one_address(folder: Path, database_url: str, *, count: int = 2, **more: str) -> AsyncIterator[Site]:
+async def behind_one_address(
+    folder: Path, database_url: str, more: Mapping[str, str], *, count: int = 2
+) -> AsyncIterator[Site]:
     """Run the processes and the proxy until the body ends. ``more`` are further settings."""
     port = free_port()
     site = Site(f"http://127.0.0.1:{port}")
@@ -141,7 +143,7 @@ async def behind_one_address(folder: Path, database_url: str, *, count: int = 2,
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         for _ in range(count):
-            site.processes.append(await start(folder, database_url, site.url, **more))
+            site.processes.append(await start(folder, database_url, site.url, more))
         await asyncio.gather(*(process.ready() for process in site.processes))
         yield site
     finally:

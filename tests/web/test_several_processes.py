@@ -22,13 +22,35 @@ from tests.web.test_stop_ingestion import PAGES, site  # noqa: F401
 from tests.web.test_stop_ingestion import Site as SlowSite
 
 THREAD = "thread-0001"
+EMBEDDING_MODEL = "text-embedding-3-small"
 PLAN = b"# Plan\n\nThe company bicycle is called Gustav and lives in the cellar of the Ghent office.\n"
 
 
 @pytest.fixture
-async def app(database_url: str, tmp_path: Path) -> AsyncIterator[App]:
+async def models() -> AsyncIterator[ModelDouble]:
+    async with ModelDouble() as double:
+        double.script = lambda _: Reply("The bicycle is called Gustav.")
+        yield double
+
+
+@pytest.fixture
+def environment(models: ModelDouble) -> dict[str, str]:
+    """Return the settings of the processes. No model is loaded, which would take most of the time of a test."""
+    return {
+        "OPENAI_API_KEY": models.openai_key,
+        "OPENAI_BASE_URL": models.openai_url,
+        "PARLEY_EMBEDDING_MODEL": EMBEDDING_MODEL,
+        "PARLEY_FETCH_ALLOW": "127.0.0.1",
+    }
+
+
+@pytest.fixture
+async def app(database_url: str, tmp_path: Path, models: ModelDouble) -> AsyncIterator[App]:
     """The worker's app."""
-    settings = load(database_url=database_url, data_dir=tmp_path, reranker="none", fetch_allow=("127.0.0.1",))
+    settings = load(
+        database_url=database_url, data_dir=tmp_path, reranker="none", fetch_allow=("127.0.0.1",),
+        embedding_model=EMBEDDING_MODEL, openai_api_key=models.openai_key, openai_base_url=models.openai_url,
+    )  # fmt: skip
     async with open_app(settings) as opened, working(opened.services):
         yield opened
 
@@ -67,10 +89,11 @@ async def test_a_page_works_whichever_process_serves_a_request(
     app: App,
     database_url: str,
     tmp_path: Path,
+    environment: dict[str, str],
     site: SlowSite,  # noqa: F811
 ) -> None:
     async with (
-        behind_one_address(tmp_path, database_url, PARLEY_FETCH_ALLOW="127.0.0.1") as served,
+        behind_one_address(tmp_path, database_url, environment) as served,
         served.browser() as http,
         pages(http) as both,
     ):
@@ -147,7 +170,9 @@ async def _thumbs_edits_and_deletion(http: aiohttp.ClientSession, both: list[Str
         assert [view for view in await messages(http, process) if view["turn"] == turn] == []
 
 
-async def test_an_answer_and_a_command_survive_the_death_of_their_process(database_url: str, tmp_path: Path) -> None:
+async def test_another_process_answers_after_the_death_of_one_in_mid_answer(
+    database_url: str, tmp_path: Path, models: ModelDouble, environment: dict[str, str]
+) -> None:
     held = asyncio.Event()
     seen: list[Seen] = []
 
@@ -155,24 +180,23 @@ async def test_an_answer_and_a_command_survive_the_death_of_their_process(databa
         seen.append(request)
         return Reply("Thirty days of leave a year.", after=1, held=held if len(seen) == 1 else None)
 
-    async with ModelDouble() as double:
-        double.script = script
-        model = {"OPENAI_API_KEY": double.openai_key, "OPENAI_BASE_URL": double.openai_url}
-        async with (
-            behind_one_address(tmp_path, database_url, **model) as served,
-            served.browser() as http,
-            pages(http) as both,
-        ):
-            turn = await ask(http, 0, "How much leave do I have?")
-            await both[1].until(lambda found: any(view["turn"] == turn for view in found.of("assistant")))
-            async with asyncio.timeout(60):
-                while not seen or not seen[0].pieces_sent:
-                    await asyncio.sleep(0.02)
-            await served.processes[0].kill()
-            held.set()
-            await both[1].until(answered(turn))
-            await both[1].until(lambda found: found.shown[f"q-{turn}"]["final"])
-            shown = [view for view in await messages(http, 1) if view["turn"] == turn]
-            assert [(view["role"], view["final"]) for view in shown] == [("user", True), ("assistant", True)]
-            assert [view["turn"] for view in both[1].of("assistant")] == [turn], "no placeholder is left"
-            assert "Thirty days" in both[1].text()
+    models.script = script
+    async with (
+        behind_one_address(tmp_path, database_url, environment) as served,
+        served.browser() as http,
+        pages(http) as both,
+    ):
+        streams = {served.served[-2]: both[0], served.served[-1]: both[1]}
+        turn = await ask(http, 0, "How much leave do I have?")
+        await streams[1].until(lambda found: any(view["turn"] == turn for view in found.of("assistant")))
+        async with asyncio.timeout(60):
+            while not seen or not seen[0].pieces_sent:
+                await asyncio.sleep(0.02)
+        await served.processes[0].kill()
+        held.set()
+        await streams[1].until(answered(turn))
+        await streams[1].until(lambda found: found.shown[f"q-{turn}"]["final"])
+        shown = [view for view in await messages(http, 1) if view["turn"] == turn]
+        assert [(view["role"], view["final"]) for view in shown] == [("user", True), ("assistant", True)]
+        assert [view["turn"] for view in streams[1].of("assistant")] == [turn], "no placeholder is left"
+        assert "Thirty days" in streams[1].text()

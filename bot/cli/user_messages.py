@@ -38,7 +38,10 @@ NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first. 
 
 
 def chat_intro(thread: str) -> str:
-    return f"Thread {thread}. Ask a question. /help lists the commands, /again repeats the last question, Ctrl-D ends."
+    return (
+        f"Thread {thread}. Ask a question. /help lists the commands, /again repeats the last question, "
+        "Ctrl-C stops an answer, Ctrl-D ends."
+    )
 
 
 def unknown_answer(turn_id: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 STARTING_DATABASE = "Starting the database and upgrading its schema"
 ADDING_SAMPLE = "Adding the sample handbook"
+ADDING_SAMPLE_NOW = "adding the sample documents"
 SLACK_CONNECTED = "Slack is connected."
 DISCORD_CONNECTED = "Discord is connected."
 STOPPED = "Stopped."

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
 from bot.commands.document_preview import preview
@@ -120,8 +122,11 @@ async def set_interval(database: Database, tenant_id: str, row: document_catalog
     seconds = arguments.interval(period)
     if not row.can_be_read_again:
         raise UsageError(user_messages.uploaded_source(row.uri))
-    async with database.tenant(tenant_id) as session:
+
+    async def store(session: AsyncSession) -> None:
         await source_records.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
+
+    await database.run(tenant_id, store)
     return user_messages.refresh_interval(row.uri, period, seconds)
 
 
@@ -181,11 +186,14 @@ async def _show(context: Context, document_id: str) -> Reply:
 
 async def _delete(context: Context, document_id: str) -> Reply:
     found = await _readable(context, document_id)
-    async with context.services.database.tenant(context.tenant_id) as session:
+
+    async def delete(session: AsyncSession) -> None:
         (source,) = await document_catalog.sources(session, context.tenant_id, document_id=document_id)
         if source.added_by != context.author.id and not context.author.is_admin:
             raise NotAllowed(user_messages.DELETE_ADMIN)
         await document_catalog.delete(session, context.tenant_id, document_id)
+
+    await context.services.database.run(context.tenant_id, delete)
     return Reply(user_messages.deleted(found.row.title))
 
 

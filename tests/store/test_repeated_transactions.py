@@ -132,4 +132,4 @@ async def test_a_deadlock_while_a_run_is_requested_costs_a_repetition_only(
         await queue.aclose()
     assert requested.new
     async with database.tenant("local") as session:
-        assert await session.scalar(text("SELECT count(*) FROM ingest_runs")) == 1
+        assert await session.scalar(text("SELECT count(*) FROM ingests")) == 1

@@ -12,7 +12,7 @@ from knowledge.parsing.document_builder import Builder, ParsedDocument
 def parse(data: bytes) -> ParsedDocument:
     """Parse an RTF file. Raises ParseError if it is damaged."""
     try:
-        text = rtf_to_text(data.decode("latin-1"), errors="replace")
+        text = rtf_to_text(data.decode("latin-1"), errors="replace")  # type: ignore[no-untyped-call]
     except (ValueError, LookupError, IndexError, KeyError, TypeError):
         raise ParseError("it is damaged and cannot be opened; save it again as DOCX") from None
     builder = Builder()

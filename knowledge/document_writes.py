@@ -15,7 +15,7 @@ from typing import Protocol
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import bm25, serving_model
+from knowledge import bm25, serving_model, text_places
 from knowledge.bm25 import IndexedChunk
 from knowledge.chunk_vectors import Embedded, add_embeddings
 from knowledge.chunk_writes import (
@@ -310,16 +310,17 @@ _UPSERT_DOCUMENTS = text("""
         content_hash, recipe, audience, state, fetched_at, memo, dated_at
     )
     SELECT
-        :tenant, new.id, :source, new.uri, new.title, new.body, '[]', CAST(new.metadata AS jsonb),
+        :tenant, new.id, :source, new.uri, new.title, new.body, CAST(new.places AS jsonb), CAST(new.metadata AS jsonb),
         new.hash, :recipe, :audience, 'ready', :now, new.memo, coalesce(new.dated, :now)
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:uris AS text[]), CAST(:titles AS text[]), CAST(:texts AS text[]),
         CAST(:metadata AS text[]), CAST(:hashes AS text[]), CAST(:memos AS text[]),
-        CAST(:dates AS timestamptz[])
-    ) AS new (id, uri, title, body, metadata, hash, memo, dated)
+        CAST(:dates AS timestamptz[]), CAST(:places AS text[])
+    ) AS new (id, uri, title, body, metadata, hash, memo, dated, places)
     ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
         title = excluded.title,
         text = excluded.text,
+        blocks = excluded.blocks,
         metadata = excluded.metadata,
         content_hash = excluded.content_hash,
         recipe = excluded.recipe,
@@ -364,6 +365,7 @@ async def _upsert_documents(
             "hashes": [new.content_hash for new in new_documents],
             "memos": ["" if new in large else new.memo for new in new_documents],
             "dates": [dated_at(document.metadata) for document in documents],
+            "places": [text_places.to_json(document) for document in documents],
             "undated": [document.uri for document in documents if dated_at(document.metadata) is None],
         },
     )

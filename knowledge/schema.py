@@ -58,6 +58,7 @@ sources = Table(
     Column("fetched_at", DateTime(timezone=True), nullable=False),
     Column("memo", Text, nullable=False, server_default=""),
     Column("chunking", Text),
+    Column("include_hidden", Boolean, nullable=False, server_default="false"),
     Column("refresh_seconds", Integer),
     Column("added_by", Text),
     Column("upload_name", Text),

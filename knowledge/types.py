@@ -190,13 +190,17 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document. ``blocks`` are in order and do not overlap."""
+    """A parsed document. ``blocks`` are in order and do not overlap.
+
+    ``warnings`` say what was left out of the text, in a sentence for users each.
+    """
 
     uri: str
     title: str
     text: str
     blocks: tuple[Block, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +239,15 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPlace:
+    """The headings and the page that hold from the offset ``start`` of a document on. ``heading`` None is unknown."""
+
+    start: int
+    heading: tuple[str, ...] | None = None
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A part of a document that was found for a question: ``document.text[start:end] == text``."""
 
@@ -253,6 +266,17 @@ class Passage:
     """The start and end of the text to read in its place, if that is larger."""
     sentences: tuple[Sentence, ...] = ()
     """Its sentences in order, if their vectors are stored."""
+    places: tuple[TextPlace, ...] = ()
+    """The places in it, in order, if they are stored."""
+
+    def place_at(self, offset: int) -> TextPlace:
+        """Return the heading and the page at an offset of the document, those of the passage if no others are known."""
+        found = TextPlace(self.start, self.heading, self.page)
+        for place in self.places:
+            if place.start > offset:
+                break
+            found = TextPlace(place.start, self.heading if place.heading is None else place.heading, place.page)
+        return found
 
     @property
     def place(self) -> str:

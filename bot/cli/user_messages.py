@@ -72,6 +72,15 @@ def deleted(document_id: str) -> str:
     return f"Deleted {document_id}."
 
 
+def parsed(name: str, title: str, form: str, warnings: Sequence[str]) -> str:
+    """Return the heading above the text that was read of a file: its name, title, format and what was left out."""
+    return "\n".join([f"== {name}", f"{title} ({form})", *(f"Warning: {warning}" for warning in warnings)])
+
+
+def unreadable(name: str, error: str) -> str:
+    return f"{name}: {error}"
+
+
 # --- costs and budgets
 
 

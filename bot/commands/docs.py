@@ -9,6 +9,7 @@ from typing import cast
 
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
+from bot.commands.document_preview import preview
 from bot.commands.ingest import follow_runs
 from bot.engine import user_messages as engine_messages
 from bot.engine.display.output_filter import urls_in
@@ -26,7 +27,10 @@ COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
 
 
 async def run(context: Context, line: str) -> Reply:
-    """List, show, delete or refresh documents. Members see the documents of their channel, and delete their own."""
+    """List, show, preview, delete or refresh documents.
+
+    Members see the documents of their channel, and delete their own.
+    """
     match arguments.words(line):
         case []:
             return await _list(context, [])
@@ -34,6 +38,8 @@ async def run(context: Context, line: str) -> Reply:
             return await _list(context, words)
         case ["show", *words] if words:
             return await _show(context, await _named(context, words))
+        case ["preview"]:
+            return await preview(context)
         case ["delete", *words] if words:
             return await _delete(context, await _named(context, words))
         case ["refresh"]:

@@ -116,13 +116,15 @@ async def ingest_in_process(
     audience: str,
     now: datetime,
     chunking: ChunkingMethod | None = None,
+    include_hidden: bool | None = None,
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
 ) -> IngestReport:
     """Ingest a source in this process, for the terminal.
 
-    ``chunking`` is stored with the source. ``stop`` ends the run early. A run that was requested for the source and has
-    not started ends together with this one. Raises SourceBusy, EmbeddingError.
+    ``chunking`` and ``include_hidden`` are stored with the source. ``stop`` ends the run early. A run
+    that was requested for the source and has not started ends together with this one. Raises SourceBusy,
+    EmbeddingError.
     """
     async with runner.database.tenant(tenant_id) as session:
         source_id = await source_records.find_or_add_source(
@@ -144,7 +146,7 @@ async def ingest_in_process(
                 session, tenant_id=tenant_id, source_id=source_id, asked_by=TERMINAL, files=True
             )
         return await _ingest_with_progress(
-            runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), chunking
+            runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), chunking, include_hidden
         )
 
 
@@ -156,6 +158,7 @@ async def _ingest_with_progress(
     on_progress: OnProgress | None,
     stop: asyncio.Event,
     chunking: ChunkingMethod | None = None,
+    include_hidden: bool | None = None,
 ) -> IngestReport:
     """Ingest while the lock is held; store the progress, the end, and notice requests to stop."""
     latest: list[Progress] = []
@@ -176,7 +179,13 @@ async def _ingest_with_progress(
     updates = asyncio.create_task(_repeat(store_progress, runner.progress_seconds))
     try:
         report = await runner.ingestor.ingest(
-            [source], tenant_id=tenant_id, audience=run.audience, chunking=chunking, on_progress=keep_latest, stop=stop
+            [source],
+            tenant_id=tenant_id,
+            audience=run.audience,
+            chunking=chunking,
+            include_hidden=include_hidden,
+            on_progress=keep_latest,
+            stop=stop,
         )
     except asyncio.CancelledError:
         # The process shuts down. The queue assigns the run to another process, which continues where this one stopped.

@@ -83,6 +83,7 @@ threads = Table(
     Column("summary", Text, nullable=False, server_default=text("''")),
     _count("summary_upto"),
     Column("tier", Text),
+    Column("quiet", Boolean, nullable=False, server_default=text("false")),
     _now("created_at"),
     _now("updated_at"),
     Index("threads_recent", "tenant_id", "platform", "channel_id", "updated_at"),

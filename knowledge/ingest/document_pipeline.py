@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime
+
+from sqlalchemy.exc import DataError
 
 from knowledge import document_writes, search_terms, source_records
 from knowledge.chunk_writes import NewChunk
@@ -31,11 +34,15 @@ from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.storable_text import storable, storable_values
 from knowledge.types import Chunk, Document, Failure, Fetched, Item, Mark, Unchanged
 
+log = logging.getLogger(__name__)
+
 BATCH_CHUNKS = 256
 """Maximum number of chunks that are encoded together, or stored in one transaction.
 
 A process that dies loses about two batches of work. Larger batches would hardly be encoded faster.
 """
+FAULTS_OF_A_DOCUMENT = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError, DataError)
+"""Errors that one document can cause in any step. They fail that document. Others, as of the database, end the run."""
 STORE_ATTEMPTS = 5
 """How often a document is stored again after another writer changed it."""
 
@@ -116,6 +123,9 @@ class DocumentPipeline:
                             group.create_task(self._ingest(fetched))
             except SourceError as error:
                 return error
+            except FAULTS_OF_A_DOCUMENT as error:
+                log.exception("%s cannot be read to its end", run.source.uri)
+                return SourceError(f"it cannot be read to its end ({type(error).__name__}); check the source.")
         return None
 
     async def _record_unchanged(self, item: Unchanged) -> None:
@@ -144,11 +154,17 @@ class DocumentPipeline:
             self._run.count_unchanged(fetched.uri, unchanged)
             return
         try:
-            document = await self._parser.parse(fetched)
+            document = await self._parser.parse(fetched, include_hidden=self._run.include_hidden)
             chunks = await self._chunk_and_store(document, fetched.memo, content_hash)
         except ParseError as error:
             await self.record_failure(Failure(fetched.uri, f"{error}."))
             return
+        except FAULTS_OF_A_DOCUMENT as error:
+            log.exception("%s cannot be added", fetched.uri)
+            await self.record_failure(Failure(fetched.uri, f"{_unexpected(error)}."))
+            return
+        for warning in document.warnings:
+            log.warning("%s: %s", fetched.uri, warning)
         self._run.count_stored(fetched.uri, chunks)
 
     async def _mark_if_unchanged(self, fetched: Fetched, content_hash: str) -> int | None:
@@ -189,7 +205,10 @@ class DocumentPipeline:
         run = self._run
         for _ in range(STORE_ATTEMPTS):
             new = NewDocument(document, memo, content_hash, staged)
-            if await self._storing.put(new, staged.chunks + 1):
+            stored = await self._storing.put(new, staged.chunks + 1)
+            if isinstance(stored, Exception):
+                raise stored
+            if stored:
                 return staged.chunks
             run.serving = await self._models.announce(self._sessions, run.tenant_id)
             run.embedders = await self._models.for_passages(run.serving)
@@ -209,12 +228,22 @@ class DocumentPipeline:
         await embed_missing_chunks(self._sessions, self._run, batches)
         return [None] * len(batches)
 
-    async def _store(self, documents: Sequence[NewDocument]) -> Sequence[bool]:
-        """Return, for each document, whether it was stored. The others must be compared again."""
+    async def _store(self, documents: Sequence[NewDocument]) -> Sequence[bool | Exception]:
+        """Return, for each document, whether it was stored. The others must be compared again.
+
+        A document that cannot be stored gets its error, and keeps no other one from being stored.
+        """
         names = {new.document.uri for new in documents}
-        if len(names) == len(documents) and await self._store_together(documents):
-            return [True] * len(documents)
-        return [await self._store_together([new]) for new in documents]
+        with suppress(*FAULTS_OF_A_DOCUMENT):
+            if len(names) == len(documents) and await self._store_together(documents):
+                return [True] * len(documents)
+        return [await self._store_alone(new) for new in documents]
+
+    async def _store_alone(self, document: NewDocument) -> bool | Exception:
+        try:
+            return await self._store_together([document])
+        except FAULTS_OF_A_DOCUMENT as error:
+            return error
 
     async def _store_together(self, documents: Sequence[NewDocument]) -> bool:
         """Store the documents in one transaction. Return False if another writer was faster."""
@@ -257,6 +286,10 @@ def _storable(item: Item) -> Item:
             return Failure(storable(item.source), storable(item.error))
         case Mark():
             return Mark(storable(item.memo))
+
+
+def _unexpected(error: Exception) -> str:
+    return f"it cannot be added ({type(error).__name__}); save it again or in another format"
 
 
 def _sha256(data: bytes) -> str:

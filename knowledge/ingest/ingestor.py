@@ -35,7 +35,7 @@ MAX_IN_FLIGHT = 64
 """Most documents of all sources processed at the same time: while some are parsed, others are embedded and stored."""
 MAX_BYTES_IN_FLIGHT = 64 * 2**20
 """Most bytes of these documents together. A single larger document is allowed."""
-PARSING = "2"
+PARSING = "3"
 """The version of the parsers. Increment it when the output of a parser changes, so that documents are parsed again."""
 
 
@@ -76,12 +76,14 @@ class Ingestor:
         tenant_id: str,
         audience: str = TENANT_AUDIENCE,
         chunking: Method | None = None,
+        include_hidden: bool | None = None,
         on_progress: OnProgress | None = None,
         stop: asyncio.Event | None = None,
     ) -> IngestReport:
         """Read the sources one after the other; a failed document or source does not stop the others.
 
-        ``chunking`` is stored as the method of the sources; None keeps the method that each source has.
+        ``chunking`` and ``include_hidden`` are stored with the sources; None keeps what each source has. Hidden are
+        sheets, rows and columns of workbooks, tracked deletions, comments of texts and notes of slides.
         ``stop`` ends the run early: stored documents stay, no document is deleted, and the report says so.
         Raises EmbeddingError if nothing can be embedded at all; documents stored before stay.
         """
@@ -92,7 +94,9 @@ class Ingestor:
             for attempt in range(READ_ATTEMPTS):
                 if stop.is_set():
                     break
-                run = await self._begin(source, tenant_id, audience, chunking, IngestTotals(), on_progress)
+                run = await self._begin(
+                    source, tenant_id, audience, chunking, include_hidden, IngestTotals(), on_progress
+                )
                 try:
                     await self._ingest_source(run, stop)
                 except ErasedError as error:
@@ -125,6 +129,7 @@ class Ingestor:
         tenant_id: str,
         audience: str,
         chunking: Method | None,
+        include_hidden: bool | None,
         totals: IngestTotals,
         on_progress: OnProgress | None,
     ) -> SourceRun:
@@ -132,7 +137,7 @@ class Ingestor:
         serving = await self._models.announce(self._sessions, tenant_id)
         async with self._sessions(tenant_id) as session:
             read_at = await read_version(session, tenant_id) if source.kind in CHAT_KINDS else None
-            source_id, method = await source_records.upsert_source(
+            source_id, method, hidden = await source_records.upsert_source(
                 session,
                 tenant_id=tenant_id,
                 uri=source.uri,
@@ -140,6 +145,7 @@ class Ingestor:
                 audience=audience,
                 now=self._clock(),
                 chunking=chunking,
+                include_hidden=include_hidden,
             )
         await asyncio.to_thread(source.count)
         effective = replace(self._chunking, method=method) if method in METHODS else self._chunking
@@ -149,7 +155,8 @@ class Ingestor:
             tenant_id=tenant_id,
             audience=audience,
             chunking=effective,
-            recipe=self._recipe(effective),
+            include_hidden=hidden,
+            recipe=self._recipe(effective) + (", with hidden parts" if hidden else ""),
             serving=serving,
             embedders=await self._models.for_passages(serving),
             totals=totals,

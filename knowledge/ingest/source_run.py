@@ -47,6 +47,7 @@ class SourceRun:
     tenant_id: str
     audience: str
     chunking: Chunking
+    include_hidden: bool
     recipe: str
     serving: Serving
     embedders: Sequence[Embedder]

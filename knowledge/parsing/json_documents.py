@@ -6,10 +6,11 @@ The title is the ``title`` or ``name`` of the outermost object.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from knowledge.errors import ParseError
-from knowledge.parsing import discord_messages, slack_messages
+from knowledge.parsing import discord_messages, notebooks, slack_messages
 from knowledge.parsing.csv_tables import add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 
@@ -30,6 +31,8 @@ def parse(text: str) -> ParsedDocument:
         value = _load(text)
     except RecursionError:
         raise _too_deep() from None
+    if notebooks.is_notebook(value):
+        return notebooks.parse(value)
     builder = Builder()
     if discord_messages.is_channel(value):
         discord_messages.write(builder, value)
@@ -40,7 +43,7 @@ def parse(text: str) -> ParsedDocument:
     _write(builder, value, 1, "", 0)
     titles = [value[key] for key in _TITLE_KEYS if isinstance(value.get(key), str)] if isinstance(value, dict) else []
     parsed = builder.build()
-    return ParsedDocument(" ".join(str(titles[0]).split()) if titles else "", parsed.text, parsed.blocks)
+    return replace(parsed, title=" ".join(str(titles[0]).split()) if titles else "")
 
 
 def _load(text: str) -> Any:

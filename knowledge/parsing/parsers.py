@@ -5,6 +5,8 @@ A parser module is imported with the first file of its format. To add a format, 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from email.message import Message
 from importlib import import_module
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -15,6 +17,7 @@ from knowledge.metadata import FORMAT
 from knowledge.parsing import plain_text
 from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.parsing.format_detection import Format, detect, text_kind
+from knowledge.storable_text import storable, storable_values
 
 BINARY_PARSERS = MappingProxyType[Format, str](
     {
@@ -22,6 +25,10 @@ BINARY_PARSERS = MappingProxyType[Format, str](
         "docx": "docx",
         "pptx": "pptx",
         "xlsx": "xlsx",
+        "opendocument": "opendocument",
+        "epub": "epub",
+        "rtf": "rtf",
+        "xls": "xls",
         "slack": "slack_export",
         "discord": "discord_export",
         "html": "html",
@@ -30,21 +37,50 @@ BINARY_PARSERS = MappingProxyType[Format, str](
     }
 )
 """Modules with ``parse(data: bytes) -> ParsedDocument``."""
+HIDING_FORMATS = frozenset[Format](("docx", "pptx", "xlsx", "xls", "opendocument"))
+"""Formats whose modules have ``parse(data, *, include_hidden)``."""
 TEXT_PARSERS = MappingProxyType[Format, str]({"json": "json_documents", "csv": "csv_tables", "markdown": "markdown"})
 """Modules with ``parse(text: str) -> ParsedDocument``, for text that is already decoded."""
 
 
-def parse(data: bytes, name: str = "", content_type: str = "") -> ParsedDocument:
-    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError."""
-    kind = detect(data, name, content_type)
-    if kind in BINARY_PARSERS:
-        parsed: ParsedDocument = import_module(f"knowledge.parsing.{BINARY_PARSERS[kind]}").parse(data)
+def parse(data: bytes, name: str = "", content_type: str = "", *, include_hidden: bool = False) -> ParsedDocument:
+    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError.
+
+    ``include_hidden`` adds what Office files hide: sheets, rows, columns, deleted text, comments and notes of slides.
+    """
+    media_type, charset = split_content_type(content_type)
+    kind = detect(data, name, media_type)
+    if kind == "html":
+        from knowledge.parsing import html
+
+        parsed: ParsedDocument = html.parse(data, charset)
+    elif kind in BINARY_PARSERS:
+        options = {"include_hidden": include_hidden} if kind in HIDING_FORMATS else {}
+        parsed = import_module(f"knowledge.parsing.{BINARY_PARSERS[kind]}").parse(data, **options)
     else:
-        parsed = _parse_text(kind, plain_text.decode(data), name, content_type)
+        parsed = _parse_text(kind, plain_text.decode(data, charset), name, media_type)
     if not parsed.blocks:
         raise ParseError("it has no text; check that you chose the right file")
     metadata = {**parsed.metadata, FORMAT: kind}
-    return ParsedDocument(parsed.title or title_from_name(name), parsed.text, parsed.blocks, metadata)
+    return _storable(replace(parsed, title=parsed.title or title_from_name(name), metadata=metadata))
+
+
+def _storable(parsed: ParsedDocument) -> ParsedDocument:
+    """Return the document with text that the database can store. Lengths stay the same, so offsets stay valid."""
+    return ParsedDocument(
+        storable(parsed.title),
+        storable(parsed.text),
+        tuple(replace(block, heading=tuple(map(storable, block.heading))) for block in parsed.blocks),
+        storable_values(parsed.metadata),
+        tuple(map(storable, parsed.warnings)),
+    )
+
+
+def split_content_type(content_type: str) -> tuple[str, str]:
+    """Return the media type and the charset of ``text/html; charset=koi8-r``; each is empty if it is not stated."""
+    message = Message()
+    message["content-type"] = " ".join(content_type.split())
+    return (message.get_content_type() if content_type.strip() else ""), str(message.get_param("charset") or "")
 
 
 def title_from_name(name: str) -> str:

@@ -46,15 +46,16 @@ class Parser:
         self._isolation: Isolation | None = None
         self._lock = asyncio.Lock()
 
-    async def parse(self, fetched: Fetched, *, max_chars: int | None = None) -> Document:
-        """Parse a file, or read the first ``max_chars`` characters of its text.
+    async def parse(self, fetched: Fetched, *, max_chars: int | None = None, include_hidden: bool = False) -> Document:
+        """Parse a file, or read the first ``max_chars`` characters of its text. ``include_hidden`` as in ``parsers``.
 
         Raises ParseError, whose message is meant to follow the document's name.
         """
         async with self._lock:
-            parsed = await self._parse_in_worker(fetched, max_chars)
+            parsed = await self._parse_in_worker(fetched, max_chars, include_hidden)
         metadata = {**parsed.metadata, **fetched.metadata}
-        return Document(fetched.uri, fetched.title or parsed.title, parsed.text, parsed.blocks, metadata)
+        title = fetched.title or parsed.title
+        return Document(fetched.uri, title, parsed.text, parsed.blocks, metadata, parsed.warnings)
 
     async def isolation(self) -> Isolation:
         """Return how the worker process is isolated on this system.
@@ -89,8 +90,13 @@ class Parser:
                 await self._end()
                 raise
 
-    async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None) -> ParsedDocument:
-        head = {"name": fetched.uri, "content_type": fetched.content_type, "max_chars": max_chars}
+    async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None, include_hidden: bool) -> ParsedDocument:
+        head = {
+            "name": fetched.uri,
+            "content_type": fetched.content_type,
+            "max_chars": max_chars,
+            "include_hidden": include_hidden,
+        }
         try:
             async with asyncio.timeout(self._seconds):
                 process = await self._worker()

@@ -107,7 +107,7 @@ def _respond(head: dict[str, Any], data: bytes, memory: _Memory) -> Response:
     try:
         parsers.import_parser(detect(data, name, content_type))
         memory.limit_for_file()
-        parsed = parsers.parse(data, name, content_type)
+        parsed = parsers.parse(data, name, content_type, include_hidden=bool(head.get("include_hidden")))
         return worker_protocol.document_response(parsed, head.get("max_chars"))
     except ParseError as error:
         return Response({"error": str(error)})

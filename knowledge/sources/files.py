@@ -27,7 +27,7 @@ class FileSource:
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._path = path.resolve()
         self._max_bytes = max_bytes
-        self.uri = str(self._path)
+        self.uri = storable(str(self._path))
 
     def count(self) -> int | None:
         return 1
@@ -49,7 +49,7 @@ class FolderSource:
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._root = path.resolve()
         self._max_bytes = max_bytes
-        self.uri = str(self._root)
+        self.uri = storable(str(self._root))
         self._paths: list[Path] | None = None
 
     def count(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 
 from knowledge.errors import SourceError
@@ -70,19 +71,26 @@ class SitemapSource(SiteSource):
         return _site_without_www(url) == _site_without_www(self._start_url)
 
     async def _list_pages(self, fetcher: PoliteFetcher) -> tuple[dict[str, SitemapEntry], list[Failure]]:
-        """Return every listed page once, by URL, and a failure for each sitemap of an index that cannot be read."""
+        """Return every listed page once, by URL, and a failure for each sitemap of an index that cannot be read.
+
+        An index may list further indexes.
+        """
         first = await self._sitemap(fetcher, self._start_url, may_redirect=None)
         pages = {entry.url: entry for entry in first.pages}
         failures: list[Failure] = []
-        for entry in first.sitemaps[:MAX_SITEMAPS]:
-            if len(pages) > self._max_pages:
-                break
+        waiting, seen = deque(first.sitemaps), {self._start_url}
+        while waiting and len(seen) <= MAX_SITEMAPS and len(pages) <= self._max_pages:
+            entry = waiting.popleft()
+            if entry.url in seen:
+                continue
+            seen.add(entry.url)
             if not self._is_own(entry.url):
                 failures.append(Failure(entry.url, _OTHER_HOST))
                 continue
             try:
                 listed = await self._sitemap(fetcher, entry.url, may_redirect=self._is_own)
                 pages |= {page.url: page for page in listed.pages}
+                waiting.extend(listed.sitemaps)
             except SourceError as error:
                 failures.append(Failure(entry.url, str(error)))
         return pages, failures

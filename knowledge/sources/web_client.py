@@ -73,6 +73,8 @@ class Page:
     data: bytes
     content_type: str
     headers: Mapping[str, str]
+    charset: str = ""
+    """The charset that the server states; empty if it states none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ class WebClient:
                     f"{requested} is larger than {self._max_bytes // 1_000_000} MB. Raise PARLEY_MAX_FILE_MB to add it."
                 )
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Page(str(response.url), bytes(data), content_type, headers)
+        return Page(str(response.url), bytes(data), content_type, headers, response.charset or "")
 
 
 def check_url(url: str, allow: Sequence[str]) -> URL:
@@ -203,7 +205,8 @@ def page_document(uri: str, page: Page, memo: str = "") -> Fetched:
     metadata = {name: page.headers[header] for name, header, _ in _VALIDATORS if page.headers.get(header)}
     if page.url != uri:
         metadata["at"] = page.url
-    return Fetched(uri, page.data, content_type=page.content_type, metadata=metadata, memo=memo)
+    content_type = f"{page.content_type}; charset={page.charset}" if page.charset else page.content_type
+    return Fetched(uri, page.data, content_type=content_type, metadata=metadata, memo=memo)
 
 
 def _conditional_headers(requested: str, url: str, earlier: Earlier | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 STARTING_DATABASE = "Starting the database and upgrading its schema"
 ADDING_SAMPLE = "Adding the sample handbook"
+ADDING_SAMPLE_NOW = "adding the sample documents"
 SLACK_CONNECTED = "Slack is connected."
 DISCORD_CONNECTED = "Discord is connected."
 STOPPED = "Stopped."
@@ -52,6 +53,7 @@ def unknown_answer(turn_id: str) -> str:
 
 NO_DOCUMENTS = "No documents yet. Add some with 'parley ingest FOLDER'."
 NOTHING_FOUND = "No passages found. 'parley docs' lists the documents, 'parley ingest' adds more."
+ACCEPT_REMOVALS_OF_ONE = "--accept-removals needs the ID of a document of the source, and no --every."
 NAME_A_DOCUMENT = "Name the document whose source you want to refresh on a schedule."
 
 

@@ -53,7 +53,7 @@ EXEMPT = {
     "turns": {
         "tenant_id", "platform", "channel_id", "thread_id", "message_id", "user_role", "wish", "state", "audience",
     },
-    "processes": {"tenant_id", "host", "platforms", "faults"},
+    "processes": {"tenant_id", "host", "platforms", "faults"},  # a fault names a part and its error
     "reply_parts": {"tenant_id", "ref"},
     "attachments": {"tenant_id", "kind"},
     "messages": {"tenant_id", "role"},

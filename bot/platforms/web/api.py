@@ -22,6 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bot.errors import NotAllowed, OverBudget, ParleyError, UsageError
+from bot.health import SAMPLE
 from bot.platforms import json_input
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL, THREAD_ID, message_views, thread_views
@@ -79,7 +80,9 @@ class Api:
         ]
         identity = _identity(request)
         user = {"name": identity.name, "sign_out": identity.method in ("token", "oidc")}
-        return _json({"channel": CHANNEL, "commands": commands, "user": user, **asdict(self.config)})
+        adding = SAMPLE in self.playground.unready()
+        about = {"channel": CHANNEL, "commands": commands, "user": user, "adding_sample": adding}
+        return _json({**about, **asdict(self.config)})
 
     async def threads(self, request: Request) -> Response:
         await self.playground.poller.poll()

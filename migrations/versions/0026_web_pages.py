@@ -6,13 +6,8 @@ from alembic import op
 
 from migrations.security import protect
 
-<<<<<<<< HEAD:migrations/versions/0025_web_pages.py
-revision = "0025"
-down_revision = "0024"
-========
 revision = "0026"
 down_revision = "0025"
->>>>>>>> main:migrations/versions/0026_web_pages.py
 branch_labels = None
 depends_on = None
 

@@ -152,7 +152,7 @@ def plain_reply(answer: Reply) -> dict[str, Any]:
     text = _mrkdwn(answer.text, ELEMENT_SIZE, answer.links)
     for row in [answer.table.columns, *answer.table.rows] if answer.table is not None else []:
         cells = (output_filter.plain(_cell_text(cell) or "–", answer.links) for cell in row)
-        longer = f"{text}\n{' | '.join(map(escape, cells))}"
+        longer = f"{text}\n{' | '.join(map(_plain_mrkdwn, cells))}"
         if utf16_units(longer) > ELEMENT_SIZE:
             break
         text = longer

@@ -222,6 +222,7 @@ def limit_changed(subject: str, tokens: int | None) -> str:
 # --- docs
 
 NO_DOCUMENTS = "No documents yet. Add some with /ingest."
+ACCEPT_REMOVALS_ADMIN = "Only an admin can let a refresh remove many documents."
 REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
 DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
 

@@ -33,7 +33,7 @@ class OddParser(Parser):
                 raise KeyError("grid")
             case "deep.md":
                 raise RecursionError("maximum recursion depth exceeded")
-        return await super().parse(fetched, max_chars=max_chars)
+        return await super().parse(fetched, max_chars=max_chars, include_hidden=include_hidden)
 
 
 async def test_an_odd_document_fails_alone(sessions: Sessions, embedder: WordEmbedder) -> None:

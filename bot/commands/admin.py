@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot.commands import arguments, budget, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.commands.settings import tier_of
@@ -64,8 +66,10 @@ async def _revoke(context: Context, person: str) -> Reply:
 
 
 async def _set(context: Context, change: Callable[[TenantSettings], TenantSettings]) -> None:
-    async with context.services.database.tenant(context.tenant_id) as session:
+    async def store(session: AsyncSession) -> None:
         await tenants.set_settings(session, tenant_id=context.tenant_id, platform=context.platform, change=change)
+
+    await context.services.database.run(context.tenant_id, store)
 
 
 async def _settings(context: Context) -> TenantSettings:

@@ -15,7 +15,8 @@ INGEST_USAGE = "[--here | --tenant] ADDRESS... (or attach files) | [--tenant] #C
 
 DOCS_SUMMARY = "List, show, delete and refresh documents"
 DOCS_USAGE = (
-    "[list [TEXT] [by age|size|state|title] [page N] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
+    "[list [TEXT] [by age|size|state|title] [page N] | show ID | delete ID | "
+    "refresh [ID [every 6h|never|default|--accept-removals]] | preview (attach files)]"
 )
 
 BUDGET_SUMMARY = "Show your token usage today; admins set limits"

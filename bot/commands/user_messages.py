@@ -222,6 +222,7 @@ def limit_changed(subject: str, tokens: int | None) -> str:
 # --- docs
 
 NO_DOCUMENTS = "No documents yet. Add some with /ingest."
+ACCEPT_REMOVALS_ADMIN = "Only an admin can let a refresh remove many documents."
 REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
 DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
 
@@ -242,6 +243,19 @@ def no_match(text: str) -> str:
 
 def deleted(title: str) -> str:
     return f"Deleted {title}."
+
+
+PREVIEW_NEEDS_FILE = "Attach a file to see what I read of it, without adding it."
+
+
+def preview(name: str, title: str, form: str, blocks: int, warnings: Sequence[str]) -> str:
+    """Return the heading of a preview: what was read of a file, and what was left out."""
+    heading = f"**{name}**: {title} ({form}, {number(blocks, 'block')}). Nothing was stored."
+    return "\n".join([heading, *(f"- {warning}" for warning in warnings)])
+
+
+def no_preview(name: str, error: str) -> str:
+    return f"**{name}**: {error}."
 
 
 def unknown_document(document_id: str) -> str:

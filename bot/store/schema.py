@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
+from bot.store import page_schema
+
 metadata = MetaData()
 
 
@@ -420,3 +422,5 @@ events_heard = Table(
     _now("first_at"),
     _now("last_at"),
 )
+
+page_files, page_commands = page_schema.add_tables(metadata)

@@ -258,7 +258,29 @@ async def test_missed_messages_are_read_once_the_database_is_back(
     await discord.until(lambda: dispatcher.served == ["discord"])
 
 
-@pytest.mark.parametrize("status", [403, DROPPED])
+@pytest.mark.parametrize("status", [DROPPED, 503])
+async def test_channels_for_which_discord_does_not_answer_are_read_again(
+    discord: DiscordDouble,
+    dispatcher: ScriptedDispatcher,
+    connect: Connect,
+    general: Channel,
+    ada: User,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.platforms.discord.catch_up.STORE_RETRY_SECONDS", 0.01)
+    asked = [
+        await discord.say_undelivered(place, ada, f"{discord.bot.mention} how many days of leave?")
+        for place in (general, discord.channel("random"))
+    ]
+    discord.fail("GET", rf"/channels/{general.id}/messages$", status=status, times=5)
+    dispatcher.last_connected = datetime.now(UTC) - timedelta(minutes=1)
+    await connect()
+    await discord.until(lambda: dispatcher.served == ["discord"])
+    assert {incoming.message_id for incoming in dispatcher.incoming} == {str(message.id) for message in asked}
+
+
+@pytest.mark.parametrize("status", [403, 400])
 async def test_a_channel_that_cannot_be_read_does_not_end_the_catch_up(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User, status: int
 ) -> None:

@@ -233,6 +233,10 @@ class Dispatcher:
         """
         return self._runner.start(turn, surface)
 
+    def runs_here(self, turn_id: str) -> bool:
+        """Return whether a turn waits or runs in this process."""
+        return self._runner.running(turn_id) is not None
+
     async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int:
         """Start the platform's turns that this process may run, now and whenever one is queued.
 

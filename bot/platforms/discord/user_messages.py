@@ -180,6 +180,11 @@ def refused(status: int, code: int, text: str) -> str:
     return f"Discord refused the message ({status}, code {code}): {text}"
 
 
+def missed_not_read(channels: int) -> str:
+    """Return the error for channels whose missed messages could not be read."""
+    return f"Discord did not answer for {channels} {'channel' if channels == 1 else 'channels'}. I try again."
+
+
 def connection_failed(cause: object) -> str:
     """Return the error for a request that did not reach Discord."""
     return f"Discord could not be reached: {cause}"

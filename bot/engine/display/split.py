@@ -18,16 +18,13 @@ def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
     The text is sanitized, split, and each part sanitized again, because a cut may open a code span.
     """
     sanitized = sanitize(text, allowed)
-    pieces = [sanitized] if limits.max_blocks is None else divided(sanitized, limits.max_blocks)
-    if len(pieces) > 1:
-        cut = Split(
-            [part for piece in pieces for part in split(piece, limits.message_chars, size=limits.size).parts], ""
-        )
-    else:
-        cut = split(sanitized, limits.message_chars, limits.max_parts, limits.size)
-    if cut.parts == [sanitized]:
+    cut = split(sanitized, limits.message_chars, limits.max_parts, limits.size)
+    pieces = cut.parts
+    if limits.max_blocks is not None:
+        pieces = [piece for part in cut.parts for piece in divided(part, limits.max_blocks)]
+    if pieces == [sanitized]:
         return cut
-    parts = [message for part in cut.parts for message in _sanitized(part, limits, limits.message_chars, allowed)]
+    parts = [message for piece in pieces for message in _sanitized(piece, limits, limits.message_chars, allowed)]
     surplus = parts[limits.max_parts :]
     return Split(parts[: limits.max_parts], "\n\n".join([*surplus, cut.rest]) if surplus else cut.rest)
 

@@ -32,7 +32,8 @@ class Run:
     """A run over one source.
 
     ``files`` is true if the run was requested in the terminal, so that it may read paths of the server. ``total`` is
-    the number of documents found so far, None if it is unknown. ``error`` says why the run failed or, while it waits,
+    the number of documents found so far, None if it is unknown. ``accept_removals``: many documents may
+    be removed. ``error`` says why the run failed or, while it waits,
     why it is being retried.
     """
 
@@ -53,6 +54,7 @@ class Run:
     error: str
     updated_at: datetime
     report: dict[str, Any] = field(default_factory=dict)
+    accept_removals: bool = False
 
     @property
     def active(self) -> bool:
@@ -65,15 +67,22 @@ class Run:
 
 # The unique index allows one active run per source.
 _ADD_RUN = text("""
-    INSERT INTO ingests (tenant_id, id, source_id, asked_by, files, content_type)
-    VALUES (:tenant, :id, :source, :by, :files, :type)
+    INSERT INTO ingests (tenant_id, id, source_id, asked_by, files, content_type, accept_removals)
+    VALUES (:tenant, :id, :source, :by, :files, :type, :accept_removals)
     ON CONFLICT (tenant_id, source_id) WHERE state IN ('waiting', 'running') DO NOTHING
     RETURNING id
 """)
 
 
 async def begin(
-    session: AsyncSession, *, tenant_id: str, source_id: str, asked_by: str, files: bool, content_type: str = ""
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    source_id: str,
+    asked_by: str,
+    files: bool,
+    content_type: str = "",
+    accept_removals: bool = False,
 ) -> tuple[Run, bool]:
     """Add a waiting run of the source and return it with True; return an active run with False if there is one."""
     for _ in range(2):
@@ -86,6 +95,7 @@ async def begin(
                 "by": asked_by,
                 "files": files,
                 "type": content_type,
+                "accept_removals": accept_removals,
             },
         )
         runs = await active(session, tenant_id, source_id=source_id)
@@ -98,7 +108,7 @@ async def begin(
 _RUNS = """
     SELECT
         CAST(ingests.id AS text), CAST(source_id AS text), uri, kind, audience, state, asked_by, files, content_type,
-        job_id, done, total, failed, stop_asked, error, updated_at, report
+        job_id, done, total, failed, stop_asked, error, updated_at, report, accept_removals
     FROM ingests
     JOIN sources ON sources.tenant_id = ingests.tenant_id AND sources.id = source_id
     WHERE ingests.tenant_id = :tenant

@@ -102,6 +102,8 @@ async def ingest_sources(
     tenant: str,
     chunking: ChunkingMethod | None = None,
     include_hidden: bool | None = None,
+    *,
+    accept_removals: bool = False,
 ) -> IngestReport:
     """Ingest the sources one after the other in this process. Ctrl-C stops early; documents added so far stay."""
     from bot.cli.progress import bars, follower
@@ -126,6 +128,7 @@ async def ingest_sources(
                     include_hidden=include_hidden,
                     on_progress=show,
                     stop=stop,
+                    accept_removals=accept_removals,
                 )
             except SourceBusy as error:
                 one = IngestReport(0, 0, 0, (Failure(source.uri, str(error)),), 0.0)

@@ -38,7 +38,10 @@ NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first. 
 
 
 def chat_intro(thread: str) -> str:
-    return f"Thread {thread}. Ask a question. /help lists the commands, /again repeats the last question, Ctrl-D ends."
+    return (
+        f"Thread {thread}. Ask a question. /help lists the commands, /again repeats the last question, "
+        "Ctrl-C stops an answer, Ctrl-D ends."
+    )
 
 
 def unknown_answer(turn_id: str) -> str:
@@ -49,6 +52,7 @@ def unknown_answer(turn_id: str) -> str:
 
 NO_DOCUMENTS = "No documents yet. Add some with 'parley ingest FOLDER'."
 NOTHING_FOUND = "No passages found. 'parley docs' lists the documents, 'parley ingest' adds more."
+ACCEPT_REMOVALS_OF_ONE = "--accept-removals needs the ID of a document of the source, and no --every."
 NAME_A_DOCUMENT = "Name the document whose source you want to refresh on a schedule."
 
 

@@ -19,6 +19,9 @@ TIERS: tuple[Tier, ...] = ("cheap", "strong")
 
 async def run(context: Context, line: str) -> Reply:
     """Show the tenant's settings, or change one of them. Raises UsageError."""
+    first, note = arguments.first_word(line)
+    if first == "pause":
+        return await _pause(context, note or user_messages.DEFAULT_PAUSE_NOTE)
     match arguments.words(line):
         case [] | ["show"]:
             return await _show(context)
@@ -34,17 +37,18 @@ async def run(context: Context, line: str) -> Reply:
             tier = tier_of(value)
             await _set(context, lambda made: replace(made, tier=tier))
             return Reply(user_messages.workspace_tier(tier))
-        case ["pause", *_]:
-            note = arguments.first_word(line)[1] or user_messages.DEFAULT_PAUSE_NOTE
-            if len(note) > MAX_NOTE_CHARS:
-                raise UsageError(user_messages.note_too_long(MAX_NOTE_CHARS))
-            await _set(context, lambda made: replace(made, paused=note))
-            return Reply(user_messages.paused(note))
         case ["resume"]:
             await _set(context, lambda made: replace(made, paused=None))
             return Reply(user_messages.RESUMED)
         case _:
             raise UsageError(user_messages.wrong_usage("admin", help_text.ADMIN_USAGE))
+
+
+async def _pause(context: Context, note: str) -> Reply:
+    if len(note) > MAX_NOTE_CHARS:
+        raise UsageError(user_messages.note_too_long(MAX_NOTE_CHARS))
+    await _set(context, lambda made: replace(made, paused=note))
+    return Reply(user_messages.paused(note))
 
 
 async def _grant(context: Context, person: str) -> Reply:

@@ -48,6 +48,8 @@ async def run(context: Context, line: str) -> Reply:
             return await _set_interval(context, await _named(context, words), period)
         case ["refresh", document, period] if arguments.is_interval(period):
             return await _set_interval(context, await _named(context, [document]), period)
+        case ["refresh", *words, "--accept-removals"] if words:
+            return await _refresh(context, await _named(context, words), accept_removals=True)
         case ["refresh", *words]:
             return await _refresh(context, await _named(context, words))
         case _:
@@ -69,8 +71,13 @@ def age(moment: datetime, now: datetime | None = None) -> str:
     return f"{seconds} s"
 
 
-async def _refresh(context: Context, document_id: str | None) -> Reply:
-    """Ingest the source of one document again, or every source that this channel may read."""
+async def _refresh(context: Context, document_id: str | None, *, accept_removals: bool = False) -> Reply:
+    """Ingest the source of one document again, or every source that this channel may read.
+
+    ``accept_removals`` lets a refresh through that was held back; it is for admins.
+    """
+    if accept_removals and not context.author.is_admin:
+        raise NotAllowed(user_messages.ACCEPT_REMOVALS_ADMIN)
     if document_id is not None:
         await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
@@ -88,7 +95,9 @@ async def _refresh(context: Context, document_id: str | None) -> Reply:
             failed.append(Failure(row.uri, str(error)))
             continue
         requested.append(
-            await context.services.ingestion.refresh(context.tenant_id, row.id, asked_by=context.author.id)
+            await context.services.ingestion.refresh(
+                context.tenant_id, row.id, asked_by=context.author.id, accept_removals=accept_removals
+            )
         )
     reply = await follow_runs(context, requested, failed, here=False)
     skipped = skipped_uploads(rows, document_id)

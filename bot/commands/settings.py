@@ -38,6 +38,7 @@ async def run(context: Context, line: str) -> Reply:
     """Show the channel's settings, or change one of them. Raises UsageError, NotAllowed."""
     name, rest = arguments.first_word(line)
     if name.lower() in ("", "show"):
+        arguments.words(rest)
         return await _show(context)
     if not context.author.is_admin:
         raise NotAllowed(user_messages.SETTINGS_ADMIN)

@@ -99,11 +99,18 @@ class Ingestion:
                 await ingest_runs.store_upload(session, tenant_id=tenant_id, run_id=run.id, data=upload.data)
         return await self._enqueued(tenant_id, run, new)
 
-    async def refresh(self, tenant_id: str, source_id: str, *, asked_by: str, files: bool = False) -> RequestedRun:
-        """Ingest a stored source again in the background."""
+    async def refresh(
+        self, tenant_id: str, source_id: str, *, asked_by: str, files: bool = False, accept_removals: bool = False
+    ) -> RequestedRun:
+        """Ingest a stored source again in the background. ``accept_removals`` lets it remove many documents."""
         async with self._database.tenant(tenant_id) as session:
             run, new = await ingest_runs.begin(
-                session, tenant_id=tenant_id, source_id=source_id, asked_by=asked_by, files=files
+                session,
+                tenant_id=tenant_id,
+                source_id=source_id,
+                asked_by=asked_by,
+                files=files,
+                accept_removals=accept_removals,
             )
         return await self._enqueued(tenant_id, run, new)
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
@@ -119,12 +119,13 @@ async def ingest_in_process(
     include_hidden: bool | None = None,
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
+    accept_removals: bool = False,
 ) -> IngestReport:
     """Ingest a source in this process, for the terminal.
 
-    ``chunking`` and ``include_hidden`` are stored with the source. ``stop`` ends the run early. A run
-    that was requested for the source and has not started ends together with this one. Raises SourceBusy,
-    EmbeddingError.
+    ``chunking`` and ``include_hidden`` are stored with the source. ``accept_removals`` lets the run remove many
+    documents. ``stop`` ends the run early. A run that was requested for the source and has not started ends together
+    with this one. Raises SourceBusy, EmbeddingError.
     """
     async with runner.database.tenant(tenant_id) as session:
         source_id = await source_records.find_or_add_source(
@@ -145,6 +146,7 @@ async def ingest_in_process(
             run, _ = await ingest_runs.begin(
                 session, tenant_id=tenant_id, source_id=source_id, asked_by=TERMINAL, files=True
             )
+        run = replace(run, accept_removals=run.accept_removals or accept_removals)
         return await _ingest_with_progress(
             runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), chunking, include_hidden
         )
@@ -186,6 +188,7 @@ async def _ingest_with_progress(
             include_hidden=include_hidden,
             on_progress=keep_latest,
             stop=stop,
+            accept_removals=run.accept_removals,
         )
     except asyncio.CancelledError:
         # The process shuts down. The queue assigns the run to another process, which continues where this one stopped.

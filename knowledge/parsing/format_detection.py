@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
 
-from knowledge.errors import ParseError
+from knowledge.errors import NoTextError, ParseError, PrivateChatError
+from knowledge.parsing.slack_export_layout import is_day, normalized, of_single_member
 
 Format = Literal[
     "pdf",
@@ -34,9 +35,9 @@ Format = Literal[
 ]
 
 MAX_UNPACKED = 300 * 1024 * 1024
-"""Bytes that a ZIP archive may unpack to."""
+"""Bytes that a ZIP archive may unpack to, unless the operator sets another limit."""
 MAX_RATIO = 200
-"""How many times its own size a ZIP archive may unpack to."""
+"""How many times its own size a ZIP archive may unpack to. Text seldom reaches a tenth of it; zip bombs exceed it."""
 MAX_MEMBERS = 100_000
 
 _MARKDOWN_NAMES = (".md", ".markdown", ".mdx", ".mkd")
@@ -67,8 +68,6 @@ _OFFICE_PARTS: tuple[tuple[Format, str], ...] = (
     ("pptx", "ppt/presentation"),
     ("xlsx", "xl/workbook.xml"),
 )
-_SLACK_DAY = re.compile(r"(?:[^/]+/)?[^/]+/\d{4}-\d\d-\d\d\.json")
-"""One day of a channel in a Slack export. The export may be inside one more folder."""
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 """The signature of .doc, .xls, .ppt and .msg files."""
 _WORKBOOK = "Workbook".encode("utf-16-le")
@@ -89,15 +88,15 @@ _KNOWN_BINARIES = (
 )
 
 
-def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
+def detect(data: bytes, name: str = "", content_type: str = "", *, max_unpacked: int = MAX_UNPACKED) -> Format:
     """Return the format of the bytes. If no parser can read them, raises ParseError with the kind of file."""
     content_type = content_type.partition(";")[0].strip().lower()
     if not data.strip(b"\0 \t\r\n"):
-        raise ParseError("it is empty; check that you chose the right file")
+        raise NoTextError("it is empty; check that you chose the right file")
     if b"%PDF-" in data[:1024]:
         return "pdf"
     if data.startswith(b"PK\x03\x04"):
-        return _zip_format(data)
+        return _zip_format(data, max_unpacked)
     suffix = _suffix(name)
     if suffix == ".pdf":
         raise ParseError("its name ends in .pdf but it is not a PDF; download or export it again")
@@ -172,14 +171,14 @@ def _is_mail(head: bytes) -> bool:
     return bool(_MAIL_START.match(head)) and len({m.lower() for m in _MAIL_FIELDS.findall(head)}) >= 3
 
 
-def _zip_format(data: bytes) -> Format:
+def _zip_format(data: bytes, max_unpacked: int) -> Format:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         raise ParseError("it is a damaged ZIP archive; download it again") from None
-    _refuse_bomb(members, len(data))
-    names = [member.filename for member in members]
+    _refuse_bomb(members, len(data), max_unpacked)
+    names = [normalized(member.filename) for member in members]
     for kind, part in _OFFICE_PARTS:
         if any(name.startswith(part) for name in names):
             return kind
@@ -190,11 +189,17 @@ def _zip_format(data: bytes) -> Format:
         return "epub"
     if "xl/workbook.bin" in names:
         raise ParseError("it is a binary workbook (XLSB), which cannot be read; save it as XLSX")
-    if any(_SLACK_DAY.fullmatch(name) for name in names):
+    if any(is_day(name) for name in names):
         return "slack"
+    if any(name.rpartition("/")[2] == "import.jsonl" for name in names):
+        raise ParseError("it is a Mattermost export, which cannot be read yet; export the channel as text or PDF")
     if any(name.lower().endswith(".json") for name in names):
         return "discord"
-    raise ParseError("it is a ZIP archive without a supported format inside; unpack it and ingest the folder")
+    if of_single_member(names):
+        raise PrivateChatError(
+            "it is a Slack export of one member's conversations, which are private; export public channels"
+        )
+    raise ParseError("it is a ZIP archive without a supported format inside; add the documents in it one by one")
 
 
 def _package_kind(data: bytes, names: list[str]) -> str:
@@ -227,11 +232,18 @@ def _old_office_format(data: bytes) -> Format | None:
     )
 
 
-def _refuse_bomb(members: list[zipfile.ZipInfo], size: int) -> None:
+def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, max_unpacked: int) -> None:
     unpacked = sum(member.file_size for member in members)
-    if len(members) > MAX_MEMBERS or unpacked > MAX_UNPACKED or unpacked > max(size, 100_000) * MAX_RATIO:
+    if unpacked > max(size, 100_000) * MAX_RATIO:
         raise ParseError(
             f"it unpacks to {unpacked // 2**20} MB, which looks like a zip bomb; split it into smaller files"
+        )
+    if len(members) > MAX_MEMBERS:
+        raise ParseError(f"it has more than {MAX_MEMBERS} files; split it into smaller archives")
+    if unpacked > max_unpacked:
+        raise ParseError(
+            f"it unpacks to {unpacked // 2**20} MB, more than the limit of {max_unpacked // 2**20} MB; "
+            "raise PARLEY_MAX_UNPACKED_MB, or unpack it and add the folder"
         )
     if any(member.flag_bits & 1 for member in members):
         raise ParseError("it is encrypted; save it without a password and try again")
@@ -240,10 +252,10 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], size: int) -> None:
 def _refuse_binary(data: bytes) -> None:
     for magic, kind in _KNOWN_BINARIES:
         if data.startswith(magic):
-            raise ParseError(f"it is {kind}, which has no text to read; export it to a text format or PDF")
+            raise NoTextError(f"it is {kind}, which has no text to read; export it to a text format or PDF")
     head = data[:8192]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return
     control = sum(byte < 9 or 13 < byte < 32 for byte in head)
     if b"\0" in head or control > len(head) * 0.1:
-        raise ParseError("it is a binary file of an unknown format; export it to a text format or PDF")
+        raise NoTextError("it is a binary file of an unknown format; export it to a text format or PDF")

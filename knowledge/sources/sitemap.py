@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 
 from knowledge.errors import SourceError
 from knowledge.sources.polite_fetch import PoliteFetcher
+from knowledge.sources.redirect_ends import RedirectEnds
 from knowledge.sources.site_source import SiteSource, site_of
 from knowledge.sources.sitemap_parser import Sitemap, SitemapEntry, parse_sitemap
 from knowledge.sources.web_client import NotModified, PageError, RedirectFilter, page_document
-from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Known, Unchanged
+from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Item, Known, Unchanged
 
 MAX_SITEMAPS = 200
 """Sitemaps of an index that are read."""
@@ -24,7 +25,7 @@ class SitemapSource(SiteSource):
 
     kind = "sitemap"
 
-    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Unchanged | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
         """Yield the listed pages.
 
         Raises SourceError if the sitemap cannot be read, and after the last page if a sitemap of an index could not.
@@ -32,11 +33,18 @@ class SitemapSource(SiteSource):
         async with self._client as client:
             fetcher = self._fetcher(client)
             pages, failures = await self._list_pages(fetcher)
+            if not pages and not failures:
+                raise SourceError(f"{self._start_url} lists no pages, so nothing was removed. Check the sitemap.")
+            ends = RedirectEnds()
             self._found = min(len(pages), self._max_pages) + len(failures)
             for failure in failures:
                 yield failure
             for entry in list(pages.values())[: self._max_pages]:
-                yield await self._page(fetcher, entry, known.documents.get(entry.url))
+                item = await self._page(fetcher, entry, known.documents.get(entry.url))
+                if not ends.is_waiting(item):
+                    yield item
+            for waited in ends.decided():
+                yield waited
         if len(pages) > self._max_pages:
             left = len(pages) - self._max_pages
             yield Failure(
@@ -63,7 +71,7 @@ class SitemapSource(SiteSource):
                 may_redirect=self._is_own,
             )
         except PageError as error:
-            return Failure(entry.url, str(error))
+            return Failure(entry.url, str(error), gone=error.gone)
         return Unchanged(entry.url) if isinstance(page, NotModified) else page_document(entry.url, page)
 
     def _is_own(self, url: str) -> bool:

@@ -16,6 +16,7 @@ from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine import user_messages as said
 from bot.engine.answer import finish
+from bot.engine.dispatch import queue_poller
 from bot.engine.display import final_retry
 from bot.errors import MessageGone, PlatformAway, RateLimited, UsageError
 from bot.reports.trace import trace_of
@@ -441,6 +442,7 @@ async def test_the_time_between_two_tries_grows_with_the_outage(
     most: int,
 ) -> None:
     monkeypatch.setattr(late_replies, "SHORTEST", timedelta(seconds=5))
+    monkeypatch.setattr(queue_poller, "LOOK_SECONDS", 3600.0)  # A look would claim the reply first.
     async with processes(both, channel, 1) as (one,):
         turn, _ = await end_while_away(one, models, channel)
         await change(one, f"finished_at = now() - interval '{age} seconds', deliver_at = now()")

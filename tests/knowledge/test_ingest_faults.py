@@ -21,9 +21,7 @@ GOOD = [markdown(f"good{n}.md", f"# Good {n}\n\nThe gate number {n} is blue.") f
 class OddParser(Parser):
     """Parses documents as usual, but the text of ``nul`` cannot be stored, and other odd names raise an error."""
 
-    async def parse(
-        self, fetched: Fetched, *, max_chars: int | None = None, include_hidden: bool = False
-    ) -> Document:
+    async def parse(self, fetched: Fetched, *, max_chars: int | None = None, include_hidden: bool = False) -> Document:
         match fetched.uri:
             case "nul.md":
                 return Document(fetched.uri, "Nul", "The gate \0 is red.", (Block("paragraph", 0, 18),))

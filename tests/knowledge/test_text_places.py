@@ -19,9 +19,7 @@ from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 class PagesParser(Parser):
     """Makes each line a paragraph on a page of its own; a line that starts with # is a heading."""
 
-    async def parse(
-        self, fetched: Fetched, *, max_chars: int | None = None, include_hidden: bool = False
-    ) -> Document:
+    async def parse(self, fetched: Fetched, *, max_chars: int | None = None, include_hidden: bool = False) -> Document:
         builder = Builder()
         for page, line in enumerate(fetched.data.decode().splitlines(), 1):
             builder.page = page

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from bot.engine.display.output_filter import sanitize
-from bot.engine.markdown import MIN_LIMIT, Size, Split, fitting_length, split
+from bot.engine.markdown import MIN_LIMIT, Size, Split, divided, fitting_length, split
 from bot.types.display import Limits
 
 
@@ -18,7 +18,13 @@ def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
     The text is sanitized, split, and each part sanitized again, because a cut may open a code span.
     """
     sanitized = sanitize(text, allowed)
-    cut = split(sanitized, limits.message_chars, limits.max_parts, limits.size)
+    pieces = [sanitized] if limits.max_blocks is None else divided(sanitized, limits.max_blocks)
+    if len(pieces) > 1:
+        cut = Split(
+            [part for piece in pieces for part in split(piece, limits.message_chars, size=limits.size).parts], ""
+        )
+    else:
+        cut = split(sanitized, limits.message_chars, limits.max_parts, limits.size)
     if cut.parts == [sanitized]:
         return cut
     parts = [message for part in cut.parts for message in _sanitized(part, limits, limits.message_chars, allowed)]

@@ -216,6 +216,8 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     "why": (Form("", "", (_ANSWER,)),),
     "sources": (Form("", "", (_ANSWER,)),),
     "stop": (Form("", ""),),
+    "quiet": (Form("", ""),),
+    "listen": (Form("", ""),),
     "help": (Form("", ""),),
 }
 """The forms of each command. A command that is missing here gets its argument line as its only option."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -124,8 +125,17 @@ def _create_bolt_app(shared: SharedResources, workspaces: Workspaces) -> AsyncAp
     ) -> AuthorizeResult | None:
         return await router.authorize(context, enterprise_id, team_id)
 
+    async def select_installation(
+        context: AsyncBoltContext,
+        body: dict[str, Any],
+        next: Callable[[], Awaitable[None]],  # noqa: A002
+    ) -> None:
+        router.select_installation(context, body)
+        await next()
+
     app = AsyncApp(
         name="parley",
+        before_authorize=select_installation,
         client=web_client.tokenless_client(settings, shared.session),
         signing_secret=secret,
         authorize=authorize,  # type: ignore[arg-type]  # None means that the app is not installed

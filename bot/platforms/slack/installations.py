@@ -193,14 +193,7 @@ class Installations:
         """Return the bot's identity in a workspace. Raises SurfaceError, ConfigError."""
         found = (await self.grant(workspace)).installation
         tenant_id = self.tenant_of(workspace)
-        return BotUser(
-            found.bot_user_id,
-            found.bot_id,
-            found.team_id,
-            tenant_id,
-            single_tenant=True,
-            enterprise_id=found.enterprise_id,
-        )
+        return BotUser(found.bot_user_id, found.bot_id, found.team_id, tenant_id, enterprise_id=found.enterprise_id)
 
     async def find(self, team_id: str | None, enterprise_id: str | None, *, org_wide: bool) -> str | None:
         """Return the workspace of an event; None if the app is not installed there. Raises ConfigError."""

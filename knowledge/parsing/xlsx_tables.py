@@ -147,7 +147,7 @@ def _mask(row: Row) -> int:
 
 
 def _joined(rows: list[list[str]]) -> list[str]:
-    """Return one header of several rows: ``Q1`` over ``Units`` becomes ``Q1 Units``."""
+    """Return one header of several rows: a label over the names of its parts stands before each of them."""
     width = max(map(len, rows), default=0)
     columns = ([row[column] for row in rows if column < len(row) and row[column]] for column in range(width))
     return [" ".join(dict.fromkeys(names)) for names in columns]

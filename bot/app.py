@@ -11,7 +11,7 @@ from functools import cache
 from typing import TypeVar
 
 from bot.channel_history_sources import channel_opener
-from bot.commands.services import Services
+from bot.commands.services import Services, daily_limit
 from bot.config import Settings
 from bot.engine.answer import budget_limits, prompt
 from bot.engine.dispatch.dispatcher import Dispatcher
@@ -36,7 +36,7 @@ from bot.llm.prices import Prices
 from bot.llm.query_rewriting import ModelRewriter
 from bot.llm.summarizing import ModelSummarizer
 from bot.llm.tokens import TokenCounter
-from bot.store import migrate
+from bot.store import migrate, refusals
 from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
 from bot.store.embedded import server as embedded_server
 from bot.store.job_queue import Queue
@@ -200,6 +200,7 @@ async def open_app(
             settings, database, llm, stores, search, retriever, models.current, counter.count, pacing, free, clock
         )
         dispatcher = _open_dispatcher(wired, overrides.engine, stack)
+        await _store_refusals(database, clock, stack)
         await _connect_processes(notifications, dispatcher, pacing, database, stack)
         services = Services(
             settings=settings,
@@ -210,7 +211,7 @@ async def open_app(
             ingestor=ingestor,
             models=models,
             queue=queue,
-            ingestion=Ingestion(database, queue, clock=clock),
+            ingestion=Ingestion(database, queue, clock=clock, limit=daily_limit(settings, clock)),
             llm=llm,
             prices=prices,
             clock=clock,
@@ -306,6 +307,18 @@ async def _connect_processes(
     with suppress(TimeoutError):
         await asyncio.wait_for(notifications.connected(), CONNECT_SECONDS)
     stack.push_async_callback(dispatcher.close)
+
+
+async def _store_refusals(database: Database, clock: Callable[[], datetime], stack: AsyncExitStack) -> None:
+    """Store the refusals of this process in the background, and the last ones at the end."""
+    storing = asyncio.create_task(refusals.keep_storing(database, clock), name="counts of refusals")
+    stack.push_async_callback(_store_last_refusals, database, clock)
+    stack.push_async_callback(_cancelled, storing)
+
+
+async def _store_last_refusals(database: Database, clock: Callable[[], datetime]) -> None:
+    with suppress(Exception):
+        await refusals.store(database, clock().date())
 
 
 def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:

@@ -1,6 +1,6 @@
 """Recognizes periods that end no sentence: of abbreviations, ordinals and initials, in the languages of Europe.
 
-The words come from the style guides of the languages. Does no I/O.
+Does no I/O.
 """
 
 from __future__ import annotations

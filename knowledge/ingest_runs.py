@@ -29,7 +29,7 @@ UPLOAD_PART_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run over one source.
+    """A run over one source. With ``limited``, its documents count toward the daily limit of ``asked_by``.
 
     ``files`` is true if the run was requested in the terminal, so that it may read paths of the server. ``total`` is
     the number of documents found so far, None if it is unknown. ``accept_removals``: many documents may
@@ -46,6 +46,7 @@ class Run:
     asked_by: str
     files: bool
     content_type: str
+    limited: bool
     job_id: int | None
     done: int
     total: int | None
@@ -67,8 +68,8 @@ class Run:
 
 # The unique index allows one active run per source.
 _ADD_RUN = text("""
-    INSERT INTO ingests (tenant_id, id, source_id, asked_by, files, content_type, accept_removals)
-    VALUES (:tenant, :id, :source, :by, :files, :type, :accept_removals)
+    INSERT INTO ingests (tenant_id, id, source_id, asked_by, files, content_type, accept_removals, limited)
+    VALUES (:tenant, :id, :source, :by, :files, :type, :accept_removals, :limited)
     ON CONFLICT (tenant_id, source_id) WHERE state IN ('waiting', 'running') DO NOTHING
     RETURNING id
 """)
@@ -83,6 +84,7 @@ async def begin(
     files: bool,
     content_type: str = "",
     accept_removals: bool = False,
+    limited: bool = False,
 ) -> tuple[Run, bool]:
     """Add a waiting run of the source and return it with True; return an active run with False if there is one."""
     for _ in range(2):
@@ -96,6 +98,7 @@ async def begin(
                 "files": files,
                 "type": content_type,
                 "accept_removals": accept_removals,
+                "limited": limited,
             },
         )
         runs = await active(session, tenant_id, source_id=source_id)
@@ -108,7 +111,7 @@ async def begin(
 _RUNS = """
     SELECT
         CAST(ingests.id AS text), CAST(source_id AS text), uri, kind, audience, state, asked_by, files, content_type,
-        job_id, done, total, failed, stop_asked, error, updated_at, report, accept_removals
+        limited, job_id, done, total, failed, stop_asked, error, updated_at, report, accept_removals
     FROM ingests
     JOIN sources ON sources.tenant_id = ingests.tenant_id AND sources.id = source_id
     WHERE ingests.tenant_id = :tenant

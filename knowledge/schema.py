@@ -201,6 +201,7 @@ ingests = Table(
     Column("asked_by", Text, nullable=False),
     Column("files", Boolean, nullable=False, server_default=text("false")),
     Column("content_type", Text, nullable=False, server_default=""),
+    Column("limited", Boolean, nullable=False, server_default=text("false")),
     Column("job_id", BigInteger),
     Column("done", Integer, nullable=False, server_default="0"),
     Column("total", Integer),

@@ -110,7 +110,7 @@ async def ingest_sources(
     from bot.commands.ingest import combined
     from bot.ingestion import IngestRunner, SourceBusy, ingest_in_process
 
-    runner = IngestRunner(app.database, app.ingestor, app.services.open_source)
+    runner = IngestRunner(app.database, app.ingestor, app.services.open_source, app.services.daily_limit)
     report = IngestReport(0, 0, 0, (), 0.0)
     with bars() as progress, stoppable() as stop:
         show = follower(progress)

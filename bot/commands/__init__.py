@@ -33,6 +33,7 @@ from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.types.audience import Audience
 from bot.types.conversation import ThreadKey
+from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
 from knowledge.storable_text import storable
 
@@ -67,12 +68,14 @@ async def run(name: str, args: str, ctx: Context) -> Reply:
     if command is None:
         raise no_such(name)
     if ctx.audience.refused and not command.anyone:
+        refusal_counts.count("stranger", ctx.tenant_id)
         raise NotAllowed(engine_messages.not_direct(ctx.audience))
     author = await with_granted_role(ctx.services.stores.settings, ctx.author, ctx.tenant_id)
     ctx = replace(ctx, author=author, audience=await _under_settings(ctx))
     if command.admin and not ctx.author.is_admin:
         raise NotAllowed(user_messages.admin_command(command.name))
     if command.members and ctx.author.standing in ("guest", "outsider"):
+        refusal_counts.count("stranger", ctx.tenant_id)
         raise NotAllowed(user_messages.MEMBERS_COMMAND)
     try:
         return await command.run(ctx, storable(args.strip()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,7 +12,7 @@ from bot.commands import arguments, budget, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.commands.settings import tier_of
 from bot.errors import UsageError
-from bot.store import tenants
+from bot.store import refusals, tenants
 from bot.types.settings import TenantSettings
 from bot.types.usage import Tier
 
@@ -79,10 +80,15 @@ async def _settings(context: Context) -> TenantSettings:
 
 async def _show(context: Context) -> Reply:
     made = await _settings(context)
+    services = context.services
+    first = services.clock().date() - timedelta(days=refusals.SHOWN_DAYS - 1)
+    await refusals.store(services.database, services.clock().date())
+    refused = await refusals.since(services.database, context.tenant_id, first)
     rows = [
         ("admins added with /admin grant", ", ".join(made.admins) or "none"),
         ("tier", made.tier or "auto"),
         ("pause", made.paused or "off"),
+        (user_messages.refused_in(refusals.SHOWN_DAYS), refusals.described(refused)),
     ]
     return Reply(user_messages.ADMIN_SETTINGS, Table(user_messages.ADMIN_COLUMNS, rows))
 

@@ -98,7 +98,11 @@ async def _refresh(context: Context, document_id: str | None, *, accept_removals
             continue
         requested.append(
             await context.services.ingestion.refresh(
-                context.tenant_id, row.id, asked_by=context.author.id, accept_removals=accept_removals
+                context.tenant_id,
+                row.id,
+                asked_by=context.author.id,
+                accept_removals=accept_removals,
+                limited=not context.author.is_admin,
             )
         )
     reply = await follow_runs(context, requested, failed, here=False)

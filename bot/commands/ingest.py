@@ -9,8 +9,8 @@ from dataclasses import replace
 from bot.commands import arguments, help_text, ingest_user_messages, user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
-from bot.ingestion import RequestedRun
-from knowledge import ingest_runs
+from bot.ingestion import OverDailyLimit, RequestedRun
+from knowledge import ingest_runs, refusal_counts
 from knowledge.errors import KnowledgeError
 from knowledge.ingest_runs import Run
 from knowledge.ports import Source
@@ -55,18 +55,26 @@ async def run(context: Context, line: str) -> Reply:
         raise NotAllowed(ingest_user_messages.PRIVATE_THREAD)
     wanted = [(source, context.channel_id if here else TENANT_AUDIENCE) for source in sources]
     wanted += [await _channel_history(context, channel_id, for_everyone) for channel_id in channels.values()]
-    requested = [
-        await context.services.ingestion.begin(
-            context.tenant_id,
-            source,
-            audience=audience,
-            asked_by=context.author.id,
-            replaces_others=context.author.is_admin,
-        )
-        for source, audience in wanted
-    ]
+    requested: list[RequestedRun] = []
+    for source, audience in wanted:
+        try:
+            requested.append(await _begin(context, source, audience))
+        except OverDailyLimit as refused:
+            failed.append(Failure(source.uri.removeprefix("upload:"), str(refused)))
     audience = _describe_audience(context, {audience for _, audience in wanted})
     return await follow_runs(context, requested, failed, here=here, audience=audience)
+
+
+async def _begin(context: Context, source: Source, audience: str) -> RequestedRun:
+    """Start the ingestion of a source. Raises OverDailyLimit."""
+    return await context.services.ingestion.begin(
+        context.tenant_id,
+        source,
+        audience=audience,
+        asked_by=context.author.id,
+        replaces_others=context.author.is_admin,
+        limited=not context.author.is_admin,
+    )
 
 
 def _only_admins_open(context: Context) -> bool:
@@ -161,6 +169,7 @@ async def _sources(context: Context, specs: list[str]) -> tuple[list[Source], li
             failed.append(Failure(redact(spec), str(error)))
     for attachment in context.attachments:
         if attachment.size > services.max_file_bytes:
+            refusal_counts.count("upload", context.tenant_id)
             failed.append(Failure(attachment.name, ingest_user_messages.too_large(services.settings.max_file_mb)))
             continue
         sources.append(UploadSource(attachment.name, attachment.read, content_type=attachment.content_type))

@@ -13,8 +13,9 @@ from bot.engine.ports.llm import LLM
 from bot.engine.ports.search import Search
 from bot.engine.ports.stores import Stores
 from bot.health import Health
-from bot.ingestion import Ingestion
+from bot.ingestion import DailyLimit, Ingestion
 from bot.llm.prices import Prices
+from bot.store.added_days import AddedLimits
 from bot.store.job_queue import Queue
 from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT
@@ -29,6 +30,12 @@ CREDENTIALS_IN_ADDRESS = (
     "An address with a name, password or token in it cannot be added, because addresses are stored and shown as "
     "sources. Leave them out of the address."
 )
+
+
+def daily_limit(settings: Settings, clock: Callable[[], datetime]) -> DailyLimit:
+    """Return the configured limit of what one person may add in a day."""
+    limits = AddedLimits(settings.daily_upload_mb * 1_000_000, settings.daily_documents)
+    return DailyLimit(limits, settings.timezone, clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,11 @@ class Services:
     health: Health
     open_channel: Callable[[str], OpenChannel] | None = None
     """Returns, for a tenant's id, what opens channels with that tenant's token."""
+
+    @property
+    def daily_limit(self) -> DailyLimit:
+        """Return the limit of what one person may add in a day."""
+        return daily_limit(self.settings, self.clock)
 
     @property
     def max_file_bytes(self) -> int:

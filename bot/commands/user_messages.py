@@ -372,6 +372,11 @@ EXTERNAL_USAGE = (
 )
 
 
+def refused_in(days: int) -> str:
+    """Return the name of the row with the refusals of the last days."""
+    return f"refused in the last {days} days"
+
+
 def in_place(channel_id: str, confirmation: str) -> str:
     """Return the confirmation of a setting that was changed for another channel."""
     return f"In {channel_id}: {confirmation}"

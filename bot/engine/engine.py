@@ -56,6 +56,7 @@ from bot.types.conversation import Incoming
 from bot.types.settings import ChannelSettings
 from bot.types.turns import LateReply, Outcome, Turn, TurnRecord
 from bot.types.usage import Route
+from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
 
 log = logging.getLogger(__name__)
@@ -299,6 +300,8 @@ class Engine:
         except Exception:
             log.exception("turn %s failed", turn.id)
             ending = Ending("failed", reason=user_messages.BROKEN)
+        if allowed_links.has_other_links(attempt, results):
+            refusal_counts.count("link", turn.thread.tenant_id)
         here_only = surface.limits.here_only
         return await finish.finish_or_fail(
             context, attempt, results, ending, display, here_only=here_only, stopped=stopped

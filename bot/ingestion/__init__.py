@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from bot.ingestion.background_runs import Ingestion, RequestedRun
+from bot.ingestion.daily_limit import DailyLimit, OverDailyLimit
 from bot.ingestion.runner import IngestRunner, SourceBusy, ingest_in_process, lock_name
 
-__all__ = ["IngestRunner", "Ingestion", "RequestedRun", "SourceBusy", "ingest_in_process", "lock_name"]
+__all__ = [
+    "DailyLimit",
+    "IngestRunner",
+    "Ingestion",
+    "OverDailyLimit",
+    "RequestedRun",
+    "SourceBusy",
+    "ingest_in_process",
+    "lock_name",
+]

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NotAllowed
+from bot.ingestion.daily_limit import DailyLimit
 from bot.ingestion.runner import lock_name
 from bot.store.advisory_locks import is_free
 from bot.store.job_queue import Queue
@@ -43,11 +44,13 @@ class Ingestion:
         queue: Queue,
         *,
         clock: Callable[[], datetime],
+        limit: DailyLimit,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._queue = queue
         self._clock = clock
+        self._limit = limit
         self._sleep = sleep
 
     async def begin(
@@ -59,12 +62,15 @@ class Ingestion:
         asked_by: str,
         replaces_others: bool = False,
         files: bool = False,
+        limited: bool = False,
     ) -> RequestedRun:
         """Ingest a source in the background.
 
+        ``limited`` counts the documents toward the daily limit of ``asked_by``; admins have none.
+
         ``replaces_others`` lets an upload replace one of the same name that somebody else added; it is for admins.
         ``files`` lets the worker open paths on its machine; allow it only for requests from the terminal.
-        Raises ConfigError.
+        Raises ConfigError, OverDailyLimit.
         """
         upload = await _uploaded(source)
 
@@ -97,7 +103,10 @@ class Ingestion:
                 asked_by=asked_by,
                 files=files,
                 content_type=content_type,
+                limited=limited,
             )
+            if new and upload and limited:
+                await self._limit.count(session, tenant_id=tenant_id, user_id=asked_by, size=len(upload.data))
             if new and upload:
                 await ingest_runs.store_upload(session, tenant_id=tenant_id, run_id=run.id, data=upload.data)
             return run, new
@@ -106,7 +115,14 @@ class Ingestion:
         return await self._enqueued(tenant_id, run, new)
 
     async def refresh(
-        self, tenant_id: str, source_id: str, *, asked_by: str, files: bool = False, accept_removals: bool = False
+        self,
+        tenant_id: str,
+        source_id: str,
+        *,
+        asked_by: str,
+        files: bool = False,
+        accept_removals: bool = False,
+        limited: bool = False,
     ) -> RequestedRun:
         """Ingest a stored source again in the background. ``accept_removals`` lets it remove many documents."""
 
@@ -118,6 +134,7 @@ class Ingestion:
                 asked_by=asked_by,
                 files=files,
                 accept_removals=accept_removals,
+                limited=limited,
             )
 
         run, new = await self._database.run(tenant_id, begin)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import ParleyError
+from bot.ingestion.daily_limit import DailyLimit, LimitedSource
 from bot.store.advisory_locks import only_one
 from bot.store.session import Database
 from knowledge import ingest_runs, source_records
@@ -54,6 +55,7 @@ class IngestRunner:
     database: Database
     ingestor: Ingestor
     open_source: OpenSource
+    limit: DailyLimit
     progress_seconds: float = PROGRESS_SECONDS
 
     async def work(self, tenant_id: str, run_id: str) -> None:
@@ -89,7 +91,8 @@ class IngestRunner:
 
     async def _source(self, tenant_id: str, run: Run) -> Source:
         if run.kind != "upload":
-            return await asyncio.to_thread(self.open_source, run.uri, files=run.files, tenant_id=tenant_id)
+            source = await asyncio.to_thread(self.open_source, run.uri, files=run.files, tenant_id=tenant_id)
+            return LimitedSource(source, self.limit, self.database, tenant_id, run.asked_by) if run.limited else source
         async with self.database.tenant(tenant_id) as session:
             data = await ingest_runs.load_upload(session, tenant_id=tenant_id, run_id=run.id)
         if not data:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bot.commands.services import Services
 from bot.errors import StoreAway
-from bot.store import budget_reservations, ledger, maintenance, retention, slack_requests, slack_workspaces
+from bot.store import budget_reservations, ledger, maintenance, refusals, retention, slack_requests, slack_workspaces
 from bot.store.budget_counters import Defaults
 from bot.store.budget_reservations import Owners
 from bot.store.retry import patiently
@@ -18,6 +18,7 @@ from bot.store.session import Database
 from bot.store.tenants import every_tenant
 from knowledge import source_records
 from knowledge.reembed import needs_reembedding
+from knowledge.refusal_counts import WHOLE_SERVER
 from knowledge.sources import reads_local_files
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ async def for_each_tenant(services: Services, step: Callable[[Services, str], Aw
 async def run_maintenance(services: Services) -> None:
     """Run every maintenance step once for each tenant."""
     await slack_requests.delete_expired(services.database, services.clock())
+    await refusals.delete_old(services.database, WHOLE_SERVER, services.clock().date())
     await for_each_tenant(services, maintain)
 
 

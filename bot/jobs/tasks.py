@@ -37,7 +37,7 @@ class PeriodicTask:
 
 async def ingest(services: Services, attempts: int, *, tenant_id: str, run_id: str) -> None:
     """Ingest one source. The run's row tells the user why it is retried or that it failed."""
-    runner = IngestRunner(services.database, services.ingestor, services.open_source)
+    runner = IngestRunner(services.database, services.ingestor, services.open_source, services.daily_limit)
     try:
         await runner.work(tenant_id, run_id)
     except SourceBusy:

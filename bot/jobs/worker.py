@@ -174,6 +174,6 @@ async def _fail_job(services: Services, app: App, job: Job) -> None:
     await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
     run_id, tenant_id = job.task_kwargs.get("run_id"), job.task_kwargs.get("tenant_id")
     if isinstance(run_id, str) and isinstance(tenant_id, str):
-        runner = IngestRunner(services.database, services.ingestor, services.open_source)
+        runner = IngestRunner(services.database, services.ingestor, services.open_source, services.daily_limit)
         message = f"the worker crashed {job.attempts} times on this source; remove large or damaged files and try again"
         await runner.fail(tenant_id, run_id, message)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from bot.store import access, connections, migrate, processes
+from bot.store import access, connections, migrate, processes, refusals
 from bot.store.pipelined_transactions import APP_ROLE
 from bot.store.poolers import keeps_session
 from bot.store.session import Database
 from bot.types.checks import Check
+from bot.types.conversation import LOCAL_TENANT
+from knowledge.refusal_counts import WHOLE_SERVER
 
 OLDEST_POSTGRES = 140000
 
@@ -102,14 +105,21 @@ async def _sessions(url: str) -> Check:
 
 
 async def _processes(url: str) -> list[Check]:
-    """Report what each running process of Parley says about its parts."""
+    """Report what each running process of Parley says about its parts, and how often something was refused."""
     database = Database(url)
     try:
         async with database.queue() as session:
             found = await processes.live(session)
+        return [await _refusals(database), *map(_process, found)]
     finally:
         await database.aclose()
-    return [_process(one) for one in found]
+
+
+async def _refusals(database: Database) -> Check:
+    """Report the refusals of the whole server and of the tenant of the terminal."""
+    first = datetime.now(UTC).date() - timedelta(days=refusals.SHOWN_DAYS - 1)
+    counts = await refusals.since(database, WHOLE_SERVER, first) + await refusals.since(database, LOCAL_TENANT, first)
+    return Check("refusals", True, f"{refusals.described(counts)} in the last {refusals.SHOWN_DAYS} days")
 
 
 def _process(process: processes.ProcessState) -> Check:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.store import ledger, page_commands, page_files
+from bot.store import added_days, ledger, page_commands, page_files, refusals
 from bot.store.answer_cache.validity import INTACT
 from bot.store.pipelined_transactions import Statement
 from bot.store.schema import NO_TURN
@@ -68,7 +68,7 @@ WHERE tenant_id = %(tenant)s AND (chunks > 0 OR next_model IS NOT NULL)
 
 
 async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
-    """Delete outdated answers, ended ingestion runs and old ids of commands; return what else needs maintenance.
+    """Delete outdated answers, ended ingestion runs, old ids and old counts; return what else needs maintenance.
 
     Ingestion runs are deleted by the clock ``now``, everything else by the database's.
     """
@@ -80,6 +80,8 @@ async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
         Statement(_DELETE_RUNS, {**named, "before": now - RUN_RETENTION}),
         Statement(page_files.DELETE_EXPIRED, {**named, "kept": PAGE_RETENTION}),
         Statement(page_commands.DELETE_EXPIRED, {**named, "kept": PAGE_RETENTION}),
+        Statement(added_days.DELETE_OLD, {**named, "before": now.date() - added_days.RETENTION}),
+        Statement(refusals.DELETE_OLD, {**named, "before": now.date() - refusals.RETENTION}),
         Statement(_ORPHANED, {**named, "grace": RESERVATION_GRACE}),
         ledger.lost(tenant_id, OPEN_CALL_GRACE),
         Statement(_ACTIVE_RUNS, named),

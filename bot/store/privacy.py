@@ -20,6 +20,7 @@ from bot.store.budget_counters import of_user
 from bot.store.pipelined_transactions import Statement, send
 from bot.store.question_changes import forget_in_traces
 from bot.store.schema import (
+    added_days,
     attachments,
     budget_days,
     budgets,
@@ -69,6 +70,9 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
     days = await session.execute(
         select(budget_days).where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == of_user(user_id))
     )
+    added = await session.execute(
+        select(added_days).where(added_days.c.tenant_id == tenant_id, added_days.c.user_id == user_id)
+    )
     calls = await session.execute(
         select(ledger).where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id).order_by(ledger.c.created_at)
     )
@@ -84,6 +88,7 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
         "channel_messages": await message_erasure.messages_by(session, tenant_id=tenant_id, user_id=user_id),
         "feedback": [{"turn_id": str(r.turn_id), "value": r.value, "reason": r.reason} for r in rated],
         "budget_days": [{"day": str(r.day), "used": r.used, "reserved": r.reserved} for r in days],
+        "added_days": [{"day": str(r.day), "bytes": r.bytes, "documents": r.documents} for r in added],
         "calls": [
             {"at": r.created_at.isoformat(), "model": r.model, "purpose": r.purpose, "cost_usd": r.cost_usd}
             for r in calls
@@ -125,6 +130,7 @@ async def erase(
         ),
         "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),
         "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
+        "added_days": delete(added_days).where(added_days.c.tenant_id == tenant_id, added_days.c.user_id == user_id),
         "limits": delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == of_user(user_id)),
         "limits_set": update(budgets)
         .where(budgets.c.tenant_id == tenant_id, budgets.c.set_by == user_id)

@@ -264,6 +264,25 @@ budget_days = Table(
     _count("reserved"),
 )
 
+added_days = Table(
+    "added_days",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    _count("bytes"),
+    _count("documents"),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("tenant_id", Text, primary_key=True, server_default=text("'*'")),
+    Column("day", Date, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    _count("count"),
+)
+
 reservations = Table(
     "reservations",
     metadata,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from knowledge import chunk_writes
 from knowledge.chunk_vectors import encode_passages
 from knowledge.chunking.chunk_headers import with_header
-from knowledge.document_writes import EmbeddedChunk
+from knowledge.document_rows import EmbeddedChunk
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ports import Embedder, Sessions
 

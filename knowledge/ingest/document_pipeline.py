@@ -21,7 +21,8 @@ from knowledge import document_removals, document_writes, search_terms, source_r
 from knowledge.chunk_writes import NewChunk
 from knowledge.chunking.chunk_headers import header, with_header
 from knowledge.chunking.chunker import chunk_batches
-from knowledge.document_writes import EmbeddedChunk, NewDocument, OutdatedError
+from knowledge.document_rows import EmbeddedChunk, NewDocument
+from knowledge.document_writes import OutdatedError
 from knowledge.embedding_models import Models
 from knowledge.errors import NoTextError, ParseError, PrivateChatError, SourceError
 from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 BATCH_CHUNKS = 256
 """Maximum number of chunks that are encoded together, or stored in one transaction.
 
-A process that dies loses about two batches of work. Larger batches would hardly be encoded faster.
+A process that dies loses about two batches of small documents. Larger batches would hardly be encoded faster.
 """
 FAULTS_OF_A_DOCUMENT = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError, DataError)
 """Errors that one document can cause in any step. They fail that document. Others, as of the database, end the run."""

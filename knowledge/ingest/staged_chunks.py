@@ -10,7 +10,7 @@ import pickle
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 
-from knowledge.document_writes import EmbeddedChunk
+from knowledge.document_rows import EmbeddedChunk
 
 MEMORY_BYTES = 2**20
 """A document whose chunks need less stays in memory."""

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from knowledge import refusal_counts
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
@@ -114,11 +115,13 @@ class Parser:
                 _log_once(self._isolation)
                 response, body = await _request(process, head, fetched.data)
         except TimeoutError:
+            refusal_counts.count("parser")
             await self._end()
             raise ParseError(
                 f"it took longer than {self._seconds:g} seconds to read; split it into smaller files"
             ) from None
         except (OSError, EOFError):
+            refusal_counts.count("parser")
             returncode = await self._end()
             if returncode == -signal.SIGSYS:
                 log.warning("A file made the parser attempt a forbidden system call: %s", fetched.uri)
@@ -132,6 +135,8 @@ class Parser:
             raise
         if response.get("restart"):
             await self._end()
+        if response.get("restart") and "error" in response:
+            refusal_counts.count("parser")
         if "error" in response:
             raise _parse_error(response)
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 
+from knowledge import refusal_counts
+
 log = logging.getLogger(__name__)
 
 refused_requests: Counter[str] = Counter()
@@ -14,6 +16,7 @@ refused_requests: Counter[str] = Counter()
 def record_refusal(reason: str, host: str, address: str) -> None:
     """Count a refused request and log it. Host and address are quoted, because an attacker may have chosen them."""
     refused_requests[reason] += 1
+    refusal_counts.count("address")
     log.warning(
         "Refused a request for %.100r at %.100r (%s); %d refused since the start. PARLEY_FETCH_ALLOW can allow it.",
         host,
@@ -26,6 +29,7 @@ def record_refusal(reason: str, host: str, address: str) -> None:
 def record_refused_url() -> None:
     """Count a URL that is malformed or has a password in it, and log that. The URL is not logged, for the password."""
     refused_requests["url"] += 1
+    refusal_counts.count("address")
     log.warning(
         "Refused a URL that is malformed or has a name or password in it (url); %d refused since the start.",
         refused_requests.total(),

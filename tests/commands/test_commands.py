@@ -71,7 +71,9 @@ def test_progress_counts_documents_or_pages(progress: Progress, words: str) -> N
     ],
 )
 def test_the_state_of_a_run_is_described(changed: dict[str, Any], words: str) -> None:
-    run = Run("1", "s", "upload:a.md", "upload", "tenant", "running", "U1", False, "", 1, 0, None, 0, False, "", NOW)
+    run = Run(
+        "1", "s", "upload:a.md", "upload", "tenant", "running", "U1", False, "", False, 1, 0, None, 0, False, "", NOW
+    )
     assert describe_run(replace(run, **changed)) == words
 
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.ingestion import IngestRunner, ingest_in_process
+from bot.ingestion import DailyLimit, IngestRunner, ingest_in_process
+from bot.store.added_days import AddedLimits
 from bot.store.session import Database
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind, Source
@@ -36,6 +37,9 @@ class Noted(WordEmbedder):
         return await super().encode(texts, kind)
 
 
+NO_LIMIT = DailyLimit(AddedLimits(0, 0), "UTC", lambda: datetime.now(UTC))
+
+
 def no_source(spec: str, *, files: bool) -> Source:
     raise AssertionError(spec)
 
@@ -44,7 +48,7 @@ async def main(url: str, folder: str, log: str, delay: str = "0") -> None:
     database = Database(url)
     ingestor = Ingestor(database.tenant, Noted(Path(log), float(delay)), chunk_tokens=64)
     source = FolderSource(Path(folder), max_bytes=1_000_000)
-    runner = IngestRunner(database, ingestor, no_source, progress_seconds=0.1)
+    runner = IngestRunner(database, ingestor, no_source, NO_LIMIT, progress_seconds=0.1)
     try:
         report = await ingest_in_process(runner, TENANT, source, audience="tenant", now=datetime.now(UTC))
     finally:

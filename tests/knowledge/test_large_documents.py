@@ -13,11 +13,11 @@ from sqlalchemy import text
 
 from bot.engine.answer.question_context import FILE_CHARS
 from bot.file_reader import FileReader
-from knowledge import bm25, chunk_vectors, document_catalog, document_writes, search_terms
+from knowledge import bm25, chunk_vectors, document_catalog, document_rows, document_writes, search_terms
 from knowledge.bm25 import indexing
 from knowledge.chunking import chunk, chunker, token_counting
 from knowledge.chunking.chunker import BATCH_CHUNKS
-from knowledge.document_writes import EmbeddedChunk
+from knowledge.document_rows import EmbeddedChunk
 from knowledge.errors import EmbeddingError
 from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text, worker_protocol
@@ -161,7 +161,7 @@ async def test_a_failure_in_the_middle_stores_nothing(sessions: Sessions, parser
 async def test_a_long_text_is_stored_in_pieces_and_complete(
     sessions: Sessions, parser: Parser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document_writes, "PIECE_CHARS", 700)
+    monkeypatch.setattr(document_rows, "PIECE_CHARS", 700)
     source = ListSource("list", Fetched("a.txt", TEXT[:5000].encode(), memo="m" * 1500))
     ingestor = Ingestor(sessions, WordEmbedder(), parser=parser, chunk_tokens=32)
     for body in (TEXT[:5000], TEXT[100:4000]):

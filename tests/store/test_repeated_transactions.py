@@ -13,6 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.ingestion.background_runs import Ingestion
+from bot.ingestion.daily_limit import DailyLimit
+from bot.store.added_days import AddedLimits
 from bot.store.job_queue import Queue
 from bot.store.session import Database
 from knowledge import ingest_runs
@@ -125,7 +127,9 @@ async def test_a_deadlock_while_a_run_is_requested_costs_a_repetition_only(
     monkeypatch.setattr(ingest_runs, "begin", begin_once_in_a_deadlock)
     queue = Queue(database.session_url)
     try:
-        requested = await Ingestion(database, queue, clock=lambda: datetime.now(UTC)).begin(
+        limit = DailyLimit(AddedLimits(0, 0), "UTC", _now)
+        ingestion = Ingestion(database, queue, clock=_now, limit=limit)
+        requested = await ingestion.begin(
             "local", UploadSource("leave.md", b"# Leave"), audience="tenant", asked_by="U1"
         )
     finally:
@@ -133,3 +137,7 @@ async def test_a_deadlock_while_a_run_is_requested_costs_a_repetition_only(
     assert requested.new
     async with database.tenant("local") as session:
         assert await session.scalar(text("SELECT count(*) FROM ingests")) == 1
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

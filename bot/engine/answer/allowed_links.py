@@ -21,6 +21,12 @@ def allowed(attempt: Attempt, results: Results) -> frozenset[str]:
     )
 
 
+def has_other_links(attempt: Attempt, results: Results) -> bool:
+    """Return whether the answer has an address that is not allowed, and is therefore shown without a link."""
+    hit = results.lookup.hit
+    return bool(urls_in(hit.answer if hit else attempt.journal.text) - allowed(attempt, results))
+
+
 def linked(attempt: Attempt, results: Results) -> list[str]:
     """Return the allowed addresses that the answer uses. They are stored, because later views lack the passages."""
     hit = results.lookup.hit

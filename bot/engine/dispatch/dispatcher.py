@@ -26,6 +26,7 @@ from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
 from bot.types.usage import Tier
+from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
 from knowledge.storable_text import storable
 
@@ -206,6 +207,7 @@ class Dispatcher:
         if incoming.audience.refused:
             if incoming.audience.readers == "unknown":
                 raise PlatformAway(user_messages.MEMBERSHIP_UNKNOWN)
+            refusal_counts.count("stranger", incoming.thread.tenant_id)
             raise NotAllowed(user_messages.not_direct(incoming.audience))
         incoming = _storable(incoming)
         files = [file.name for file in incoming.attachments if file.ref]

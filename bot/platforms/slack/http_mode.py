@@ -19,6 +19,7 @@ from starlette.routing import Route
 from bot.errors import ConfigError, Unreachable
 from bot.platforms.slack.manifest import EVENTS_PATH
 from bot.platforms.slack.request_verification import RequestRefused, RequestVerifier
+from knowledge import refusal_counts
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class HttpServer:
         try:
             digest = self._verifier.verify(request.headers, await request.body())
         except RequestRefused as refusal:
+            refusal_counts.count("signature")
             log.info("Slack: refused a request: %s", refusal)
             return PlainTextResponse(str(refusal), status_code=refusal.status)
         if not await self._verifier.is_first(digest):

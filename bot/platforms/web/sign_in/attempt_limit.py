@@ -7,6 +7,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from knowledge import refusal_counts
+
 WINDOW_SECONDS = 60.0
 PER_CLIENT = 5
 OVERALL = 60
@@ -30,6 +32,7 @@ class AttemptLimit:
 
     def add_failure(self, client: str) -> None:
         """Count a wrong attempt."""
+        refusal_counts.count("sign-in")
         now = self.clock()
         own = self._by_client.setdefault(_network(client), deque(maxlen=self.per_client))
         self._by_client.move_to_end(_network(client))

@@ -78,7 +78,7 @@ class Texts:
         for name, body in self.texts.items():
             yield Fetched(name, body.encode())
 
-    async def parse(self, fetched: Fetched) -> Document:
+    async def parse(self, fetched: Fetched, *, include_hidden: bool = False) -> Document:
         parsed = plain_text.parse(fetched.data.decode())
         assert parsed.text == self.texts[fetched.uri]
         return Document(fetched.uri, "", parsed.text, parsed.blocks)

@@ -19,6 +19,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -37,24 +39,26 @@ from bot.app import open_app
 from bot.cli.command_runtime import collect_garbage_rarely
 from bot.config import Settings
 from bot.types.conversation import LOCAL_TENANT
+from knowledge import sample
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind
 from knowledge.sources import UploadSource
 
 TICK_SECONDS = 0.01
 SAMPLE_SECONDS = 0.02
-WORDS = 8000
-"""Size of the vocabulary of the generated texts."""
 
 
-def _vocabulary(dice: random.Random) -> list[str]:
-    return ["".join(dice.choices("abcdefghijklmnopqrstuvwxyz", k=dice.randint(2, 11))) for _ in range(WORDS)]
+@cache
+def _vocabulary() -> list[str]:
+    """Return the words of the sample handbook, each as often as it occurs there."""
+    files = sorted(path for path in sample.path().rglob("*") if path.suffix in (".md", ".txt"))
+    return re.findall(r"[a-z]+", " ".join(path.read_text() for path in files).lower())
 
 
 def _sentences(size: int, *, end: str = ". ", paragraph: str = "\n\n") -> str:
     """Return about ``size`` characters of sentences of 5 to 25 words, in paragraphs of 6."""
     dice = random.Random(1)
-    vocabulary = _vocabulary(dice)
+    vocabulary = _vocabulary()
     parts, length, number = [], 0, 0
     while length < size:
         number += 1
@@ -67,7 +71,7 @@ def _sentences(size: int, *, end: str = ". ", paragraph: str = "\n\n") -> str:
 
 def _rows(size: int) -> str:
     dice = random.Random(2)
-    vocabulary = _vocabulary(dice)
+    vocabulary = _vocabulary()
     lines, length = ["id,name,city,amount,note"], 0
     while length < size:
         name, city, *note = dice.choices(vocabulary, k=8)

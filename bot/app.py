@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TypeVar
 
@@ -49,6 +49,7 @@ from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders import build_embedder, open_stored
 from knowledge.embedding_models import Models
 from knowledge.ingest import Ingestor
+from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder
 from knowledge.rerankers import build_reranker
 from knowledge.retriever import Retriever
@@ -284,6 +285,8 @@ def _open_knowledge(
         chunking=settings.chunking,
         chunk_overlap=settings.chunk_overlap,
         models=models,
+        keep_gone=timedelta(days=settings.gone_days),
+        parser=Parser(max_unpacked=settings.max_unpacked_mb * 2**20),
     )
     stack.push_async_callback(ingestor.aclose)
     return retriever, ingestor

@@ -14,6 +14,7 @@ ParleyError
 └── SurfaceError             a platform rejected a post or an edit
     ├── PlatformAway         the platform cannot be reached or fails: the same post or edit may succeed later
     ├── RateLimited          too many requests; has ``retry_after`` in seconds
+    ├── LayoutRefused        the message is too long or not laid out as the platform accepts: a simpler one may be
     └── MessageGone          the message, channel or token no longer exists: nothing can be shown
 """
 
@@ -138,6 +139,10 @@ class RateLimited(SurfaceError):
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class LayoutRefused(SurfaceError):
+    """The platform does not accept the message as it is laid out, however often it is sent."""
 
 
 class MessageGone(SurfaceError):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+SAMPLE = "sample"
+"""The part that adds the sample documents, under its name for ``/readyz``."""
+STARTING = "is starting"
+
 
 class Health:
     """The state of each part by name. A part that never reported counts as working."""
 
     def __init__(self) -> None:
         self._faults: dict[str, str] = {}
-        self._starting: set[str] = set()
+        self._starting: dict[str, str] = {}
         self._ready: dict[str, asyncio.Event] = {}
 
     @property
@@ -22,23 +26,23 @@ class Health:
     @property
     def unready(self) -> Mapping[str, str]:
         """Return the reason, one line, for each part that does not work or still starts."""
-        return {**dict.fromkeys(sorted(self._starting), "is starting"), **self._faults}
+        return {**dict(sorted(self._starting.items())), **self._faults}
 
     async def until_ready(self, part: str) -> None:
         """Wait until the part has reported that it works."""
         await self._ready.setdefault(part, asyncio.Event()).wait()
 
-    def starting(self, part: str) -> None:
-        """Record that the part starts. The reason why it failed before stays until it works."""
-        self._starting.add(part)
+    def starting(self, part: str, doing: str = STARTING) -> None:
+        """Record that the part starts, and what it is ``doing``. Why it failed before stays until it works."""
+        self._starting[part] = doing
 
     def works(self, part: str) -> None:
         """Record that the part works."""
-        self._starting.discard(part)
+        self._starting.pop(part, None)
         self._faults.pop(part, None)
         self._ready.setdefault(part, asyncio.Event()).set()
 
     def failed(self, part: str, reason: str) -> None:
         """Record that the part does not work, and why, in one line."""
-        self._starting.discard(part)
+        self._starting.pop(part, None)
         self._faults[part] = " ".join(reason.split())

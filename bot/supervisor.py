@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from bot.errors import ConfigError, Unreachable, for_operator, unforeseen
-from bot.health import Health
+from bot.health import STARTING, Health
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +22,13 @@ STEADY_SECONDS = 120.0
 class Part:
     """A part of the process. ``run`` sets the event that it gets once the part works, and runs until it is canceled.
 
-    A part that runs ``once`` does its work and returns.
+    A part that runs ``once`` does its work and returns. ``doing`` says what the part does until then.
     """
 
     name: str
     run: Callable[[asyncio.Event], Awaitable[None]]
     once: bool = False
+    doing: str = STARTING
 
 
 class PartEnded(Exception):
@@ -57,7 +58,7 @@ async def supervise(
     """Run the part until canceled, and start it again after each failure. Raises what makes it fail for good."""
     pause = FIRST_PAUSE
     while True:
-        health.starting(part.name)
+        health.starting(part.name, part.doing)
         started = monotonic()
         try:
             await part.run(_Working(lambda: health.works(part.name)))

@@ -29,11 +29,15 @@ class ChunkRow:
     window: tuple[int, int] | None = None
 
 
-# The columns of ChunkRow in its order; the last two are its window.
+# The columns of ChunkRow in its order; the last two are its window. The title of a document that no longer exists says
+# so, wherever it is cited.
 _CHUNKS = text("""
     SELECT
         chunk_id, CAST(document_id AS text), position, header, chunks.text, start_char, end_char, page, heading,
-        uri, title, window_start, window_end
+        uri, title || CASE
+            WHEN gone_readings >= 2 THEN ' (gone since ' || to_char(gone_since AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ')'
+            ELSE ''
+        END, window_start, window_end
     FROM chunks
     JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
     WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences) AND chunk_id = ANY(:numbers)

@@ -60,7 +60,9 @@ _DOCUMENT_ROWS = """
             SELECT count(*) FROM chunks
             WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id
         ),
-        audience, fetched_at, state, error,
+        audience, fetched_at, state,
+        CASE WHEN gone_readings >= 2
+            THEN 'gone since ' || to_char(gone_since AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ': ' || error ELSE error END,
         CASE WHEN EXISTS (
             SELECT FROM documents other
             WHERE other.tenant_id = documents.tenant_id AND other.id <> documents.id

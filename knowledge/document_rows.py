@@ -15,6 +15,7 @@ from typing import Protocol
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge import text_places
 from knowledge.chunk_vectors import Embedded
 from knowledge.chunk_writes import NewChunk
 from knowledge.metadata import dated_at
@@ -58,21 +59,24 @@ _UPSERT_DOCUMENTS = text("""
         content_hash, recipe, audience, state, fetched_at, memo, dated_at
     )
     SELECT
-        :tenant, new.id, :source, new.uri, new.title, new.body, '[]', CAST(new.metadata AS jsonb),
+        :tenant, new.id, :source, new.uri, new.title, new.body, CAST(new.places AS jsonb), CAST(new.metadata AS jsonb),
         new.hash, :recipe, :audience, 'ready', :now, new.memo, coalesce(new.dated, :now)
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:uris AS text[]), CAST(:titles AS text[]), CAST(:texts AS text[]),
         CAST(:metadata AS text[]), CAST(:hashes AS text[]), CAST(:memos AS text[]),
-        CAST(:dates AS timestamptz[])
-    ) AS new (id, uri, title, body, metadata, hash, memo, dated)
+        CAST(:dates AS timestamptz[]), CAST(:places AS text[])
+    ) AS new (id, uri, title, body, metadata, hash, memo, dated, places)
     ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
         title = excluded.title,
         text = excluded.text,
+        blocks = excluded.blocks,
         metadata = excluded.metadata,
         content_hash = excluded.content_hash,
         recipe = excluded.recipe,
         state = 'ready',
         error = '',
+        gone_readings = 0,
+        gone_since = NULL,
         fetched_at = excluded.fetched_at,
         memo = excluded.memo,
         dated_at = CASE
@@ -112,6 +116,7 @@ async def upsert_documents(
             "hashes": [new.content_hash for new in new_documents],
             "memos": ["" if new in large else new.memo for new in new_documents],
             "dates": [dated_at(document.metadata) for document in documents],
+            "places": [text_places.to_json(document) for document in documents],
             "undated": [document.uri for document in documents if dated_at(document.metadata) is None],
         },
     )

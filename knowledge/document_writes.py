@@ -33,6 +33,8 @@ from knowledge.serving_model import Serving
 
 BATCH_CHUNKS = 128
 """Chunks that one statement stores. The driver prepares a statement on the event loop's thread."""
+GONE_READINGS = 2
+"""Readings that must find that a document no longer exists before it is marked as gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ async def read_document_state(
 _MARK_UNCHANGED = text("""
     UPDATE documents SET
         fetched_at = :now,
+        error = '',
+        gone_readings = 0,
+        gone_since = NULL,
         metadata = metadata || coalesce(CAST(:metadata AS jsonb), '{}'),
         memo = coalesce(CAST(:memo AS text), memo),
         dated_at = coalesce(:dated, dated_at)
@@ -207,7 +212,7 @@ async def _source_exists(session: AsyncSession, tenant_id: str, source_id: uuid.
     return found is not None
 
 
-# An existing document keeps its text, chunks and vectors.
+# An existing document keeps its text, chunks and vectors, and the time when it was last read.
 _RECORD_FAILURE = text("""
     INSERT INTO documents (
         tenant_id, id, source_id, uri, title, text, blocks, metadata,
@@ -217,7 +222,10 @@ _RECORD_FAILURE = text("""
     ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
         state = 'failed',
         error = excluded.error,
-        fetched_at = excluded.fetched_at
+        fetched_at = CASE WHEN documents.text = '' THEN excluded.fetched_at ELSE documents.fetched_at END,
+        gone_readings = CASE WHEN :gone THEN documents.gone_readings + 1 ELSE documents.gone_readings END,
+        gone_since = CASE WHEN :gone THEN coalesce(documents.gone_since, :now) ELSE documents.gone_since END
+    RETURNING gone_readings, text <> ''
 """)
 
 
@@ -230,9 +238,13 @@ async def record_failure(
     uri: str,
     error: str,
     now: datetime,
+    gone: bool = False,
 ) -> None:
-    """Record why a document could not be ingested. A version stored earlier stays searchable."""
-    await session.execute(
+    """Record why a document could not be ingested. A version stored earlier stays searchable.
+
+    ``gone``: it no longer exists. After the second such reading, citations of the earlier version say so.
+    """
+    rows = await session.execute(
         _RECORD_FAILURE,
         {
             "tenant": tenant_id,
@@ -242,22 +254,12 @@ async def record_failure(
             "audience": audience,
             "error": error,
             "now": now,
+            "gone": gone,
         },
     )
-
-
-async def find_vanished(
-    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, seen: Sequence[str]
-) -> list[uuid.UUID]:
-    """Return the ids of the source's documents whose names are not among ``seen``."""
-    rows = await session.scalars(
-        text(
-            "SELECT id FROM documents "
-            "WHERE tenant_id = :tenant AND source_id = :source AND NOT uri = ANY(CAST(:seen AS text[]))"
-        ),
-        {"tenant": tenant_id, "source": source_id, "seen": list(seen)},
-    )
-    return list(rows)
+    readings, has_text = rows.one()
+    if gone and has_text and readings == GONE_READINGS:
+        await lock_and_increment(session, tenant_id)  # Answers that cite it as current are not given again.
 
 
 async def delete_documents(session: AsyncSession, tenant_id: str, ids: Sequence[uuid.UUID]) -> int:

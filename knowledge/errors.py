@@ -3,6 +3,8 @@
 KnowledgeError
 ├── SourceError      the source cannot be read at all: unknown path, unknown host, refused address
 ├── ParseError       one document cannot be converted to text
+│   ├── PrivateChatError  it is a conversation or a profile that must not be read
+│   └── NoTextError       it is empty or binary, so that no text is left of an earlier version
 ├── ErasedError      a person's data was erased after the source was read
 └── EmbeddingError   the embedding model cannot be loaded or does not answer
 """
@@ -21,11 +23,21 @@ class KnowledgeError(Exception):
 
 
 class SourceError(KnowledgeError):
-    """The source cannot be read."""
+    """The source cannot be read. ``gone``: its server says that it no longer exists."""
+
+    gone = False
 
 
 class ParseError(KnowledgeError):
     """The document cannot be converted to text."""
+
+
+class PrivateChatError(ParseError):
+    """The document is a conversation or a profile that must not be read. What was stored of it must be deleted."""
+
+
+class NoTextError(ParseError):
+    """The document is empty or binary: what an earlier version said is gone."""
 
 
 class ErasedError(KnowledgeError):

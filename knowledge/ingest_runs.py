@@ -32,7 +32,8 @@ class Run:
     """A run over one source. With ``limited``, its documents count toward the daily limit of ``asked_by``.
 
     ``files`` is true if the run was requested in the terminal, so that it may read paths of the server. ``total`` is
-    the number of documents found so far, None if it is unknown. ``error`` says why the run failed or, while it waits,
+    the number of documents found so far, None if it is unknown. ``accept_removals``: many documents may
+    be removed. ``error`` says why the run failed or, while it waits,
     why it is being retried.
     """
 
@@ -54,6 +55,7 @@ class Run:
     error: str
     updated_at: datetime
     report: dict[str, Any] = field(default_factory=dict)
+    accept_removals: bool = False
 
     @property
     def active(self) -> bool:
@@ -66,8 +68,8 @@ class Run:
 
 # The unique index allows one active run per source.
 _ADD_RUN = text("""
-    INSERT INTO ingests (tenant_id, id, source_id, asked_by, files, content_type, limited)
-    VALUES (:tenant, :id, :source, :by, :files, :type, :limited)
+    INSERT INTO ingests (tenant_id, id, source_id, asked_by, files, content_type, accept_removals, limited)
+    VALUES (:tenant, :id, :source, :by, :files, :type, :accept_removals, :limited)
     ON CONFLICT (tenant_id, source_id) WHERE state IN ('waiting', 'running') DO NOTHING
     RETURNING id
 """)
@@ -81,6 +83,7 @@ async def begin(
     asked_by: str,
     files: bool,
     content_type: str = "",
+    accept_removals: bool = False,
     limited: bool = False,
 ) -> tuple[Run, bool]:
     """Add a waiting run of the source and return it with True; return an active run with False if there is one."""
@@ -94,6 +97,7 @@ async def begin(
                 "by": asked_by,
                 "files": files,
                 "type": content_type,
+                "accept_removals": accept_removals,
                 "limited": limited,
             },
         )
@@ -107,7 +111,7 @@ async def begin(
 _RUNS = """
     SELECT
         CAST(ingests.id AS text), CAST(source_id AS text), uri, kind, audience, state, asked_by, files, content_type,
-        limited, job_id, done, total, failed, stop_asked, error, updated_at, report
+        limited, job_id, done, total, failed, stop_asked, error, updated_at, report, accept_removals
     FROM ingests
     JOIN sources ON sources.tenant_id = ingests.tenant_id AND sources.id = source_id
     WHERE ingests.tenant_id = :tenant

@@ -19,6 +19,7 @@ from knowledge.ranking import CANDIDATES, Ranker, Ranking
 from knowledge.rerankers import LateInteraction
 from knowledge.scope_filter import count_documents
 from knowledge.serving_model import Serving
+from knowledge.text_places import with_places
 from knowledge.types import Found, Passage, Scope
 
 _WARMING = "How many days of leave does everybody have?"
@@ -77,7 +78,9 @@ class Retriever:
         ranked = self._attach_sentences(ranking, limit=3 * k)
         widened = await self._widen_to_windows(ranked, scope)
         groups = group_neighbors(without_duplicates(widened), k)
-        passages = await self._merge_groups(groups, scope)
+        merged = await self._merge_groups(groups, scope)
+        async with self._sessions(scope.tenant_id) as session:
+            passages = await with_places(session, scope.tenant_id, merged)
         weights = evidence_confidence.shipped()
         declines = ranking.confidence < weights.threshold
         timings = dict(ranking.timings_ms)

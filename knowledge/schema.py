@@ -46,7 +46,8 @@ knowledge_state = Table(
 
 # chunking and refresh_seconds are the source's own; NULL if it follows the setting. memo is its last mark.
 # added_by is the id of the person who added it; NULL means that only admins replace it. upload_name is the URI of an
-# upload as its name was given, which differs from uri if the name was taken.
+# upload as its name was given, which differs from uri if the name was taken. held_back says why the last reading
+# removed nothing; it is empty if the reading was complete.
 sources = Table(
     "sources",
     metadata,
@@ -58,9 +59,11 @@ sources = Table(
     Column("fetched_at", DateTime(timezone=True), nullable=False),
     Column("memo", Text, nullable=False, server_default=""),
     Column("chunking", Text),
+    Column("include_hidden", Boolean, nullable=False, server_default="false"),
     Column("refresh_seconds", Integer),
     Column("added_by", Text),
     Column("upload_name", Text),
+    Column("held_back", Text, nullable=False, server_default=""),
     UniqueConstraint("tenant_id", "audience", "uri", name="sources_identity"),
 )
 
@@ -84,6 +87,8 @@ documents = Table(
     Column("state", Text, nullable=False),
     Column("error", Text, nullable=False, server_default=""),
     Column("fetched_at", DateTime(timezone=True), nullable=False),
+    Column("gone_since", DateTime(timezone=True)),
+    Column("gone_readings", Integer, nullable=False, server_default="0"),
     Column("memo", Text, nullable=False, server_default=""),
     Column("dated_at", DateTime(timezone=True)),
     UniqueConstraint("tenant_id", "source_id", "uri", name="documents_identity"),
@@ -202,6 +207,7 @@ ingests = Table(
     Column("total", Integer),
     Column("failed", Integer, nullable=False, server_default="0"),
     Column("stop_asked", Boolean, nullable=False, server_default=text("false")),
+    Column("accept_removals", Boolean, nullable=False, server_default=text("false")),
     Column("report", JSONB, nullable=False, server_default=text("'{}'")),
     Column("error", Text, nullable=False, server_default=""),
     Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

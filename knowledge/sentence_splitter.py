@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from knowledge import abbreviations
+
 LEAST_CHARS, MOST_CHARS = 40, 400
 """The shortest and the longest text that ``sentence_windows`` returns."""
 MIN_CAPITALS_SHARE = 0.003
@@ -15,12 +17,11 @@ CAPITALS_SAMPLE_CHARS = 1_000_000
 
 _LINE = re.compile(r"\S[^\n]*")
 _NOT_SPACE = re.compile(r"\S")
-_END = re.compile(r"[.!?…][\"'”’)\]»]*(?=\s)|[。！？](?:[」』）])?|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d+[.)])[ \t])")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:[A-Za-z]|mr|mrs|ms|dr|prof|sr|jr|st|vs|etc|e\.g|i\.e|cf|no|nr|fig|al|inc|ltd|co|approx|dept|est|vol|bzw"
-    r"|z\.b|u\.a|ca))\.$",
-    re.IGNORECASE,
+_END = re.compile(
+    r"[.!?…][\"'”’)\]»]*(?=\s)|[。！？｡](?:[」』）”])?|[।॥؟۔።။។][\"'”’)\]»]*"
+    r"|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d+[.)])[ \t])"
 )
+_UNSPACED_ENDS = "。！？｡」』）”।॥؟۔።။។"
 
 
 def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
@@ -48,11 +49,12 @@ def _uses_capitals(text: str) -> bool:
 
 def _is_inside_sentence(text: str, begin: int, stop: int, end: int, uses_capitals: bool) -> bool:
     """Return whether the sentence continues after ``stop``: after an abbreviation, or with a lower-case letter."""
-    if text[stop - 1] == "\n" or text[stop - 1] in "。！？":
+    if text[stop - 1] == "\n" or text[stop - 1] in _UNSPACED_ENDS:
         return False
     found = _NOT_SPACE.search(text, stop, end)
-    following = found[0] if found else ""
-    return (uses_capitals and following.islower()) or bool(_ABBREVIATION.search(text, max(begin, stop - 12), stop))
+    if found is None:
+        return False
+    return (uses_capitals and found[0].islower()) or abbreviations.continues(text, begin, stop, found.start())
 
 
 def _stripped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -15,14 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.types import Earlier, Known
 
-# A source keeps the chunking method that was set for it earlier unless a new one is given.
+# A source keeps the chunking method and the choice about hidden content that were set for it unless new ones are given.
 _UPSERT_SOURCE = text("""
-    INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at, chunking)
-    VALUES (:tenant, :id, :uri, :kind, :audience, :now, :chunking)
+    INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at, chunking, include_hidden)
+    VALUES (:tenant, :id, :uri, :kind, :audience, :now, :chunking, coalesce(CAST(:include_hidden AS boolean), false))
     ON CONFLICT (tenant_id, audience, uri) DO UPDATE SET
         fetched_at = excluded.fetched_at,
-        chunking = coalesce(excluded.chunking, sources.chunking)
-    RETURNING id, chunking
+        chunking = coalesce(excluded.chunking, sources.chunking),
+        include_hidden = coalesce(CAST(:include_hidden AS boolean), sources.include_hidden)
+    RETURNING id, chunking, include_hidden
 """)
 
 
@@ -35,10 +36,12 @@ async def upsert_source(
     audience: str,
     now: datetime,
     chunking: str | None = None,
-) -> tuple[uuid.UUID, str | None]:
-    """Insert the source, or update it if it exists; return its id and the chunking method set for it, if any.
+    include_hidden: bool | None = None,
+) -> tuple[uuid.UUID, str | None, bool]:
+    """Insert the source, or update it if it exists.
 
-    ``chunking`` replaces the stored method; None keeps it.
+    Return its id, the chunking method set for it, if any, and whether hidden parts of its documents are read.
+    ``chunking`` and ``include_hidden`` replace what is stored; None keeps it.
     """
     rows = await session.execute(
         _UPSERT_SOURCE,
@@ -50,11 +53,12 @@ async def upsert_source(
             "audience": audience,
             "now": now,
             "chunking": chunking,
+            "include_hidden": include_hidden,
         },
     )
-    source_id, stored_chunking = rows.one()
+    source_id, stored_chunking, stored_hidden = rows.one()
     assert isinstance(source_id, uuid.UUID)
-    return source_id, stored_chunking
+    return source_id, stored_chunking, bool(stored_hidden)
 
 
 # An existing source keeps its row.
@@ -152,6 +156,14 @@ async def set_mark(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUI
     await session.execute(
         text("UPDATE sources SET memo = :mark WHERE tenant_id = :tenant AND id = :source"),
         {"tenant": tenant_id, "source": source_id, "mark": mark},
+    )
+
+
+async def set_held_back(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, reason: str) -> None:
+    """Store why the last reading of the source was held back; an empty reason means that it was not."""
+    await session.execute(
+        text("UPDATE sources SET held_back = :reason WHERE tenant_id = :tenant AND id = :source"),
+        {"tenant": tenant_id, "source": source_id, "reason": reason},
     )
 
 

@@ -114,7 +114,7 @@ class Fetched:
 
     ``uri`` names the document for people and is its identity within the tenant.
     ``content_type`` is only a hint; the content decides the format. ``metadata`` is stored with the document, and so
-    is ``memo``, which only the source itself receives again.
+    is ``memo``, which only the source itself receives again. ``private_chats`` is as in ``Known``.
     """
 
     uri: str
@@ -123,6 +123,7 @@ class Fetched:
     content_type: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     memo: str = ""
+    private_chats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +164,14 @@ class Known:
     """The stored state of a source: its complete documents, by name. Only these may be reported as Unchanged.
 
     ``memo`` returns the ``Fetched.memo`` of a document. ``mark`` is the last Mark; it is empty if any document of the
-    source is missing from ``documents``.
+    source is missing from ``documents``. ``private_chats``: private channels of a chat export may be read, because only
+    the members of one channel will find the documents.
     """
 
     documents: Mapping[str, Earlier] = field(default_factory=dict)
     memo: Callable[[str], Awaitable[str]] = _no_memo
     mark: str = ""
+    private_chats: bool = False
 
 
 NOTHING_KNOWN = Known()
@@ -190,13 +193,17 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document. ``blocks`` are in order and do not overlap."""
+    """A parsed document. ``blocks`` are in order and do not overlap.
+
+    ``warnings`` say what was left out of the text, in a sentence for users each.
+    """
 
     uri: str
     title: str
     text: str
     blocks: tuple[Block, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +242,15 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPlace:
+    """The headings and the page that hold from the offset ``start`` of a document on. ``heading`` None is unknown."""
+
+    start: int
+    heading: tuple[str, ...] | None = None
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A part of a document that was found for a question: ``document.text[start:end] == text``."""
 
@@ -253,6 +269,17 @@ class Passage:
     """The start and end of the text to read in its place, if that is larger."""
     sentences: tuple[Sentence, ...] = ()
     """Its sentences in order, if their vectors are stored."""
+    places: tuple[TextPlace, ...] = ()
+    """The places in it, in order, if they are stored."""
+
+    def place_at(self, offset: int) -> TextPlace:
+        """Return the heading and the page at an offset of the document, those of the passage if no others are known."""
+        found = TextPlace(self.start, self.heading, self.page)
+        for place in self.places:
+            if place.start > offset:
+                break
+            found = TextPlace(place.start, self.heading if place.heading is None else place.heading, place.page)
+        return found
 
     @property
     def place(self) -> str:
@@ -287,10 +314,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A document that could not be ingested, and the reason, as a text for users."""
+    """A document that could not be ingested, and the reason for users. ``private``: nothing stored of it may stay.
+
+    ``gone``: it no longer exists, in contrast to one that cannot be read for now.
+    """
 
     source: str
     error: str
+    private: bool = False
+    gone: bool = False
 
     def __post_init__(self) -> None:
         """Remove secrets, which a server may have repeated in its error."""

@@ -17,7 +17,7 @@ from bot.engine.engine import Engine
 from bot.engine.ports.llm import LLM, Ended, Event, Meter, Prompt, TextDelta
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
-from bot.types.turns import Lease, Outcome, Turn
+from bot.types.turns import LateReply, Lease, Outcome, Turn
 from bot.types.usage import Tier
 
 Send = Callable[[Mapping[str, object]], None]
@@ -53,6 +53,17 @@ EDGES = (
 )
 """The edges between the states of a turn, in order."""
 
+LATE_EDGES = (
+    "store.finish_late.before",
+    "store.finish_late.after",
+    "late.edit.before",
+    "late.edit.after",
+    "store.postpone.before",
+    "store.end.before",
+    "store.end.after",
+)
+"""The edges of a late reply, in order: stored with the time of its next try, shown, tried again later, ended."""
+
 RULE = "Everybody has 30 days of leave a year. Five of them may be taken into the next year."
 
 _TURN_EVENTS = {
@@ -78,10 +89,17 @@ class CrashPointWatch:
         if event_name and arguments and (event_name != "leased" or result is not None):
             fence = result.fence if isinstance(result, Lease) else 0
             self._send({event_name: arguments[0].id, "fence": fence})
+        if point.startswith("store.finish.") and _is_late(arguments):
+            self.passed(point.replace("finish", "finish_late"))
         self._passed[point] += 1
         if point == self._point and self._passed[point] == self._at:
             self._send({"died_at": point})
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _is_late(arguments: tuple[Any, ...]) -> bool:
+    """Return whether these are the arguments of ``finish`` for a reply that is to be shown later."""
+    return any(isinstance(one, Outcome) and one.deliver_in is not None for one in arguments)
 
 
 class WatchedPort:
@@ -146,6 +164,9 @@ def overrides(watch: CrashPointWatch) -> Overrides:
     class WatchedEngine(Engine):
         async def handle(self, turn: Turn, surface: Surface, **more: Any) -> Outcome:
             return await super().handle(turn, cast(Surface, WatchedPort(surface, "surface", watch)), **more)
+
+        async def show_late(self, reply: LateReply, surface: Surface, **more: Any) -> bool:
+            return await super().show_late(reply, cast(Surface, WatchedPort(surface, "late", watch)), **more)
 
     return Overrides(
         stores=lambda stores: Stores(

@@ -47,6 +47,11 @@ class Faults:
             group.create_task(self._crash())
             if self.freeze_every is not None:
                 group.create_task(self._freeze(self.freeze_every))
+            group.create_task(self.cut_off())
+
+    async def cut_off(self) -> None:
+        """Cut off the platforms and providers until canceled; the links are restored first if they are down."""
+        async with asyncio.TaskGroup() as group:
             if self.outage_every is not None:
                 for name, link in self.links.items():
                     group.create_task(self._cut(name, link, self.outage_every))

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from benchmarks.chaos.crash_points import EDGES
+from benchmarks.chaos.crash_points import EDGES, LATE_EDGES
+from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
-from benchmarks.chaos.run import SETTLE_TIMEOUT, Result, report, wait_until_settled
+from benchmarks.chaos.run import AWAY_SECONDS, PLATFORMS, SETTLE_TIMEOUT, Result, report, wait_until_settled
 from benchmarks.chaos.simulated_users import PlatformName
 from benchmarks.chaos.test_bed import MIXES, Environment, open_environment
 from benchmarks.chaos.worker import Spec
 
 PROMPT_TOKENS = 2000
 """Tokens of a prompt. Threads soon exceed it, so that summaries are made and their edges are passed too."""
+OUTAGE_EVERY, OUTAGE_SECONDS = (4.0, 8.0), (3.0, 5.0)
+"""How often and for how long each platform is cut off while processes die at the edges of late replies."""
 CONVERSATIONS, MAX_QUESTIONS, FOLLOW_UP_SHARE = 12, 40, 0.95
 """Concurrent conversations, questions in each, and the share of follow-ups: threads must be long for summaries."""
 
@@ -27,7 +31,7 @@ async def kill_at_edges(
     times: int,
     *,
     processes: int = 4,
-    edges: Sequence[str] = EDGES,
+    edges: Sequence[str] = (*EDGES, *LATE_EDGES),
     rate: float = 6.0,
     logs: Path | None = None,
     settle_timeout: float = SETTLE_TIMEOUT,
@@ -37,9 +41,11 @@ async def kill_at_edges(
 ) -> Result:
     """Kill ``times`` processes at each edge. ``rate`` is events a second; an edge takes at most ``max_seconds``.
 
-    With ``all_at_once``, all edges run at once, and each process dies at the next of them.
+    With ``all_at_once``, all edges run at once, and each process dies at the next of them. At the edges of late
+    replies, the platforms are cut off now and then.
     """
     began, kills = time.monotonic(), 0
+    outages: dict[str, list[tuple[float, float]]] = {}
     pools: list[ProcessPool] = []
     async with open_environment(seed, folder=logs, prompt_tokens=PROMPT_TOKENS) as environment:
         environment.users.conversations, environment.users.max_questions, environment.users.follow_up_share = (
@@ -48,9 +54,10 @@ async def kill_at_edges(
             FOLLOW_UP_SHARE,
         )
         for together in [list(edges)] if all_at_once else [[edge] for edge in edges]:
-            pool = armed_pool(environment, processes, together)
+            pool = armed_pool(environment, processes, together, away=AWAY_SECONDS if _late(together) else 0.0)
             pools.append(pool)
-            found = await _kill_at_edge(environment, pool, times * len(together), rate, max_seconds)
+            killing = _kill_at_edge(environment, pool, times * len(together), rate, max_seconds)
+            found = await (_with_outages(environment, pool, outages, killing) if _late(together) else killing)
             kills += found
             note(f"{', '.join(together)}: {found} kills, {time.monotonic() - began:.0f} s")
         unarmed = environment.pool(processes)
@@ -60,11 +67,43 @@ async def kill_at_edges(
         await wait_until_settled(environment, unarmed, settle_timeout)
         await unarmed.close()
         spent = time.monotonic() - began
-        return await report(environment, pools, seed, spent, kills=kills, armed_until=armed_until)
+        return await report(environment, pools, seed, spent, kills=kills, armed_until=armed_until, outages=outages)
+
+
+def _late(edges: Sequence[str]) -> bool:
+    return bool(set(edges) & set(LATE_EDGES))
+
+
+async def _with_outages(
+    environment: Environment,
+    pool: ProcessPool,
+    outages: dict[str, list[tuple[float, float]]],
+    killing: Coroutine[Any, Any, int],
+) -> int:
+    """Cut off the platforms now and then until the kills are done; add their outages."""
+    faults = Faults(
+        pool,
+        environment.postgres,
+        environment.rng,
+        links={name: environment.links[name] for name in PLATFORMS},
+        outage_every=OUTAGE_EVERY,
+        outage_seconds=OUTAGE_SECONDS,
+        outages=outages,
+    )
+    cutting = asyncio.create_task(faults.cut_off())
+    try:
+        return await killing
+    finally:
+        cutting.cancel()
+        await asyncio.gather(cutting, return_exceptions=True)
 
 
 def armed_pool(
-    environment: Environment, processes: int, edges: Sequence[str], mixes: Sequence[tuple[PlatformName, ...]] = MIXES
+    environment: Environment,
+    processes: int,
+    edges: Sequence[str],
+    mixes: Sequence[tuple[PlatformName, ...]] = MIXES,
+    away: float = 0.0,
 ) -> ProcessPool:
     """Return a pool of processes that die at one of the edges each, at its first passage or one soon after."""
 
@@ -72,7 +111,9 @@ def armed_pool(
         return lambda: replace(make(), point=next(points), at=next(passages))
 
     points, passages = itertools.cycle(edges), itertools.cycle([1, 2, 1, 4, 1, 3])
-    return ProcessPool(environment.fork_server, [arm(make) for make in environment.specs(processes, mixes=mixes)])
+    return ProcessPool(
+        environment.fork_server, [arm(make) for make in environment.specs(processes, mixes=mixes, away=away)]
+    )
 
 
 async def _kill_at_edge(

@@ -24,6 +24,7 @@ from bot.cli import (
     feedback,
     ingest,
     manifest,
+    parse,
     privacy,
     search,
     serve,
@@ -35,6 +36,7 @@ from bot.cli.arguments import undecodable
 from bot.cli.command_runtime import explain
 from bot.cli.output import echo
 from bot.cli.shutdown import leave
+from bot.commands.arguments import with_plain_dashes
 from bot.errors import UsageError
 
 
@@ -53,6 +55,7 @@ for module in (
     why,
     ingest,
     docs,
+    parse,
     search,
     costs,
     feedback,
@@ -75,7 +78,7 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 def run(args: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    given = sys.argv[1:] if args is None else args
+    given = [*map(_typed, sys.argv[1:] if args is None else args)]
     if wrong := undecodable(given):
         return _fail(user_messages.not_utf8(wrong), 2)
     status, output, errors = 0, sys.stdout, sys.stderr
@@ -89,6 +92,11 @@ def run(args: list[str] | None = None) -> int:
     if output_error is not None:
         return _fail(user_messages.output_failed(output_error.strerror), 1)
     return _explained(error) if error is not None else status
+
+
+def _typed(argument: str) -> str:
+    """Return an option that was copied from a text with typographic dashes as it is meant; a sentence stays."""
+    return argument if " " in argument else with_plain_dashes(argument)
 
 
 def _broken_pipe(error: BaseException | None, *, replaced: bool) -> BrokenPipeError | None:

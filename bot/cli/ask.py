@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,7 +74,7 @@ def chat(thread: str | None, user: str) -> None:
     """Chat in one thread.
 
     /help lists the commands. /again repeats the last question without the answer cache, /again strong asks the strong
-    model. Ctrl-D ends the chat.
+    model. Ctrl-C stops an answer. Ctrl-D ends the chat.
     """
     with_app(lambda app: _chat(app, thread or _new_thread(), user), warm=True)
 
@@ -115,7 +117,7 @@ def _new_thread() -> str:
     return uuid.uuid4().hex[:12]
 
 
-async def _answer(app: App, message: Incoming, *, quiet: bool = False) -> Outcome:
+async def _answer(app: App, message: Incoming, *, quiet: bool = False, in_chat: bool = False) -> Outcome:
     from bot.commands.ask import NullSurface
 
     turn = await app.dispatcher.accept(message)
@@ -123,18 +125,48 @@ async def _answer(app: App, message: Incoming, *, quiet: bool = False) -> Outcom
         raise UsageError(user_messages.ASKED_ALREADY)
     if quiet:
         return await app.dispatcher.start(turn, NullSurface())
-    return await _printed(app, turn)
+    return await _printed(app, turn, in_chat=in_chat)
 
 
-async def _printed(app: App, turn: Turn) -> Outcome:
-    """Answer the turn on the terminal. Raises OSError if the output cannot be written."""
+async def _printed(app: App, turn: Turn, *, in_chat: bool) -> Outcome:
+    """Answer the turn on the terminal. In a chat, Ctrl-C stops the answer. Raises OSError if it cannot be written."""
     from bot.platforms import console
 
     terminal = console.Terminal()
-    outcome = await app.dispatcher.start(turn, terminal)
+    with _ctrl_c_stops(app, turn) if in_chat else nullcontext():
+        outcome = await app.dispatcher.start(turn, terminal)
     if terminal.error is not None:
         raise terminal.error
     return outcome
+
+
+@contextmanager
+def _ctrl_c_stops(app: App, turn: Turn) -> Iterator[None]:
+    """Make Ctrl-C stop the turn instead of this process. A second Ctrl-C ends the process."""
+    loop, running, before = asyncio.get_running_loop(), asyncio.current_task(), signal.getsignal(signal.SIGINT)
+    stopping: list[asyncio.Task[None]] = []
+
+    def on_signal() -> None:
+        if stopping and running is not None:
+            running.cancel()
+        stopping.append(loop.create_task(_stop(app, turn)))
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, on_signal)
+    except (NotImplementedError, RuntimeError, ValueError):
+        # Signal handlers work only in the main thread on Unix. Elsewhere Ctrl-C ends the process.
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, before)
+
+
+async def _stop(app: App, turn: Turn) -> None:
+    with suppress(ParleyError):
+        await app.dispatcher.stop(turn.id, turn.author, tenant_id=LOCAL_TENANT)
 
 
 async def _repeat(app: App, turn_id: str | None, user: str, *, strong: bool) -> Outcome:
@@ -150,12 +182,10 @@ async def _repeat(app: App, turn_id: str | None, user: str, *, strong: bool) -> 
         wish="strong" if strong else None,
         audience=MEMBERS,
     )
-    return await _printed(app, turn)
+    return await _printed(app, turn, in_chat=True)
 
 
 async def _chat(app: App, thread: str, user: str) -> None:
-    import asyncio
-
     echo(user_messages.chat_intro(thread), err=True)
     last: str | None = None
     while True:
@@ -198,7 +228,7 @@ async def _handle_line(app: App, line: str, thread: str, user: str, last: str | 
         async with _worker_for(app, name):
             show_reply(await commands.run(name, args, context))
         return None
-    return (await _answer(app, console.incoming(line, thread=thread, user=user))).turn_id
+    return (await _answer(app, console.incoming(line, thread=thread, user=user), in_chat=True)).turn_id
 
 
 @asynccontextmanager

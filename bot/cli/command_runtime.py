@@ -114,8 +114,11 @@ async def ensure_tenant(database: Database, tenant: str) -> None:
 
     if tenant == LOCAL_TENANT:
         return
-    async with database.tenant(tenant) as session:
+
+    async def ensure(session: AsyncSession) -> None:
         await tenants.ensure(session, tenant_id=tenant, platform="slack" if tenant.startswith("slack:") else "discord")
+
+    await database.run(tenant, ensure)
 
 
 async def require_tenant(database: Database, tenant: str) -> None:

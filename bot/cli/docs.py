@@ -104,16 +104,23 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
     metavar="INTERVAL",
     help="Instead of refreshing now, set how often the source is refreshed: 30min, 6h, 2d, never or default.",
 )
+@click.option(
+    "--accept-removals",
+    is_flag=True,
+    help="Remove and replace documents even if so many are gone that the refresh was held back; needs ID.",
+)
 @data_options
-def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bool) -> None:
+def refresh(document_id: str | None, every: str | None, accept_removals: bool, tenant: str, as_json: bool) -> None:
     """Fetch sources again and update the documents that changed.
 
     With the ID of a document, fetch only the source of that document.
     """
     from bot.cli.ingest import show_report
 
+    if accept_removals and (document_id is None or every is not None):
+        raise click.UsageError(user_messages.ACCEPT_REMOVALS_OF_ONE)
     if every is None:
-        show_report(with_app(lambda app: _refresh(app, document_id, tenant)), as_json, here=False)
+        show_report(with_app(lambda app: _refresh(app, document_id, accept_removals, tenant)), as_json, here=False)
         return
     if document_id is None:
         raise click.UsageError(user_messages.NAME_A_DOCUMENT)
@@ -124,7 +131,7 @@ def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bo
         echo(confirmation)
 
 
-async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestReport:
+async def _refresh(app: App, document_id: str | None, accept_removals: bool, tenant: str) -> IngestReport:
     from bot.cli.ingest import OpenedSources, ingest_sources
     from bot.commands.docs import skipped_uploads
     from knowledge import document_catalog, document_names
@@ -140,7 +147,7 @@ async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestRepo
             sources.open(app, row.uri, row.audience, tenant)
     if skipped := skipped_uploads(rows, document_id):
         echo(skipped, err=True)
-    return await ingest_sources(app, sources, tenant)
+    return await ingest_sources(app, sources, tenant, accept_removals=accept_removals)
 
 
 async def _set_interval(database: Database, document_id: str, every: str, tenant: str) -> str:

@@ -33,16 +33,27 @@ if TYPE_CHECKING:
     type=click.Choice(get_args(ChunkingMethod)),
     help="How to split these documents into chunks, now and at every refresh.  [default: PARLEY_CHUNKING]",
 )
+@click.option(
+    "--include-hidden/--no-include-hidden",
+    default=None,
+    help="Whether to read what is hidden in Office files, now and at every refresh: sheets, rows, columns, deleted "
+    "text, comments and notes of slides.  [default: no]",
+)
 @data_options
 def ingest(
-    sources: tuple[str, ...], audience: str | None, chunking: ChunkingMethod | None, tenant: str, as_json: bool
+    sources: tuple[str, ...],
+    audience: str | None,
+    chunking: ChunkingMethod | None,
+    include_hidden: bool | None,
+    tenant: str,
+    as_json: bool,
 ) -> None:
     """Add documents, or update those that changed.
 
     SOURCE is a folder, a file, a web address, sitemap:ADDRESS, crawl:ADDRESS, git:ADDRESS, git:PATH, slack:CHANNEL or
     discord:CHANNEL. Unchanged documents are skipped. Ctrl-C stops early and keeps what was added.
     """
-    report = with_app(lambda app: _ingest(app, sources, audience, chunking, tenant))
+    report = with_app(lambda app: _ingest(app, sources, audience, chunking, include_hidden, tenant))
     show_report(report, as_json, here=audience not in (None, TENANT_AUDIENCE))
 
 
@@ -66,13 +77,18 @@ class OpenedSources:
 
 
 async def _ingest(
-    app: App, specs: tuple[str, ...], audience: str | None, chunking: ChunkingMethod | None, tenant: str
+    app: App,
+    specs: tuple[str, ...],
+    audience: str | None,
+    chunking: ChunkingMethod | None,
+    include_hidden: bool | None,
+    tenant: str,
 ) -> IngestReport:
     await ensure_tenant(app.database, tenant)
     sources = OpenedSources()
     for spec in specs:
         sources.open(app, spec, audience, tenant)
-    return await ingest_sources(app, sources, tenant, chunking)
+    return await ingest_sources(app, sources, tenant, chunking, include_hidden)
 
 
 def _default_audience(source: Source) -> str:
@@ -81,7 +97,13 @@ def _default_audience(source: Source) -> str:
 
 
 async def ingest_sources(
-    app: App, sources: OpenedSources, tenant: str, chunking: ChunkingMethod | None = None
+    app: App,
+    sources: OpenedSources,
+    tenant: str,
+    chunking: ChunkingMethod | None = None,
+    include_hidden: bool | None = None,
+    *,
+    accept_removals: bool = False,
 ) -> IngestReport:
     """Ingest the sources one after the other in this process. Ctrl-C stops early; documents added so far stay."""
     from bot.cli.progress import bars, follower
@@ -103,8 +125,10 @@ async def ingest_sources(
                     audience=audience,
                     now=app.services.clock(),
                     chunking=chunking,
+                    include_hidden=include_hidden,
                     on_progress=show,
                     stop=stop,
+                    accept_removals=accept_removals,
                 )
             except SourceBusy as error:
                 one = IngestReport(0, 0, 0, (Failure(source.uri, str(error)),), 0.0)

@@ -52,9 +52,9 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
-def print_json(document: object) -> None:
-    """Print one JSON document on stdout."""
-    click.echo(_CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", to_json(document)))
+def print_json(document: object, *, indent: int | None = 2) -> None:
+    """Print one JSON document on stdout; without ``indent``, on one line."""
+    click.echo(_CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", to_json(document, indent=indent)))
 
 
 def print_data(document: object, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from bot.cli.output import echo
 from bot.cli.shutdown import end_within
 from bot.config import Settings
 from bot.errors import ConfigError
+from bot.health import SAMPLE
 from bot.supervisor import Part, supervise
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ port_option = click.option(
 @click.command()
 @host_option
 @port_option
-@click.option("--sample", is_flag=True, help="Add the sample handbook first.")
+@click.option("--sample", is_flag=True, help="Add the sample handbook.")
 def up(host: str | None, port: int, sample: bool) -> None:
     """Run the browser playground, the worker and every platform that has a token."""
     loaded = settings()
@@ -117,36 +118,38 @@ async def _up(loaded: Settings, host: str, port: int, sample: bool) -> None:
         parts["discord"] = _discord
     with progress.steps() as steps:
         database_step = steps.begin(user_messages.STARTING_DATABASE)
-        await _serve(loaded, parts, before=_prepare(steps, database_step, sample))
+        await _serve(loaded, parts, opened=_opened(steps, database_step, sample))
 
 
-def _prepare(steps: Steps, database_step: TaskID, sample: bool) -> Callable[[App], Awaitable[None]]:
-    """Return the function to run after the app is open and before its parts start."""
+def _opened(steps: Steps, database_step: TaskID, sample: bool) -> Callable[[App], list[Part]]:
+    """Return the function that is called once the app is open. It returns the part that adds the sample, if any."""
 
-    async def prepare(app: App) -> None:
+    def opened(app: App) -> list[Part]:
         steps.end(database_step)
-        if sample:
+        if not sample:
+            steps.close()
+            return []
+
+        async def add(_: asyncio.Event) -> None:
             await steps.ingest_sample(app)
-        steps.close()
+            steps.close()
 
-    return prepare
+        return [Part(SAMPLE, add, once=True, doing=user_messages.ADDING_SAMPLE_NOW)]
+
+    return opened
 
 
-async def _serve(
-    loaded: Settings, parts: dict[str, Run], before: Callable[[App], Awaitable[None]] | None = None
-) -> None:
-    """Run the parts of the app concurrently, after ``before`` has ended. Raises what makes a part fail for good."""
+async def _serve(loaded: Settings, parts: dict[str, Run], opened: Callable[[App], list[Part]] = lambda _: []) -> None:
+    """Run the parts of the app concurrently, and those that ``opened`` returns. Raises what ends a part for good."""
     from bot.app import open_app
     from bot.warm_up import warm_up
 
     async with open_app(loaded, warm=True) as app:
-        if before is not None:
-            await before(app)
         health = app.services.health
         supervised = [Part(name, partial(run, app)) for name, run in parts.items()]
-        supervised.append(Part(MODELS, lambda _: warm_up(app), once=True))
+        supervised += [Part(MODELS, lambda _: warm_up(app), once=True), *opened(app)]
         for part in supervised:
-            health.starting(part.name)
+            health.starting(part.name, part.doing)
         try:
             async with asyncio.TaskGroup() as group:
                 for part in supervised:
@@ -178,6 +181,8 @@ def _web(host: str, port: int, *, sample: bool = False) -> Run:
         async def welcome() -> None:
             await ready.wait()
             await app.services.health.until_ready(MODELS)
+            if sample:
+                await app.services.health.until_ready(SAMPLE)
             questions = handbook.questions()[:3] if sample else ()
             text = user_messages.welcome(addresses[0], has_model=app.settings.has_model, questions=questions)
             echo(text, err=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 STARTING_DATABASE = "Starting the database and upgrading its schema"
 ADDING_SAMPLE = "Adding the sample handbook"
+ADDING_SAMPLE_NOW = "adding the sample documents"
 SLACK_CONNECTED = "Slack is connected."
 DISCORD_CONNECTED = "Discord is connected."
 STOPPED = "Stopped."
@@ -38,7 +39,10 @@ NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first. 
 
 
 def chat_intro(thread: str) -> str:
-    return f"Thread {thread}. Ask a question. /help lists the commands, /again repeats the last question, Ctrl-D ends."
+    return (
+        f"Thread {thread}. Ask a question. /help lists the commands, /again repeats the last question, "
+        "Ctrl-C stops an answer, Ctrl-D ends."
+    )
 
 
 def unknown_answer(turn_id: str) -> str:
@@ -49,6 +53,7 @@ def unknown_answer(turn_id: str) -> str:
 
 NO_DOCUMENTS = "No documents yet. Add some with 'parley ingest FOLDER'."
 NOTHING_FOUND = "No passages found. 'parley docs' lists the documents, 'parley ingest' adds more."
+ACCEPT_REMOVALS_OF_ONE = "--accept-removals needs the ID of a document of the source, and no --every."
 NAME_A_DOCUMENT = "Name the document whose source you want to refresh on a schedule."
 
 
@@ -67,6 +72,15 @@ def listed(first: int, last: int, total: int) -> str:
 
 def deleted(document_id: str) -> str:
     return f"Deleted {document_id}."
+
+
+def parsed(name: str, title: str, form: str, warnings: Sequence[str]) -> str:
+    """Return the heading above the text that was read of a file: its name, title, format and what was left out."""
+    return "\n".join([f"== {name}", f"{title} ({form})", *(f"Warning: {warning}" for warning in warnings)])
+
+
+def unreadable(name: str, error: str) -> str:
+    return f"{name}: {error}"
 
 
 # --- costs and budgets

@@ -21,6 +21,7 @@ from bot.commands import (
     privacy,
     settings,
     stop,
+    thread_following,
     user_messages,
     why,
 )
@@ -37,7 +38,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.storable_text import storable
 
 _MODULES = (ask, ingest, docs, budget, costs, feedback, why, cited_sources, stop, memory, settings, admin, privacy)
-_ALL = tuple(module.COMMAND for module in _MODULES)
+_ALL = (*(module.COMMAND for module in _MODULES), thread_following.QUIET, thread_following.LISTEN)
 
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
 """Every command by its name."""
@@ -46,7 +47,7 @@ _NAME = re.compile(r"[a-z][\w-]{1,31}")
 _USAGE_WORD = re.compile(r"(?:\[|\| )([a-z][a-z-]+)")
 """Matches a word in a usage text with which the arguments may begin."""
 _WITHOUT_ARGUMENTS = frozenset(
-    ("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory", "feedback")
+    ("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory", "feedback", "quiet", "listen")
 )
 """Commands that a mention can consist of without arguments."""
 _FIRST_WORDS: Mapping[str, frozenset[str]] = {
@@ -123,9 +124,11 @@ def match(text: str) -> tuple[str, str] | None:
 
 def _are_arguments(name: str, args: str) -> bool:
     """Return whether the text after a command's name reads like its arguments."""
-    first = arguments.first_word(args)[0].strip("<>").lower()
+    first = arguments.with_plain_dashes(arguments.first_word(args)[0]).strip("<>").lower()
+    if first.startswith("--") and name != "ask":
+        return True
     if name == "ingest":
-        given = first.startswith(("http://", "https://", "--here", "--tenant", "#"))
+        given = first.startswith(("http://", "https://", "#"))
         return given or args.lower() in ("", "stop", "stop mine")
     if name == "costs" and first[:1].isdigit():
         return True

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot.commands import arguments, budget, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.commands.settings import tier_of
@@ -20,6 +22,9 @@ TIERS: tuple[Tier, ...] = ("cheap", "strong")
 
 async def run(context: Context, line: str) -> Reply:
     """Show the tenant's settings, or change one of them. Raises UsageError."""
+    first, note = arguments.first_word(line)
+    if first == "pause":
+        return await _pause(context, note or user_messages.DEFAULT_PAUSE_NOTE)
     match arguments.words(line):
         case [] | ["show"]:
             return await _show(context)
@@ -35,17 +40,18 @@ async def run(context: Context, line: str) -> Reply:
             tier = tier_of(value)
             await _set(context, lambda made: replace(made, tier=tier))
             return Reply(user_messages.workspace_tier(tier))
-        case ["pause", *_]:
-            note = arguments.first_word(line)[1] or user_messages.DEFAULT_PAUSE_NOTE
-            if len(note) > MAX_NOTE_CHARS:
-                raise UsageError(user_messages.note_too_long(MAX_NOTE_CHARS))
-            await _set(context, lambda made: replace(made, paused=note))
-            return Reply(user_messages.paused(note))
         case ["resume"]:
             await _set(context, lambda made: replace(made, paused=None))
             return Reply(user_messages.RESUMED)
         case _:
             raise UsageError(user_messages.wrong_usage("admin", help_text.ADMIN_USAGE))
+
+
+async def _pause(context: Context, note: str) -> Reply:
+    if len(note) > MAX_NOTE_CHARS:
+        raise UsageError(user_messages.note_too_long(MAX_NOTE_CHARS))
+    await _set(context, lambda made: replace(made, paused=note))
+    return Reply(user_messages.paused(note))
 
 
 async def _grant(context: Context, person: str) -> Reply:
@@ -61,8 +67,10 @@ async def _revoke(context: Context, person: str) -> Reply:
 
 
 async def _set(context: Context, change: Callable[[TenantSettings], TenantSettings]) -> None:
-    async with context.services.database.tenant(context.tenant_id) as session:
+    async def store(session: AsyncSession) -> None:
         await tenants.set_settings(session, tenant_id=context.tenant_id, platform=context.platform, change=change)
+
+    await context.services.database.run(context.tenant_id, store)
 
 
 async def _settings(context: Context) -> TenantSettings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.commands import user_messages
+from bot.commands import arguments, user_messages
 from bot.commands.base import Context
 from bot.engine import user_messages as engine_messages
 from bot.errors import NotAllowed, UsageError
@@ -20,7 +20,7 @@ async def find_answer(context: Context, command: str, line: str) -> Any:
     tenant and the user may not read those here.
     """
     key = ThreadKey(context.tenant_id, context.platform, context.channel_id, context.thread_id or "")
-    turn_id = line.strip()
+    turn_id = " ".join(arguments.words(line))
     async with context.services.database.tenant(context.tenant_id) as session:
         if not turn_id and context.thread_id is None:
             raise UsageError(user_messages.which_answer(command))

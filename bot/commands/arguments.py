@@ -1,10 +1,18 @@
-"""Parses the arguments of commands: words as a shell splits them, channels, periods, intervals and token counts."""
+"""Parses the argument lines of commands: options, words with quotes, channels, periods, intervals and token counts.
+
+Chat clients replace what people type: macOS and iOS turn ``--`` into a dash and straight quotes into curly ones.
+"""
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import click
 
 from bot.commands import user_messages
 from bot.errors import UsageError
@@ -18,10 +26,65 @@ _INTERVAL = re.compile(r"(\d{1,6})(min|h|d|w)")
 _SECONDS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def words(line: str) -> list[str]:
-    """Return the words of the line. Quotes keep words together; a lone apostrophe is taken literally."""
+_TYPED_DASHES = re.compile(
+    r"[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]*[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]-*(?=[^\W\d_])"
+)
+_CURLY_DOUBLE = re.compile(r"(?<!\S)[\u201c\u201d\u201e\u201f]|[\u201c\u201d\u201f](?!\S)")
+_CURLY_SINGLE = re.compile(r"(?<!\S)[\u2018\u2019\u201a\u201b]|[\u2018\u2019\u201b](?!\S)")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A parsed argument line: its words in order, and its options by name without the dashes."""
+
+    words: list[str]
+    options: Mapping[str, str | bool | None]
+
+    def flag(self, name: str) -> bool:
+        """Return whether the option without a value is set."""
+        return bool(self.options.get(name))
+
+    def value(self, name: str) -> str | None:
+        """Return the value of the option; None if it is not set."""
+        found = self.options.get(name)
+        return found if isinstance(found, str) else None
+
+
+def parse(line: str, *, flags: Sequence[str] = (), values: Sequence[str] = ()) -> Line:
+    """Parse an argument line with the options ``--FLAG`` and ``--VALUE TEXT``, which may stand anywhere in it.
+
+    Quotes keep words together; a lone apostrophe is taken literally. After ``--`` everything is a word. Raises
+    UsageError for an option that the command does not have, so that a misspelled one never changes what is done.
+    """
+    options = [
+        *(click.Option([f"--{name}"], is_flag=True) for name in flags),
+        *(click.Option([f"--{name}"]) for name in values),
+    ]
+    command = click.Command(None, params=[*options, click.Argument(["words"], nargs=-1)], add_help_option=False)
     try:
-        return shlex.split(line)
+        found = command.make_context(None, [*map(with_plain_dashes, _split(line))]).params
+    except click.NoSuchOption as error:
+        similar = difflib.get_close_matches(error.option_name, [f"--{name}" for name in (*flags, *values)], 1)
+        raise UsageError(user_messages.unknown_option(error.option_name, similar[0] if similar else "")) from None
+    except click.UsageError as error:
+        raise UsageError(error.format_message()) from None
+    return Line([*found.pop("words")], found)
+
+
+def words(line: str) -> list[str]:
+    """Return the words of the line of a command without options. Raises UsageError for an option."""
+    return parse(line).words
+
+
+def with_plain_dashes(word: str) -> str:
+    """Return a word with the typographic dashes before its first letter as ``--``: ``—here`` becomes ``--here``."""
+    return _TYPED_DASHES.sub("--", word) if _TYPED_DASHES.match(word) else word
+
+
+def _split(line: str) -> list[str]:
+    straight = _CURLY_SINGLE.sub("'", _CURLY_DOUBLE.sub('"', line))
+    try:
+        return shlex.split(straight)
     except ValueError:
         return line.split()
 
@@ -32,7 +95,7 @@ def first_word(line: str) -> tuple[str, str]:
     return word, rest[0].strip() if rest else ""
 
 
-def take_flag(remaining: list[str], name: str) -> bool:
+def take_word(remaining: list[str], name: str) -> bool:
     """Remove ``name`` from the words and return whether it was there."""
     if name in remaining:
         remaining.remove(name)

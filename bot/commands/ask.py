@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -76,20 +77,24 @@ async def sharing(
     An answer can be shared only once, whichever process handles the request. If the body fails, it can be shared again.
     Raises NotAllowed, UsageError.
     """
-    async with services.database.tenant(tenant_id) as session:
+    key = f"{_SHARED_PREFIX}{turn_id}"
+
+    async def claim(session: AsyncSession) -> tuple[Reply, ThreadKey]:
         row = await turns.row_of(session, tenant_id=tenant_id, turn_id=turn_id)
         if row is None or not row.answer:
             raise UsageError(user_messages.NOTHING_TO_SHARE)
         reply = _shared(row, by)
         thread = ThreadKey(tenant_id, row.platform, row.channel_id, row.thread_id)
         await _check_readers(session, thread, audience, tenant_wide=row.tenant_wide)
-        if not await turns.first(session, thread=thread, message_id=f"{_SHARED_PREFIX}{turn_id}"):
+        if not await turns.first(session, thread=thread, message_id=key):
             raise UsageError(user_messages.ALREADY_SHARED)
+        return reply, thread
+
+    reply, thread = await services.database.run(tenant_id, claim)
     try:
         yield reply
     except BaseException:
-        async with services.database.tenant(tenant_id) as session:
-            await turns.not_first(session, thread=thread, message_id=f"{_SHARED_PREFIX}{turn_id}")
+        await services.database.run(tenant_id, partial(turns.not_first, thread=thread, message_id=key))
         raise
 
 

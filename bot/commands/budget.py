@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.engine.ports.stores import Stores
@@ -105,13 +107,16 @@ def owner_of(subject: str) -> tuple[BudgetOwner, str]:
 
 async def store(database: Database, tenant_id: str, subject: str, tokens: int | None, *, set_by: str) -> None:
     """Store a subject's limit in tokens a day; None removes it, so that the default applies."""
-    async with database.tenant(tenant_id) as session:
+
+    async def store_limit(session: AsyncSession) -> None:
         if tokens is None:
             await budget_counters.remove_limit(session, tenant_id=tenant_id, subject=subject)
         else:
             await budget_counters.set_limit(
                 session, tenant_id=tenant_id, subject=subject, daily_tokens=tokens, set_by=set_by
             )
+
+    await database.run(tenant_id, store_limit)
 
 
 async def limit_of(database: Database, stores: Stores, tenant_id: str, subject: str) -> int:

@@ -19,9 +19,11 @@ COLUMNS = ("USD", "answers", "calls", "prompt", "cached", "written", "output")
 
 async def run(context: Context, line: str) -> Reply:
     """Return the costs of a period as a table; ``csv`` attaches the table, ``chart`` a chart of the days."""
-    words = [word for word in arguments.words(line) if word not in ("by", "--by", "--since")]
-    as_csv = arguments.take_flag(words, "csv") or arguments.take_flag(words, "--csv")
-    as_chart = arguments.take_flag(words, "chart") or arguments.take_flag(words, "--chart")
+    given = arguments.parse(line, flags=("csv", "chart"), values=("by", "since"))
+    words = [word for word in given.words if word != "by"]
+    words += [value for name in ("by", "since") if (value := given.value(name))]
+    as_csv = arguments.take_word(words, "csv") or given.flag("csv")
+    as_chart = arguments.take_word(words, "chart") or given.flag("chart")
     by: Dimension = next((dimension for dimension in DIMENSIONS if dimension in words), "user")
     periods = [word for word in words if word != by]
     if len(periods) > 1 or (as_csv and as_chart):

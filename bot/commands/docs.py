@@ -7,8 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
+from bot.commands.document_preview import preview
 from bot.commands.ingest import follow_runs
 from bot.engine import user_messages as engine_messages
 from bot.engine.display.output_filter import urls_in
@@ -26,7 +29,10 @@ COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
 
 
 async def run(context: Context, line: str) -> Reply:
-    """List, show, delete or refresh documents. Members see the documents of their channel, and delete their own."""
+    """List, show, preview, delete or refresh documents.
+
+    Members see the documents of their channel, and delete their own.
+    """
     match arguments.words(line):
         case []:
             return await _list(context, [])
@@ -34,6 +40,8 @@ async def run(context: Context, line: str) -> Reply:
             return await _list(context, words)
         case ["show", *words] if words:
             return await _show(context, await _named(context, words))
+        case ["preview"]:
+            return await preview(context)
         case ["delete", *words] if words:
             return await _delete(context, await _named(context, words))
         case ["refresh"]:
@@ -42,6 +50,8 @@ async def run(context: Context, line: str) -> Reply:
             return await _set_interval(context, await _named(context, words), period)
         case ["refresh", document, period] if arguments.is_interval(period):
             return await _set_interval(context, await _named(context, [document]), period)
+        case ["refresh", *words, "--accept-removals"] if words:
+            return await _refresh(context, await _named(context, words), accept_removals=True)
         case ["refresh", *words]:
             return await _refresh(context, await _named(context, words))
         case _:
@@ -63,8 +73,13 @@ def age(moment: datetime, now: datetime | None = None) -> str:
     return f"{seconds} s"
 
 
-async def _refresh(context: Context, document_id: str | None) -> Reply:
-    """Ingest the source of one document again, or every source that this channel may read."""
+async def _refresh(context: Context, document_id: str | None, *, accept_removals: bool = False) -> Reply:
+    """Ingest the source of one document again, or every source that this channel may read.
+
+    ``accept_removals`` lets a refresh through that was held back; it is for admins.
+    """
+    if accept_removals and not context.author.is_admin:
+        raise NotAllowed(user_messages.ACCEPT_REMOVALS_ADMIN)
     if document_id is not None:
         await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
@@ -83,7 +98,11 @@ async def _refresh(context: Context, document_id: str | None) -> Reply:
             continue
         requested.append(
             await context.services.ingestion.refresh(
-                context.tenant_id, row.id, asked_by=context.author.id, limited=not context.author.is_admin
+                context.tenant_id,
+                row.id,
+                asked_by=context.author.id,
+                accept_removals=accept_removals,
+                limited=not context.author.is_admin,
             )
         )
     reply = await follow_runs(context, requested, failed, here=False)
@@ -107,8 +126,11 @@ async def set_interval(database: Database, tenant_id: str, row: document_catalog
     seconds = arguments.interval(period)
     if not row.can_be_read_again:
         raise UsageError(user_messages.uploaded_source(row.uri))
-    async with database.tenant(tenant_id) as session:
+
+    async def store(session: AsyncSession) -> None:
         await source_records.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
+
+    await database.run(tenant_id, store)
     return user_messages.refresh_interval(row.uri, period, seconds)
 
 
@@ -168,11 +190,14 @@ async def _show(context: Context, document_id: str) -> Reply:
 
 async def _delete(context: Context, document_id: str) -> Reply:
     found = await _readable(context, document_id)
-    async with context.services.database.tenant(context.tenant_id) as session:
+
+    async def delete(session: AsyncSession) -> None:
         (source,) = await document_catalog.sources(session, context.tenant_id, document_id=document_id)
         if source.added_by != context.author.id and not context.author.is_admin:
             raise NotAllowed(user_messages.DELETE_ADMIN)
         await document_catalog.delete(session, context.tenant_id, document_id)
+
+    await context.services.database.run(context.tenant_id, delete)
     return Reply(user_messages.deleted(found.row.title))
 
 

@@ -18,8 +18,9 @@ _THUMBS = {1: "👍", -1: "👎"}
 
 async def run(context: Context, line: str) -> Reply:
     """List the ratings of a period; ``all`` adds the thumbs up."""
-    words = [word for word in arguments.words(line) if word != "--since"]
-    thumbs_up = arguments.take_flag(words, "all") or arguments.take_flag(words, "--all")
+    given = arguments.parse(line, flags=("all",), values=("since",))
+    words = [*given.words, *([since] if (since := given.value("since")) else [])]
+    thumbs_up = arguments.take_word(words, "all") or given.flag("all")
     if len(words) > 1:
         raise UsageError(user_messages.wrong_usage("feedback", help_text.FEEDBACK_USAGE))
     start = arguments.start_of(words[0] if words else DEFAULT_PERIOD, context.services.clock())

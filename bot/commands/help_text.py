@@ -15,7 +15,8 @@ INGEST_USAGE = "[--here | --tenant] ADDRESS... (or attach files) | [--tenant] #C
 
 DOCS_SUMMARY = "List, show, delete and refresh documents"
 DOCS_USAGE = (
-    "[list [TEXT] [by age|size|state|title] [page N] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
+    "[list [TEXT] [by age|size|state|title] [page N] | show ID | delete ID | "
+    "refresh [ID [every 6h|never|default|--accept-removals]] | preview (attach files)]"
 )
 
 BUDGET_SUMMARY = "Show your token usage today; admins set limits"
@@ -32,6 +33,9 @@ WHY_SUMMARY = "Show how an answer was made"
 ANSWER_ID_USAGE = "[ID of an answer]"
 
 SOURCES_SUMMARY = "Show the sources of an answer, with each quote in context"
+
+QUIET_SUMMARY = "Answer in this thread only when mentioned"
+LISTEN_SUMMARY = "Answer follow-up questions in this thread again"
 
 STOP_SUMMARY = "Stop the answer in this thread"
 

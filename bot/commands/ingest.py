@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.commands import arguments, help_text, ingest_user_messages
+from bot.commands import arguments, help_text, ingest_user_messages, user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import OverDailyLimit, RequestedRun
@@ -35,11 +35,12 @@ async def run(context: Context, line: str) -> Reply:
     documents are for everyone and a member's for this channel, unless PARLEY_TENANT_DOCUMENTS lets members decide. In a
     private thread, which fewer people read than its channel, no document can be limited to "here".
     """
-    words = arguments.words(line)
+    given = arguments.parse(line, flags=("here", "tenant"))
+    words, here, for_everyone = given.words, given.flag("here"), given.flag("tenant")
+    if here and for_everyone:
+        raise UsageError(user_messages.wrong_usage("ingest", help_text.INGEST_USAGE))
     if words and words[0].lower() == "stop" and not context.attachments:
         return await _stop(context, [word.lower() for word in words[1:]])
-    here = arguments.take_flag(words, "--here")
-    for_everyone = arguments.take_flag(words, "--tenant")
     if not words and not context.attachments:
         raise UsageError(ingest_user_messages.nothing_given())
     channels = {

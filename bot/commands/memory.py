@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.errors import NotAllowed, UsageError
@@ -14,7 +16,8 @@ async def run(context: Context, line: str) -> Reply:
     if context.thread_id is None:
         raise UsageError(user_messages.MEMORY_IN_THREAD)
     key = ThreadKey(context.tenant_id, context.platform, context.channel_id, context.thread_id)
-    async with context.services.database.tenant(context.tenant_id) as session:
+
+    async def work(session: AsyncSession) -> Reply:
         existing = await facts.current(session, thread=key)
         match arguments.words(line.lower()):
             case [] | ["show"]:
@@ -31,9 +34,11 @@ async def run(context: Context, line: str) -> Reply:
         if chosen and not own:
             raise NotAllowed(user_messages.MEMORY_NOT_YOURS)
         await facts.forget(session, thread=key, subjects=[fact.subject for fact in own])
-    if not chosen:
-        return Reply(user_messages.MEMORY_EMPTY)
-    return Reply(user_messages.forgotten(len(own), len(chosen) - len(own)))
+        if not chosen:
+            return Reply(user_messages.MEMORY_EMPTY)
+        return Reply(user_messages.forgotten(len(own), len(chosen) - len(own)))
+
+    return await context.services.database.run(context.tenant_id, work)
 
 
 def _numbered(existing: list[Fact], number: str) -> Fact:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply
@@ -38,6 +39,7 @@ async def run(context: Context, line: str) -> Reply:
     """Show the channel's settings, or change one of them. Raises UsageError, NotAllowed."""
     name, rest = arguments.first_word(line)
     if name.lower() in ("", "show"):
+        arguments.words(rest)
         return await _show(context)
     if not context.author.is_admin:
         raise NotAllowed(user_messages.SETTINGS_ADMIN)
@@ -47,9 +49,12 @@ async def run(context: Context, line: str) -> Reply:
     change, confirmation = await _change(context, name.lower(), rest.strip())
     if channel_id != context.channel_id:
         confirmation = user_messages.in_place(channel_id, confirmation)
-    async with context.services.database.tenant(context.tenant_id) as session:
+
+    async def store(session: AsyncSession) -> None:
         await tenants.ensure(session, tenant_id=context.tenant_id, platform=context.platform)
         await tenants.set_channel_settings(session, tenant_id=context.tenant_id, channel_id=channel_id, change=change)
+
+    await context.services.database.run(context.tenant_id, store)
     return Reply(confirmation)
 
 

@@ -42,6 +42,12 @@ def wrong_usage(name: str, usage: str) -> str:
 # --- arguments
 
 
+def unknown_option(name: str, nearest: str) -> str:
+    """Return the error for an option that a command does not have; ``nearest`` is empty if none is similar."""
+    hint = f"Did you mean {nearest}?" if nearest else "Write it without the dash if it is text."
+    return f"Nothing was done, because there is no option {name}. {hint}"
+
+
 def not_a_period(text: str) -> str:
     return f"“{text}” is not a period. Write 12h, 30d or 4w."
 
@@ -60,6 +66,13 @@ def not_a_limit(text: str) -> str:
         "words unlimited, blocked and default."
     )
 
+
+# --- quiet and listen
+
+FOLLOWING_IN_THREAD = "Write /quiet or /listen in a thread."
+NOT_FOLLOWED = "I do not follow this thread. Mention me with a question first."
+QUIET = "In this thread, I answer only when you mention me. /listen ends that."
+LISTENING = "I answer follow-up questions in this thread again."
 
 # --- admin
 
@@ -209,6 +222,7 @@ def limit_changed(subject: str, tokens: int | None) -> str:
 # --- docs
 
 NO_DOCUMENTS = "No documents yet. Add some with /ingest."
+ACCEPT_REMOVALS_ADMIN = "Only an admin can let a refresh remove many documents."
 REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
 DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
 
@@ -229,6 +243,19 @@ def no_match(text: str) -> str:
 
 def deleted(title: str) -> str:
     return f"Deleted {title}."
+
+
+PREVIEW_NEEDS_FILE = "Attach a file to see what I read of it, without adding it."
+
+
+def preview(name: str, title: str, form: str, blocks: int, warnings: Sequence[str]) -> str:
+    """Return the heading of a preview: what was read of a file, and what was left out."""
+    heading = f"**{name}**: {title} ({form}, {number(blocks, 'block')}). Nothing was stored."
+    return "\n".join([heading, *(f"- {warning}" for warning in warnings)])
+
+
+def no_preview(name: str, error: str) -> str:
+    return f"**{name}**: {error}."
 
 
 def unknown_document(document_id: str) -> str:

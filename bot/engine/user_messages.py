@@ -135,6 +135,9 @@ def team_answer(readers: Readers) -> str:
 
 CUT = "This answer was cut off at the length limit. Ask me to continue."
 REST_IN_FILE = "This answer is too long to show here. The attached file has the full text."
+NOT_DISPLAYABLE = (
+    "The platform does not accept my answer as a message. Ask again in other words, or for a shorter answer."
+)
 REST_CUT = "This answer is too long to show here, so its end is missing."
 WHOLE_ANSWER = "answer.md"
 NO_KNOWLEDGE = "The document search is not available, so this answer does not use the documents."

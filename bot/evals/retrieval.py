@@ -176,7 +176,7 @@ class _Corpus:
 class _PlainTextParser:
     """Parses every document as plain text, even if it looks like another format."""
 
-    async def parse(self, fetched: Fetched) -> Document:
+    async def parse(self, fetched: Fetched, *, include_hidden: bool = False) -> Document:
         parsed = plain_text.parse(plain_text.decode(fetched.data))
         return Document(fetched.uri, fetched.title, parsed.text, parsed.blocks)
 

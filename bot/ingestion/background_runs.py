@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot.errors import NotAllowed
 from bot.ingestion.daily_limit import DailyLimit
 from bot.ingestion.runner import lock_name
@@ -71,7 +73,8 @@ class Ingestion:
         Raises ConfigError, OverDailyLimit.
         """
         upload = await _uploaded(source)
-        async with self._database.tenant(tenant_id) as session:
+
+        async def begin(session: AsyncSession) -> tuple[Run, bool]:
             if upload:
                 source_id = await upload_records.find_or_add(
                     session,
@@ -106,16 +109,35 @@ class Ingestion:
                 await self._limit.count(session, tenant_id=tenant_id, user_id=asked_by, size=len(upload.data))
             if new and upload:
                 await ingest_runs.store_upload(session, tenant_id=tenant_id, run_id=run.id, data=upload.data)
+            return run, new
+
+        run, new = await self._database.run(tenant_id, begin)
         return await self._enqueued(tenant_id, run, new)
 
     async def refresh(
-        self, tenant_id: str, source_id: str, *, asked_by: str, files: bool = False, limited: bool = False
+        self,
+        tenant_id: str,
+        source_id: str,
+        *,
+        asked_by: str,
+        files: bool = False,
+        accept_removals: bool = False,
+        limited: bool = False,
     ) -> RequestedRun:
-        """Ingest a stored source again in the background."""
-        async with self._database.tenant(tenant_id) as session:
-            run, new = await ingest_runs.begin(
-                session, tenant_id=tenant_id, source_id=source_id, asked_by=asked_by, files=files, limited=limited
+        """Ingest a stored source again in the background. ``accept_removals`` lets it remove many documents."""
+
+        async def begin(session: AsyncSession) -> tuple[Run, bool]:
+            return await ingest_runs.begin(
+                session,
+                tenant_id=tenant_id,
+                source_id=source_id,
+                asked_by=asked_by,
+                files=files,
+                accept_removals=accept_removals,
+                limited=limited,
             )
+
+        run, new = await self._database.run(tenant_id, begin)
         return await self._enqueued(tenant_id, run, new)
 
     async def follow(self, tenant_id: str, ids: Sequence[str]) -> AsyncIterator[list[Run]]:
@@ -136,7 +158,8 @@ class Ingestion:
         With ``named``, only runs whose ids have one of these prefixes stop. Raises NotAllowed if one of them belongs to
         another user.
         """
-        async with self._database.tenant(tenant_id) as session:
+
+        async def stop(session: AsyncSession) -> list[Run]:
             if named:
                 found = [run for run in await ingest_runs.active(session, tenant_id) if run.id.startswith(tuple(named))]
             else:
@@ -144,7 +167,9 @@ class Ingestion:
             if asked_by is not None and any(run.asked_by != asked_by for run in found):
                 raise NotAllowed(NOT_YOURS)
             await ingest_runs.request_stop(session, tenant_id, [run.id for run in found])
-        return found
+            return found
+
+        return await self._database.run(tenant_id, stop)
 
     async def has_worker(self) -> bool:
         """Return whether a worker is running in any process."""
@@ -167,8 +192,11 @@ class Ingestion:
             run_id=run.id,
         )
         if job_id is not None:
-            async with self._database.tenant(tenant_id) as session:
+
+            async def set_job(session: AsyncSession) -> None:
                 await ingest_runs.set_job(session, tenant_id=tenant_id, run_id=run.id, job_id=job_id)
+
+            await self._database.run(tenant_id, set_job)
         return RequestedRun(run, True)
 
     async def _is_in_progress(self, tenant_id: str, run: Run) -> bool:

@@ -9,10 +9,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import ParleyError
 from bot.ingestion.daily_limit import DailyLimit, LimitedSource
@@ -100,15 +101,21 @@ class IngestRunner:
 
     async def fail(self, tenant_id: str, run_id: str, error: str) -> None:
         """End the run with this error."""
-        async with self.database.tenant(tenant_id) as session:
+
+        async def end(session: AsyncSession) -> None:
             await ingest_runs.end(
                 session, tenant_id=tenant_id, run_id=run_id, state="failed", report=EMPTY_REPORT, error=error
             )
 
+        await self.database.run(tenant_id, end)
+
     async def postpone(self, tenant_id: str, run_id: str, error: str) -> None:
         """Make the run wait for its next attempt; ``error`` is the reason."""
-        async with self.database.tenant(tenant_id) as session:
+
+        async def give_back(session: AsyncSession) -> None:
             await ingest_runs.return_to_queue(session, tenant_id=tenant_id, run_id=run_id, error=error)
+
+        await self.database.run(tenant_id, give_back)
 
 
 async def ingest_in_process(
@@ -119,16 +126,20 @@ async def ingest_in_process(
     audience: str,
     now: datetime,
     chunking: ChunkingMethod | None = None,
+    include_hidden: bool | None = None,
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
+    accept_removals: bool = False,
 ) -> IngestReport:
     """Ingest a source in this process, for the terminal.
 
-    ``chunking`` is stored with the source. ``stop`` ends the run early. A run that was requested for the source and has
-    not started ends together with this one. Raises SourceBusy, EmbeddingError.
+    ``chunking`` and ``include_hidden`` are stored with the source. ``accept_removals`` lets the run remove many
+    documents. ``stop`` ends the run early. A run that was requested for the source and has not started ends together
+    with this one. Raises SourceBusy, EmbeddingError.
     """
-    async with runner.database.tenant(tenant_id) as session:
-        source_id = await source_records.find_or_add_source(
+
+    async def find_source(session: AsyncSession) -> str:
+        return await source_records.find_or_add_source(
             session,
             tenant_id=tenant_id,
             uri=source.uri,
@@ -137,17 +148,23 @@ async def ingest_in_process(
             now=now,
             added_by=TERMINAL,
         )
+
+    source_id = await runner.database.run(tenant_id, find_source)
     async with only_one(runner.database, lock_name(tenant_id, source_id)) as acquired:
         if not acquired:
             raise SourceBusy(
                 f"{source.uri} is being added by another process. Wait for it, or stop it with /ingest stop."
             )
-        async with runner.database.tenant(tenant_id) as session:
-            run, _ = await ingest_runs.begin(
+
+        async def begin(session: AsyncSession) -> tuple[Run, bool]:
+            return await ingest_runs.begin(
                 session, tenant_id=tenant_id, source_id=source_id, asked_by=TERMINAL, files=True
             )
+
+        run, _ = await runner.database.run(tenant_id, begin)
+        run = replace(run, accept_removals=run.accept_removals or accept_removals)
         return await _ingest_with_progress(
-            runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), chunking
+            runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), chunking, include_hidden
         )
 
 
@@ -159,6 +176,7 @@ async def _ingest_with_progress(
     on_progress: OnProgress | None,
     stop: asyncio.Event,
     chunking: ChunkingMethod | None = None,
+    include_hidden: bool | None = None,
 ) -> IngestReport:
     """Ingest while the lock is held; store the progress, the end, and notice requests to stop."""
     latest: list[Progress] = []
@@ -169,17 +187,26 @@ async def _ingest_with_progress(
             on_progress(progress)
 
     async def store_progress() -> None:
-        async with runner.database.tenant(tenant_id) as session:
+        async def record(session: AsyncSession) -> None:
             if await ingest_runs.record_progress(
                 session, tenant_id=tenant_id, run_id=run.id, at=latest[0] if latest else None
             ):
                 stop.set()
 
+        await runner.database.run(tenant_id, record)
+
     await store_progress()
     updates = asyncio.create_task(_repeat(store_progress, runner.progress_seconds))
     try:
         report = await runner.ingestor.ingest(
-            [source], tenant_id=tenant_id, audience=run.audience, chunking=chunking, on_progress=keep_latest, stop=stop
+            [source],
+            tenant_id=tenant_id,
+            audience=run.audience,
+            chunking=chunking,
+            include_hidden=include_hidden,
+            on_progress=keep_latest,
+            stop=stop,
+            accept_removals=run.accept_removals,
         )
     except asyncio.CancelledError:
         # The process shuts down. The queue assigns the run to another process, which continues where this one stopped.
@@ -194,10 +221,13 @@ async def _ingest_with_progress(
         updates.cancel()
         await asyncio.gather(updates, return_exceptions=True)
     state: ingest_runs.RunState = "stopped" if report.stopped else "done"
-    async with runner.database.tenant(tenant_id) as session:
+
+    async def end(session: AsyncSession) -> None:
         if latest:
             await ingest_runs.record_progress(session, tenant_id=tenant_id, run_id=run.id, at=latest[0])
         await ingest_runs.end(session, tenant_id=tenant_id, run_id=run.id, state=state, report=report)
+
+    await runner.database.run(tenant_id, end)
     return report
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
+
+from knowledge.sentence_splitter import sentence_spans
 
 Kind = Literal["sentence", "item", "row", "code"]
 _Block = Literal["heading", "code", "item", "header", "row", "paragraph"]
@@ -18,13 +19,9 @@ _FENCE = re.compile(r"^\s*(```|~~~)")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s|^\s{0,3}(=+|-{3,})\s*$")
 _BULLET = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+(?=\S)")
 _ROW = re.compile(r"^\s*\|.*\|\s*$")
+_WITHOUT_END_MARKS = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff]")
+"""Thai, Lao and Khmer, in which most sentences end without a mark, so that a short line may be a sentence."""
 _RULE = re.compile(r"^[\s|:=-]+$")
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[\w*`])|(?<=[。！？])\s*")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|vs|approx|cf|no|nr|dr|mr|mrs|ms|prof|st|fig|ca|z\.\s?b|d\.\s?h|bzw|u\.s)"
-    r"|\b[A-Z]|^\d{1,3})\.$",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +66,7 @@ def pieces(text: str, *, questions: bool = False) -> list[Piece]:
 
 def sentences(paragraph: str) -> list[str]:
     """Return the sentences of a paragraph. Abbreviations and ordinals do not end a sentence."""
-    text = paragraph.strip()
-    cuts = [0]
-    for match in _SENTENCE_END.finditer(text):
-        if not _ABBREVIATION.search(text[cuts[-1] : match.start()]):
-            cuts.append(match.end())
-    cuts.append(len(text))
-    return [text[a:b].strip() for a, b in pairwise(cuts) if text[a:b].strip()]
+    return [paragraph[start:end] for start, end in sentence_spans(paragraph)]
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[_Block, str]]:
@@ -117,6 +108,8 @@ def _looks_like_heading(lines: list[str]) -> bool:
     first = lines[0].strip()
     following = lines[1].strip() if len(lines) > 1 else "X"
     is_short = len(first) <= _MAX_HEADING_CHARS
+    if _WITHOUT_END_MARKS.search(first):
+        return False
     without_end_mark = is_short and first[-1] not in '.!?:;,…。！？"”*`)' + "'"
     return (without_end_mark or (first.isupper() and is_short)) and not following[:1].islower()
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bot.llm.quotable_pieces import MAX_CODE_CHARS, Kind, Piece, pieces
-from knowledge.types import Passage
+from knowledge.script_words import is_unspaced, script_words
+from knowledge.types import Passage, Sentence
 
 MAX_QUOTES = 4
 MIN_QUOTES = 2
@@ -19,11 +20,12 @@ _MIN_SCORE_SHARE = 0.5
 """A further quote must score at least this share of the best one."""
 _MIN_SCORE_SHARE_REPEATED = 0.85
 """The share after two quotes, for a quote that adds no new word of the question."""
+_MIN_COSINE = 0.35
+"""Cosine from which a sentence without a word of the question may answer it."""
 _HEADING_SHARE = 0.75
 _NUMBER_BONUS = 0.2
 _RANK_DECAY = 0.15
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _QUANTITY = re.compile(
     r"\b(?:how (?:many|much|long|often|old|far|big|large)|when|what time|which (?:day|date|year)"
     r"|wie (?:viel|lange|oft)|wann|combien|quand|cu[aá]nt)",
@@ -71,21 +73,22 @@ class _Unit:
 
 def terms(text: str) -> list[str]:
     """Return the stemmed words of a text in order, without stop words."""
-    words = (word.lower().replace("’", "'").removesuffix("'s") for word in _WORD.findall(text))
+    words = (word.replace("’", "'").removesuffix("'s") for word in script_words(text))
     return [_stem(word) for word in words if word not in _STOP_WORDS]
 
 
 def best_quotes(question: str, passages: Sequence[Passage]) -> list[Quote]:
     """Return one to four pieces that answer the question best, the best first.
 
-    If no word is shared, return the opening of the best passage or, if that is from an attached file, of all files.
+    If no word is shared, return the sentence that is nearest in meaning, if one is near, and nothing otherwise. Of
+    attached files, which the asker chose, return the openings.
     """
     units = _units(passages)
     if not units:
         return []
-    query = frozenset(terms(question))
+    query = _with_pairs(frozenset(terms(question)), units)
     scores = _scores(query, units, wants_number=bool(_QUANTITY.search(question)))
-    chosen = _with_followers(_choose(query, units, scores) or _opening(passages, units), units)
+    chosen = _with_followers(_choose(query, units, scores) or _nearest(passages, units), units)
     return [Quote(unit.n, unit.text, unit.kind, unit.header) for unit in chosen]
 
 
@@ -124,6 +127,15 @@ def _units(passages: Sequence[Passage]) -> list[_Unit]:
             context = frozenset(terms(" ".join((*above, piece.lead))))
             units.append(_Unit(n, len(units), piece.text, piece.kind, frozenset(words), context, piece.header))
     return units
+
+
+def _with_pairs(query: frozenset[str], units: Sequence[_Unit]) -> frozenset[str]:
+    """Return the terms with each pair of letters that has a question's single letter, as of “猫？”, in it."""
+    single = [term for term in query if len(term) == 1 and is_unspaced(term)]
+    if not single:
+        return query
+    known = {term for unit in units for term in unit.terms | unit.context if len(term) == 2}
+    return query | {term for term in known if any(letter in term for letter in single)}
 
 
 def _weights(query: frozenset[str], units: Sequence[_Unit]) -> dict[str, float]:
@@ -166,10 +178,31 @@ def _choose(query: frozenset[str], units: Sequence[_Unit], scores: Sequence[floa
     return chosen
 
 
+def _nearest(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[_Unit]:
+    """Return the unit with the sentence whose vector is nearest to the question's, if it is near.
+
+    A question in another language than the documents shares no word with them.
+    """
+    if not passages[units[0].n - 1].document_id:
+        return _opening(passages, units)
+    near = [
+        (sentence.cosine, unit)
+        for unit in units
+        for sentence in (passages[unit.n - 1].sentences)
+        if sentence.cosine >= _MIN_COSINE and _overlap(passages[unit.n - 1], sentence, unit.text)
+    ]
+    return [max(near, key=lambda pair: pair[0])[1]] if near else []
+
+
+def _overlap(passage: Passage, sentence: Sentence, text: str) -> bool:
+    """Return whether a unit's text and a sentence share characters of the passage."""
+    start = passage.text.find(text)
+    first, last = sentence.start - passage.start, sentence.end - passage.start
+    return start >= 0 and start < last and first < start + len(text)
+
+
 def _opening(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[_Unit]:
-    """Return the first unit; for attached files, which belong to no document, the first units of each file."""
-    if passages[units[0].n - 1].document_id:
-        return list(units[:1])
+    """Return the first units of each attached file."""
     sources = list(dict.fromkeys(passages[unit.n - 1].source for unit in units))[:MAX_QUOTES]
     per_source = MAX_QUOTES // len(sources)
     openings = [[unit for unit in units if passages[unit.n - 1].source == source][:per_source] for source in sources]

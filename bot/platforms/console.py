@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import sys
 import uuid
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from bot.types.usage import Tier
 CHANNEL = "console"
 FROM_CACHE = "Cached answer from the same documents. Use --fresh, or /again in a chat, for a new one."
 TERMINAL_CLOSED = "The terminal was closed."
+_BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
 
 
 class Terminal:
@@ -35,6 +38,7 @@ class Terminal:
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._shown = ""
+        self._bold = self._out.isatty() and os.environ.get("TERM") != "dumb"
         self.error: OSError | None = None
         """Why the answer could not be printed."""
 
@@ -66,7 +70,8 @@ class Terminal:
         if not text.startswith(self._shown):
             self._out.write("\n\n" if self._shown else "")
             self._shown = ""
-        self._out.write(text[len(self._shown) :])
+        added = text[len(self._shown) :]
+        self._out.write(_with_bold(added, in_code=_is_in_code(self._shown)) if self._bold else added)
         self._out.flush()
         self._shown = text
 
@@ -76,6 +81,21 @@ class Terminal:
         lines = ["", *map(visible, sources), *map(visible, notes)]
         self._out.write("\n".join(lines).rstrip() + "\n")
         self._out.flush()
+
+
+def _with_bold(text: str, *, in_code: bool) -> str:
+    """Return Markdown with its bold words in bold for a terminal. ``in_code``: it starts in a code block."""
+    lines = []
+    for line in text.split("\n"):
+        fence = line.lstrip().startswith("```")
+        in_code ^= fence
+        lines.append(line if in_code or fence else _BOLD.sub("\x1b[1m\\1\x1b[22m", line))
+    return "\n".join(lines)
+
+
+def _is_in_code(text: str) -> bool:
+    """Return whether the text ends inside a code block."""
+    return sum(line.lstrip().startswith("```") for line in text.split("\n")) % 2 == 1
 
 
 def _complete_lines(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.store import added_days, ledger, refusals
+from bot.store import added_days, ledger, page_commands, page_files, refusals
 from bot.store.answer_cache.validity import INTACT
 from bot.store.pipelined_transactions import Statement
 from bot.store.schema import NO_TURN
@@ -22,6 +22,8 @@ OPEN_CALL_GRACE = timedelta(minutes=30)
 RUN_RETENTION = timedelta(days=7)
 COMMAND_RETENTION = timedelta(days=30)
 """How long the ids of messages that are commands are kept. No platform delivers a message again after that."""
+PAGE_RETENTION = timedelta(days=1)
+"""How long files of the browser page and replies of its commands are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
         Statement(_DELETE_ANSWERS, named),
         Statement(_DELETE_COMMANDS, {**named, "kept": COMMAND_RETENTION}),
         Statement(_DELETE_RUNS, {**named, "before": now - RUN_RETENTION}),
+        Statement(page_files.DELETE_EXPIRED, {**named, "kept": PAGE_RETENTION}),
+        Statement(page_commands.DELETE_EXPIRED, {**named, "kept": PAGE_RETENTION}),
         Statement(added_days.DELETE_OLD, {**named, "before": now.date() - added_days.RETENTION}),
         Statement(refusals.DELETE_OLD, {**named, "before": now.date() - refusals.RETENTION}),
         Statement(_ORPHANED, {**named, "grace": RESERVATION_GRACE}),

@@ -15,7 +15,7 @@ from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import UsageError
-from bot.store import erased_documents, lock_order, person_references
+from bot.store import erased_documents, lock_order, page_commands, page_files, person_references, turn_queue
 from bot.store.budget_counters import of_user
 from bot.store.pipelined_transactions import Statement, send
 from bot.store.question_changes import forget_in_traces
@@ -112,6 +112,7 @@ async def erase(
     touched = await _touched_threads(session, tenant_id, user_id)
     quoted = await _quoted_documents(session, tenant_id, user_id, uploads if documents == "delete" else [])
     await _lock(session, tenant_id, user_id, touched, names, quoted)
+    await send(session, turn_queue.telling_erased(tenant_id=tenant_id, user_id=user_id))
     nobody = f"erased:{uuid.uuid4().hex}"
     done = {
         "quotes": await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=quoted),
@@ -145,6 +146,8 @@ async def erase(
         .values(subject=nobody),
     }
     done |= {name: (await session.execute(statement)).rowcount for name, statement in counts.items()}  # type: ignore[attr-defined]
+    done["page_files"] = await page_files.erase(session, tenant_id=tenant_id, user_id=user_id)
+    done["page_commands"] = await page_commands.erase(session, tenant_id=tenant_id)
     done["documents"] = await message_erasure.erase_messages(session, tenant_id=tenant_id, user_id=user_id)
     if documents == "delete":
         done["documents"] += await upload_records.delete_uploads(session, tenant_id=tenant_id, uploads=uploads)

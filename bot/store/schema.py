@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
+from bot.store import page_schema
+
 metadata = MetaData()
 
 
@@ -81,6 +83,7 @@ threads = Table(
     Column("summary", Text, nullable=False, server_default=text("''")),
     _count("summary_upto"),
     Column("tier", Text),
+    Column("quiet", Boolean, nullable=False, server_default=text("false")),
     _now("created_at"),
     _now("updated_at"),
     Index("threads_recent", "tenant_id", "platform", "channel_id", "updated_at"),
@@ -438,3 +441,5 @@ events_heard = Table(
     _now("first_at"),
     _now("last_at"),
 )
+
+page_files, page_commands = page_schema.add_tables(metadata)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
@@ -177,9 +177,15 @@ class Database:
         await self.engine.dispose()
 
     def _returned(self, connection: Any, record: Any) -> None:
-        """Close a connection that was in use when the pool was closed."""
-        if self._closed and connection is not None:
-            connection.driver_connection.pgconn.finish()
+        """Close a connection that was in use when the pool was closed, or whose pipeline was broken off."""
+        if connection is None:
+            return
+        server = connection.driver_connection.pgconn
+        if self._closed:
+            server.finish()
+        elif server.pipeline_status != PipelineStatus.OFF:
+            server.finish()
+            record.invalidate()
 
 
 @contextmanager

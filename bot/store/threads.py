@@ -65,14 +65,23 @@ def title(text: str) -> str:
     return " ".join(text.split())[:TITLE_CHARS]
 
 
-async def exists(session: AsyncSession, *, key: ThreadKey) -> bool:
-    """Return whether the bot was ever asked in this thread."""
-    found = await session.scalar(
-        select(threads.c.thread_uid).where(
-            threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key)
-        )
+async def follows(session: AsyncSession, *, key: ThreadKey) -> bool:
+    """Return whether the bot was ever asked in this thread, and nobody told it to be quiet there."""
+    quiet = await session.scalar(
+        select(threads.c.quiet).where(threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key))
     )
-    return found is not None
+    return quiet is False
+
+
+async def set_quiet(session: AsyncSession, *, key: ThreadKey, quiet: bool) -> bool:
+    """Set whether the bot answers mentions alone in the thread. Return False if it was never asked there."""
+    changed = await session.scalar(
+        update(threads)
+        .where(threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key))
+        .values(quiet=quiet)
+        .returning(threads.c.thread_uid)
+    )
+    return changed is not None
 
 
 _ANSWER = """

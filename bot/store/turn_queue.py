@@ -292,5 +292,21 @@ def telling_next(*, thread: ThreadKey) -> Statement:
     return Statement(_TELL_NEXT, named)
 
 
+_TELL_ERASED = """
+SELECT pg_notify(%(channel)s, format('moved - %%s 0', turn_id)) AS gone,
+    pg_notify(%(channel)s, format('ready %%s - 0', platform)) AS free
+FROM turns WHERE tenant_id = %(tenant)s AND user_id = %(user)s
+    AND (state IN ('queued', 'running') OR deliver_at IS NOT NULL)
+"""
+
+
+def telling_erased(*, tenant_id: str, user_id: str) -> Statement:
+    """Notify, once the transaction is committed, that the person's open turns are gone, and that others may run.
+
+    It comes before the statement that deletes them.
+    """
+    return Statement(_TELL_ERASED, {"channel": CHANNEL, "tenant": tenant_id, "user": user_id})
+
+
 def _found(result: CursorResult[Any]) -> bool:
     return result.first() is not None

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import and_, delete, select, update
@@ -173,6 +174,20 @@ async def row_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Any 
     )
     rows = found.all()
     return rows[0] if len(rows) == 1 else None
+
+
+async def questions(
+    session: AsyncSession, *, tenant_id: str, turn_ids: Sequence[str]
+) -> dict[str, tuple[str, TurnState]]:
+    """Return the question and the state of each of these turns. Deleted questions are left out."""
+    rows = await session.execute(
+        select(turns.c.turn_id, turns.c.question, turns.c.state).where(
+            turns.c.tenant_id == tenant_id,
+            turns.c.turn_id.in_([uuid.UUID(turn_id) for turn_id in turn_ids]),
+            turns.c.question != "",
+        )
+    )
+    return {str(row.turn_id): (row.question, row.state) for row in rows}
 
 
 async def latest(session: AsyncSession, *, thread: ThreadKey) -> str | None:

@@ -33,6 +33,7 @@ class Limits:
     ``edits_per_minute`` is shared by all replies in a tenant; None if they share nothing, or if the platform's library
     throttles by itself. ``appends``: a draft can grow by appending, so parts say how much of them is settled, and
     ``edit_interval`` may be shorter. ``size`` counts the characters of a text as the platform does.
+    ``max_blocks``: the most headings, code blocks, tables and texts between them in a message; None for no limit.
     """
 
     message_chars: int
@@ -42,6 +43,7 @@ class Limits:
     edits_per_minute: float | None = None
     appends: bool = False
     size: Callable[[str], int] = len
+    max_blocks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Part:
     that can refuse to post a message twice. ``waiting``: the text is a status; the answer has no text yet. ``settled``:
     characters from the start that stay while the answer grows; None if it does not grow now or ``Limits.appends`` is
     not set. ``links`` are the addresses that may be links, in the form of ``urls_in``; the platform checks them again.
+    ``plain``: the platform refused the usual layout, so the text is shown without any.
     """
 
     text: str
@@ -91,6 +94,7 @@ class Part:
     waiting: bool = False
     settled: int | None = field(default=None, compare=False)
     links: frozenset[str] = field(default=frozenset(), compare=False)
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from numbers import Integral, Real
 from uuid import UUID
 
 
-def to_json(document: object) -> str:
-    """Return an indented JSON document.
+def to_json(document: object, *, indent: int | None = 2) -> str:
+    """Return an indented JSON document; without ``indent``, on one line.
 
     Times are written in ISO 8601, numbers of every kind as numbers, UUIDs as texts and sets as sorted lists. Raises
     TypeError for other types: their texts are no format that scripts could rely on.
     """
-    return json.dumps(document, ensure_ascii=False, indent=2, default=_json_value)
+    return json.dumps(document, ensure_ascii=False, indent=indent, default=_json_value)
 
 
 def _json_value(value: object) -> object:

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime
 
-from knowledge import document_writes, search_terms, source_records
+from sqlalchemy.exc import DataError
+
+from knowledge import document_removals, document_writes, search_terms, source_records
 from knowledge.chunk_writes import NewChunk
 from knowledge.chunking.chunk_headers import header, with_header
 from knowledge.chunking.chunker import chunk_batches
 from knowledge.document_rows import EmbeddedChunk, NewDocument
 from knowledge.document_writes import OutdatedError
 from knowledge.embedding_models import Models
-from knowledge.errors import ParseError, SourceError
+from knowledge.errors import NoTextError, ParseError, PrivateChatError, SourceError
 from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.in_flight_limit import InFlightLimit
+from knowledge.ingest.replaced_pages import WEB_KINDS, ChangedPage, ChangedPages, suspicion
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ingest.staged_chunks import StagedChunks
 from knowledge.knowledge_version import lock_unless_erased
@@ -32,11 +36,16 @@ from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.storable_text import storable, storable_values
 from knowledge.types import Chunk, Document, Failure, Fetched, Item, Mark, Unchanged
 
+log = logging.getLogger(__name__)
+
 BATCH_CHUNKS = 256
 """Maximum number of chunks that are encoded together, or stored in one transaction.
 
 A process that dies loses about two batches of small documents. Larger batches would hardly be encoded faster.
 """
+FAULTS_OF_A_DOCUMENT = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError, DataError)
+"""Errors that one document can cause in any step. They fail that document. Others, as of the database, end the run."""
+KEPT = "no longer in its source, but kept: too many were gone at once; see /docs refresh ID --accept-removals"
 STORE_ATTEMPTS = 5
 """How often a document is stored again after another writer changed it."""
 
@@ -62,27 +71,89 @@ class DocumentPipeline:
         self._parser = parser
         self._clock = clock
         self._in_flight = in_flight
+        self._changed_pages = ChangedPages()
         self._encoding = MicroBatcher(self._encode, max_weight=BATCH_CHUNKS, concurrency=2)
         self._storing = MicroBatcher(self._store, max_weight=BATCH_CHUNKS)
 
     async def ingest_all(self) -> SourceError | None:
         """Ingest every document that the source yields. Return the error that ended the source early, if any."""
         try:
-            return await self._fetch_all()
+            error = await self._fetch_all()
+            await self._store_changed_pages()
+            return error
         finally:
+            self._changed_pages.close()
             await self._encoding.aclose()
             await self._storing.aclose()
 
     async def delete_vanished(self) -> None:
-        """Delete the documents that are no longer in the source, and store the source's mark."""
+        """Delete the documents that are no longer in the source, and store the source's mark.
+
+        If too many are gone, none is deleted, and the report says so.
+        """
         run = self._run
         async with self._sessions(run.tenant_id) as session:
-            ids = await document_writes.find_vanished(
-                session, tenant_id=run.tenant_id, source_id=run.source_id, seen=run.seen
+            vanished = await document_removals.find_vanished(
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                seen=run.seen,
+                gone_before=self._clock() - run.keep_gone,
             )
-            run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, ids)
-            mark = "" if run.failed else run.mark
+            lost = [one.id for one in vanished if one.is_loss]
+            held_back = not run.accept_removals and document_removals.is_too_much(len(lost), run.stored)
+            deleted = [one.id for one in vanished if not (held_back and one.is_loss)]
+            run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, deleted)
+            if held_back:
+                await document_removals.keep(session, tenant_id=run.tenant_id, ids=lost, reason=KEPT)
+            reason = held_back_reason(len(lost), run.stored) if held_back else ""
+            await source_records.set_held_back(session, tenant_id=run.tenant_id, source_id=run.source_id, reason=reason)
+            mark = "" if run.failed or held_back else run.mark
             await source_records.set_mark(session, tenant_id=run.tenant_id, source_id=run.source_id, mark=mark)
+        if held_back:
+            log.warning("%s: %s", run.source.uri, reason)
+            run.count_failed(Failure(run.source.uri, reason))
+
+    async def delete_gone(self) -> None:
+        """Delete the documents that are gone for long enough, when the source as a whole could not be read."""
+        run = self._run
+        async with self._sessions(run.tenant_id) as session:
+            ids = await document_removals.find_gone(
+                session, tenant_id=run.tenant_id, source_id=run.source_id, gone_before=self._clock() - run.keep_gone
+            )
+            if run.accept_removals or not document_removals.is_too_much(len(ids), run.stored):
+                run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, ids)
+
+    async def _store_changed_pages(self) -> None:
+        """Store the pages that changed, unless many of them have become the same page."""
+        for page in self._changed_pages.decided(self._run.stored):
+            if isinstance(page, Failure):
+                await self.record_failure(page)
+                continue
+            try:
+                chunks = await self._chunk_and_store(page.document, page.memo, page.content_hash)
+            except ParseError as error:
+                await self.record_failure(Failure(page.document.uri, f"{error}."))
+            else:
+                self._run.count_stored(page.document.uri, chunks)
+
+    async def _wait_if_replaced(self, document: Document, fetched: Fetched, content_hash: str) -> bool:
+        """Return True if a changed page waits for the rest of its site. Raises ParseError if it replaces too much."""
+        run = self._run
+        if run.accept_removals or run.source.kind not in WEB_KINDS or not run.stored:
+            return False
+        async with self._sessions(run.tenant_id) as session:
+            stored = await document_removals.stored_characters(
+                session, tenant_id=run.tenant_id, source_id=run.source_id, uri=fetched.uri
+            )
+        if not stored:
+            return False
+        if reason := suspicion(fetched.data, len(document.text), stored):
+            raise ParseError(reason.removesuffix("."))
+        if run.source.kind == "url":
+            return False
+        await asyncio.to_thread(self._changed_pages.add, ChangedPage(document, fetched.memo, content_hash))
+        return True
 
     async def record_failure(self, failure: Failure) -> None:
         """Store why a document, or the source itself, could not be read, and count it."""
@@ -97,8 +168,17 @@ class DocumentPipeline:
                 uri=failure.source,
                 error=failure.error,
                 now=self._clock(),
+                gone=failure.gone,
             )
         run.count_failed(failure)
+
+    async def _forget(self, uri: str) -> None:
+        """Delete what an earlier reading stored of a document that must not be read."""
+        run = self._run
+        async with self._sessions(run.tenant_id) as session:
+            run.totals.deleted += await document_removals.delete_named(
+                session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri
+            )
 
     async def _fetch_all(self) -> SourceError | None:
         run = self._run
@@ -107,6 +187,8 @@ class DocumentPipeline:
                 async for item in run.source.fetch(run.known):
                     match _storable(item):
                         case Failure() as failure:
+                            if failure.private:
+                                await self._forget(failure.source)
                             await self.record_failure(failure)
                         case Unchanged() as unchanged:
                             await self._record_unchanged(unchanged)
@@ -117,6 +199,9 @@ class DocumentPipeline:
                             group.create_task(self._ingest(fetched))
             except SourceError as error:
                 return error
+            except FAULTS_OF_A_DOCUMENT as error:
+                log.exception("%s cannot be read to its end", run.source.uri)
+                return SourceError(f"it cannot be read to its end ({type(error).__name__}); check the source.")
         return None
 
     async def _record_unchanged(self, item: Unchanged) -> None:
@@ -145,11 +230,25 @@ class DocumentPipeline:
             self._run.count_unchanged(fetched.uri, unchanged)
             return
         try:
-            document = await self._parser.parse(fetched)
+            private_chats = fetched.private_chats or self._run.private_chats
+            readable = replace(fetched, private_chats=private_chats)
+            document = await self._parser.parse(readable, include_hidden=self._run.include_hidden)
+            if await self._wait_if_replaced(document, fetched, content_hash):
+                return
             chunks = await self._chunk_and_store(document, fetched.memo, content_hash)
-        except ParseError as error:
+        except PrivateChatError as error:
+            await self._forget(fetched.uri)
             await self.record_failure(Failure(fetched.uri, f"{error}."))
             return
+        except ParseError as error:
+            await self.record_failure(Failure(fetched.uri, f"{error}.", gone=isinstance(error, NoTextError)))
+            return
+        except FAULTS_OF_A_DOCUMENT as error:
+            log.exception("%s cannot be added", fetched.uri)
+            await self.record_failure(Failure(fetched.uri, f"{_unexpected(error)}."))
+            return
+        for warning in document.warnings:
+            log.warning("%s: %s", fetched.uri, warning)
         self._run.count_stored(fetched.uri, chunks)
 
     async def _mark_if_unchanged(self, fetched: Fetched, content_hash: str) -> int | None:
@@ -190,7 +289,10 @@ class DocumentPipeline:
         run = self._run
         for _ in range(STORE_ATTEMPTS):
             new = NewDocument(document, memo, content_hash, staged)
-            if await self._storing.put(new, staged.chunks + 1):
+            stored = await self._storing.put(new, staged.chunks + 1)
+            if isinstance(stored, Exception):
+                raise stored
+            if stored:
                 return staged.chunks
             run.serving = await self._models.announce(self._sessions, run.tenant_id)
             run.embedders = await self._models.for_passages(run.serving)
@@ -210,12 +312,22 @@ class DocumentPipeline:
         await embed_missing_chunks(self._sessions, self._run, batches)
         return [None] * len(batches)
 
-    async def _store(self, documents: Sequence[NewDocument]) -> Sequence[bool]:
-        """Return, for each document, whether it was stored. The others must be compared again."""
+    async def _store(self, documents: Sequence[NewDocument]) -> Sequence[bool | Exception]:
+        """Return, for each document, whether it was stored. The others must be compared again.
+
+        A document that cannot be stored gets its error, and keeps no other one from being stored.
+        """
         names = {new.document.uri for new in documents}
-        if len(names) == len(documents) and await self._store_together(documents):
-            return [True] * len(documents)
-        return [await self._store_together([new]) for new in documents]
+        with suppress(*FAULTS_OF_A_DOCUMENT):
+            if len(names) == len(documents) and await self._store_together(documents):
+                return [True] * len(documents)
+        return [await self._store_alone(new) for new in documents]
+
+    async def _store_alone(self, document: NewDocument) -> bool | Exception:
+        try:
+            return await self._store_together([document])
+        except FAULTS_OF_A_DOCUMENT as error:
+            return error
 
     async def _store_together(self, documents: Sequence[NewDocument]) -> bool:
         """Store the documents in one transaction. Return False if another writer was faster."""
@@ -239,6 +351,14 @@ class DocumentPipeline:
         return True
 
 
+def held_back_reason(removed: int, stored: int) -> str:
+    """Return what users read about a reading that was held back."""
+    return (
+        f"{removed} of {stored} documents are gone from it, so nothing was removed. Check the source. If this is "
+        "right, run parley docs refresh ID --accept-removals with the ID of one of them."
+    )
+
+
 def _storable(item: Item) -> Item:
     """Return the item with names that the database can store. A file name may be any bytes."""
     match item:
@@ -255,9 +375,13 @@ def _storable(item: Item) -> Item:
             metadata = None if item.metadata is None else storable_values(item.metadata)
             return replace(item, uri=storable(item.uri), metadata=metadata)
         case Failure():
-            return Failure(storable(item.source), storable(item.error))
+            return replace(item, source=storable(item.source), error=storable(item.error))
         case Mark():
             return Mark(storable(item.memo))
+
+
+def _unexpected(error: Exception) -> str:
+    return f"it cannot be added ({type(error).__name__}); save it again or in another format"
 
 
 def _sha256(data: bytes) -> str:

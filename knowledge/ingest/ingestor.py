@@ -7,10 +7,10 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from knowledge import search_terms, source_records
+from knowledge import document_removals, search_terms, source_records
 from knowledge.chunking import METHODS, Chunking, Method
 from knowledge.embedding_models import Models
 from knowledge.errors import ErasedError
@@ -35,7 +35,7 @@ MAX_IN_FLIGHT = 64
 """Most documents of all sources processed at the same time: while some are parsed, others are embedded and stored."""
 MAX_BYTES_IN_FLIGHT = 64 * 2**20
 """Most bytes of these documents together. A single larger document is allowed."""
-PARSING = "2"
+PARSING = "3"
 """The version of the parsers. Increment it when the output of a parser changes, so that documents are parsed again."""
 
 
@@ -44,7 +44,8 @@ class Ingestor:
 
     ``chunking`` applies to sources without a method of their own. While the embedding model is being changed,
     ``models`` opens the serving model, and chunks get vectors of both models. ``clock`` returns the time that is stored
-    with documents. Close the ingestor to end the parser's process.
+    with documents. ``keep_gone`` is the time after which a document that no longer exists is removed. Close the
+    ingestor to end the parser's process.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Ingestor:
         models: Models | None = None,
         parser: Parses | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        keep_gone: timedelta = timedelta(days=7),
     ) -> None:
         self._sessions = sessions
         self._embedder = embedder
@@ -65,6 +67,7 @@ class Ingestor:
         self._chunking = Chunking(chunking, chunk_tokens, chunk_overlap)
         self._parser = parser or Parser()
         self._clock = clock
+        self._keep_gone = keep_gone
         self._in_flight = InFlightLimit(MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT)
         self.large_upload = asyncio.Lock()
         """Whoever loads a large upload holds this until it is ingested, so that only one is in memory."""
@@ -76,12 +79,19 @@ class Ingestor:
         tenant_id: str,
         audience: str = TENANT_AUDIENCE,
         chunking: Method | None = None,
+        include_hidden: bool | None = None,
         on_progress: OnProgress | None = None,
         stop: asyncio.Event | None = None,
+        accept_removals: bool = False,
     ) -> IngestReport:
         """Read the sources one after the other; a failed document or source does not stop the others.
 
-        ``chunking`` is stored as the method of the sources; None keeps the method that each source has.
+        ``chunking`` and ``include_hidden`` are stored with the sources; None keeps what each source has. Hidden are
+        sheets, rows and columns of workbooks, tracked deletions, comments of texts and notes of slides.
+
+        ``accept_removals`` removes and replaces documents also if so many are gone, or so little is left of a page,
+        that the reading looks like an accident of the source. Without it, such a reading is held back.
+
         ``stop`` ends the run early: stored documents stay, no document is deleted, and the report says so.
         Raises EmbeddingError if nothing can be embedded at all; documents stored before stay.
         """
@@ -92,7 +102,10 @@ class Ingestor:
             for attempt in range(READ_ATTEMPTS):
                 if stop.is_set():
                     break
-                run = await self._begin(source, tenant_id, audience, chunking, IngestTotals(), on_progress)
+                run = await self._begin(
+                    source, tenant_id, audience, chunking, include_hidden, IngestTotals(), on_progress
+                )
+                run.accept_removals, run.keep_gone = accept_removals, self._keep_gone
                 try:
                     await self._ingest_source(run, stop)
                 except ErasedError as error:
@@ -125,6 +138,7 @@ class Ingestor:
         tenant_id: str,
         audience: str,
         chunking: Method | None,
+        include_hidden: bool | None,
         totals: IngestTotals,
         on_progress: OnProgress | None,
     ) -> SourceRun:
@@ -132,7 +146,7 @@ class Ingestor:
         serving = await self._models.announce(self._sessions, tenant_id)
         async with self._sessions(tenant_id) as session:
             read_at = await read_version(session, tenant_id) if source.kind in CHAT_KINDS else None
-            source_id, method = await source_records.upsert_source(
+            source_id, method, hidden = await source_records.upsert_source(
                 session,
                 tenant_id=tenant_id,
                 uri=source.uri,
@@ -140,6 +154,7 @@ class Ingestor:
                 audience=audience,
                 now=self._clock(),
                 chunking=chunking,
+                include_hidden=include_hidden,
             )
         await asyncio.to_thread(source.count)
         effective = replace(self._chunking, method=method) if method in METHODS else self._chunking
@@ -149,7 +164,8 @@ class Ingestor:
             tenant_id=tenant_id,
             audience=audience,
             chunking=effective,
-            recipe=self._recipe(effective),
+            include_hidden=hidden,
+            recipe=self._recipe(effective) + (", with hidden parts" if hidden else ""),
             serving=serving,
             embedders=await self._models.for_passages(serving),
             totals=totals,
@@ -176,7 +192,8 @@ class Ingestor:
             known = await source_records.read_known_documents(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, recipe=run.recipe, models=run.models
             )
-        return replace(known, memo=read_memo)
+            run.stored = await document_removals.count_stored(session, tenant_id=run.tenant_id, source_id=run.source_id)
+        return replace(known, memo=read_memo, private_chats=run.private_chats)
 
     async def _ingest_source(self, run: SourceRun, stop: asyncio.Event) -> None:
         pipeline = DocumentPipeline(
@@ -197,7 +214,8 @@ class Ingestor:
         if source_error is None:
             await pipeline.delete_vanished()
         else:
-            await pipeline.record_failure(Failure(run.source.uri, str(source_error)))
+            await pipeline.record_failure(Failure(run.source.uri, str(source_error), gone=source_error.gone))
+            await pipeline.delete_gone()
         if run.serving.next_model is not None:
             await switch_if_complete(self._sessions, run.tenant_id, self._embedder.model)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from knowledge.chunking import Chunking
 from knowledge.ports import Embedder, OnProgress, Source
 from knowledge.serving_model import Serving
-from knowledge.types import NOTHING_KNOWN, Failure, Known, Progress
+from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, Failure, Known, Progress
 
 
 @dataclass(slots=True)
@@ -39,7 +40,9 @@ class SourceRun:
 
     ``embedders`` are the models for which every chunk needs a vector. ``seen`` has the names of all documents that are
     still in the source, including failed ones. ``read_at`` is the knowledge version before the source was read if an
-    erasure of a person's data concerns the source, else None.
+    erasure of a person's data concerns the source, else None. ``stored`` is the number of documents with text before
+    the reading. ``accept_removals``: a reading that removes many documents is not held back.
+    ``keep_gone`` is the time after which a document that no longer exists is removed.
     """
 
     source: Source
@@ -47,6 +50,7 @@ class SourceRun:
     tenant_id: str
     audience: str
     chunking: Chunking
+    include_hidden: bool
     recipe: str
     serving: Serving
     embedders: Sequence[Embedder]
@@ -54,10 +58,18 @@ class SourceRun:
     on_progress: OnProgress | None
     known: Known = NOTHING_KNOWN
     read_at: int | None = None
+    stored: int = 0
+    accept_removals: bool = False
+    keep_gone: timedelta = timedelta(days=7)
     mark: str = ""
     done: int = 0
     failed: int = 0
     seen: list[str] = field(default_factory=list)
+
+    @property
+    def private_chats(self) -> bool:
+        """Whether private channels of chat exports may be read: only the members of one channel find the documents."""
+        return self.audience != TENANT_AUDIENCE
 
     @property
     def models(self) -> list[str]:

@@ -1,36 +1,66 @@
 """Parses ZIP archives of DiscordChatExporter files into one document with a section for each channel.
 
-The exporter writes one JSON file per channel. Direct messages are left out, and the document says how many.
+The exporter writes one JSON file per channel, or several numbered ones, which are joined. The rule of
+``knowledge.parsing.chat_visibility`` decides which channels are read, and the document says how many were left out.
 """
 
 from __future__ import annotations
 
-from knowledge.errors import ParseError
+import re
+from typing import Any
+
+from knowledge.errors import ParseError, PrivateChatError
 from knowledge.parsing import discord_messages, zip_archives
+from knowledge.parsing.chat_export_forms import refuse_json
+from knowledge.parsing.chat_visibility import may_read
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 
+_PARTITION = re.compile(r"(?P<name>.*?)(?: \[part (?P<number>\d+)\])?\.json", re.IGNORECASE | re.DOTALL)
 
-def parse(data: bytes) -> ParsedDocument:
-    """Parse the archive. Raises ParseError if it is damaged or has no message of a channel."""
-    builder = Builder()
-    written = hidden = 0
-    titles: list[str] = []
+
+def parse(data: bytes, *, private_chats: bool = False) -> ParsedDocument:
+    """Parse the archive. Raises ParseError if it is damaged or has no message of a channel that may be read.
+
+    ``private_chats`` reads private threads too.
+    """
+    channels: dict[str, list[dict[str, Any]]] = {}
+    hidden: set[str] = set()
+    broken: list[str] = []
     with zip_archives.open_zip(data) as archive:
-        for name in sorted(archive.namelist()):
-            if not name.lower().endswith(".json"):
+        for name in sorted(filter(_PARTITION.fullmatch, archive.namelist()), key=partition):
+            try:
+                export = zip_archives.read_json(archive, name)
+            except ParseError:
+                broken.append(name)
                 continue
-            export = zip_archives.read_json(archive, name)
             if not discord_messages.is_channel(export):
+                refuse_json(export, name)
                 continue
-            if discord_messages.is_direct(export):
-                hidden += 1
-                continue
-            titles.append(discord_messages.guild_name(export))
-            written += discord_messages.write(builder, export)
+            key = discord_messages.channel_key(export)
+            if may_read(discord_messages.visibility(export), private_chats=private_chats):
+                channels.setdefault(key, []).append(export)
+            else:
+                hidden.add(key)
+    return _document(list(channels.values()), len(hidden), broken)
+
+
+def partition(name: str) -> tuple[str, int]:
+    """Return the name of a file without ``[part 2]``, and the number of the part; the first part has no number."""
+    match = _PARTITION.fullmatch(name)
+    return (match["name"], int(match["number"] or 1)) if match else (name, 1)
+
+
+def _document(channels: list[list[dict[str, Any]]], hidden: int, broken: list[str]) -> ParsedDocument:
+    builder = Builder()
     if hidden:
-        builder.add("paragraph", f"{hidden} direct messages of this export were left out.")
-    if not written:
-        raise ParseError(
-            "it is a ZIP archive without a Slack or DiscordChatExporter export; unpack it and ingest the folder"
-        )
-    return builder.build(f"{titles[0]} Discord export".strip())
+        builder.add("paragraph", f"{hidden} direct messages and private threads of this export were left out.")
+    written = sum([discord_messages.write(builder, parts) for parts in channels])
+    if broken:
+        builder.add("paragraph", f"{len(broken)} files of this export could not be read: {', '.join(broken[:10])}")
+    if written:
+        return builder.build(f"{discord_messages.guild_name(channels[0][0])} Discord export".strip())
+    if hidden:
+        raise PrivateChatError(discord_messages.PRIVATE)
+    if broken:
+        raise ParseError(f"the file {broken[0]} in this archive is not valid JSON; export the archive again")
+    raise ParseError("it is a ZIP archive without a Slack or DiscordChatExporter export; add its documents one by one")

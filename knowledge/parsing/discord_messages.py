@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from knowledge.errors import ParseError
+from knowledge.errors import ParseError, PrivateChatError
 from knowledge.parsing import chat_messages
 from knowledge.parsing.chat_messages import Message
+from knowledge.parsing.chat_visibility import Visibility, discord_visibility, may_read
 from knowledge.parsing.document_builder import Builder
 
-_USER_MESSAGE_TYPES = ("Default", "Reply", "ThreadStarterMessage", "ChatInputCommand", "ContextMenuCommand")
-_DIRECT_CHAT_TYPES = ("DirectTextChat", "DirectGroupTextChat")
+_USER_MESSAGE_TYPES = frozenset(
+    """Default Reply ThreadStarterMessage ChatInputCommand ContextMenuCommand ApplicationCommand
+    0 18 19 20 21 23""".split()
+)
+"""The exporter writes the names of types that it knows, and the numbers of Discord's API for the others."""
+PRIVATE = (
+    "it has only private conversations; add a private thread for the members of a channel with --audience CHANNEL; "
+    "direct messages are never added"
+)
 
 
 def is_channel(value: Any) -> bool:
@@ -24,9 +33,21 @@ def is_channel(value: Any) -> bool:
     )
 
 
-def is_direct(export: dict[str, Any]) -> bool:
-    """Return whether the export is a direct message conversation and not a channel of a server."""
-    return export["channel"].get("type") in _DIRECT_CHAT_TYPES
+def visibility(export: dict[str, Any]) -> Visibility:
+    """Return who could read the channel."""
+    return discord_visibility(export["channel"], export["guild"])
+
+
+def require_readable(export: dict[str, Any], *, private_chats: bool) -> None:
+    """Raise PrivateChatError if the channel may not be read."""
+    if not may_read(visibility(export), private_chats=private_chats):
+        raise PrivateChatError(PRIVATE)
+
+
+def channel_key(export: dict[str, Any]) -> str:
+    """Return what identifies the channel among the files of an export."""
+    channel = export["channel"]
+    return str(channel.get("id") or (guild_name(export), channel.get("type"), channel.get("name")))
 
 
 def document_title(export: dict[str, Any]) -> str:
@@ -45,11 +66,14 @@ def channel_name(export: dict[str, Any]) -> str:
     return f"#{export['channel'].get('name') or export['channel'].get('id') or 'channel'}"
 
 
-def write(builder: Builder, export: dict[str, Any]) -> int:
-    """Add the channel's messages, replies in one thread with what they reply to. Return how many. Raises ParseError."""
-    entries = [entry for entry in export["messages"] if isinstance(entry, dict)]
+def write(builder: Builder, parts: Sequence[dict[str, Any]]) -> int:
+    """Add the messages of a channel's files, replies in one thread with what they reply to. Return how many.
+
+    Raises ParseError.
+    """
+    entries = [entry for export in parts for entry in export["messages"] if isinstance(entry, dict)]
     try:
-        return chat_messages.write_channel(builder, channel_name(export), _messages(entries))
+        return chat_messages.write_channel(builder, channel_name(parts[0]), _messages(entries))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ParseError(
             "it looks like a Discord export, but its messages are not in the expected form; export it again"
@@ -64,7 +88,7 @@ def _messages(entries: list[dict[str, Any]]) -> list[Message]:
         key = str(entry["id"])
         root = _thread_root(key, reply_targets)
         thread = root if root != key or key in replied_to else None
-        if entry.get("type", "Default") in _USER_MESSAGE_TYPES:
+        if str(entry.get("type", "Default")) in _USER_MESSAGE_TYPES:
             messages.append(Message(key, _author(entry), _time(str(entry["timestamp"])), _text(entry), thread))
     return messages
 
@@ -95,8 +119,47 @@ def _time(stamp: str) -> datetime:
 
 
 def _text(entry: dict[str, Any]) -> str:
-    lines = [str(entry.get("content") or "")]
-    for embed in entry.get("embeds") or []:
-        lines += [str(embed.get("title") or ""), str(embed.get("description") or "")]
-    lines += (f"[file: {file.get('fileName')}]" for file in entry.get("attachments") or [])
+    """Return what a reader of the message sees: the text, embeds, names of files, and the forwarded message."""
+    lines = [*_interaction(entry), str(entry.get("content") or ""), *_embeds(entry), *_files(entry)]
+    for forwarded in _forwarded(entry):
+        lines += ["[forwarded]", str(forwarded.get("content") or ""), *_embeds(forwarded), *_files(forwarded)]
     return "\n".join(filter(None, lines))
+
+
+def _interaction(entry: dict[str, Any]) -> Iterator[str]:
+    """Yield the command that the message answers."""
+    interaction = entry.get("interaction") or entry.get("interactionMetadata")
+    if isinstance(interaction, dict) and interaction.get("name"):
+        user = interaction.get("user")
+        asker = _author({"author": user}) if isinstance(user, dict) else ""
+        yield f"[/{interaction['name']}{' of ' + asker if asker else ''}]"
+
+
+def _embeds(entry: dict[str, Any]) -> Iterator[str]:
+    for embed in _objects(entry.get("embeds")):
+        author = embed.get("author")
+        footer = embed.get("footer")
+        yield str(author.get("name") or "") if isinstance(author, dict) else ""
+        yield str(embed.get("title") or "")
+        yield str(embed.get("description") or "")
+        for part in _objects(embed.get("fields")):
+            yield ": ".join(filter(None, (str(part.get("name") or ""), str(part.get("value") or ""))))
+        yield str(footer.get("text") or "") if isinstance(footer, dict) else ""
+
+
+def _files(entry: dict[str, Any]) -> Iterator[str]:
+    for file in _objects(entry.get("attachments")):
+        yield f"[file: {file.get('fileName') or file.get('filename')}]"
+
+
+def _forwarded(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the messages that this one forwards, as the exporter and as Discord's API write them."""
+    if isinstance(entry.get("forwardedMessage"), dict):
+        yield entry["forwardedMessage"]
+    for snapshot in _objects(entry.get("message_snapshots") or entry.get("messageSnapshots")):
+        if isinstance(snapshot.get("message"), dict):
+            yield snapshot["message"]
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

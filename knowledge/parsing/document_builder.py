@@ -17,6 +17,8 @@ class ParsedDocument:
     blocks: tuple[Block, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The keys of ``knowledge.metadata`` that the file has values for."""
+    warnings: tuple[str, ...] = ()
+    """What was left out of the text, such as hidden sheets or pages without text: a sentence for users each."""
 
 
 @dataclass(slots=True)
@@ -24,6 +26,7 @@ class Builder:
     """Appends blocks, separated by an empty line, and tracks the path of headings above them."""
 
     page: int | None = None
+    warnings: list[str] = field(default_factory=list)
     _parts: list[str] = field(default_factory=list)
     _length: int = 0
     _blocks: list[Block] = field(default_factory=list)
@@ -63,6 +66,11 @@ class Builder:
         lines.insert(1, "|" + " --- |" * width)
         self.add("table", "\n".join(lines))
 
+    def warn(self, sentence: str) -> None:
+        """Record what is left out of the text. The sentence says what is missing and what to do; repeats count once."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
     def first_heading(self) -> str:
         """Return the text of the first heading; empty if there is none."""
         text = "".join(self._parts)
@@ -70,4 +78,5 @@ class Builder:
 
     def build(self, title: str = "") -> ParsedDocument:
         """Return the document built so far. Without a ``title``, its first heading is the title."""
-        return ParsedDocument(title or self.first_heading(), "".join(self._parts), tuple(self._blocks))
+        text, blocks = "".join(self._parts), tuple(self._blocks)
+        return ParsedDocument(title or self.first_heading(), text, blocks, warnings=tuple(self.warnings))

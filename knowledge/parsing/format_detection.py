@@ -5,17 +5,23 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
 
-from knowledge.errors import ParseError
+from knowledge.errors import NoTextError, ParseError, PrivateChatError
+from knowledge.parsing.slack_export_layout import is_day, normalized, of_single_member
 
 Format = Literal[
     "pdf",
     "docx",
     "pptx",
     "xlsx",
+    "opendocument",
+    "epub",
+    "rtf",
+    "xls",
     "slack",
     "discord",
     "html",
@@ -29,20 +35,28 @@ Format = Literal[
 ]
 
 MAX_UNPACKED = 300 * 1024 * 1024
-"""Bytes that a ZIP archive may unpack to."""
+"""Bytes that a ZIP archive may unpack to, unless the operator sets another limit."""
 MAX_RATIO = 200
-"""How many times its own size a ZIP archive may unpack to."""
+"""How many times its own size a ZIP archive may unpack to. Text seldom reaches a tenth of it; zip bombs exceed it."""
 MAX_MEMBERS = 100_000
 
 _MARKDOWN_NAMES = (".md", ".markdown", ".mdx", ".mkd")
 _HTML_START = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
+_HTML_PART = re.compile(
+    rb"\A\s*(?:<!--.*?-->\s*)*<(?:title|meta|link|base|style|script|h[1-6]|p|div|table|ul|ol|dl|main|article|section"
+    rb"|header|nav|center|font)\b[^<>]*>.*?</[a-z][a-z0-9]*\s*>",
+    re.I | re.S,
+)
+"""A page that leaves out the tags that HTML allows to leave out, or a part of a page."""
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _MAIL_START = re.compile(rb"\A(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t][^\n]*\n)*){3,}")
 _MAIL_FIELDS = re.compile(rb"^(?:From|Date|Subject|Message-ID|Received):", re.I | re.M)
 _MBOX_START = re.compile(rb"\AFrom [^\n]*\d{4}[^\n]*\n[A-Za-z][A-Za-z-]{0,60}:")
 _JSON_START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]0-9tfn-])")
-_JSON_NAMES = (".json", ".jsonl", ".ndjson")
+_JSON_NAMES = (".json", ".jsonl", ".ndjson", ".ipynb")
+_TABLE_NAMES = (".csv", ".tsv", ".tab", ".psv")
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 """The name of the stream that an encrypted Office file has in its OLE container."""
 _CODE_NAMES = frozenset(
@@ -54,10 +68,11 @@ _OFFICE_PARTS: tuple[tuple[Format, str], ...] = (
     ("pptx", "ppt/presentation"),
     ("xlsx", "xl/workbook.xml"),
 )
-_SLACK_DAY = re.compile(r"(?:[^/]+/)?[^/]+/\d{4}-\d\d-\d\d\.json")
-"""One day of a channel in a Slack export. The export may be inside one more folder."""
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
-"""The signature of .doc, .xls and .ppt files."""
+"""The signature of .doc, .xls, .ppt and .msg files."""
+_WORKBOOK = "Workbook".encode("utf-16-le")
+_OUTLOOK_MESSAGE = "__properties_version1.0".encode("utf-16-le")
+"""The names of the streams that a workbook and a message have in their OLE containers."""
 _KNOWN_BINARIES = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -73,14 +88,15 @@ _KNOWN_BINARIES = (
 )
 
 
-def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
+def detect(data: bytes, name: str = "", content_type: str = "", *, max_unpacked: int = MAX_UNPACKED) -> Format:
     """Return the format of the bytes. If no parser can read them, raises ParseError with the kind of file."""
+    content_type = content_type.partition(";")[0].strip().lower()
     if not data.strip(b"\0 \t\r\n"):
-        raise ParseError("it is empty; check that you chose the right file")
+        raise NoTextError("it is empty; check that you chose the right file")
     if b"%PDF-" in data[:1024]:
         return "pdf"
     if data.startswith(b"PK\x03\x04"):
-        return _zip_format(data)
+        return _zip_format(data, max_unpacked)
     suffix = _suffix(name)
     if suffix == ".pdf":
         raise ParseError("its name ends in .pdf but it is not a PDF; download or export it again")
@@ -88,8 +104,13 @@ def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
         if _ENCRYPTED_PACKAGE in data[: 2**20]:
             raise ParseError("it is encrypted; save it without a password and try again")
         raise ParseError(f"its name ends in {suffix} but it is not an Office file; save it again as {suffix}")
+    old = _old_office_format(data)
+    if old:
+        return old
+    if data.lstrip()[:5] == rb"{\rtf":
+        return "rtf"
     _refuse_binary(data)
-    if _HTML_START.match(data[:4096]) or (suffix in (".html", ".htm", ".xhtml") and b"<" in data):
+    if _is_html(_beginning(data), suffix, content_type):
         return "html"
     if _MBOX_START.match(data[:4096]):
         return "mbox"
@@ -103,13 +124,35 @@ def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
 def text_kind(name: str, content_type: str = "") -> Format:
     """Return the kind of text by file name and content type, for text whose content does not identify it."""
     suffix = _suffix(name)
-    if suffix in (".csv", ".tsv") or content_type == "text/csv":
+    if suffix in _TABLE_NAMES or content_type == "text/csv":
         return "csv"
     if suffix in _CODE_NAMES:
         return "code"
     if suffix in _MARKDOWN_NAMES or content_type.startswith("text/markdown"):
         return "markdown"
     return "plain"
+
+
+def _beginning(data: bytes) -> bytes:
+    """Return the beginning of a text without its byte order mark, in UTF-8 if the mark says how it is encoded."""
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return data[len(mark) : 8192].decode(encoding, "ignore").encode()
+    return data[:4096]
+
+
+def _is_html(head: bytes, suffix: str, content_type: str) -> bool:
+    """Return whether a text is HTML. The server's word counts, unless no tag is in sight.
+
+    Markdown and source code may start with tags of HTML too, so a part of a page counts only under other names.
+    """
+    if _HTML_START.match(head):
+        return True
+    named = suffix in (".html", ".htm", ".xhtml", ".shtml")
+    stated = content_type in ("text/html", "application/xhtml+xml")
+    if (named or stated) and re.search(rb"<[a-z!/][^<>]*>", head, re.I):
+        return True
+    return suffix not in _CODE_NAMES and suffix not in _MARKDOWN_NAMES and bool(_HTML_PART.match(head))
 
 
 def _suffix(name: str) -> str:
@@ -128,45 +171,91 @@ def _is_mail(head: bytes) -> bool:
     return bool(_MAIL_START.match(head)) and len({m.lower() for m in _MAIL_FIELDS.findall(head)}) >= 3
 
 
-def _zip_format(data: bytes) -> Format:
+def _zip_format(data: bytes, max_unpacked: int) -> Format:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         raise ParseError("it is a damaged ZIP archive; download it again") from None
-    _refuse_bomb(members, len(data))
-    names = [member.filename for member in members]
+    _refuse_bomb(members, len(data), max_unpacked)
+    names = [normalized(member.filename) for member in members]
     for kind, part in _OFFICE_PARTS:
         if any(name.startswith(part) for name in names):
             return kind
+    kind_of_package = _package_kind(data, names)
+    if kind_of_package.startswith("application/vnd.oasis.opendocument."):
+        return "opendocument"
+    if kind_of_package == "application/epub+zip" or "META-INF/container.xml" in names:
+        return "epub"
     if "xl/workbook.bin" in names:
         raise ParseError("it is a binary workbook (XLSB), which cannot be read; save it as XLSX")
-    if any(_SLACK_DAY.fullmatch(name) for name in names):
+    if any(is_day(name) for name in names):
         return "slack"
+    if any(name.rpartition("/")[2] == "import.jsonl" for name in names):
+        raise ParseError("it is a Mattermost export, which cannot be read yet; export the channel as text or PDF")
     if any(name.lower().endswith(".json") for name in names):
         return "discord"
-    raise ParseError("it is a ZIP archive without a supported format inside; unpack it and ingest the folder")
+    if of_single_member(names):
+        raise PrivateChatError(
+            "it is a Slack export of one member's conversations, which are private; export public channels"
+        )
+    raise ParseError("it is a ZIP archive without a supported format inside; add the documents in it one by one")
 
 
-def _refuse_bomb(members: list[zipfile.ZipInfo], size: int) -> None:
+def _package_kind(data: bytes, names: list[str]) -> str:
+    """Return the content of the member ``mimetype``, by which OpenDocument and EPUB files tell what they are."""
+    if "mimetype" not in names:
+        return ""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("mimetype") as member:
+            return member.read(200).decode("ascii", "replace").strip()
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, zlib.error):
+        return ""
+
+
+def _old_office_format(data: bytes) -> Format | None:
+    """Return the format of an OLE container that can be read; None for other data.
+
+    Raises ParseError with the way out for a container that cannot be read.
+    """
+    if not data.startswith(_OLD_OFFICE):
+        return None
+    if _OUTLOOK_MESSAGE in data:
+        raise ParseError("it is an Outlook message (MSG), which cannot be read; save it as EML and try again")
+    if _WORKBOOK in data:
+        return "xls"
+    if _ENCRYPTED_PACKAGE in data[: 2**20]:
+        raise ParseError("it is encrypted; save it without a password and try again")
+    raise ParseError(
+        "it is an old Office file (DOC or PPT), which cannot be read; open it in Word, PowerPoint or LibreOffice and "
+        "save it as DOCX or PPTX"
+    )
+
+
+def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, max_unpacked: int) -> None:
     unpacked = sum(member.file_size for member in members)
-    if len(members) > MAX_MEMBERS or unpacked > MAX_UNPACKED or unpacked > max(size, 100_000) * MAX_RATIO:
+    if unpacked > max(size, 100_000) * MAX_RATIO:
         raise ParseError(
             f"it unpacks to {unpacked // 2**20} MB, which looks like a zip bomb; split it into smaller files"
+        )
+    if len(members) > MAX_MEMBERS:
+        raise ParseError(f"it has more than {MAX_MEMBERS} files; split it into smaller archives")
+    if unpacked > max_unpacked:
+        raise ParseError(
+            f"it unpacks to {unpacked // 2**20} MB, more than the limit of {max_unpacked // 2**20} MB; "
+            "raise PARLEY_MAX_UNPACKED_MB, or unpack it and add the folder"
         )
     if any(member.flag_bits & 1 for member in members):
         raise ParseError("it is encrypted; save it without a password and try again")
 
 
 def _refuse_binary(data: bytes) -> None:
-    if data.startswith(_OLD_OFFICE):
-        raise ParseError("it is an old Office file, which cannot be read; save it as DOCX, XLSX or PPTX")
     for magic, kind in _KNOWN_BINARIES:
         if data.startswith(magic):
-            raise ParseError(f"it is {kind}, which has no text to read; export it to a text format or PDF")
+            raise NoTextError(f"it is {kind}, which has no text to read; export it to a text format or PDF")
     head = data[:8192]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return
     control = sum(byte < 9 or 13 < byte < 32 for byte in head)
     if b"\0" in head or control > len(head) * 0.1:
-        raise ParseError("it is a binary file of an unknown format; export it to a text format or PDF")
+        raise NoTextError("it is a binary file of an unknown format; export it to a text format or PDF")

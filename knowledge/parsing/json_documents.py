@@ -6,10 +6,12 @@ The title is the ``title`` or ``name`` of the outermost object.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from knowledge.errors import ParseError
-from knowledge.parsing import discord_messages, slack_messages
+from knowledge.parsing import discord_messages, notebooks, slack_messages
+from knowledge.parsing.chat_export_forms import refuse_json
 from knowledge.parsing.csv_tables import add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 
@@ -24,23 +26,31 @@ class NotJsonError(Exception):
     """The text is not valid JSON, whatever its file name says."""
 
 
-def parse(text: str) -> ParsedDocument:
-    """Parse JSON or JSON Lines. Raises NotJsonError, and ParseError if it is nested too deep."""
+def parse(text: str, name: str = "", *, private_chats: bool = False) -> ParsedDocument:
+    """Parse JSON or JSON Lines.
+
+    Raises NotJsonError, and ParseError if it is nested too deep or a conversation that may not be read.
+    ``private_chats`` reads private channels.
+    """
     try:
         value = _load(text)
     except RecursionError:
         raise _too_deep() from None
+    if notebooks.is_notebook(value):
+        return notebooks.parse(value)
     builder = Builder()
     if discord_messages.is_channel(value):
-        discord_messages.write(builder, value)
+        discord_messages.require_readable(value, private_chats=private_chats)
+        discord_messages.write(builder, [value])
         return builder.build(discord_messages.document_title(value))
-    if slack_messages.is_channel(value):
+    if slack_messages.is_channel(value) and private_chats:
         slack_messages.write(builder, value)
         return builder.build(slack_messages.channel_name(value))
+    refuse_json(value, name)
     _write(builder, value, 1, "", 0)
     titles = [value[key] for key in _TITLE_KEYS if isinstance(value.get(key), str)] if isinstance(value, dict) else []
     parsed = builder.build()
-    return ParsedDocument(" ".join(str(titles[0]).split()) if titles else "", parsed.text, parsed.blocks)
+    return replace(parsed, title=" ".join(str(titles[0]).split()) if titles else "")
 
 
 def _load(text: str) -> Any:

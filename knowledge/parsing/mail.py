@@ -1,66 +1,122 @@
-"""Parses email messages (.eml): the headers From, To, Cc, Date and Subject, and the text of the message."""
+"""Parses email messages (.eml): the headers From, To, Cc, Date and Subject, the sender's words, quotes, attachments."""
 
 from __future__ import annotations
 
-import email
-import email.policy
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from email.message import EmailMessage
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE
-from knowledge.parsing import html, plain_text
+from knowledge.parsing import calendar_events, html, plain_text
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.mail_message import attached_parts, header, parse_message, shown_parts, text_of
+from knowledge.parsing.mail_replies import Known, split_reply
 
+MAX_DEPTH = 5
+"""Levels of mails that are attached to mails."""
+MAX_ATTACHMENTS = 200
 _SHOWN_HEADERS = ("From", "To", "Cc", "Date")
+_WORD = re.compile(r"\w")
 
 
 def parse(data: bytes) -> ParsedDocument:
-    """Parse the plain text of the message, or its HTML if it has no plain text. Raises ParseError.
-
-    Attached messages and files are left out.
-    """
+    """Parse a message with its attachments, each under a heading. Raises ParseError if nothing in it can be read."""
     message = parse_message(data)
-    subject = subject_of(message)
+    subject = header(message, "Subject")
     builder = Builder()
     if subject:
         builder.heading(1, subject)
     write(builder, message)
-    metadata = {AUTHOR: str(message["From"] or ""), DATE: str(message["Date"] or "")}
+    metadata = {AUTHOR: header(message, "From"), DATE: header(message, "Date")}
     return replace(builder.build(subject), metadata={key: value for key, value in metadata.items() if value})
 
 
-def parse_message(data: bytes) -> EmailMessage:
-    """Parse the headers and parts of a raw message."""
-    return email.message_from_bytes(data, policy=email.policy.default)
+def write(builder: Builder, message: EmailMessage, known: Known | None = None, depth: int = 0) -> None:
+    """Add the message below the current heading. Raises ParseError if nothing in it can be read.
 
-
-def subject_of(message: EmailMessage) -> str:
-    """Return the subject on one line; empty if there is none."""
-    return " ".join(str(message.get("Subject", "")).split())
-
-
-def write(builder: Builder, message: EmailMessage) -> None:
-    """Add the headers and the text of the message below the current heading. Raises ParseError if it has no text."""
-    builder.add("paragraph", "\n".join(f"{name}: {message[name]}" for name in _SHOWN_HEADERS if message[name]))
-    body = _body(message)
-    for block in body.blocks:
-        if block.kind == "heading":
-            builder.heading(len(block.heading) + 2, body.text[block.start : block.end])
-        else:
-            builder.add(block.kind, body.text[block.start : block.end])
-
-
-def _body(message: EmailMessage) -> ParsedDocument:
-    part = message.get_body(("plain", "html"))
-    if part is None:
+    Quotations and signatures whose lines are in ``known`` are left out; the message's lines are added to it.
+    """
+    known = known or Known()
+    headers = ((name, header(message, name)) for name in _SHOWN_HEADERS)
+    builder.add("paragraph", "\n".join(f"{name}: {value}" for name, value in headers if value))
+    found = [_write_part(builder, part, known) for part in shown_parts(message)]
+    found += [_attach(builder, part, known, depth) for part in list(attached_parts(message))[:MAX_ATTACHMENTS]]
+    if not any(found):
         raise ParseError("the message has no text; add its attachments as separate files")
-    content = part.get_payload(decode=True)
-    raw = content if isinstance(content, bytes) else b""
+
+
+def _write_part(builder: Builder, part: EmailMessage, known: Known) -> bool:
+    """Add a text part, and return whether it has any text."""
+    text = text_of(part)
     if part.get_content_subtype() == "html":
-        return html.parse(raw)
+        return bool(text.strip()) and _nested(builder, lambda: html.parse(text.encode("utf-8", "replace"), "utf-8"), 2)
+    reply = split_reply(text)
+    _add_blocks(builder, plain_text.parse(reply.own), 2)
+    known.add(reply.own)
+    quoted = known.unknown(reply.quoted)
+    if any(_WORD.search(line) and not line.rstrip().endswith(":") for line in quoted.split("\n")):
+        builder.add("quote", f"Quoted from an earlier mail:\n{quoted}")
+    builder.add("paragraph", known.unknown(reply.signature))
+    known.add(reply.signature)
+    return bool(text.strip())
+
+
+def _attach(builder: Builder, part: EmailMessage, known: Known, depth: int) -> bool:
+    """Add an attachment under a heading, and return whether it could be read. A warning names one that could not."""
+    name = part.get_filename() or ""
     try:
-        text = raw.decode(part.get_content_charset() or "utf-8")
-    except (UnicodeDecodeError, LookupError):
-        text = plain_text.decode(raw)
-    return plain_text.parse(plain_text.normalize(text))
+        if part.get_content_type() == "message/rfc822":
+            inner = part.get_content()
+            builder.heading(2, f"Attached mail: {header(inner, 'Subject') or name or '(no subject)'}")
+            if depth >= MAX_DEPTH:
+                raise ParseError("it is attached too deep; add it as a file of its own")
+            write(builder, inner, known, depth + 1)
+            return True
+        return _attach_file(builder, part, name)
+    except ParseError as error:
+        builder.warn(f"attachment {name or part.get_content_type()} left out: {error}")
+    except (KeyError, ValueError, LookupError, TypeError, AttributeError):
+        builder.warn(f"attachment {name or part.get_content_type()} left out: it is damaged; add it as a file")
+    return False
+
+
+def _attach_file(builder: Builder, part: EmailMessage, name: str) -> bool:
+    from knowledge.parsing import parsers
+
+    content = part.get_payload(decode=True)
+    data = content if isinstance(content, bytes) else b""
+    kind = part.get_content_type()
+    if kind == "text/calendar":
+        builder.add("paragraph", calendar_events.describe(text_of(part)))
+        return True
+    if kind == "application/ms-tnef" or name.lower() == "winmail.dat":
+        raise ParseError("it holds attachments in Outlook's own format (TNEF); ask the sender to send them as files")
+    parsed = parsers.parse(data, name, kind)
+    builder.heading(2, f"Attachment: {name or kind}")
+    for warning in parsed.warnings:
+        builder.warn(f"{name or kind}: {warning}")
+    _add_blocks(builder, parsed, 3)
+    return True
+
+
+def _nested(builder: Builder, parse_part: Callable[[], ParsedDocument], level: int) -> bool:
+    try:
+        parsed = parse_part()
+    except ParseError:
+        return False
+    _add_blocks(builder, parsed, level)
+    return bool(parsed.blocks)
+
+
+def _add_blocks(builder: Builder, body: ParsedDocument, level: int) -> None:
+    page = builder.page
+    for block in body.blocks:
+        builder.page = block.page
+        text = body.text[block.start : block.end]
+        if block.kind == "heading":
+            builder.heading(len(block.heading) + level, text)
+        else:
+            builder.add(block.kind, text)
+    builder.page = page

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import EmailMessage
 from email.utils import parseaddr, parsedate_to_datetime
 
 from knowledge.errors import ParseError
-from knowledge.parsing import mail
+from knowledge.parsing import mail, mail_message
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.mail_replies import Known
 
 MAX_MAILS = 50_000
 _SEPARATOR = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*\n(?=[A-Za-z][A-Za-z-]{0,60}:)")
@@ -22,18 +24,19 @@ def parse(data: bytes) -> ParsedDocument:
     The section of an email whose text cannot be read says why.
     """
     builder = Builder()
+    known = Known()
     for number, raw in enumerate(_mails(data), 1):
         if number > MAX_MAILS:
             raise ParseError(f"it has more than {MAX_MAILS} emails; split it into smaller files")
-        message = mail.parse_message(_QUOTED_FROM.sub(rb"\1", raw))
+        message = mail_message.parse_message(_QUOTED_FROM.sub(rb"\1", raw))
         builder.heading(1, _heading(message))
         try:
-            mail.write(builder, message)
+            mail.write(builder, message, known)
         except ParseError as error:
             problem, _, _ = str(error).partition(";")
             builder.add("paragraph", f"({problem})")
     parsed = builder.build()
-    return ParsedDocument("", parsed.text, parsed.blocks)
+    return replace(parsed, title="")
 
 
 def _mails(data: bytes) -> Iterator[bytes]:
@@ -44,9 +47,9 @@ def _mails(data: bytes) -> Iterator[bytes]:
 
 
 def _heading(message: EmailMessage) -> str:
-    name, address = parseaddr(str(message.get("From", "")))
-    subject = mail.subject_of(message) or "(no subject)"
-    parts = [part for part in (name or address, _iso_date(str(message.get("Date", "")))) if part]
+    name, address = parseaddr(mail_message.header(message, "From"))
+    subject = mail_message.header(message, "Subject") or "(no subject)"
+    parts = [part for part in (name or address, _iso_date(mail_message.header(message, "Date"))) if part]
     return f"{subject} ({', '.join(parts)})" if parts else subject
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import pypdfium2
 from pypdf import PdfReader
@@ -15,12 +16,18 @@ from pypdf.errors import PyPdfError
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.pdf_forms import form_values
+from knowledge.parsing.pdf_text import clean, clean_pages, without_running_lines
 
 MAX_PAGES = 10_000
-_SOFT_HYPHEN = re.compile(r"[\ufffe\u00ad\x02]\n?")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+MAX_BAD_SHARE = 0.2
+"""Share of characters without Unicode value from which on the text of a page is not used."""
+MAX_NAMED_PAGES = 20
+_BAD = re.compile("[\ufffd\ue000-\uf8ff]|\x00")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _PLACEHOLDERS = ("untitled", "anonymous", "(anonymous)", "(unspecified)")
+_PYPDF_ERRORS = (PyPdfError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
+"""Errors that pypdf raises for a damaged file."""
 _WRONG_PASSWORD = 4
 """``FPDF_ERR_PASSWORD`` of pdfium."""
 _DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:Z(?:\d\d'?\d\d'?)?|([+-])(\d\d)'?(\d\d)?'?)?")
@@ -29,10 +36,15 @@ _DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:Z(?:\d\
 
 @dataclass(frozen=True, slots=True)
 class _PdfText:
-    """The text of each page, and ``info``: the document information dictionary without empty values."""
+    """What a reader sees on the pages."""
 
     info: Mapping[str, str]
+    """The document information dictionary without empty values."""
     pages: list[str]
+    fields: Mapping[int, list[str]] = field(default_factory=dict)
+    """The form fields of a page, by its index, as lines of label and value."""
+    outline: Mapping[int, list[tuple[int, str]]] = field(default_factory=dict)
+    """The entries of the outline that lead to a page, by its index, with their level from 1."""
 
 
 def parse(data: bytes) -> ParsedDocument:
@@ -44,17 +56,47 @@ def parse(data: bytes) -> ParsedDocument:
             raise _encrypted() from None
         pdf = _read_with_pypdf(data)
     builder = Builder()
-    for number, text in enumerate(pdf.pages, 1):
-        builder.page = number
-        for paragraph in _PARAGRAPH.split(_clean(text)):
-            builder.add("paragraph", paragraph)
+    pages = clean_pages(pdf.pages)
+    empty = [number for number, text in enumerate(pages, 1) if not text.strip() and number - 1 not in pdf.fields]
+    for index, text in enumerate(without_running_lines(pages)):
+        builder.page = index + 1
+        _add_page(builder, text, pdf.outline.get(index, []))
+        builder.add("paragraph", "\n".join(pdf.fields.get(index, [])))
     title = pdf.info.get("Title", "")
+    if empty:
+        builder.warn(_pages_without_text(empty))
     parsed = builder.build("" if title.lower() in _PLACEHOLDERS else title)
     if not parsed.blocks:
         raise ParseError(
             f"its {len(pdf.pages)} page(s) have images and no text; run text recognition (OCR) on it and try again"
         )
     return replace(parsed, metadata=_metadata(pdf.info))
+
+
+def _add_page(builder: Builder, text: str, outline: list[tuple[int, str]]) -> None:
+    """Add the paragraphs of a page. A line that is an entry of the outline for this page is a heading."""
+    levels = {_folded(title): level for level, title in reversed(outline)}
+    for paragraph in _PARAGRAPH.split(text):
+        lines: list[str] = []
+        for line in paragraph.split("\n"):
+            level = levels.pop(_folded(line), 0)
+            if level:
+                builder.add("paragraph", "\n".join(lines))
+                lines = []
+                builder.heading(level, line)
+            else:
+                lines.append(line)
+        builder.add("paragraph", "\n".join(lines))
+
+
+def _folded(line: str) -> str:
+    return "".join(line.split()).casefold()
+
+
+def _pages_without_text(pages: list[int]) -> str:
+    named = ", ".join(map(str, pages[:MAX_NAMED_PAGES])) + (" and more" if len(pages) > MAX_NAMED_PAGES else "")
+    word = "page" if len(pages) == 1 else "pages"
+    return f"{word} without text left out: {named}; run text recognition (OCR) on the file to read scans"
 
 
 def _encrypted() -> ParseError:
@@ -84,25 +126,60 @@ def _iso_date(pdf_date: str) -> str:
         return ""
 
 
-def _clean(text: str) -> str:
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode()
-    return _CONTROL.sub(" ", _SOFT_HYPHEN.sub("", lines))
-
-
 def _read_with_pdfium(data: bytes) -> _PdfText:
     document = pypdfium2.PdfDocument(data)
     try:
+        if document.get_formtype() != pypdfium2.raw.FORMTYPE_NONE:
+            document.init_forms()
         _check_length(len(document))
         info = _clean_values(document.get_metadata_dict(skip_empty=True))
-        pages = []
-        for page in document:
+        pages: list[str] = []
+        fields: dict[int, list[str]] = {}
+        for index, page in enumerate(document):
             text = page.get_textpage()
-            pages.append(text.get_text_bounded())
+            pages.append(text.get_text_range())
+            if document.formenv is not None:
+                values = [f"{label}: {value}" for label, value in form_values(document, page, text)]
+                fields |= {index: values} if values else {}
             text.close()
             page.close()
-        return _PdfText(info, pages)
+        return _PdfText(info, _readable(pages, data), fields, _outline(document))
     finally:
         document.close()
+
+
+def _outline(document: Any) -> dict[int, list[tuple[int, str]]]:
+    found: dict[int, list[tuple[int, str]]] = {}
+    try:
+        for entry in document.get_toc():
+            target = entry.get_dest()
+            page = target.get_index() if target is not None else None
+            if page is not None:
+                found.setdefault(page, []).append((entry.level + 1, clean(entry.get_title()).strip()))
+    except (pypdfium2.PdfiumError, ValueError):
+        return found
+    return found
+
+
+def _readable(pages: list[str], data: bytes) -> list[str]:
+    """Return the pages with another library's text where characters have no Unicode value; nothing if neither can."""
+    bad = [index for index, text in enumerate(pages) if _bad_share(text) > MAX_BAD_SHARE]
+    if not bad:
+        return pages
+    try:
+        other = PdfReader(io.BytesIO(data)).pages
+        for index in bad:
+            text = other[index].extract_text()
+            pages[index] = text if _bad_share(text) <= MAX_BAD_SHARE else ""
+    except _PYPDF_ERRORS:
+        for index in bad:
+            pages[index] = ""
+    return pages
+
+
+def _bad_share(text: str) -> float:
+    characters = len("".join(text.split()))
+    return len(_BAD.findall(text)) / characters if characters else 0.0
 
 
 def _read_with_pypdf(data: bytes) -> _PdfText:
@@ -113,12 +190,12 @@ def _read_with_pypdf(data: bytes) -> _PdfText:
         _check_length(len(reader.pages))
         info = _clean_values({name.lstrip("/"): value for name, value in (reader.metadata or {}).items()})
         return _PdfText(info, [page.extract_text() for page in reader.pages])
-    except (PyPdfError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+    except _PYPDF_ERRORS:
         raise ParseError("it is damaged and cannot be opened; export or download it again") from None
 
 
 def _clean_values(info: Mapping[str, object]) -> dict[str, str]:
-    return {name: text for name, value in info.items() if (text := _clean(str(value)).strip())}
+    return {name: text for name, value in info.items() if (text := clean(str(value)).strip())}
 
 
 def _check_length(pages: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from knowledge.errors import ParseError
+from knowledge.parsing import text_encoding
 from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.types import Block
 
@@ -13,18 +13,9 @@ _EMPTY_LINE = re.compile(r"\n[ \t]*\n")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-def decode(data: bytes) -> str:
-    """Decode text in a detected encoding, with Unix line ends and without control characters. Raises ParseError."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        from charset_normalizer import from_bytes
-
-        best = from_bytes(data).best()
-        if best is None:
-            raise ParseError("its text encoding is unknown; save it as UTF-8") from None
-        text = str(best).removeprefix("\ufeff")
-    return normalize(text)
+def decode(data: bytes, charset: str = "") -> str:
+    """Decode text, with Unix line ends and no control characters; ``charset`` is the stated one. Raises ParseError."""
+    return normalize(text_encoding.decode(data, charset))
 
 
 def normalize(text: str) -> str:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from knowledge import refusal_counts
-from knowledge.errors import ParseError
+from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.parsing.format_detection import MAX_UNPACKED
 from knowledge.parsing.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.worker_process import MAX_MEMORY_BYTES
 from knowledge.types import Document, Fetched
@@ -40,22 +41,31 @@ class Parser:
 
     _worker_command: Sequence[str] = ("-m", "knowledge.parsing.worker_process")
 
-    def __init__(self, *, seconds: float = TIMEOUT_SECONDS, memory: int = MAX_MEMORY_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        seconds: float = TIMEOUT_SECONDS,
+        memory: int = MAX_MEMORY_BYTES,
+        max_unpacked: int = MAX_UNPACKED,
+    ) -> None:
         self._seconds = seconds
+        self._max_unpacked = max_unpacked
         self._memory = memory
         self._process: asyncio.subprocess.Process | None = None
         self._isolation: Isolation | None = None
         self._lock = asyncio.Lock()
 
-    async def parse(self, fetched: Fetched, *, max_chars: int | None = None) -> Document:
-        """Parse a file, or read the first ``max_chars`` characters of its text.
+    async def parse(self, fetched: Fetched, *, max_chars: int | None = None, include_hidden: bool = False) -> Document:
+        """Parse a file, or read the first ``max_chars`` characters of its text. ``include_hidden`` as in ``parsers``.
 
-        Raises ParseError, whose message is meant to follow the document's name.
+        Raises ParseError, whose message is meant to follow the document's name; PrivateChatError if it is a private
+        conversation.
         """
         async with self._lock:
-            parsed = await self._parse_in_worker(fetched, max_chars)
+            parsed = await self._parse_in_worker(fetched, max_chars, include_hidden)
         metadata = {**parsed.metadata, **fetched.metadata}
-        return Document(fetched.uri, fetched.title or parsed.title, parsed.text, parsed.blocks, metadata)
+        title = fetched.title or parsed.title
+        return Document(fetched.uri, title, parsed.text, parsed.blocks, metadata, parsed.warnings)
 
     async def isolation(self) -> Isolation:
         """Return how the worker process is isolated on this system.
@@ -90,8 +100,15 @@ class Parser:
                 await self._end()
                 raise
 
-    async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None) -> ParsedDocument:
-        head = {"name": fetched.uri, "content_type": fetched.content_type, "max_chars": max_chars}
+    async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None, include_hidden: bool) -> ParsedDocument:
+        head = {
+            "name": fetched.uri,
+            "content_type": fetched.content_type,
+            "max_chars": max_chars,
+            "include_hidden": include_hidden,
+            "private_chats": fetched.private_chats,
+            "max_unpacked": self._max_unpacked,
+        }
         try:
             async with asyncio.timeout(self._seconds):
                 process = await self._worker()
@@ -121,7 +138,7 @@ class Parser:
         if response.get("restart") and "error" in response:
             refusal_counts.count("parser")
         if "error" in response:
-            raise ParseError(worker_protocol.error_from_json(response))
+            raise _parse_error(response)
         try:
             return await asyncio.to_thread(worker_protocol.document_of, response, body)
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -190,6 +207,12 @@ async def _response(process: asyncio.subprocess.Process) -> tuple[dict[str, Any]
     if not isinstance(head, dict):
         raise ValueError("no object")
     return head, body
+
+
+def _parse_error(response: dict[str, Any]) -> ParseError:
+    kinds = {"private": PrivateChatError, "empty": NoTextError}
+    kind = next((found for key, found in kinds.items() if response.get(key) is True), ParseError)
+    return kind(worker_protocol.error_from_json(response))
 
 
 def _log_once(isolation: Isolation | None) -> None:

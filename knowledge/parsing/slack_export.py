@@ -1,71 +1,89 @@
-"""Parses Slack export archives (ZIP) into one document with a section for each public channel.
+"""Parses Slack export archives (ZIP) into one document with a section for each channel that may be read.
 
-An export has a folder for each channel and a JSON file for each day. Private channels and direct messages are left out,
-and the document says how many.
+``knowledge.parsing.chat_visibility`` decides which these are. The document says how many others were left out, and
+which days could not be read.
 """
 
 from __future__ import annotations
 
-import re
 import zipfile
+from collections.abc import Iterator
 
-from knowledge.errors import ParseError
+from knowledge.errors import ParseError, PrivateChatError
 from knowledge.parsing import chat_messages, slack_messages, zip_archives
 from knowledge.parsing.chat_messages import Message
+from knowledge.parsing.chat_visibility import may_read, slack_visibility
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.slack_export_layout import CHANNEL_LISTS, SlackExport, find_exports, member_lists
 
-_DAY = re.compile(r"(?P<root>[^/]+/)??(?P<channel>[^/]+)/\d{4}-\d\d-\d\d\.json")
-_LIST_FILES = ("channels.json", "groups.json", "mpims.json", "dms.json", "users.json")
+MAX_NAMED_DAYS = 10
 
 
-def parse(data: bytes) -> ParsedDocument:
-    """Parse the archive. Raises ParseError if it is damaged or has no message in a public channel."""
+def parse(data: bytes, *, private_chats: bool = False) -> ParsedDocument:
+    """Parse the archive. Raises ParseError if it is damaged or has no message in a channel that may be read.
+
+    ``private_chats`` reads private channels too.
+    """
     builder = Builder()
+    broken: list[str] = []
     with zip_archives.open_zip(data) as archive:
-        days = [match for name in sorted(archive.namelist()) if (match := _DAY.fullmatch(name))]
-        root = _root(archive)
-        names = slack_messages.names_by_id(zip_archives.read_json(archive, f"{root}users.json"))
-        folders: dict[str, list[str]] = {}
-        for match in days:
-            if (match["root"] or "") == root:
-                folders.setdefault(match["channel"], []).append(match.string)
-        public, hidden = _public_channels(archive, root, folders)
+        names = _member_names(archive)
+        exports = find_exports(archive.namelist())
+        channels = [(export, channel) for export in exports for channel in _readable(archive, export, private_chats)]
+        hidden = sum(len(export.days) for export in exports) - len(channels)
         if hidden:
             builder.add("paragraph", f"{hidden} private channels and direct messages of this export were left out.")
         written = 0
-        for channel in public:
-            messages = [message for day in folders[channel] for message in _day(archive, day, names)]
-            written += chat_messages.write_channel(builder, f"#{channel}", messages)
+        for export, channel in channels:
+            title = f"#{channel} ({export.workspace})" if len(exports) > 1 and export.workspace else f"#{channel}"
+            messages = list(_messages(archive, export.days[channel], names, broken))
+            written += chat_messages.write_channel(builder, title, messages)
+    if not written and broken:
+        raise ParseError(f"the file {broken[0]} in this archive is not a valid list of messages; export it again")
     if not written:
-        raise ParseError("it is a Slack export without a message in a public channel; export a public channel")
+        raise PrivateChatError(
+            f"it is a Slack export without a message in a public channel that channels.json lists ({hidden} others "
+            "were left out); export a public channel, or add a private one for its members with --audience CHANNEL"
+        )
+    if broken:
+        shown = ", ".join(broken[:MAX_NAMED_DAYS]) + (", ..." if len(broken) > MAX_NAMED_DAYS else "")
+        builder.add("paragraph", f"{len(broken)} days of this export could not be read: {shown}")
     return builder.build("Slack export")
 
 
-def _root(archive: zipfile.ZipFile) -> str:
-    """Return the prefix of the folder with the lists of users and channels; empty for the top of the archive."""
-    names = sorted((name for name in archive.namelist() if name.rpartition("/")[2] in _LIST_FILES), key=len)
-    return names[0].rpartition("/")[0] + "/" if names and "/" in names[0] else ""
+def _member_names(archive: zipfile.ZipFile) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in member_lists(archive.namelist()):
+        found |= slack_messages.names_by_id(_read_list(archive, name))
+    return found
 
 
-def _public_channels(archive: zipfile.ZipFile, root: str, folders: dict[str, list[str]]) -> tuple[list[str], int]:
-    """Return the folders of the public channels, and how many other folders there are."""
-    channels = zip_archives.read_json(archive, f"{root}channels.json")
-    if isinstance(channels, list):
-        public_names = {str(channel.get("name")) for channel in channels if isinstance(channel, dict)}
-    else:
-        public_names = folders.keys() - {
-            str(entry.get(key))
-            for list_name in ("groups.json", "mpims.json", "dms.json")
-            for entry in zip_archives.read_json(archive, root + list_name) or []
-            if isinstance(entry, dict)
-            for key in ("name", "id")
-        }
-    public = sorted(name for name in folders if name in public_names)
-    return public, len(folders) - len(public)
+def _readable(archive: zipfile.ZipFile, export: SlackExport, private_chats: bool) -> list[str]:
+    """Return the channels of an export that may be read."""
+    lists = {name: _read_list(archive, export.lists[name]) for name in CHANNEL_LISTS if name in export.lists}
+    return [name for name in export.days if may_read(slack_visibility(name, lists), private_chats=private_chats)]
 
 
-def _day(archive: zipfile.ZipFile, name: str, names: dict[str, str]) -> list[Message]:
-    entries = zip_archives.read_json(archive, name)
-    if not isinstance(entries, list):
-        raise ParseError(f"the file {name} in this archive is not a list of messages; export the archive again")
-    return slack_messages.messages(entries, names)
+def _read_list(archive: zipfile.ZipFile, name: str) -> object:
+    """Return a list of channels or members. One that is damaged counts as missing, so that fewer channels are read."""
+    try:
+        return zip_archives.read_json(archive, name)
+    except ParseError:
+        return None
+
+
+def _messages(archive: zipfile.ZipFile, days: list[str], names: dict[str, str], broken: list[str]) -> Iterator[Message]:
+    """Yield the messages of a channel. The names of days that cannot be read are added to ``broken``."""
+    deleted: set[str] = set()
+    messages: list[Message] = []
+    for day in days:
+        try:
+            entries = zip_archives.read_json(archive, day)
+        except ParseError:
+            entries = None
+        if isinstance(entries, list):
+            deleted |= slack_messages.deleted_keys(entries)
+            messages += slack_messages.messages(entries, names)
+        else:
+            broken.append(day)
+    return (message for message in messages if message.key not in deleted)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from knowledge.parsing import chat_messages
+from knowledge.parsing import chat_messages, slack_content
 from knowledge.parsing.chat_messages import Message
 from knowledge.parsing.document_builder import Builder
 
@@ -20,9 +20,10 @@ MENTION = re.compile(r"<@([A-Z0-9]+)>")
 NO_CONTENT = frozenset(
     """channel_join channel_leave channel_topic channel_purpose channel_name channel_archive channel_unarchive
     channel_convert_to_private channel_posting_permissions group_join group_leave group_topic group_purpose group_name
-    bot_add bot_remove pinned_item unpinned_item reminder_add tombstone""".split()
+    bot_add bot_remove pinned_item unpinned_item reminder_add tombstone
+    message_deleted message_changed message_replied""".split()
 )
-"""Subtypes of messages that Slack wrote and not a person, such as joining a channel."""
+"""Subtypes of messages that Slack wrote and not a person, such as joining a channel, and of deleted messages."""
 
 
 def is_channel(value: Any) -> bool:
@@ -41,7 +42,9 @@ def channel_name(value: dict[str, Any]) -> str:
 
 def write(builder: Builder, value: dict[str, Any]) -> int:
     """Add the messages of a channel. Return how many."""
-    return chat_messages.write_channel(builder, channel_name(value), messages(value["messages"], {}))
+    deleted = deleted_keys(value["messages"])
+    found = [message for message in messages(value["messages"], {}) if message.key not in deleted]
+    return chat_messages.write_channel(builder, channel_name(value), found)
 
 
 def messages(entries: Iterable[Any], names: Mapping[str, str]) -> list[Message]:
@@ -50,10 +53,24 @@ def messages(entries: Iterable[Any], names: Mapping[str, str]) -> list[Message]:
     return [message for message in read if message is not None]
 
 
+def deleted_keys(entries: Iterable[Any]) -> set[str]:
+    """Return the keys of the messages that other entries say were deleted. Full exports keep their texts."""
+    events = [entry for entry in entries if isinstance(entry, dict)]
+    keys = {str(event["deleted_ts"]) for event in events if event.get("deleted_ts")}
+    return keys | {str(event.get("ts")) for event in events if event.get("is_deleted") or event.get("deleted") is True}
+
+
 def names_by_id(users: Any) -> dict[str, str]:
     """Return the names of a list of users by user ID."""
     valid = [user for user in users if isinstance(user, dict)] if isinstance(users, list) else []
-    return {str(user.get("id")): user_name(user) for user in valid}
+    by_id = {str(user.get("id")): user_name(user) for user in valid}
+    bots = {str(user["profile"]["bot_id"]): user_name(user) for user in valid if _bot_id(user)}
+    return bots | by_id
+
+
+def _bot_id(user: Mapping[str, Any]) -> str:
+    profile = user.get("profile")
+    return str(profile.get("bot_id") or "") if isinstance(profile, dict) else ""
 
 
 def user_name(user: Mapping[str, Any]) -> str:
@@ -65,24 +82,27 @@ def user_name(user: Mapping[str, Any]) -> str:
 
 def _message(entry: dict[str, Any], names: Mapping[str, str]) -> Message | None:
     """Parse a message. Return None if no person wrote it or it has no time."""
-    if entry.get("subtype") in NO_CONTENT:
+    if entry.get("subtype") in NO_CONTENT or entry.get("hidden"):
         return None
     try:
         key = str(entry["ts"])
         time = chat_messages.time_from_timestamp(float(key))
     except (KeyError, ValueError):
         return None
-    files = [file for file in entry.get("files") or [] if isinstance(file, dict) and file.get("name")]
-    lines = [_text(str(entry.get("text") or ""), names), *(f"[file: {file['name']}]" for file in files)]
     thread = entry.get("thread_ts")
-    return Message(key, _author(entry, names), time, "\n".join(filter(None, lines)), str(thread) if thread else None)
+    text = "\n".join(_text(line, names) for line in slack_content.lines(entry))
+    return Message(key, _author(entry, names), time, text, str(thread) if thread else None)
 
 
 def _author(entry: dict[str, Any], names: Mapping[str, str]) -> str:
     user = str(entry.get("user") or "")
     profile = entry.get("user_profile")
     profile_name = user_name({"profile": profile}) if isinstance(profile, dict) else ""
-    return names.get(user) or profile_name or str(entry.get("username") or "") or user or "unknown"
+    bot = entry.get("bot_profile")
+    bot_id = str(entry.get("bot_id") or "")
+    bot_name = str(bot.get("name") or "") if isinstance(bot, dict) else ""
+    written = (names.get(user), profile_name, str(entry.get("username") or ""), bot_name, names.get(bot_id))
+    return next(filter(None, written), "") or user or bot_id or "unknown"
 
 
 def _text(text: str, names: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, get_args
 
 from knowledge.errors import ParseError
@@ -34,6 +34,8 @@ MAX_METADATA_CHARS = 200
 MAX_METADATA_VALUES = 50
 MAX_TITLE_CHARS = 1000
 MAX_ERROR_CHARS = 300
+MAX_WARNINGS = 20
+MAX_WARNING_CHARS = 300
 _KINDS: tuple[BlockKind, ...] = get_args(BlockKind)
 _SLICE = 2**20
 _NO_PAGE = -1
@@ -76,7 +78,7 @@ def document_response(parsed: ParsedDocument, max_chars: int | None = None) -> R
     """
     if max_chars is not None and len(parsed.text) > max_chars:
         blocks = tuple(Block(b.kind, b.start, min(b.end, max_chars)) for b in parsed.blocks if b.start < max_chars)
-        parsed = ParsedDocument(parsed.title, parsed.text[:max_chars], blocks, parsed.metadata)
+        parsed = replace(parsed, text=parsed.text[:max_chars], blocks=blocks)
     if len(parsed.blocks) > MAX_BLOCKS:
         raise ParseError(f"it has more than {MAX_BLOCKS} paragraphs and tables; split it into smaller files")
     text = storable(parsed.text).encode()
@@ -94,6 +96,7 @@ def document_response(parsed: ParsedDocument, max_chars: int | None = None) -> R
     head = {
         "title": storable(parsed.title)[:MAX_TITLE_CHARS],
         "metadata": {key: value[:MAX_METADATA_CHARS] for key, value in storable_values(parsed.metadata).items()},
+        "warnings": [storable(sentence)[:MAX_WARNING_CHARS] for sentence in parsed.warnings[:MAX_WARNINGS]],
         "sizes": [len(text), len(headings), len(blocks_packed)],
     }
     return Response(head, (text, headings, blocks_packed))
@@ -122,13 +125,18 @@ def document_of(head: dict[str, Any], body: bytearray) -> ParsedDocument:
     blocks = tuple(_block(record, len(text), paths) for record in records)
     values = list(head["metadata"].items())[:MAX_METADATA_VALUES]
     metadata = {_text(str(key)): _text(str(value))[:MAX_METADATA_CHARS] for key, value in values}
-    return ParsedDocument(_text(head["title"])[:MAX_TITLE_CHARS], text, blocks, metadata)
+    warnings = tuple(_line(_text(sentence)[:MAX_WARNING_CHARS]) for sentence in head["warnings"][:MAX_WARNINGS])
+    return ParsedDocument(_text(head["title"])[:MAX_TITLE_CHARS], text, blocks, metadata, warnings)
 
 
 def error_from_json(head: dict[str, Any]) -> str:
     """Return the error of a response as one line of printable characters."""
-    shown = "".join(char if char.isprintable() else " " for char in str(head["error"])[:MAX_ERROR_CHARS])
-    return shown.strip() or "it cannot be read"
+    return _line(str(head["error"])[:MAX_ERROR_CHARS]) or "it cannot be read"
+
+
+def _line(text: str) -> str:
+    """Return one line of printable characters."""
+    return "".join(char if char.isprintable() else " " for char in text).strip()
 
 
 class _HeadingPaths:

@@ -12,6 +12,9 @@ from typing import Any
 
 from knowledge.errors import ParseError
 
+DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError)
+"""What the standard library raises for a damaged archive or member."""
+
 
 @contextmanager
 def open_zip(data: bytes) -> Iterator[zipfile.ZipFile]:
@@ -19,16 +22,18 @@ def open_zip(data: bytes) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError):
+    except DAMAGED:
         raise ParseError("it is a damaged ZIP archive; download it again") from None
 
 
 def read_json(archive: zipfile.ZipFile, name: str) -> Any:
-    """Return a member parsed as JSON; None if the archive has no such member. Raises ParseError on invalid JSON."""
+    """Return a member parsed as JSON; None if there is no such member. Raises ParseError if it is damaged."""
     try:
         with archive.open(name) as member:
             return json.loads(member.read(archive.getinfo(name).file_size))
     except KeyError:
         return None
+    except DAMAGED:
+        raise ParseError(f"the file {name} in this archive is damaged; download the archive again") from None
     except (ValueError, RecursionError):
         raise ParseError(f"the file {name} in this archive is not valid JSON; export the archive again") from None

@@ -37,7 +37,9 @@ _TERMINAL_ONLY = (
     "Here, give a URL that starts with https://, or attach the file."
 )
 _SITEMAP = re.compile(r"sitemap[^/]*\.xml(\.gz)?$", re.IGNORECASE)
-_SSH = re.compile(r"[^/\s]+@[^/\s]+:")
+_SSH = re.compile(r"[^/\s@:]+@(?P<host>[^/\s:@]+):(?P<path>[^\s#]+)")
+_SSH_URL = re.compile(r"ssh://(?:[^/\s@]+@)?(?P<host>[^/\s:@]+)(?::\d+)?/(?P<path>[^\s#]+)", re.IGNORECASE)
+_BRANCH = re.compile(r"(?!.*(?:\.\.|//|@\{))[A-Za-z0-9_][A-Za-z0-9_./-]*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -56,10 +58,10 @@ def open_source(
 ) -> Source:
     """Return the source that ``spec`` names, without reading it. Raises SourceError.
 
-    ``spec`` is a URL, or ``crawl:``, ``sitemap:`` or ``git:`` and a URL. If ``files`` is true it may also be a local
-    path, or ``git:`` and one. If ``channel`` is given it may be ``slack:`` or ``discord:`` and a channel ID.
-    ``fetch_allow`` lists private hosts, addresses and networks that may be fetched from. ``sleep`` waits between two
-    pages of a site.
+    ``spec`` is a URL, or ``crawl:``, ``sitemap:`` or ``git:`` and a URL. A repository may end in ``#branch:folder``. If
+    ``files`` is true it may also be a local path, or ``git:`` and one. If ``channel`` is given it may be ``slack:`` or
+    ``discord:`` and a channel ID. ``fetch_allow`` lists private hosts, addresses and networks that may be fetched from.
+    ``sleep`` waits between two pages of a site.
     """
     spec = spec.strip()
     if not spec:
@@ -71,6 +73,8 @@ def open_source(
         return _open_channel(kind, location, channel)
     if kind in ("crawl", "sitemap"):
         return _open_site(kind, web_url(location, spec), fetch_allow, max_bytes, sleep)
+    if _SSH.match(spec) or spec.lower().startswith("ssh://"):
+        return _open_repository(spec, fetch_allow, max_bytes, files)
     if kind == "git" and not _SCHEME.match(spec):
         return _open_repository(location, fetch_allow, max_bytes, files)
     if _SCHEME.match(spec):
@@ -78,7 +82,7 @@ def open_source(
             raise SourceError(f"{spec} cannot be fetched. Give a URL that starts with http:// or https://.")
         path = require_web_address(spec).raw_path
         if path.endswith(".git"):
-            return GitSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
+            return _open_repository(spec, fetch_allow, max_bytes, files)
         if _SITEMAP.search(path):
             return SitemapSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes, sleep=sleep)
         return UrlSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
@@ -117,10 +121,17 @@ def _without_link_markup(location: str) -> str:
 
 def _open_repository(location: str, fetch_allow: Sequence[str], max_bytes: int, files: bool) -> Source:
     location = _without_link_markup(location)
+    if files and "#" in location and Path(location).expanduser().is_dir():
+        return GitSource(Path(location).expanduser(), fetch_allow=fetch_allow, max_bytes=max_bytes)
+    location, hash_sign, part = location.partition("#")
+    branch, _, folder = part.partition(":")
+    if (hash_sign and not part) or (branch and not _BRANCH.fullmatch(branch)) or ".." in folder.split("/"):
+        raise SourceError(f"#{part} names no branch. Write git:https://example.org/name.git#branch:folder.")
+    location = _https_of_ssh(location)
     if location.lower().startswith(("http://", "https://")):
         require_web_address(location)
-        return GitSource(location, fetch_allow=fetch_allow, max_bytes=max_bytes)
-    if _SCHEME.match(location) or _SSH.match(location):
+        return GitSource(location, fetch_allow=fetch_allow, max_bytes=max_bytes, branch=branch, folder=folder)
+    if _SCHEME.match(location):
         raise SourceError("A repository needs a URL with https://, or the path of a folder: git:PATH.")
     if not files:
         raise SourceError(_TERMINAL_ONLY)
@@ -128,7 +139,13 @@ def _open_repository(location: str, fetch_allow: Sequence[str], max_bytes: int, 
     if not location or not path.is_dir():
         folder = f" {location}" if location else ""
         raise SourceError(f"There is no folder{folder}. Write git:PATH or git:https://example.org/name.git.")
-    return GitSource(path, fetch_allow=fetch_allow, max_bytes=max_bytes)
+    return GitSource(path, fetch_allow=fetch_allow, max_bytes=max_bytes, branch=branch, folder=folder)
+
+
+def _https_of_ssh(location: str) -> str:
+    """Return the ``https://`` URL of a repository whose address is for SSH; other locations stay."""
+    match = _SSH.fullmatch(location) or _SSH_URL.fullmatch(location)
+    return f"https://{match['host']}/{match['path'].lstrip('/')}" if match else location
 
 
 def _open_site(kind: str, url: str, fetch_allow: Sequence[str], max_bytes: int, sleep: Sleep) -> Source:

@@ -153,12 +153,15 @@ class ChannelSource:
         return Unchanged(name) if name in stored.known.documents else self._document(reader, month, posts.values())
 
     def _document(self, reader: ChannelReader, month: str, posts: Iterable[Post]) -> Fetched:
-        """Build the document of a month. Its memo stores the messages for the next reading."""
+        """Build the document of a month. Its memo stores the messages for the next reading.
+
+        The access to the channel was checked when it was added, so that the document may be private.
+        """
         ordered = sorted(posts, key=lambda post: post.at)
         entries = {json.dumps(entry): entry for post in ordered for entry in (post.entry, *post.replies) if entry}
         memo = f"[{', '.join(json.dumps(_to_stored(post)) for post in ordered)}]"
         data = reader.export(list(entries.values()))
-        return Fetched(f"{self.uri}/{month}", data, content_type="application/json", memo=memo)
+        return Fetched(f"{self.uri}/{month}", data, content_type="application/json", memo=memo, private_chats=True)
 
 
 class _StoredMonths:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from knowledge.errors import SourceError
+from knowledge.parsing.format_detection import MAX_MEMBERS
+from knowledge.parsing.slack_export_layout import find_exports
+from knowledge.parsing.zip_archives import DAMAGED
+from knowledge.sources.chat_exports import ExportPart, plan
 from knowledge.storable_text import storable
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 
@@ -17,31 +24,82 @@ SKIPPED_EXTENSIONS = frozenset(
     .iso .dmg .db .sqlite .sqlite3 .parquet .npy .npz .safetensors .pt .onnx .lock .map""".split()
 )
 """Extensions that a folder skips: images, audio, video, fonts, archives, programs and databases."""
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+_LFS_POINTER_BYTES = 1024
+_OF_EXPORT = "it is a part of a chat export; the export is read as a whole, without private conversations."
+_SINGLE_MEMBER_EXPORT = (
+    "it belongs to a Slack export of one member's conversations, which are private; it was left out."
+)
 
 
 class FileSource:
-    """One file."""
+    """One file. A Slack export is read a channel or month at a time, whatever its size is."""
 
     kind = "file"
 
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._path = path.resolve()
         self._max_bytes = max_bytes
-        self.uri = str(self._path)
+        self.uri = storable(str(self._path))
+        self._found = 1
 
     def count(self) -> int | None:
-        return 1
+        return self._found
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
-        """Yield the file."""
-        yield await asyncio.to_thread(read_file, self._path, self._path.name, self._max_bytes)
+        """Yield the file, or the channels of a Slack export."""
+        sizes = await asyncio.to_thread(_export_members, self._path)
+        if not sizes:
+            yield await asyncio.to_thread(read_file, self._path, self._path.name, self._max_bytes)
+            return
+        with zipfile.ZipFile(self._path) as archive:
+            files = ExportFiles(self._path.name, sizes, archive.read, self._max_bytes)
+            made = await asyncio.to_thread(plan, sizes, files.read, private_chats=known.private_chats, discord=False)
+            self._found = len(made.parts)
+            for part in made.parts:
+                for item in await asyncio.to_thread(files.items, part):
+                    yield item
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFiles:
+    """The files of an archive or folder that has exports of chats. ``name`` is the prefix of its documents."""
+
+    name: str
+    sizes: dict[str, int]
+    read_bytes: Callable[[str], bytes]
+    max_bytes: int
+
+    def read(self, file: str) -> bytes:
+        """Return the content of a file. Raises OSError, also for a file that is larger than the limit."""
+        if self.sizes[file] > self.max_bytes:
+            raise OSError("larger than PARLEY_MAX_FILE_MB")
+        return self.read_bytes(file)
+
+    def items(self, part: ExportPart) -> list[Fetched | Failure]:
+        """Return the document of a channel, and a failure for each file of it that cannot be read."""
+        uri = f"{self.name}/{part.name}" if part.name else self.name
+        if sum(self.sizes[file] for file in part.members) > self.max_bytes:
+            return [too_large(uri, self.max_bytes)]
+        items: list[Fetched | Failure] = []
+        contents: dict[str, bytes] = {}
+        for file in part.members:
+            try:
+                contents[file] = self.read(file)
+                json.loads(contents[file])
+            except (*DAMAGED, ValueError, RecursionError) as error:
+                contents.pop(file, None)
+                items.append(_broken(f"{self.name}/{file}", error))
+        if contents or part.hidden:
+            items.append(Fetched(uri, part.archive(contents), part.title))
+        return items
 
 
 class FolderSource:
-    """Every document below a folder, in order of path.
+    """Every document below a folder, in order of path, and the channels of exports of chats.
 
     Hidden files and folders are skipped, and so are extensions that are not documents. A symbolic link is followed only
-    to a file inside the folder.
+    to a file inside the folder. A folder that cannot be read is a failure, and keeps what is known of it.
     """
 
     kind = "folder"
@@ -49,25 +107,44 @@ class FolderSource:
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._root = path.resolve()
         self._max_bytes = max_bytes
-        self.uri = str(self._root)
-        self._paths: list[Path] | None = None
+        self.uri = storable(str(self._root))
+        self._listing: _Listing | None = None
+        self._found = 0
 
     def count(self) -> int | None:
-        return len(self._files())
+        return self._found or len(self._files().paths)
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
-        """Yield each file."""
-        for path in await asyncio.to_thread(self._files):
-            name = f"{self._root.name}/{path.relative_to(self._root).as_posix()}"
+        """Yield each file and channel. Raises SourceError after the last one if a folder could not be read."""
+        listing = await asyncio.to_thread(self._files)
+        files = ExportFiles(self._root.name, listing.sizes(), self._bytes, self._max_bytes)
+        exports = await asyncio.to_thread(plan, files.sizes, files.read, private_chats=known.private_chats)
+        single = [path for path in listing.paths if self._relative(path) not in exports.taken]
+        self._found = len(single) + len(exports.parts)
+        for name in sorted(exports.private_files):
+            yield Failure(f"{self._root.name}/{name}", _SINGLE_MEMBER_EXPORT, private=True)
+        for name in known.documents:
+            if name.removeprefix(f"{self._root.name}/") in exports.taken - exports.private_files:
+                yield Failure(name, _OF_EXPORT, private=True)
+        for part in exports.parts:
+            for item in await asyncio.to_thread(files.items, part):
+                yield item
+        for path in single:
+            name = f"{self._root.name}/{self._relative(path)}"
             yield await asyncio.to_thread(read_file, path, name, self._max_bytes)
+        for folder, error in listing.unreadable:
+            yield unreadable(f"{self._root.name}/{self._relative(folder)}".removesuffix("/."), error)
+        if listing.unreadable:
+            raise SourceError(_unreadable_folders(len(listing.unreadable)))
 
-    def _files(self) -> list[Path]:
-        if self._paths is None:
-            self._paths = list(self._walk())
-        return self._paths
+    def _files(self) -> _Listing:
+        if self._listing is None:
+            self._listing = _Listing(self._root)
+            self._listing.paths.extend(self._walk(self._listing))
+        return self._listing
 
-    def _walk(self) -> Iterator[Path]:
-        for folder, subfolders, names in os.walk(self._root):
+    def _walk(self, listing: _Listing) -> Iterator[Path]:
+        for folder, subfolders, names in os.walk(self._root, onerror=listing.add_error):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(names):
                 path = Path(folder) / name
@@ -75,7 +152,32 @@ class FolderSource:
                     yield path
 
     def _inside(self, path: Path) -> bool:
-        return path.is_file() and path.resolve().is_relative_to(self._root)
+        try:
+            return path.is_file() and path.resolve().is_relative_to(self._root)
+        except OSError:
+            return True  # Reading it fails with the reason.
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+    def _bytes(self, name: str) -> bytes:
+        return (self._root / name).read_bytes()
+
+
+@dataclass(slots=True)
+class _Listing:
+    """The files of a folder, and the folders that cannot be read with the reason."""
+
+    root: Path
+    paths: list[Path] = field(default_factory=list)
+    unreadable: list[tuple[Path, OSError]] = field(default_factory=list)
+
+    def add_error(self, error: OSError) -> None:
+        self.unreadable.append((Path(error.filename or self.root), error))
+
+    def sizes(self) -> dict[str, int]:
+        """Return the size of each file in bytes, by its path below the folder; 0 if the size cannot be read."""
+        return {path.relative_to(self.root).as_posix(): _size(path) for path in self.paths}
 
 
 class UploadSource:
@@ -102,14 +204,39 @@ class UploadSource:
 
 
 def read_file(path: Path, name: str, max_bytes: int) -> Fetched | Failure:
-    """Read a file; return a Failure if it is too large, missing or not readable."""
+    """Read a file; return a Failure if it is too large, missing, not readable or a Git LFS pointer."""
     try:
         if path.stat().st_size > max_bytes:
             return too_large(name, max_bytes)
-        return Fetched(name, path.read_bytes())
+        data = path.read_bytes()
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        return Failure(name, f"it cannot be read ({reason}); check that it exists and that this user may read it.")
+        return unreadable(name, error)
+    return lfs_pointer(name) if is_lfs_pointer(data) else Fetched(name, data)
+
+
+def is_lfs_pointer(data: bytes) -> bool:
+    """Return whether the data is a pointer that Git LFS stores in place of a large file."""
+    return len(data) <= _LFS_POINTER_BYTES and data.startswith(_LFS_POINTER)
+
+
+def lfs_pointer(name: str) -> Failure:
+    """Return the failure of a file of which only the Git LFS pointer is there."""
+    return Failure(
+        name, "it is a Git LFS pointer, not the file itself; run git lfs pull in a clone and add the folder."
+    )
+
+
+def unreadable(name: str, error: Exception) -> Failure:
+    """Return the failure of a file or folder that the system cannot read."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+    return Failure(name, f"it cannot be read ({reason}); check that it exists and that this user may read it.")
+
+
+def _broken(name: str, error: Exception) -> Failure:
+    """Return the failure of one file of an export."""
+    if isinstance(error, OSError):
+        return unreadable(name, error)
+    return Failure(name, "it is damaged or not valid JSON; the rest of the export was read. Export it again.")
 
 
 def too_large(name: str, max_bytes: int) -> Failure:
@@ -126,3 +253,28 @@ def open_path(spec: str, *, max_bytes: int) -> FileSource | FolderSource:
     if path.is_file():
         return FileSource(path, max_bytes=max_bytes)
     raise SourceError(f"There is no file or folder {spec}. Check the path, or give a URL that starts with https://.")
+
+
+def _export_members(path: Path) -> dict[str, int]:
+    """Return the files of a Slack export archive by name, with their sizes in bytes; nothing for other files."""
+    if not zipfile.is_zipfile(path):
+        return {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return {}
+    sizes = {member.filename: member.file_size for member in members[:MAX_MEMBERS]}
+    has_lists = any(export.lists for export in find_exports(sizes))
+    return sizes if has_lists and not any(member.flag_bits & 1 for member in members) else {}
+
+
+def _unreadable_folders(count: int) -> str:
+    return f"{count} folders could not be read, so documents may be missing; nothing was removed. Check their rights."
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from knowledge.errors import SourceError
 from knowledge.sources.checked_git_remote import GitRemote, checked_remote
-from knowledge.sources.files import SKIPPED_EXTENSIONS, too_large
+from knowledge.sources.files import SKIPPED_EXTENSIONS, is_lfs_pointer, lfs_pointer, too_large
 from knowledge.sources.git_command import Git, GitFailedError, require_pinning
 from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, Unchanged
@@ -39,16 +39,30 @@ class TrackedFile:
 
 
 class GitSource:
-    """A git repository: an ``https://`` URL, of which a temporary shallow clone is made, or a local folder."""
+    """A git repository: an ``https://`` URL, of which a temporary shallow clone is made, or a local folder.
+
+    ``branch`` is a branch or tag in place of the newest commit of the default branch. ``folder`` limits the files.
+    """
 
     kind = "git"
 
-    def __init__(self, location: str | Path, *, fetch_allow: Sequence[str], max_bytes: int) -> None:
+    def __init__(
+        self,
+        location: str | Path,
+        *,
+        fetch_allow: Sequence[str],
+        max_bytes: int,
+        branch: str = "",
+        folder: str = "",
+    ) -> None:
         self._location = location.resolve() if isinstance(location, Path) else location
         self._allow = fetch_allow
         self._max_bytes = max_bytes
         self._name = PurePosixPath(str(self._location).rstrip("/")).name.removesuffix(".git") or "repository"
-        self.uri = f"git:{self._location}"
+        self._branch = branch
+        self._folder = folder.strip("/")
+        part = f"#{branch}" + (f":{self._folder}" if self._folder else "") if branch or self._folder else ""
+        self.uri = f"git:{self._location}{part}"
         self._found: int | None = None
 
     def count(self) -> int | None:
@@ -73,7 +87,8 @@ class GitSource:
                     yield Mark(known.mark)
                     return
                 repository = await self._clone(git, remote.url)
-            head = await git.run("-C", str(repository), "rev-parse", "--verify", "HEAD^{commit}", seconds=30)
+            revision = self._branch if self._branch and isinstance(self._location, Path) else "HEAD"
+            head = await git.run("-C", str(repository), "rev-parse", "--verify", f"{revision}^{{commit}}", seconds=30)
             commit, documents = head.decode().strip(), 0
             async for item in self._files(git, repository, commit, known):
                 documents += not isinstance(item, Failure)
@@ -84,14 +99,19 @@ class GitSource:
         """Return whether all files of the newest commit are stored already, so that no clone is needed."""
         if not known.mark:
             return False
-        head = (await git.run("ls-remote", "--quiet", "--", url, "HEAD", seconds=60)).decode().partition("\t")[0]
+        wanted = f"refs/heads/{self._branch}" if self._branch else "HEAD"
+        head = (await git.run("ls-remote", "--quiet", "--", url, wanted, seconds=60)).decode().partition("\t")[0]
         return known.mark == _mark(head, len(known.documents))
+
+    def _is_inside(self, path: str) -> bool:
+        return not self._folder or path.startswith(f"{self._folder}/")
 
     async def _clone(self, git: Git, url: str) -> Path:
         """Make a bare clone of the newest commit."""
         target = git.home / "clone"
         await git.run(
             *("clone", "--bare", "--depth=1", "--single-branch", "--no-tags", "--quiet", "--template="),
+            *(("--branch", self._branch) if self._branch else ()),
             *("--", url, str(target)),
             seconds=CLONE_TIMEOUT_SECONDS,
         )
@@ -103,7 +123,9 @@ class GitSource:
         """Yield the files of the commit. A file whose blob is stored already is Unchanged."""
         tree = await git.run("-C", str(repository), "ls-tree", "-r", "-z", "-l", "--full-tree", commit, seconds=60)
         async with git.start("-C", str(repository), "cat-file", "--batch") as blob_reader:
-            files = parse_tree(tree)
+            files = [file for file in parse_tree(tree) if self._is_inside(file.path)]
+            if self._folder and not files:
+                raise SourceError(f"The repository has no documents in {self._folder}. Check the name of the folder.")
             self._found = len(files)
             for file in files:
                 name = f"{self._name}/{file.path}"
@@ -115,7 +137,9 @@ class GitSource:
                     yield too_large(name, self._max_bytes)
                     continue
                 data = await _read_blob(blob_reader, file)
-                if not _is_binary(file, data) and data.strip():
+                if is_lfs_pointer(data):
+                    yield lfs_pointer(name)
+                elif not _is_binary(file, data) and data.strip():
                     yield Fetched(name, data, metadata=metadata)
                 else:
                     self._found -= 1

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 
 from knowledge.errors import SourceError
 from knowledge.sources.polite_fetch import PoliteFetcher
+from knowledge.sources.redirect_ends import RedirectEnds
 from knowledge.sources.site_source import SiteSource, site_of
 from knowledge.sources.sitemap_parser import Sitemap, SitemapEntry, parse_sitemap
 from knowledge.sources.web_client import NotModified, PageError, RedirectFilter, page_document
-from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Known, Unchanged
+from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Item, Known, Unchanged
 
 MAX_SITEMAPS = 200
 """Sitemaps of an index that are read."""
@@ -23,7 +25,7 @@ class SitemapSource(SiteSource):
 
     kind = "sitemap"
 
-    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Unchanged | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
         """Yield the listed pages.
 
         Raises SourceError if the sitemap cannot be read, and after the last page if a sitemap of an index could not.
@@ -31,11 +33,18 @@ class SitemapSource(SiteSource):
         async with self._client as client:
             fetcher = self._fetcher(client)
             pages, failures = await self._list_pages(fetcher)
+            if not pages and not failures:
+                raise SourceError(f"{self._start_url} lists no pages, so nothing was removed. Check the sitemap.")
+            ends = RedirectEnds()
             self._found = min(len(pages), self._max_pages) + len(failures)
             for failure in failures:
                 yield failure
             for entry in list(pages.values())[: self._max_pages]:
-                yield await self._page(fetcher, entry, known.documents.get(entry.url))
+                item = await self._page(fetcher, entry, known.documents.get(entry.url))
+                if not ends.is_waiting(item):
+                    yield item
+            for waited in ends.decided():
+                yield waited
         if len(pages) > self._max_pages:
             left = len(pages) - self._max_pages
             yield Failure(
@@ -62,7 +71,7 @@ class SitemapSource(SiteSource):
                 may_redirect=self._is_own,
             )
         except PageError as error:
-            return Failure(entry.url, str(error))
+            return Failure(entry.url, str(error), gone=error.gone)
         return Unchanged(entry.url) if isinstance(page, NotModified) else page_document(entry.url, page)
 
     def _is_own(self, url: str) -> bool:
@@ -70,19 +79,26 @@ class SitemapSource(SiteSource):
         return _site_without_www(url) == _site_without_www(self._start_url)
 
     async def _list_pages(self, fetcher: PoliteFetcher) -> tuple[dict[str, SitemapEntry], list[Failure]]:
-        """Return every listed page once, by URL, and a failure for each sitemap of an index that cannot be read."""
+        """Return every listed page once, by URL, and a failure for each sitemap of an index that cannot be read.
+
+        An index may list further indexes.
+        """
         first = await self._sitemap(fetcher, self._start_url, may_redirect=None)
         pages = {entry.url: entry for entry in first.pages}
         failures: list[Failure] = []
-        for entry in first.sitemaps[:MAX_SITEMAPS]:
-            if len(pages) > self._max_pages:
-                break
+        waiting, seen = deque(first.sitemaps), {self._start_url}
+        while waiting and len(seen) <= MAX_SITEMAPS and len(pages) <= self._max_pages:
+            entry = waiting.popleft()
+            if entry.url in seen:
+                continue
+            seen.add(entry.url)
             if not self._is_own(entry.url):
                 failures.append(Failure(entry.url, _OTHER_HOST))
                 continue
             try:
                 listed = await self._sitemap(fetcher, entry.url, may_redirect=self._is_own)
                 pages |= {page.url: page for page in listed.pages}
+                waiting.extend(listed.sitemaps)
             except SourceError as error:
                 failures.append(Failure(entry.url, str(error)))
         return pages, failures

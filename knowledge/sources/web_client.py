@@ -6,10 +6,11 @@ Sends conditional requests, so that a page that did not change is not transferre
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -28,6 +29,12 @@ REFUSED_TYPES = ("image/", "audio/", "video/", "font/", "application/zip", "appl
 _VALIDATORS = (("etag", "etag", "If-None-Match"), ("last_modified", "last-modified", "If-Modified-Since"))
 """What identifies a version of a page: the key in the document's metadata, the response header, the request header."""
 
+_SIGN_IN = re.compile(
+    r"/(?:log[-_]?in|sign[-_]?in|sign_on|signon|sso|saml2?|oauth2?|openid|authenticate|auth|session/new|sessions/new|"
+    r"wp-login|authorize)(?:[./]|$)",
+    re.IGNORECASE,
+)
+
 RedirectFilter = Callable[[str], bool]
 """Returns whether a redirect to this URL is followed."""
 
@@ -38,6 +45,11 @@ class PageError(SourceError):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def gone(self) -> bool:  # type: ignore[override]
+        """Whether the server says that the page no longer exists."""
+        return self.status in (404, 410)
 
     @property
     def temporary(self) -> bool:
@@ -65,6 +77,10 @@ class RedirectRefusedError(PageError):
     """The page redirects to a URL that the caller does not allow."""
 
 
+class SignInRequiredError(PageError):
+    """The page redirects to a sign-in, so that what the server sends is not the page."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A server's response. ``url`` is the URL after all redirects. The names of ``headers`` are in lower case."""
@@ -73,6 +89,8 @@ class Page:
     data: bytes
     content_type: str
     headers: Mapping[str, str]
+    charset: str = ""
+    """The charset that the server states; empty if it states none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +171,8 @@ class WebClient:
                 if response.status not in (301, 302, 303, 307, 308):
                     return await self._read(requested, response, refused)
                 url = urljoin(url, response.headers.get("Location", ""))
+            if is_sign_in(url) and not is_sign_in(requested):
+                raise SignInRequiredError(f"{requested} redirects to a sign-in. Give a page that needs none.")
             if may_redirect is not None and not may_redirect(url):
                 raise RedirectRefusedError(f"{requested} redirects to {url}, which is on another host. Add that URL.")
         raise PageError(f"{requested} redirects more than {MAX_REDIRECTS} times. Give its final URL.")
@@ -174,7 +194,12 @@ class WebClient:
                     f"{requested} is larger than {self._max_bytes // 1_000_000} MB. Raise PARLEY_MAX_FILE_MB to add it."
                 )
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Page(str(response.url), bytes(data), content_type, headers)
+        return Page(str(response.url), bytes(data), content_type, headers, response.charset or "")
+
+
+def is_sign_in(url: str) -> bool:
+    """Return whether the path of the URL is that of a sign-in page."""
+    return _SIGN_IN.search(urlsplit(url).path) is not None
 
 
 def check_url(url: str, allow: Sequence[str]) -> URL:
@@ -203,7 +228,8 @@ def page_document(uri: str, page: Page, memo: str = "") -> Fetched:
     metadata = {name: page.headers[header] for name, header, _ in _VALIDATORS if page.headers.get(header)}
     if page.url != uri:
         metadata["at"] = page.url
-    return Fetched(uri, page.data, content_type=page.content_type, metadata=metadata, memo=memo)
+    content_type = f"{page.content_type}; charset={page.charset}" if page.charset else page.content_type
+    return Fetched(uri, page.data, content_type=content_type, metadata=metadata, memo=memo)
 
 
 def _conditional_headers(requested: str, url: str, earlier: Earlier | None) -> dict[str, str]:

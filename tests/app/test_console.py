@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
+import signal
 import sys
 
 import pytest
 
 from bot.app import App
 from bot.cli.ask import _answer, _chat
-from bot.platforms.console import FROM_CACHE, incoming
+from bot.platforms.console import FROM_CACHE, Terminal, incoming
+from bot.types.display import Part
+from tests.doubles.models import ModelDouble, Reply, Seen
 
 QUESTION = "What may a hotel in Lisbon cost?"
 
@@ -40,3 +45,47 @@ async def test_again_without_a_question_says_so(
     app: App, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "Nothing has been asked in this chat yet" in await printed(app, monkeypatch, capsys, "/again")
+
+
+async def test_ctrl_c_stops_an_answer_and_the_chat_goes_on(
+    app_with_models: App, models: ModelDouble, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = asyncio.Event()
+    seen: list[Seen] = []
+
+    def script(request: Seen) -> Reply:
+        seen.append(request)
+        return Reply("It may cost 180 EUR. [1]", after=1, held=held)
+
+    async def press_ctrl_c() -> None:
+        async with asyncio.timeout(60):
+            while not seen or not seen[0].pieces_sent:
+                await asyncio.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    models.script = script
+    before = signal.getsignal(signal.SIGINT)
+    pressing = asyncio.create_task(press_ctrl_c())
+    said = await printed(app_with_models, monkeypatch, capsys, QUESTION, "/help")
+    await pressing
+    held.set()
+    assert "Stopped" in said
+    assert "/ingest" in said.partition("Stopped")[2], "the next line is read"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+async def test_bold_words_are_bold_in_a_terminal_and_markdown_elsewhere() -> None:
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    text = "The limit is **180 EUR**.\n```\na **b** c\n```\n2 ** 3 and **all**\n"
+    for out, shown in (
+        (io.StringIO(), text),
+        (Tty(), "The limit is \x1b[1m180 EUR\x1b[22m.\n```\na **b** c\n```\n2 ** 3 and \x1b[1mall\x1b[22m\n"),
+    ):
+        terminal = Terminal(out)
+        for end in (15, 30, 50):
+            await terminal.edit("1", Part(text[:end], "1", "t"))
+        await terminal.edit("1", Part(text, "1", "t", final=True))
+        assert out.getvalue().startswith(shown)

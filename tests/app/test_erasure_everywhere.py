@@ -29,6 +29,7 @@ PLANTED = {
     "ledger": ("user_id",),
     "budgets": ("subject", "set_by"),
     "budget_days": ("subject",),
+    "added_days": ("user_id",),
     "reservations": ("subject",),
     "answers": ("answer", "citations", "question", "evidence", "documents"),
     "feedback": ("user_id", "reason"),
@@ -40,6 +41,8 @@ PLANTED = {
     "postings": ("term",),
     "ingests": ("asked_by", "content_type", "report", "error"),
     "upload_parts": ("data",),
+    "page_files": ("name", "content_type", "data", "added_by"),
+    "page_commands": ("author_id", "card"),
 }
 """Columns that can hold a person's words or ID."""
 
@@ -51,7 +54,7 @@ EXEMPT = {
     "turns": {
         "tenant_id", "platform", "channel_id", "thread_id", "message_id", "user_role", "wish", "state", "audience",
     },
-    "processes": {"tenant_id", "host", "platforms"},
+    "processes": {"tenant_id", "host", "platforms", "faults"},  # a fault names a part and its error
     "reply_parts": {"tenant_id", "ref"},
     "attachments": {"tenant_id", "kind"},
     "messages": {"tenant_id", "role"},
@@ -61,6 +64,8 @@ EXEMPT = {
     },
     "budgets": {"tenant_id"},
     "budget_days": {"tenant_id"},
+    "added_days": {"tenant_id"},
+    "refusals": {"tenant_id", "kind"},
     "reservations": {"tenant_id", "state"},
     "answers": {"tenant_id", "key", "ground", "model"},  # digests
     "answer_hits": {"tenant_id", "key"},
@@ -86,6 +91,8 @@ EXEMPT = {
     "posting_masks": {"tenant_id", "audience", "mask"},
     "ingests": {"tenant_id", "state"},
     "upload_parts": {"tenant_id"},
+    "page_files": {"tenant_id", "file_id", "purpose"},
+    "page_commands": {"tenant_id", "command_id"},
 }  # fmt: skip
 """Columns that hold names of the system, numbers and digests."""
 
@@ -189,6 +196,7 @@ def plant_everything(plant: Planter, quoted: str) -> None:
     plant("budgets", subject=f"user:{PERSON}", daily_tokens=1, set_by=OTHER)
     plant("budgets", subject="channel:C1", daily_tokens=1, set_by=PERSON)
     plant("budget_days", subject=f"user:{PERSON}", day="2026-01-01")
+    plant("added_days", user_id=PERSON, day="2026-01-01")
     plant(
         "reservations", reservation_id=uuid.uuid4(), turn_id=own, subject=f"user:{PERSON}", day="2026-01-01",
         tokens=1, state="settled",
@@ -198,6 +206,12 @@ def plant_everything(plant: Planter, quoted: str) -> None:
         "facts", fact_id=uuid.uuid4(), thread_uid=thread, turn_id=own, kind="fact", subject="d" * 64, text=WORD,
         author_id=PERSON, author=NAME, said_at="2026-01-01",
     )  # fmt: skip
+    for number, (purpose, added_by) in enumerate((("attachment", PERSON), ("reply", OTHER))):
+        plant(
+            "page_files", file_id=str(number), purpose=purpose, name=WORD, content_type=WORD, size=1,
+            data=WORD.encode(), added_by=added_by,
+        )  # fmt: skip
+        plant("page_commands", command_id=str(number), author_id=added_by, card={"text": WORD}, ended=True)
     plant("slack_installations", installed_by=PERSON, installed_at="2026-01-01", refreshed_at="2026-01-01")
 
 

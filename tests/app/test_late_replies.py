@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from bot.app import App
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine import user_messages as said
-from bot.engine.answer import finish
+from bot.engine.answer import finish, lease
+from bot.engine.dispatch import queue_poller
 from bot.engine.display import final_retry
 from bot.errors import MessageGone, PlatformAway, RateLimited, UsageError
 from bot.reports.trace import trace_of
@@ -38,6 +40,7 @@ class Unreliable(Channel):
         self.away: Exception | None = None
         self.held: asyncio.Event | None = None
         self.waiting = asyncio.Event()
+        self.interrupted = asyncio.Event()
 
     def surface(self, turn: Turn) -> ChannelSurface:
         return UnreliableSurface(self)
@@ -45,7 +48,11 @@ class Unreliable(Channel):
     async def answer_call(self) -> None:
         if self.held is not None:
             self.waiting.set()
-            await self.held.wait()
+            try:
+                await self.held.wait()
+            except asyncio.CancelledError:
+                self.interrupted.set()
+                raise
         if self.away is not None:
             raise self.away
 
@@ -411,6 +418,33 @@ async def test_erasing_the_asker_ends_a_late_reply(both: Settings, models: Model
         assert await row_of(one, turn) is None
 
 
+@pytest.mark.parametrize("late", [True, False])
+async def test_erasing_the_asker_while_a_reply_is_being_shown_stops_it_at_once(
+    both: Settings, models: ModelDouble, channel: Unreliable, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 3600.0)
+    async with two(both, channel) as (one, other):
+        if late:
+            turn, _ = await end_while_away(one, models, channel)
+            channel.held = asyncio.Event()
+        else:
+            channel.held = asyncio.Event()
+            models.script = write
+            turn = await accepted(one, question("When may cats come?"))
+            one.dispatcher.start(turn, channel.surface(turn))
+        await asyncio.wait_for(channel.waiting.wait(), 120)
+        held, channel.away = channel.held, None
+        before = len(channel.versions)
+        erasing = partial(privacy.erase, tenant_id=CHANNEL.tenant_id, user_id=ASKER.id)
+        await other.database.run(CHANNEL.tenant_id, erasing)
+        await asyncio.wait_for(channel.interrupted.wait(), 120)
+        channel.held = None
+        held.set()
+        await asyncio.gather(one.dispatcher.settled(), other.dispatcher.settled())
+        assert len(channel.versions) == before, "nothing of the reply is shown any more"
+        assert await row_of(one, turn) is None
+
+
 async def test_a_place_that_only_this_process_can_show_keeps_nothing_for_later(
     both: Settings, models: ModelDouble, channel: Unreliable
 ) -> None:
@@ -441,6 +475,7 @@ async def test_the_time_between_two_tries_grows_with_the_outage(
     most: int,
 ) -> None:
     monkeypatch.setattr(late_replies, "SHORTEST", timedelta(seconds=5))
+    monkeypatch.setattr(queue_poller, "LOOK_SECONDS", 3600.0)  # A look would claim the reply first.
     async with processes(both, channel, 1) as (one,):
         turn, _ = await end_while_away(one, models, channel)
         await change(one, f"finished_at = now() - interval '{age} seconds', deliver_at = now()")

@@ -54,14 +54,14 @@ class Process:
 
 
 @asynccontextmanager
-async def up(folder: Path, database_url: str, **more: str) -> AsyncIterator[Process]:
+async def up(folder: Path, database_url: str, *options: str, **more: str) -> AsyncIterator[Process]:
     ours = {environment_name(name) for name in Settings.model_fields}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     given = {"DATABASE_URL": database_url, "PARLEY_DATA_DIR": str(folder), **more}
     port = free_port()
     started = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "bot", "up", "--port", str(port)),
+        *("-m", "bot", "up", "--port", str(port), *options),
         env={**kept, **given, "PYTHONPATH": str(Path(__file__).parents[2])},
         cwd=folder,
         stderr=asyncio.subprocess.PIPE,
@@ -112,6 +112,24 @@ async def test_it_is_ready_once_it_is_warm_and_says_so_then(database_url: str, t
         async with asyncio.timeout(SECONDS):
             while not any("Parley is ready" in line for line in process.said):
                 await asyncio.sleep(0.05)
+
+
+async def test_the_port_is_open_while_the_sample_is_added(database_url: str, admin_url: str, tmp_path: Path) -> None:
+    with psycopg.connect(admin_url) as blocking:
+        blocking.execute("LOCK TABLE documents IN EXCLUSIVE MODE")
+        async with up(tmp_path, database_url, "--sample") as process:
+            await process.until("/healthz", 200)
+            status, body = await process.probe("/readyz")
+            assert status == 503
+            assert "sample: adding the sample documents" in body
+            assert json.loads((await process.probe("/api/state"))[1])["adding_sample"] is True
+            assert not any("Parley is ready" in line for line in process.said)
+            blocking.rollback()
+            await process.until("/readyz", 200)
+            assert json.loads((await process.probe("/api/state"))[1])["adding_sample"] is False
+            async with asyncio.timeout(SECONDS):
+                while not any("Parley is ready" in line for line in process.said):
+                    await asyncio.sleep(0.05)
 
 
 async def test_an_unreachable_platform_costs_that_platform_only(database_url: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
-from bot.errors import ConfigError, MessageGone
+from bot.errors import ConfigError, LayoutRefused, MessageGone
 from bot.platforms.discord.app import serve
 from bot.platforms.discord.diagnostics import check, invite_url
 from bot.types.conversation import Author, ThreadKey
@@ -351,3 +351,41 @@ def test_the_invite_link_asks_only_for_required_permissions() -> None:
     assert link["scope"] == ["bot applications.commands"]
     wanted = 1 << 10 | 1 << 11 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 35 | 1 << 38
     assert int(link["permissions"][0]) == wanted
+
+
+async def test_without_the_history_it_answers_without_a_reply_reference(
+    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
+) -> None:
+    general.denied = {"create_public_threads", "read_message_history"}
+    await connect()
+    await ask(discord, general, ada)
+    await discord.until(lambda: answered(discord, general))
+    (answer,) = discord.answers(general)
+    assert answer.reference is None
+
+
+async def test_an_archived_thread_that_cannot_be_reopened_is_explained(
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
+) -> None:
+    dispatcher.pause = 0.3
+    await connect()
+    asked = await ask(discord, general, ada)
+    await discord.until(lambda: discord.answers(asked))
+    thread = discord.thread(asked)
+    assert thread is not None
+    thread.archived = True
+    discord.fail("PATCH", rf"/channels/{thread.id}$", status=403, code=50013)
+    await discord.until(lambda: dispatcher.errors)
+    assert isinstance(dispatcher.errors[0], MessageGone)
+    (explanation,) = discord.answers(discord.world.dm(ada))
+    assert "archived" in explanation.content
+
+
+async def test_a_message_that_discord_never_accepts_is_not_sent_again(
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    discord.fail("POST", r"/messages$", status=400, code=50035)
+    await ask(discord, general, ada)
+    await discord.until(lambda: dispatcher.errors)
+    assert isinstance(dispatcher.errors[0], LayoutRefused)

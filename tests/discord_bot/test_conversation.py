@@ -258,7 +258,29 @@ async def test_missed_messages_are_read_once_the_database_is_back(
     await discord.until(lambda: dispatcher.served == ["discord"])
 
 
-@pytest.mark.parametrize("status", [403, DROPPED])
+@pytest.mark.parametrize("status", [DROPPED, 503])
+async def test_channels_for_which_discord_does_not_answer_are_read_again(
+    discord: DiscordDouble,
+    dispatcher: ScriptedDispatcher,
+    connect: Connect,
+    general: Channel,
+    ada: User,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.platforms.discord.catch_up.STORE_RETRY_SECONDS", 0.01)
+    asked = [
+        await discord.say_undelivered(place, ada, f"{discord.bot.mention} how many days of leave?")
+        for place in (general, discord.channel("random"))
+    ]
+    discord.fail("GET", rf"/channels/{general.id}/messages$", status=status, times=5)
+    dispatcher.last_connected = datetime.now(UTC) - timedelta(minutes=1)
+    await connect()
+    await discord.until(lambda: dispatcher.served == ["discord"])
+    assert {incoming.message_id for incoming in dispatcher.incoming} == {str(message.id) for message in asked}
+
+
+@pytest.mark.parametrize("status", [403, 400])
 async def test_a_channel_that_cannot_be_read_does_not_end_the_catch_up(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User, status: int
 ) -> None:
@@ -293,3 +315,39 @@ async def test_a_message_that_cannot_be_stored_is_retried(
     assert len(dispatcher.incoming) == 1
     assert len(discord.answers(asked)) == 1
     assert discord.answers(general) == []
+
+
+async def test_questions_in_a_followed_thread_that_are_meant_for_others_are_not_answered(
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, asked))
+    thread, bob = discord.thread(asked), discord.user("Bob")
+    assert thread is not None
+    of_bob = await discord.say(thread, bob, f"{ada.mention} can you confirm that?")
+    await discord.say(thread, bob, f"<@&{discord.world.admin_role_id}> can you confirm that?")
+    await discord.say(thread, bob, "@everyone is that so?")
+    await discord.say(thread, bob, "@here is that so?")
+    await discord.say(thread, ada, "which one do you mean?", reply_to=of_bob)
+    named = await discord.say(thread, bob, f"{ada.mention} wait. {discord.bot.mention} is that so?")
+    answer = discord.answers(asked)[0]
+    on_answer = await discord.say(thread, ada, "and for interns?", reply_to=answer)
+    last = await discord.say(thread, ada, "and in May?")
+    await discord.until(lambda: len(dispatcher.incoming) >= 4)
+    followed = [str(message.id) for message in (asked, named, on_answer, last)]
+    assert [incoming.message_id for incoming in dispatcher.incoming] == followed
+
+
+@pytest.mark.parametrize(
+    "text", ["write `{} hi` to ask it", "```\n{} hi\n```", "> {} hi\nthat was me", ">>> see\n{} hi"]
+)
+async def test_a_mention_in_code_or_in_a_quotation_does_not_call_the_bot(
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User, text: str
+) -> None:
+    await connect()
+    await discord.say(general, ada, text.format(discord.bot.mention))
+    called = await discord.say(general, ada, f"{discord.bot.mention} what does `{discord.bot.mention} hi` do?")
+    await discord.until(lambda: dispatcher.incoming)
+    assert [one.message_id for one in dispatcher.incoming] == [str(called.id)]
+    assert dispatcher.incoming[0].text == "what does `@Parley hi` do?"

@@ -90,6 +90,10 @@ async def _post(call: Call) -> tuple[int, object]:
         raise ApiError(403, 50007, "Cannot send messages to this user")
     if channel.locked:
         raise ApiError(403, 160005, "Thread is locked")
+    if channel.kind == FORUM:
+        raise ApiError(400, 50008, "Cannot send messages in a non-text channel")
+    if body.get("message_reference") and "read_message_history" in channel.denied:
+        raise ApiError(400, 160002, "Cannot reply without permission to read message history")
     _check_permissions(call, channel)
     check_message(body, files=len(call.files))
     call.double.violations += policy_violations(body)

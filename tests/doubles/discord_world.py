@@ -23,6 +23,7 @@ from tests.doubles.discord_models import (
 from tests.doubles.discord_rules import missing_access, missing_permissions, unknown_channel, unknown_message
 
 GUEST_FLAG = 1 << 4
+_CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 EPOCH_MS = 1_420_070_400_000
 """Discord's epoch, from which the time in an ID counts."""
 
@@ -209,7 +210,7 @@ class World:
             "timestamp": now(),
             "edited_timestamp": now() if message.edits else None,
             "tts": False,
-            "mention_everyone": False,
+            "mention_everyone": re.search(r"@(?:everyone|here)\b", _CODE.sub("", message.content)) is not None,
             "mentions": [user.payload() for user in users],
             "mention_roles": [str(role) for role in roles],
             "attachments": [file.payload() for file in message.attachments],
@@ -245,10 +246,11 @@ class World:
         return payload
 
     def mentioned(self, message: Message) -> tuple[list[User], list[int]]:
-        """Return the users and the IDs of the roles that a message mentions. A reply mentions its author."""
-        ids = {int(found) for found in re.findall(r"<@!?(\d+)>", message.content)}
+        """Return the users and role IDs that a message mentions, outside code. A reply mentions its author."""
+        text = _CODE.sub("", message.content)
+        ids = {int(found) for found in re.findall(r"<@!?(\d+)>", text)}
         if message.reference and message.author is not self.bot:
             replied_to = self.channels[message.channel_id].messages.get(int(message.reference.get("message_id", 0)))
             ids |= {replied_to.author.id} if replied_to else set()
-        roles = [int(found) for found in re.findall(r"<@&(\d+)>", message.content)]
+        roles = [int(found) for found in re.findall(r"<@&(\d+)>", text)]
         return [self.users[found] for found in ids if found in self.users], roles

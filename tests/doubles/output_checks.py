@@ -61,7 +61,7 @@ def reply_faults(text: str) -> Iterator[str]:
     yield from _discord("reply", discord.reply(reply).content)
     yield from _slack("reply", slack.reply(reply))
     yield from _other("Slack, plain reply", clickable.on_mrkdwn(slack.plain_reply(reply)["text"]), frozenset())
-    yield from _quiet("Slack, plain reply", slack.plain_reply(reply)["text"])
+    yield from _quiet("Slack, plain reply", slack.plain_reply(reply)["text"].replace("\u2060", ""))
     yield from _web("reply", (*web.blocks(reply.text), web.table(reply.table or Table((), []))))
 
 

@@ -160,10 +160,10 @@ class SlackDouble:
         self.world.direct(user.id)
         return user
 
-    def share_channel(self, name: str, *teams: str) -> Channel:
-        """Share a channel with other organizations, as Slack Connect does."""
+    def share_channel(self, name: str, *teams: str, owner: str = TEAM) -> Channel:
+        """Share a channel with other organizations, as Slack Connect does; ``owner`` is the one that it belongs to."""
         channel = self.channel(name)
-        channel.shared_with = teams
+        channel.shared_with, channel.owner = teams, owner
         return channel
 
     def add_past(
@@ -386,7 +386,7 @@ class SlackDouble:
         channel = self.channel(event["channel"])
         body = {
             "type": "event_callback",
-            "team_id": event.get("user_team") or TEAM,
+            "team_id": channel.owner if channel.owner != TEAM else event.get("user_team") or TEAM,
             "is_ext_shared_channel": bool(channel.shared_with),
             "api_app_id": APP_ID,
             "event": event,
@@ -409,7 +409,8 @@ class SlackDouble:
     def _interaction(self, kind: str, user: str) -> dict[str, Any]:
         person = self.world.users[user]
         author = {"id": user, "username": person.name, "team_id": person.team_id}
-        team = {"id": TEAM, "domain": "parley"}
+        # The workspace of the person who acts, which need not be the one that installed the app.
+        team = {"id": person.team_id, "domain": person.team_id.lower()}
         return {
             "type": kind,
             "user": author,

@@ -175,6 +175,7 @@ class WebApi:
         text, blocks = self._content(args)
         if slack_blocks.units(text) > 4000:
             raise Refusal("msg_too_long", f"text of {len(text)} characters")
+        blocks = blocks if "blocks" in args else message.now.blocks
         message.versions.append(self._world.version(text, blocks))
         return {"channel": message.channel, "ts": message.ts, "text": text}
 
@@ -214,6 +215,8 @@ class WebApi:
             raise Refusal("msg_too_long", "more than 12,000 characters of Markdown")
         if faults := slack_blocks.faults(blocks):
             raise Refusal("invalid_blocks", "; ".join(faults), response_metadata={"messages": faults})
+        if blocks and (marks := slack_blocks.markdown_marks(text)):
+            self._slack.violations.append(f"the notification shows Markdown: {marks}")
         mentions = mentions_in("\n".join([text, *slack_blocks.texts(blocks)]))
         if mentions:
             self._slack.violations.append(f"the bot mentioned users: {mentions}")

@@ -92,6 +92,8 @@ class StreamMethods:
                 )
         if user not in channel.members:
             raise Refusal("user_not_found", f"{user} is not in {channel.name}")
+        if team != self._world.users[str(user)].team_id:
+            raise Refusal("user_not_found", f"{user} is not of the workspace {team}")
         return str(user)
 
     def _append(self, args: Args) -> dict[str, Any]:

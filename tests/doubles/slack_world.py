@@ -64,6 +64,7 @@ class Channel:
     """A conversation. ``kind`` is the ``channel_type`` of its events.
 
     ``shared_with``: the other organizations it is shared with. ``invited``: those that have not accepted yet.
+    ``owner``: the organization that the channel belongs to; its ID is the ``team_id`` of the channel's events.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Channel:
     is_archived: bool = False
     shared_with: tuple[str, ...] = ()
     invited: tuple[str, ...] = ()
+    owner: str = TEAM
 
     def payload(self) -> dict[str, Any]:
         """Return the channel as ``conversations.info`` does."""

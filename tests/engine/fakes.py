@@ -157,7 +157,7 @@ class FakeInbox:
     async def replace_question(self, turn: Turn, question: str, audience: Audience) -> Turn | None:
         return replace(turn, question=question, audience=audience)
 
-    async def knows(self, thread: ThreadKey) -> bool:
+    async def follows(self, thread: ThreadKey) -> bool:
         return True
 
 

@@ -12,6 +12,7 @@ from markdown_it.token import Token
 
 from bot.engine.display import output_filter
 from bot.engine.display.output_filter import sanitize, urls_in
+from tests.doubles import output_checks
 
 ALLOWED = urls_in(
     "See https://ok.example/page and [the handbook](https://ok.example/book_(2)), or write to ann@ok.example.",
@@ -227,6 +228,30 @@ def test_ambiguous_markdown_is_made_safe(text: str) -> None:
     shown = sanitize(text, ALLOWED)
     assert not [link for link in links(shown) if not link.startswith("https://ok.example/page") or "evil" in link]
     assert not re.search(r"\]\(\s*<?http://evil|(?<!`)http://evil", outside_discord_code(shown))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`` `!``http://evil.example/x",
+        "``x`y``http://evil.example/x",
+        "```y` ```http://evil.example/x",
+        "``x`y`` and [x](http://evil.example/x)",
+        "See .www.evil.com, or (.evil.com).",
+        "...evil.com/x",
+        ".1.2.3.4/x",
+        "evil.com.日本 evil.com.日本/x",
+        "[x](<[2001:db8::1]/evil>)````\n```\n[2001:db8::1]/evil\n````",
+    ],
+)
+def test_an_address_after_paired_backticks_or_a_dot_becomes_code(text: str) -> None:
+    assert list(output_checks.faults(text)) == []
+    assert "evil" not in str(links(sanitize(text, ALLOWED)))
+
+
+def test_code_with_a_backtick_stays_where_nothing_could_be_linked() -> None:
+    text = "Write ``a`b`` as in https://ok.example/page, and see notes.md or v.1.2.3."
+    assert sanitize(text, ALLOWED) == text
 
 
 @given(st.one_of(SOUP, st.text(max_size=200)))

@@ -48,7 +48,7 @@ class SmallServer(Writer):
 async def test_the_named_context_decides_what_is_left_out(limit: int, scale: float) -> None:
     server = SmallServer(limit=limit, scale=scale)
     model = engine(FakeStores(), server, Library((RULE, *LONG)), prompt_tokens=20_000, passages=20)
-    outcome = await model.handle(turn(), Screen())
+    outcome = await model.handle(turn("How long may a trip last?"), Screen())
     assert outcome.state == "done"
     assert outcome.answer == ANSWER
     first, second = server.prompts
@@ -94,3 +94,36 @@ async def test_it_is_trimmed_once() -> None:
     assert len(llm.prompts) == 2
     assert prompts.size(llm.prompts[1], words) < prompts.size(llm.prompts[0], words)
     assert store.reserved == 0
+
+
+async def test_the_named_context_is_remembered_for_its_model() -> None:
+    server = SmallServer(limit=2048, scale=1.6)
+    model = engine(FakeStores(), server, Library((RULE, *LONG)), prompt_tokens=20_000, passages=20)
+    first = await model.handle(turn(), Screen())
+    assert len(server.prompts) == 2, "the first prompt is refused, and its error names the context"
+    second = await model.handle(turn("How long may a trip last?"), Screen())
+    assert (first.state, second.state) == ("done", "done")
+    assert len(server.prompts) == 3, "the next one is trimmed before it is sent"
+    assert server.prompts[2].passages == server.prompts[1].passages
+    assert any("2,048 tokens and was trimmed" in event for event in second.trace["restarts"])
+
+
+async def test_a_prompt_that_fits_the_remembered_context_is_not_trimmed() -> None:
+    server, library = SmallServer(limit=2600), Library((RULE, *LONG))
+    model = engine(FakeStores(), server, library, prompt_tokens=20_000, passages=20)
+    await model.handle(turn(), Screen())
+    library.passages = (RULE,)
+    outcome = await model.handle(turn("How long may a trip last?"), Screen())
+    assert outcome.state == "done"
+    assert len(server.prompts) == 3
+    assert server.prompts[2].max_tokens == server.prompts[0].max_tokens
+
+
+async def test_a_context_that_became_smaller_is_learned_from_the_next_error() -> None:
+    server = SmallServer(limit=2048)
+    model = engine(FakeStores(), server, Library((RULE, *LONG)), prompt_tokens=20_000, passages=20)
+    await model.handle(turn(), Screen())
+    server.limit = 1600
+    outcome = await model.handle(turn("How long may a trip last?"), Screen())
+    assert outcome.state == "done"
+    assert len(server.prompts) == 4

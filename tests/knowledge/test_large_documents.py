@@ -252,7 +252,8 @@ def response(parsed: ParsedDocument) -> tuple[dict[str, Any], bytearray]:
 
 def test_a_document_survives_the_way_from_the_worker() -> None:
     blocks = (Block("heading", 0, 5), Block("paragraph", 7, 12, ("One", "Two"), 3), Block("code", 12, 20, ("One",)))
-    parsed = ParsedDocument("Ü", "Größe 漢 \N{GRINNING FACE} 1234567890", blocks, {"author": "Ann"})
+    warnings = ("The sheet “Plan” is hidden, so it was left out.",)
+    parsed = ParsedDocument("Ü", "Größe 漢 \N{GRINNING FACE} 1234567890", blocks, {"author": "Ann"}, warnings)
     assert worker_protocol.document_of(*response(parsed)) == parsed
 
 
@@ -264,9 +265,12 @@ def test_a_response_that_no_parser_makes_is_refused() -> None:
         {"sizes": [10.0, 7, 17]},
         {"sizes": [10, 7]},
         {"title": 1},
+        {"warnings": [1]},
+        {"warnings": 1},
+        {"warnings": ["a\0b"]},
     ):
         head, body = response(parsed)
-        with pytest.raises((ValueError, TypeError), match=r"sizes|parts|values|text|many"):
+        with pytest.raises((ValueError, TypeError), match=r"sizes|parts|values|text|many|subscriptable"):
             worker_protocol.document_of(head | change, body)
     for lines in ('[7, "A"]', '[-1, "A"]', '["0", "A"]', "[0, 1]", "0"):
         head, _ = response(parsed)
@@ -276,7 +280,7 @@ def test_a_response_that_no_parser_makes_is_refused() -> None:
     for record in ((9, 0, 10, 0, -1), (1, 5, 5, 0, -1), (1, 0, 11, 0, -1), (1, 0, 10, 2, -1), (1, 0, 10, 0, -2)):
         body = bytearray(b"Some text." + worker_protocol.BLOCK.pack(*record))
         with pytest.raises(ValueError, match="no block"):
-            worker_protocol.document_of({"title": "", "metadata": {}, "sizes": [10, 0, 17]}, body)
+            worker_protocol.document_of({"title": "", "metadata": {}, "warnings": [], "sizes": [10, 0, 17]}, body)
 
 
 def test_the_memory_of_a_text_is_known_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:

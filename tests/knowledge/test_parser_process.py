@@ -23,7 +23,7 @@ from knowledge.parsing.format_detection import Format
 from knowledge.parsing.process_isolation import CAPABILITIES, LIMITS, Isolation
 from knowledge.parsing.sandbox import Parser
 from knowledge.types import Fetched
-from tests.knowledge import test_parsing, test_parsing_chats, test_parsing_office
+from tests.knowledge import test_parsing, test_parsing_chats, test_parsing_office, test_parsing_other_formats
 from tests.knowledge.hostile_parser import CANARY, HERE, HostileParser, linux, needs_both
 
 
@@ -109,6 +109,13 @@ SAMPLES: dict[Format, tuple[str, Callable[[], bytes]]] = {
     "docx": ("a.docx", test_parsing.docx_file),
     "pptx": ("a.pptx", test_parsing_office.slides),
     "xlsx": ("a.xlsx", lambda: test_parsing_office.saved(test_parsing_office.workbook())),
+    "xls": ("a.xls", lambda: test_parsing_other_formats.XLS),
+    "opendocument": (
+        "a.odt",
+        lambda: test_parsing_other_formats.opendocument("<text:p>Fine words.</text:p>", "text"),
+    ),
+    "epub": ("a.epub", test_parsing_other_formats.book),
+    "rtf": ("a.rtf", lambda: rb"{\rtf1\ansi Fine words.\par}"),
     "slack": ("a.zip", test_parsing_chats.slack),
     "discord": ("a.zip", lambda: test_parsing_chats.archive({"a/ops.json": test_parsing_chats.channel()})),
     "html": ("a.html", lambda: b"<!doctype html><title>A</title><h1>Head</h1><p>Fine words of a page.</p>"),

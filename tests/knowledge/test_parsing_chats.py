@@ -82,9 +82,8 @@ async def test_slack_export_keeps_threads_authors_and_times(parser: Parser, root
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (slack(more={"general/2026-03-02.json": b"{torn"}), "not valid JSON"),
-        (slack(more={"general/2026-03-02.json": {"ok": False}}), "not a list of messages"),
-        (slack(more={"channels.json": []}), "without a message in a public channel"),
+        (slack(more={"channels.json": []}), r"without a message in a public channel .*\(3 others were left out\)"),
+        (slack(more={"channels.json": b"{torn"}), r"\(3 others were left out\)"),
         (slack(more={"general/2026-03-04.json": b"[" + b" " * (30 * 2**20) + b"]"}), "zip bomb"),
         (archive({"a.json": {"b": 1}}), "without a Slack or DiscordChatExporter export"),
     ],
@@ -94,12 +93,32 @@ async def test_bad_exports_raise_an_error_with_the_reason(parser: Parser, data: 
         await parser.parse(Fetched("export.zip", data))
 
 
-async def test_damaged_member_of_an_export_raises_an_error(parser: Parser) -> None:
-    data = bytearray(slack())
-    place = data.index(b"general/2026-03-02.json") + len("general/2026-03-02.json") + 20
-    data[place : place + 8] = b"\xff" * 8
-    with pytest.raises(ParseError, match="damaged ZIP"):
-        await parser.parse(Fetched("export.zip", bytes(data)))
+def damaged(data: bytes, name: bytes) -> bytes:
+    """Return the archive with wrong bytes in the content of a member."""
+    changed = bytearray(data)
+    place = changed.index(name) + len(name) + 20
+    changed[place : place + 8] = b"\xff" * 8
+    return bytes(changed)
+
+
+BROKEN = "general/2026-03-02.json"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        damaged(slack(), BROKEN.encode()),
+        slack(more={BROKEN: b"{torn"}),
+        slack(more={BROKEN: {"ok": False}}),
+    ],
+)
+async def test_broken_day_costs_only_itself(parser: Parser, data: bytes) -> None:
+    document = await parser.parse(Fetched("export.zip", data))
+    assert "Bob Jones, 2026-03-03 11:00: Ask the helpdesk." in document.text
+    assert f"1 days of this export could not be read: {BROKEN}" in document.text
+    only_broken = archive({"channels.json": [{"id": "C1", "name": "general"}], BROKEN: b"{torn"})
+    with pytest.raises(ParseError, match=BROKEN):
+        await parser.parse(Fetched("export.zip", only_broken))
 
 
 async def test_member_names_outside_the_archive_write_no_files(parser: Parser, tmp_path: Path) -> None:
@@ -179,7 +198,7 @@ async def test_discord_archive_leaves_direct_messages_out(parser: Parser) -> Non
     document = await parser.parse(Fetched("discord.zip", data))
     assert document.title == "Team Discord export"
     assert [text for kind, text, path in blocks(document) if kind == "heading" and not path] == ["#ops"]
-    assert "1 direct messages of this export were left out." in document.text
+    assert "1 direct messages and private threads of this export were left out." in document.text
 
 
 async def test_discord_export_with_invalid_messages_raises_an_error(parser: Parser) -> None:

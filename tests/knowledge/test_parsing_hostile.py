@@ -163,7 +163,11 @@ async def test_pdf_of_ten_thousand_pages_keeps_every_page(parser: Parser) -> Non
 async def test_member_names_outside_the_archive_write_no_files(parser: Parser, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     messages = b'[{"user": "U1", "text": "words", "ts": "1700000000.000100"}]'
-    members = {f"../../..{outside}/2026-01-01.json": messages, "general/2026-01-01.json": messages}
+    members = {
+        "channels.json": b'[{"id": "C1", "name": "general"}]',
+        f"../../..{outside}/2026-01-01.json": messages,
+        "general/2026-01-01.json": messages,
+    }
     document = await parser.parse(Fetched("export.zip", archive(members)))
     assert "words" in document.text
     assert not outside.exists()

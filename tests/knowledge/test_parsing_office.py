@@ -5,10 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import io
 import zipfile
+from typing import Any
 
 import openpyxl
 import pptx
 import pytest
+from lxml import etree  # type: ignore[import-untyped]
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
+from pptx.opc.package import Part
+from pptx.opc.packuri import PackURI
 from pptx.util import Inches
 
 from knowledge.errors import ParseError
@@ -76,11 +82,73 @@ async def test_slides_become_pages_under_their_titles(parser: Parser) -> None:
     assert blocks(document) == [
         ("heading", "Launch plan", (), 1),
         ("list", "- Freeze on Monday\n  - Ship on Friday", ("Launch plan",), 1),
-        ("paragraph", "Notes: Ask Ann about the freeze.", ("Launch plan",), 1),
         ("heading", "Slide 2", (), 2),
         ("table", "| Region | Owner |\n| --- | --- |\n| EU | Bob |", ("Slide 2",), 2),
         ("paragraph", "Inside a group", ("Slide 2",), 2),
     ]
+
+
+async def test_notes_and_hidden_slides_are_left_out_and_told(parser: Parser) -> None:
+    deck = pptx.Presentation(io.BytesIO(slides()))
+    hidden = deck.slides.add_slide(deck.slide_layouts[5])
+    hidden.shapes.title.text = "Redundancies"
+    hidden.element.set("show", "0")
+    document = await parser.parse(Fetched("plan.pptx", saved(deck)))
+    assert "Redundancies" not in document.text
+    assert "Ask Ann" not in document.text
+    assert document.warnings == (
+        "hidden slides left out: 3; --include-hidden adds them",
+        "notes of slides left out: 1; --include-hidden adds them",
+    )
+    everything = await parser.parse(Fetched("plan.pptx", saved(deck)), include_hidden=True)
+    assert "Notes: Ask Ann about the freeze." in everything.text
+    assert "Redundancies" in everything.text
+    assert everything.warnings == ()
+
+
+async def test_chart_of_a_slide_becomes_a_table(parser: Parser) -> None:
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[5])
+    slide.shapes.title.text = "Sales"
+    data: Any = CategoryChartData()  # type: ignore[no-untyped-call]
+    data.categories = ["North", "South"]
+    data.add_series("2030", (1.5, 2))
+    chart = slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 0, Inches(4), Inches(3), data).chart
+    chart.has_title = True
+    chart.chart_title.text_frame.text = "Sales by region"
+    document = await parser.parse(Fetched("sales.pptx", saved(deck)))
+    assert blocks(document)[1:] == [
+        ("paragraph", "Sales by region", ("Sales",), 1),
+        ("table", "|  | 2030 |\n| --- | --- |\n| North | 1.5 |\n| South | 2 |", ("Sales",), 1),
+    ]
+
+
+DIAGRAM = """<dgm:dataModel xmlns:dgm="http://schemas.openxmlformats.org/drawingml/2006/diagram"
+ xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><dgm:ptLst>
+<dgm:pt modelId="1" type="doc"><dgm:t><a:p/></dgm:t></dgm:pt>
+<dgm:pt modelId="2"><dgm:t><a:p><a:r><a:t>Order</a:t></a:r></a:p></dgm:t></dgm:pt>
+<dgm:pt modelId="3" type="sibTrans"><dgm:t><a:p><a:r><a:t>arrow</a:t></a:r></a:p></dgm:t></dgm:pt>
+<dgm:pt modelId="4"><dgm:t><a:p><a:r><a:t>Pay in </a:t></a:r><a:r><a:t>30 days</a:t></a:r></a:p></dgm:t></dgm:pt>
+</dgm:ptLst></dgm:dataModel>"""
+FRAME = """<p:graphicFrame xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"
+ xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><p:nvGraphicFramePr><p:cNvPr id="9" name="d"/>
+<p:cNvGraphicFramePr/><p:nvPr/></p:nvGraphicFramePr><p:xfrm><a:off x="0" y="0"/><a:ext cx="9" cy="9"/></p:xfrm>
+<a:graphic><a:graphicData uri="http://schemas.openxmlformats.org/drawingml/2006/diagram"><dgm:relIds
+ xmlns:dgm="http://schemas.openxmlformats.org/drawingml/2006/diagram"
+ xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships" r:dm="{id}"/></a:graphicData></a:graphic>
+</p:graphicFrame>"""
+
+
+async def test_entries_of_a_diagram_become_a_list(parser: Parser) -> None:
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[5])
+    name = PackURI("/ppt/diagrams/data1.xml")
+    content = "application/vnd.openxmlformats-officedocument.drawingml.diagramData+xml"
+    part = Part(name, content, slide.part.package, DIAGRAM.encode())
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/diagramData"
+    slide.shapes._spTree.append(etree.fromstring(FRAME.format(id=slide.part.relate_to(part, kind))))
+    document = await parser.parse(Fetched("flow.pptx", saved(deck)))
+    assert ("list", "- Order\n- Pay in 30 days", ("Slide 1",), 1) in blocks(document)
 
 
 async def test_sheets_become_headings_and_tables_repeat_their_header_row(parser: Parser) -> None:

@@ -235,6 +235,20 @@ async def test_sitemap_index_with_a_gzipped_sitemap(site: Site) -> None:
     assert "Nothing was removed" in error
 
 
+async def test_an_index_of_indexes_is_followed_once(site: Site) -> None:
+    def index(*names: str) -> str:
+        entries = "".join(f"<sitemap><loc>{site.url}{path}</loc></sitemap>" for path in names)
+        return f"<sitemapindex>{entries}</sitemapindex>"
+
+    site.pages = {path: page() for path in "/a /b /c".split()}
+    site.pages["/sitemap.xml"] = index("/years.xml", "/one.xml")
+    site.pages["/years.xml"] = index("/2025.xml", "/2026.xml", "/sitemap.xml", "/years.xml")
+    site.pages |= {"/one.xml": site.urlset("/a"), "/2025.xml": site.urlset("/b"), "/2026.xml": site.urlset("/c")}
+    documents, failures, _ = await read(site.sitemap())
+    assert (sorted(paths(site, documents)), failures) == (["/a", "/b", "/c"], [])
+    assert site.requested.count("/years.xml") == site.requested.count("/sitemap.xml") == 1
+
+
 async def test_sitemap_stays_on_its_host_and_within_the_page_limit(site: Site) -> None:
     site.pages = {path: page() for path in "/a /b /c".split()}
     site.pages["/sitemap.xml"] = site.urlset("/a", "/b", "/c").replace(f"{site.url}/b", "http://127.0.0.2:9/b")

@@ -330,12 +330,53 @@ def test_local_repository_opens_from_the_terminal_only(handbook: Path) -> None:
     [
         ("git:", "no folder"),
         ("git:/nowhere", "no folder /nowhere"),
-        ("git:git@github.com:a/b.git", "with https://"),
-        ("git:ssh://example.org/a.git", "with https://"),
         ("git:file:///etc", "with https://"),
-        ("ssh://example.org/a.git", "http:// or https://"),
+        ("git:https://example.org/a.git#", "names no branch"),
+        ("git:https://example.org/a.git#--upload-pack=x", "names no branch"),
+        ("git:https://example.org/a.git#main:../x", "names no branch"),
     ],
 )
 def test_invalid_repository_specs_raise_an_error(spec: str, words: str) -> None:
     with pytest.raises(SourceError, match=words):
         open_source(spec, fetch_allow=(), max_bytes=1000, files=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "uri"),
+    [
+        ("git@example.org:team/name.git", "git:https://example.org/team/name.git"),
+        ("git:git@example.org:team/name.git#main:docs", "git:https://example.org/team/name.git#main:docs"),
+        ("ssh://git@example.org:22/team/name", "git:https://example.org/team/name"),
+        ("https://example.org/team/name.git#v1.2", "git:https://example.org/team/name.git#v1.2"),
+        ("git:https://example.org/team/name#:docs/api/", "git:https://example.org/team/name#:docs/api"),
+    ],
+)
+def test_address_of_a_repository_is_read_over_https(spec: str, uri: str) -> None:
+    assert open_source(spec, fetch_allow=(), max_bytes=1, files=False).uri == uri
+    assert open_source(uri, fetch_allow=(), max_bytes=1, files=False).uri == uri
+
+
+async def test_branch_and_folder_of_a_repository(handbook: Path) -> None:
+    git(handbook, "switch", "--quiet", "-c", "draft")
+    (handbook / "docs" / "draft.md").write_text("# Draft")
+    git(handbook, "add", "docs")
+    git(handbook, "commit", "--quiet", "-m", "Draft")
+    git(handbook, "switch", "--quiet", "main")
+
+    async def names(part: str) -> list[str]:
+        source = open_source(f"git:{handbook}{part}", fetch_allow=(), max_bytes=10_000, files=True)
+        return [item.uri for item in [item async for item in source.fetch()] if isinstance(item, Fetched)]
+
+    assert await names("#draft:docs") == ["handbook/docs/draft.md", "handbook/docs/leave.md"]
+    assert await names("#:docs") == ["handbook/docs/leave.md"]
+    with pytest.raises(SourceError, match="no documents in nowhere"):
+        await names("#draft:nowhere")
+
+
+async def test_lfs_pointer_is_named(handbook: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 5\n"
+    (handbook / "big.csv").write_text(pointer)
+    git(handbook, "add", "big.csv")
+    git(handbook, "commit", "--quiet", "-m", "Pointer")
+    items = [item async for item in GitSource(handbook, fetch_allow=(), max_bytes=10_000).fetch()]
+    assert [item.source for item in items if isinstance(item, Failure)] == ["handbook/big.csv"]

@@ -118,7 +118,7 @@ async def test_refusal_names_the_setting_that_allows_the_host(serve: Serve) -> N
 async def test_allowed_page_is_read(serve: Serve) -> None:
     url = await serve(hello)
     found = await fetch(f"{url}/page", "127.0.0.0/8")
-    assert (found.uri, found.content_type) == (f"{url}/page", "text/html")
+    assert (found.uri, found.content_type) == (f"{url}/page", "text/html; charset=utf-8")
     assert b"Hello" in found.data
 
 

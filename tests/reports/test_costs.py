@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from io import BytesIO
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy import insert
 
 from bot.llm.prices import Cost, Prices
+from bot.reports import charts
 from bot.reports.charts import cost_of_each_day
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, Savings, report, total_of
 from bot.store.answer_cache.similar import Tally
@@ -185,3 +188,31 @@ def test_the_chart_of_many_years_begins_at_the_first_call() -> None:
     days = cost_of_each_day(long_period)
     assert (min(days), max(days)) == (date(2022, 3, 1), NOW.date())
     assert len(cost_of_each_day(replace(long_period, rows=[]))) == 367
+
+
+@pytest.mark.parametrize("background", ["#ffffff", "#1a1d21", "#313338"], ids=["light", "Slack dark", "Discord dark"])
+def test_the_chart_is_readable_on_light_and_dark_pages(background: str) -> None:
+    rows = [CostRow("2026-11-15", cost_usd=Decimal(2))]
+    nothing = (Savings(Decimal(0), Decimal(0), Decimal(0)), (), Tally(0, 0, 0, 0, 0))
+    report = CostReport(rows, total_of(rows), *nothing, (date(2026, 11, 1), NOW.date()))
+    picture = Image.open(BytesIO(charts.costs_by_day(report)))
+    corner = picture.getpixel((0, 0))
+    assert isinstance(corner, tuple)
+    assert corner[3] == 0, "the background is transparent"
+    for color in (charts.BAR, charts.INK):
+        lighter, darker = sorted((luminance(color), luminance(background)), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 3
+
+
+def test_a_chart_without_costs_begins_at_zero() -> None:
+    rows = [CostRow("2026-11-15", calls=1)]
+    nothing = (Savings(Decimal(0), Decimal(0), Decimal(0)), (), Tally(0, 0, 0, 0, 0))
+    figure = charts.draw(CostReport(rows, total_of(rows), *nothing, (date(2026, 11, 1), NOW.date())))
+    assert figure.axes[0].get_ylim() == (0, 1)
+
+
+def luminance(color: str) -> float:
+    """Return the relative luminance of a color, as WCAG 2 defines it."""
+    shares = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    red, green, blue = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in shares]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -27,7 +27,7 @@ def event(**more: Any) -> dict[str, Any]:
 
 
 def parsed(**more: Any) -> UserMessage | None:
-    return parse_message(event(**more), BOT, "T1")
+    return parse_message(event(**more), BOT)
 
 
 def test_a_mention_becomes_an_incoming_message() -> None:
@@ -41,11 +41,6 @@ def test_a_mention_becomes_an_incoming_message() -> None:
 
 def test_the_two_events_of_a_mention_parse_to_the_same_message() -> None:
     assert parsed() == parsed(type="app_mention", channel_type=None)
-
-
-def test_the_home_workspace_is_its_own_tenant_and_a_foreign_one_is_not() -> None:
-    bot = BotUser("U0BOT", "B0BOT", "T1", "local")
-    assert (bot.tenant_for("T1"), bot.tenant_for(None), bot.tenant_for("T2")) == ("local", "local", "slack:T2")
 
 
 @pytest.mark.parametrize(
@@ -71,6 +66,12 @@ def test_messages_that_ask_for_an_answer(more: dict[str, Any], kind: str) -> Non
     [
         {"text": "<@U2> hello"},
         {"text": "<@U2> you decide", "thread_ts": "1600000000.000001"},
+        {"text": "<!subteam^S1|@ops> can you confirm?", "thread_ts": "1600000000.000001"},
+        {"text": "<!subteam^S1> can you confirm?", "thread_ts": "1600000000.000001"},
+        {"text": "<!here> can you confirm?", "thread_ts": "1600000000.000001"},
+        {"text": "<!channel> lunch?"},
+        {"text": "<!everyone|@everyone> lunch?"},
+        {"text": "write `<@U0BOT> hi` to it", "type": "app_mention"},
         {"text": "first", "thread_ts": "1700000000.000100"},
         {"subtype": "message_changed", "hidden": True},
         {"subtype": "message_deleted", "hidden": True},
@@ -148,3 +149,42 @@ def test_a_message_that_mentions_nobody_is_overheard() -> None:
     found = parsed(text="good morning")
     assert found is not None
     assert found.kind == "overheard"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "write `<@U0BOT> hi` to ask it",
+        "```\n<@U0BOT> hi\n```",
+        "&gt; <@U0BOT> hi\nthat is what I wrote",
+        "&gt;&gt;&gt; see\n<@U0BOT> hi",
+        "``a ` <@U0BOT>`` is code",
+    ],
+)
+def test_a_mention_in_code_or_in_a_quotation_does_not_call_the_bot(text: str) -> None:
+    found = parsed(text=text)
+    assert found is not None
+    assert found.kind == "overheard"
+    in_thread = parsed(text=text, thread_ts="1600000000.000001")
+    assert in_thread is not None
+    assert in_thread.kind == "follow_up"
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("<@U0BOT> what does `<@U0BOT> hi` do?", "what does `@U0BOT hi` do?"),
+        ("<@U0BOT> explain\n```\nsend  <@U0BOT>  x\n```", "explain\n```\nsend  @U0BOT  x\n```"),
+        ("&gt; <@U0BOT> hi\n<@U0BOT> what did I mean?", "> @U0BOT hi\n what did I mean?"),
+        ("one ` tick <@U0BOT> and ` two", "one ` tick @U0BOT and ` two"),
+        ("<@U0BOT> an open ``` fence", "an open ``` fence"),
+    ],
+)
+def test_only_the_mention_that_calls_is_removed(raw: str, text: str) -> None:
+    assert plain_text(raw, "U0BOT") == text
+
+
+def test_a_mention_of_another_person_in_a_quotation_does_not_silence_the_bot() -> None:
+    found = parsed(text="&gt; <@U2> said 28\nis that right?", thread_ts="1600000000.000001")
+    assert found is not None
+    assert found.kind == "follow_up"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.commands.base import Reply, Table
 from bot.engine.display.output_filter import urls_in
 from bot.engine.display.split import rendered
-from bot.platforms.slack import modals, render
+from bot.platforms.slack import modals, render, text_limits
 from bot.platforms.slack.surface import LIMITS
 from bot.types.display import Action, Citation, Part
 from tests.doubles import slack_blocks
@@ -104,10 +104,9 @@ def test_the_modal_about_a_message_holds_as_much_of_it_as_fits(piece: str) -> No
     assert slack_blocks.escaped_units(view["private_metadata"]) > 2_900
 
 
-def test_a_plain_reply_shows_cells_without_formatting() -> None:
+def test_a_plain_reply_shows_cells_without_mentions_and_links() -> None:
     rows = [("*bold* <!channel>", "https://evil.example/x")]
     text = render.plain_reply(Reply("Documents", Table(("title", "source"), rows)))["text"]
-    assert "*bold*" not in text
     assert "bold" in text
     assert "https://evil.example" not in text
     assert mentions_in(text) == []
@@ -166,3 +165,14 @@ def test_cells_show_numbers_and_gaps() -> None:
 
 def test_the_reason_modal_is_valid() -> None:
     assert slack_blocks.view_faults(modals.reason_view("turn-1", "C1", "1.0")) == []
+
+
+def test_a_text_is_never_cut_inside_an_address() -> None:
+    """Slack would link what is left of it, which may name another host."""
+    address = "https://ok.example/page"
+    for limit in range(6, 40):
+        cut = text_limits.mrkdwn(f"See here {address} and there", limit)
+        assert len(cut) <= limit
+        assert "://" not in cut or address in cut.removesuffix("…").split(" "), cut
+    assert text_limits.mrkdwn(address, 10) == "…"
+    assert text_limits.mrkdwn(f"See {address}", 100) == f"See {address}"

@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.display.stream import Display
-from bot.errors import MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.errors import LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.slack.bot_tokens import StaticToken
 from bot.platforms.slack.surface import LIMITS, DirectSurface, SlackSurface
 from bot.platforms.slack.web_client import create_clients
@@ -61,8 +61,8 @@ async def test_editing_a_deleted_message_raises_message_gone(slack: SlackDouble,
         ("token_revoked", MessageGone),
         ("account_inactive", MessageGone),
         ("thread_not_found", MessageGone),
-        ("msg_too_long", SurfaceError),
-        ("invalid_blocks", SurfaceError),
+        ("msg_too_long", LayoutRefused),
+        ("invalid_blocks", LayoutRefused),
         ("internal_error", PlatformAway),
         ("fatal_error", PlatformAway),
         ("service_unavailable", PlatformAway),

@@ -38,11 +38,16 @@ class Stream:
         if event.kind == "message":
             self.shown[event.data["id"]] = event.data
         elif event.kind == "patch":
-            blocks = self.shown[event.data["id"]]["blocks"]
-            self.shown[event.data["id"]]["blocks"] = blocks[: event.data["keep"]] + event.data["blocks"]
+            self._patch(event.data)
         elif event.kind == "gone":
             self.shown.pop(event.data["id"], None)
         self.changed.set()
+
+    def _patch(self, patch: dict[str, Any]) -> None:
+        blocks = self.shown.get(patch["id"], {"blocks": []})["blocks"]
+        kept = blocks[: patch["keep"]]
+        if patch["id"] in self.shown and len("".join(kept).encode("utf-16-le")) == 2 * patch["chars"]:
+            self.shown[patch["id"]]["blocks"] = kept + patch["blocks"]
 
     def of(self, role: str) -> list[dict[str, Any]]:
         return [view for view in self.shown.values() if view["role"] == role]

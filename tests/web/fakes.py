@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -13,10 +14,13 @@ from bot.commands.base import Command, Context, File, OnUpdate, Reply, Table
 from bot.commands.services import Services
 from bot.engine.dispatch.dispatcher import SurfaceFor
 from bot.engine.ports.surface import Surface
-from bot.errors import NotAllowed, UsageError
+from bot.errors import NotAllowed, SurfaceError, UsageError
+from bot.platforms.web import user_messages
+from bot.platforms.web.command_cards import CommandCard, from_json
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, thread_key
-from bot.platforms.web.playground import CommandRunner, Playground
+from bot.platforms.web.playground import Playground
+from bot.platforms.web.playground_ports import CommandRunner
 from bot.store.threads import MessageRow, ThreadRow
 from bot.types.audience import Audience
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
@@ -142,6 +146,9 @@ class ScriptedDispatcher:
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
         self.thumbs.append((turn_id, value, reason))
 
+    def runs_here(self, turn_id: str) -> bool:
+        return turn_id in self.running
+
     async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int:
         waiting, self.unfinished = self.unfinished, []
         for turn in waiting:
@@ -174,9 +181,76 @@ class MemoryHistory:
                     rows.append(MessageRow(turn.id, "assistant", "Parley", answer, now(), state, SOURCES, ("stored",)))
         return rows
 
+    async def questions(self, turn_ids: Sequence[str]) -> Mapping[str, tuple[str, TurnState]]:
+        found: dict[str, tuple[str, TurnState]] = {}
+        for turn_id in turn_ids:
+            if turn := self.dispatcher.turns.get(turn_id):
+                rows = await self.messages(turn.thread.thread_id)
+                found[turn_id] = next((row.text, row.state) for row in rows if row.turn_id == turn_id)
+        return found
+
     async def ready(self) -> None:
         if self.broken:
             raise ConnectionError("no database")
+
+
+@dataclass
+class MemoryFiles:
+    """The page's files, in memory."""
+
+    attached: dict[str, Attachment] = field(default_factory=dict)
+    replies: dict[str, File] = field(default_factory=dict)
+
+    async def attach(self, name: str, content_type: str, data: bytes, added_by: str) -> str:
+        async def read() -> bytes:
+            return data
+
+        key = uuid.uuid4().hex
+        self.attached[key] = Attachment(name, content_type, len(data), read, ref=key)
+        return key
+
+    async def attachment(self, key: str) -> Attachment:
+        if key not in self.attached:
+            raise UsageError(user_messages.ATTACHMENT_EXPIRED)
+        return self.attached[key]
+
+    async def read(self, key: str) -> bytes:
+        if key not in self.attached:
+            raise SurfaceError(user_messages.ATTACHMENT_UNREADABLE)
+        return await self.attached[key].read()
+
+    async def keep_reply(self, file: File, made_for: str) -> str:
+        key = uuid.uuid4().hex
+        self.replies[key] = file
+        return key
+
+    async def reply(self, key: str) -> File | None:
+        return self.replies.get(key)
+
+
+@dataclass
+class MemoryCards:
+    """The cards of commands, in memory, in their stored form."""
+
+    written: dict[str, tuple[int, str]] = field(default_factory=dict)
+    position: int = 0
+    dead: list[CommandCard] = field(default_factory=list)
+    touched: list[Sequence[str]] = field(default_factory=list)
+
+    async def write(self, card: CommandCard) -> None:
+        self.position += 1
+        self.written[card.id] = (self.position, json.dumps(asdict(card)))
+        self.dead = [one for one in self.dead if one.id != card.id]
+
+    async def changes(self, after: int) -> tuple[Sequence[CommandCard], int]:
+        found = sorted(one for one in self.written.values() if one[0] > after)
+        return [from_json(json.loads(stored)) for _, stored in found], found[-1][0] if found else after
+
+    async def touch(self, ids: Sequence[str]) -> None:
+        self.touched.append(ids)
+
+    async def silent(self) -> Sequence[CommandCard]:
+        return self.dead
 
 
 async def _run(name: str, args: str, context: Context) -> Reply:
@@ -215,8 +289,16 @@ def _context(
     return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, cast(Services, None), attachments, update)
 
 
-def scripted_playground(dispatcher: ScriptedDispatcher, *, hub: EventHub | None = None) -> Playground:
+def scripted_playground(
+    dispatcher: ScriptedDispatcher, *, hub: EventHub | None = None, cards: MemoryCards | None = None
+) -> Playground:
     """Return a playground over the fakes."""
     return Playground(
-        dispatcher, MemoryHistory(dispatcher), CommandRunner(COMMANDS, _run, _context), hub or EventHub(), now
+        dispatcher,
+        MemoryHistory(dispatcher),
+        CommandRunner(COMMANDS, _run, _context),
+        hub or EventHub(),
+        now,
+        MemoryFiles(),
+        MemoryCards() if cards is None else cards,
     )

@@ -12,11 +12,10 @@ import aiohttp
 import pytest
 
 from bot.engine.ports.surface import Surface
-from bot.errors import ConfigError, LeaseLost, SurfaceError, UsageError
+from bot.errors import ConfigError, LeaseLost
 from bot.platforms.web import app
 from bot.platforms.web.api import STATIC
 from bot.platforms.web.history import thread_key
-from bot.platforms.web.upload_buffer import UploadBuffer
 from bot.types.conversation import Author
 from bot.types.turns import Outcome, Turn
 from tests.web.client import Stream, following
@@ -236,18 +235,6 @@ async def test_a_file_is_attached_to_one_question(page: Running, http: aiohttp.C
     status, body = await _post(http, "/api/ask", {**QUESTION, "id": "other", "files": key})
     assert status == 400
     assert len(page.dispatcher.asked) == 1
-
-
-async def test_the_upload_buffer_drops_the_oldest_files() -> None:
-    uploads = UploadBuffer(max_files=3, max_bytes=100)
-    keys = [uploads.add(f"{number}.txt", "text/plain", b"x" * 20) for number in range(4)]
-    assert [await uploads.read(key) for key in keys[1:]] == [b"x" * 20] * 3
-    with pytest.raises(SurfaceError, match="attach it again"):
-        await uploads.read(keys[0])
-    last = uploads.add("large.txt", "text/plain", b"y" * 90)
-    assert await uploads.read(last) == b"y" * 90
-    with pytest.raises(UsageError, match="no longer available"):
-        uploads.attachment(keys[3])
 
 
 async def test_a_body_over_the_limit_is_refused_with_a_message(page: Running, http: aiohttp.ClientSession) -> None:

@@ -33,7 +33,7 @@ async def test_changed_blocks_publish_a_patch_and_other_changes_the_whole_messag
     hub.put_message(replace(VIEW, blocks=("<p>one</p>",), final=True))
     events = [event for event in await _drain(hub, f"{hub.epoch}-0") if isinstance(event, Event)]
     assert [event.kind for event in events] == ["message", "patch", "message"]
-    assert events[1].data == {"id": "a-1", "thread": "thread-1", "keep": 1, "blocks": ["<p>two</p>"]}
+    assert events[1].data == {"id": "a-1", "thread": "thread-1", "keep": 1, "chars": 10, "blocks": ["<p>two</p>"]}
 
 
 async def test_a_reader_that_fell_behind_gets_a_snapshot_and_continues() -> None:

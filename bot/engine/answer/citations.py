@@ -90,14 +90,15 @@ def _kept(group: _Group, supported: set[tuple[int, int]]) -> _Group:
 
 
 def _citation(n: int, index: int, passage: Passage, span: Support) -> Citation:
+    place = passage.place_at(passage.start + span.start)
     return Citation(
         n=n,
         source=passage.source,
         title=passage.title,
         quote=passage.text[span.start : span.end],
         document_id=passage.document_id,
-        heading=passage.heading,
-        page=passage.page,
+        heading=passage.heading if place.heading is None else place.heading,
+        page=place.page,
         start=passage.start + span.start,
         end=passage.start + span.end,
         passage=index,

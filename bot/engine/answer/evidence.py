@@ -10,6 +10,8 @@ from functools import cache, lru_cache
 
 import Stemmer
 
+from knowledge.sentence_splitter import sentence_spans
+
 THRESHOLD = 0.34
 FOREIGN_THRESHOLD = 0.12
 NUMBER_WEIGHT = 2.0
@@ -18,7 +20,6 @@ COGNATE = 5
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)?")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_SENTENCE = re.compile(r".*?(?:[.!?…][\"'”’»)\]]*(?=\s+[^a-z])|[。！？]|$)", re.DOTALL)
 _LIST_OR_ROW = re.compile(r"\s*(?:[-*+•]\s|\d{1,3}[.)]\s|\||#)")
 _FOLD = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "\u00a0": " "}
@@ -133,24 +134,13 @@ def _folded(text: str) -> str:
 def _spans(text: str) -> Iterator[tuple[int, int, int]]:
     """Yield quotable spans with their number of sentences: one, or two adjacent ones of a paragraph."""
     for block in re.finditer(r"(?:[^\n]|\n(?!\s*\n)(?!\s*(?:[-*+•|#]|\d{1,3}[.)]\s)))+", text):
-        sentences = list(_sentences(text, block.start(), block.end()))
+        sentences = sentence_spans(text, block.start(), block.end())
         if _LIST_OR_ROW.match(block.group()):
             sentences = [(sentences[0][0], sentences[-1][1])] if sentences else []
         for number, (start, end) in enumerate(sentences):
             yield start, end, 1
             if number + 1 < len(sentences):
                 yield start, sentences[number + 1][1], 2
-
-
-def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    position = start
-    while position < end:
-        found = _SENTENCE.match(text, position, end)
-        stop = found.end() if found and found.end() > position else end
-        raw = text[position:stop]
-        if raw.strip():
-            yield position + len(raw) - len(raw.lstrip()), position + len(raw.rstrip())
-        position = stop
 
 
 # --- words

@@ -235,6 +235,10 @@ class Dispatcher:
         """
         return self._runner.start(turn, surface)
 
+    def runs_here(self, turn_id: str) -> bool:
+        """Return whether a turn waits or runs in this process."""
+        return self._runner.running(turn_id) is not None
+
     async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int:
         """Start the platform's turns that this process may run, now and whenever one is queued.
 
@@ -259,11 +263,11 @@ class Dispatcher:
         self._runner.notice(notice)
 
     async def follows(self, thread: ThreadKey) -> bool:
-        """Return whether the bot answers in this thread without a mention: it was asked in it, and the channel allows
-        it.
+        """Return whether the bot answers in this thread without a mention: it was asked in it, nobody told it to be
+        quiet there, and the channel allows it.
         """
         stores = self._stores
-        return await stores.inbox.knows(thread) and (await stores.settings.channel_settings(thread)).follow_ups
+        return await stores.inbox.follows(thread) and (await stores.settings.channel_settings(thread)).follow_ups
 
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
         """Store a rating, 1 or -1. A later rating by the same person replaces it. Raises UsageError."""

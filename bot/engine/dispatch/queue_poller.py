@@ -36,13 +36,13 @@ class QueuePoller:
         poll: Callable[[Platform], Awaitable[int]],
         has_work: Callable[[Platform], Awaitable[bool]],
         *,
-        look_seconds: float = LOOK_SECONDS,
+        look_seconds: float | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._poll = poll
         self._has_work = has_work
-        self._look_seconds = look_seconds
+        self._look_seconds = LOOK_SECONDS if look_seconds is None else look_seconds
         self._sleep = sleep
         self._monotonic = monotonic
         self._tasks: dict[Platform, asyncio.Task[None]] = {}

@@ -290,25 +290,28 @@ class _Line:
     def _without_code(self, line: str) -> str:
         """Replace code spans by placeholders and escape backticks that pair with nothing."""
         spans, stray = code_spans(line)
+        has_other_address = _has_other_address(line, self._allowed)
         marks = sorted(
             [(span.start, span.end, span.size) for span in spans] + [(start, end, 0) for start, end in stray]
         )
         out, position = "", 0
         for start, end, size in marks:
             raw = line[start:end]
-            code = self._unambiguous_code(raw, size) if size else None
+            code = self._unambiguous_code(raw, size, has_other_address) if size else None
             out += line[position:start] + (self._protected(code) if code else _STRAY.sub(r"\1\\`", raw))
             position = end
         return out + line[position:]
 
-    def _unambiguous_code(self, raw: str, size: int) -> str | None:
-        """Return the code span with one or two backticks on each side; None if a platform may not parse it as code."""
+    def _unambiguous_code(self, raw: str, size: int, has_other_address: bool) -> str | None:
+        """Return the code span with one or two backticks on each side; None if a platform may not parse it as code.
+
+        Slack pairs single backticks, so a span that holds one would shift the pairs of the line after it.
+        """
         content = raw[size:-size]
         runs = {len(run) for run in re.findall("`+", content)}
         if any(run > 2 for run in runs) or runs == {1, 2}:
             return None
-        found = ADDRESS.search(content)
-        if found and (runs or "|" in content) and _has_other_address(content, self._allowed):
+        if has_other_address and (runs or ("|" in content and _has_other_address(content, self._allowed))):
             return None
         if self._strict and "](" in content:
             return None

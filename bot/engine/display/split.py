@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from bot.engine.display.output_filter import sanitize
-from bot.engine.markdown import MIN_LIMIT, Size, Split, fitting_length, split
+from bot.engine.markdown import MIN_LIMIT, Size, Split, divided, fitting_length, split
 from bot.types.display import Limits
 
 
@@ -19,9 +19,12 @@ def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
     """
     sanitized = sanitize(text, allowed)
     cut = split(sanitized, limits.message_chars, limits.max_parts, limits.size)
-    if cut.parts == [sanitized]:
+    pieces = cut.parts
+    if limits.max_blocks is not None:
+        pieces = [piece for part in cut.parts for piece in divided(part, limits.max_blocks)]
+    if pieces == [sanitized]:
         return cut
-    parts = [message for part in cut.parts for message in _sanitized(part, limits, limits.message_chars, allowed)]
+    parts = [message for piece in pieces for message in _sanitized(piece, limits, limits.message_chars, allowed)]
     surplus = parts[limits.max_parts :]
     return Split(parts[: limits.max_parts], "\n\n".join([*surplus, cut.rest]) if surplus else cut.rest)
 

@@ -20,13 +20,14 @@ from typing import Self
 from bot.engine import user_messages
 from bot.engine.display.edit_pacing import EditPacing, SharedPacing
 from bot.engine.display.final_retry import Deadline, FinalRetry
+from bot.engine.display.layouts import LAYOUTS, Layout
 from bot.engine.display.output_filter import sanitize
 from bot.engine.display.reply_messages import ReplyMessages
 from bot.engine.display.split import rendered
 from bot.engine.markdown import displayable, stable_length
 from bot.engine.ports.surface import FileDelivery, PartRecorder, Surface
-from bot.errors import LeaseLost, MessageGone, SurfaceError
-from bot.types.display import Action, Citation, Part
+from bot.errors import LayoutRefused, LeaseLost, MessageGone, SurfaceError
+from bot.types.display import Action, Citation, Limits, Part
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Display:
         )
         self._text: str | Callable[[], str] = ""
         self._status = ""
+        self._layout = 0
         self._streaming = False
         self._counted = False
         self._dirty = asyncio.Event()
@@ -159,17 +161,29 @@ class Display:
         too long for the messages, a file with all of it follows where the platform takes files. A note says whether
         there is one.
 
+        If the platform refuses the layout, simpler ones follow, and at last a line that says so, with the file.
         Raises MessageGone and LeaseLost at once; PlatformAway or another SurfaceError after ``deadline`` seconds; and
         RateLimited if the platform asks to wait for long.
         """
         await self._finish_background()
         if self._fatal is not None:
             raise self._fatal
-        cut = rendered(text, self._surface.limits, self._addresses())
+        last = Part("", "", "", sources=tuple(sources), notes=tuple(notes), actions=tuple(actions))
+        for layout in LAYOUTS[min(self._layout, 1) : -1]:
+            with suppress(LayoutRefused):
+                return await self._show_final(text, last, layout)
+        return await self._show_final(text, replace(last, sources=(), notes=()), LAYOUTS[-1])
+
+    async def _show_final(self, text: str, last: Part, layout: Layout) -> tuple[Part, ...]:
+        """Show the final text in one layout, with what stands below the ``last`` message. Raises LayoutRefused too."""
+        self._layout = LAYOUTS.index(layout)
+        cut = rendered(user_messages.NOT_DISPLAYABLE if layout.notice else text, self._limits, self._addresses())
         parts = [self._part(index, shown, final=True) for index, shown in enumerate(cut.parts or [self._status or "…"])]
-        file = self._surface if cut.rest and isinstance(self._surface, FileDelivery) else None
-        about_rest = [user_messages.REST_IN_FILE if file else user_messages.REST_CUT] if cut.rest else []
-        parts[-1] = replace(parts[-1], sources=tuple(sources), notes=(*notes, *about_rest), actions=tuple(actions))
+        is_cut = bool(cut.rest or layout.notice)
+        file = self._surface if is_cut and isinstance(self._surface, FileDelivery) else None
+        about_rest = [user_messages.REST_IN_FILE if file else user_messages.REST_CUT] if is_cut else []
+        notes = last.notes
+        parts[-1] = replace(parts[-1], sources=last.sources, notes=(*notes, *about_rest), actions=last.actions)
         until = self._final.deadline()
         for index, part in enumerate(parts):
             if index and self._messages.outdated(index, part):
@@ -228,6 +242,12 @@ class Display:
                 self._dirty.set()
         except (MessageGone, LeaseLost) as error:
             self._fatal = error
+        except LayoutRefused as error:
+            self._pacing.failed(self._monotonic(), error)
+            if LAYOUTS[self._layout].plain:
+                return
+            self._layout += 1
+            self._dirty.set()
         except Exception as error:
             self._pacing.failed(self._monotonic(), error)
             self._dirty.set()
@@ -250,11 +270,16 @@ class Display:
         return len(kept) if parts[-1].text.startswith(kept) else 0
 
     def _rendered(self, text: str) -> list[str]:
-        return rendered(text, self._surface.limits, self._addresses()).parts
+        return rendered(text, self._limits, self._addresses()).parts
+
+    @property
+    def _limits(self) -> Limits:
+        return LAYOUTS[self._layout].limits(self._surface.limits)
 
     def _part(self, index: int, text: str, *, final: bool) -> Part:
         links = self._addresses()
-        return Part(text, nonce=f"{self._turn_id}:{index}", turn_id=self._turn_id, final=final, links=links)
+        nonce, plain = f"{self._turn_id}:{index}", LAYOUTS[self._layout].plain
+        return Part(text, nonce=nonce, turn_id=self._turn_id, final=final, links=links, plain=plain)
 
     @property
     def _interval(self) -> float:

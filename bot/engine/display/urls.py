@@ -16,16 +16,20 @@ _TOP_LEVEL = (
     "news|page|blog|wiki|name|mobi|digital|today|world|life|email|host|fun|icu|vip|support|download|review|win|bid|cc|"
     "sg|hk|tw|tr|gr|pt|ie|hu|ro|bg|lt|lv|ee|mx|ar|cl|za|il|ir|id|vn|th|cf|gq|ws"
 )
-_HOST = r"(?<![\w@.-])(?:[\w-]+\.)+"
-_IPV4 = r"(?<![\w@.-])\d{1,3}(?:\.\d{1,3}){3}"
+_NEW_WORD = r"(?<![\w@-])(?<![\w@-]\.)"
+"""Before a host; a dot before it belongs to it only if a name stands before the dot."""
+_HOST = rf"{_NEW_WORD}(?:[\w-]+\.)+"
+_IPV4 = rf"{_NEW_WORD}\d{{1,3}}(?:\.\d{{1,3}}){{3}}"
 ADDRESS = re.compile(
     rf"(?<![a-zA-Z0-9])[a-zA-Z0-9][a-zA-Z0-9+.-]{{1,60}}{_MARK}{_END}"
     rf"|https?{_MARK}{_END}"
-    rf"|(?<![a-zA-Z0-9+.])www\.{_END}"
+    rf"|(?<![a-zA-Z0-9+])(?<![a-zA-Z0-9+]\.)www\.{_END}"
     rf"|\b{_SCRIPT}{_END}"
     r"|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     rf"|{_HOST}(?:[^\W\d_]{{2,}}|xn--[\w-]+)(?::\d+)?[/?#]{_END}"
     rf"|{_IPV4}(?::\d+)?[/?#]{_END}"
+    rf"|\[[0-9a-f]*(?::[0-9a-f.]*){{2,7}}\](?::\d+)?[/?#]{_END}"
+    rf"|{_HOST}(?:{_TOP_LEVEL})(?:\.[^\W\d_a-zA-Z]+)+"
     rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w.-]*[^\W_])",
     re.IGNORECASE,
 )

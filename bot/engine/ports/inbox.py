@@ -36,5 +36,5 @@ class Inbox(Protocol):
         Return None if the text is unchanged.
         """
 
-    async def knows(self, thread: ThreadKey) -> bool:
-        """Return whether the bot was ever asked in this thread."""
+    async def follows(self, thread: ThreadKey) -> bool:
+        """Return whether the bot was ever asked in this thread, and nobody told it to be quiet there."""

@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import discord
 
+from bot.errors import PlatformAway
+from bot.platforms.discord import user_messages
+
 log = logging.getLogger(__name__)
 
 _Channel = discord.TextChannel | discord.VoiceChannel | discord.Thread
@@ -19,6 +22,10 @@ OVERLAP = timedelta(seconds=60)
 """Period before the last process disappeared in which it may have received messages without storing them."""
 STORE_RETRY_SECONDS = 2.0
 """Pause before the next attempt while the database is unavailable."""
+LONGEST_PAUSE = 60.0
+"""The longest pause, in seconds, before channels for which Discord did not answer are read again."""
+MAX_ATTEMPTS = 60
+"""How often they are read, about an hour long."""
 MAX_MESSAGES = 500
 """Maximum number of messages to read in each channel."""
 
@@ -31,7 +38,11 @@ def missed_since(last_connected: datetime | None, now: datetime) -> datetime | N
 async def missed_messages(
     guilds: Iterable[discord.Guild], direct: Iterable[discord.PartialMessageable], since: datetime
 ) -> AsyncIterator[discord.Message]:
-    """Yield the messages of people since then, channel by channel: channels with newer messages, then ``direct``."""
+    """Yield the messages of people since then, channel by channel: channels with newer messages, then ``direct``.
+
+    Raises PlatformAway at the end if Discord did not answer for some channel, so that reading again may find more.
+    """
+    unanswered = 0
     start = discord.Object(discord.utils.time_snowflake(since.astimezone(UTC)))
     for channel in [*_channels_with_news(guilds, start.id), *direct]:
         try:
@@ -40,8 +51,13 @@ async def missed_messages(
                     yield message
         except discord.Forbidden as error:
             log.info("missed messages of channel %s may not be read: %s", channel.id, error)
-        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+        except (discord.DiscordServerError, aiohttp.ClientError, OSError) as error:
+            log.warning("missed messages of channel %s could not be read yet: %s", channel.id, error)
+            unanswered += 1
+        except discord.DiscordException as error:
             log.warning("missed messages of channel %s could not be read: %s", channel.id, error)
+    if unanswered:
+        raise PlatformAway(user_messages.missed_not_read(unanswered))
 
 
 def _channels_with_news(guilds: Iterable[discord.Guild], since: int) -> list[_Channel]:

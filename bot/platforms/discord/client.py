@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import discord
 import yarl
 
-from bot.errors import ParleyError, StoreAway, for_operator
+from bot.errors import ParleyError, PlatformAway, StoreAway, for_operator
 from bot.platforms.discord import catch_up, parse, slash_commands
 from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_runner import CommandRunner, Commands
@@ -155,13 +155,22 @@ class ParleyClient(discord.AutoShardedClient):
         With ``shard_id``, handle what that shard missed since ``disconnected_at``; else what was missed since the last
         process was connected.
 
-        While the database is unavailable, it waits. This process counts as connected only afterwards, so that the next
-        process reads from where the last one stopped.
+        While the database is unavailable or Discord does not answer, it tries again. This process counts as connected
+        only afterwards, so that the next process reads from where the last one stopped.
         """
+        attempts, pause = 0, catch_up.STORE_RETRY_SECONDS
         with self._tasks.track():
             while not self.is_closed():
                 try:
-                    await self._handle_missed(disconnected_at, shard_id)
+                    attempts += 1
+                    try:
+                        await self._handle_missed(disconnected_at, shard_id)
+                    except PlatformAway as away:
+                        if attempts < catch_up.MAX_ATTEMPTS:
+                            log.warning("missed Discord messages are read again: %s", away)
+                            await asyncio.sleep(pause)
+                            pause = min(2 * pause, catch_up.LONGEST_PAUSE)
+                            continue
                     await self._dispatcher.mark_serving("discord")
                     return
                 except StoreAway as away:

@@ -95,6 +95,12 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     "docs": (
         Form("list", "Lists the documents", (Option("text", "A part of the title or source", verbatim=True),), "list"),
         Form("show", "Shows a document", (_DOCUMENT,), "show"),
+        Form(
+            "preview",
+            "Shows what I read of a file, without adding it",
+            (Option("file", "The file", kind="file", required=True),),
+            "preview",
+        ),
         Form("delete", "Deletes a document; admins only", (_DOCUMENT,), "delete"),
         Form(
             "refresh",
@@ -210,6 +216,8 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     "why": (Form("", "", (_ANSWER,)),),
     "sources": (Form("", "", (_ANSWER,)),),
     "stop": (Form("", ""),),
+    "quiet": (Form("", ""),),
+    "listen": (Form("", ""),),
     "help": (Form("", ""),),
 }
 """The forms of each command. A command that is missing here gets its argument line as its only option."""

@@ -185,13 +185,25 @@ class Channel:
                 "nickname": message.author.display_name,
             },
         }
-        if message.embeds:
-            entry["embeds"] = [{"title": embed.title, "description": embed.description} for embed in message.embeds]
-        if message.attachments:
-            entry["attachments"] = [{"fileName": file.filename} for file in message.attachments]
+        entry |= _embeds_and_files(message)
+        if message.message_snapshots:
+            entry["message_snapshots"] = [
+                {"message": {"content": forwarded.content, **_embeds_and_files(forwarded)}}
+                for forwarded in message.message_snapshots
+            ]
         if message.reference is not None and message.reference.message_id:
             entry["reference"] = {"messageId": str(message.reference.message_id)}
         return entry
+
+
+def _embeds_and_files(message: discord.Message | discord.MessageSnapshot) -> dict[str, Any]:
+    """Return the embeds and the names of the files of a message as an export has them."""
+    found: dict[str, Any] = {}
+    if message.embeds:
+        found["embeds"] = [embed.to_dict() for embed in message.embeds]
+    if message.attachments:
+        found["attachments"] = [{"fileName": file.filename} for file in message.attachments]
+    return found
 
 
 def _thread_post(key: str, number: int, entry: Entry, thread: discord.Thread) -> Post:

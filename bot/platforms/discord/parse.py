@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import discord
 
+from bot.platforms.spoken_text import speaker
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
 DIRECT_MESSAGES = "discord:dm"
@@ -14,6 +15,8 @@ DIRECT_MESSAGES = "discord:dm"
 
 _MARKER = re.compile(r"<(?P<sign>@!?|@&|#)(?P<id>\d{1,20})>|</(?P<command>[^:>]+):\d+>|<a?:(?P<emoji>\w+):\d+>")
 _PING = re.compile(r"<@[!&]?(\d{1,20})>")
+_EVERYBODY = re.compile(r"(?<!\w)@(?:everyone|here)\b")
+_spoken = speaker("> ")
 _CONTENT_TYPES = (discord.MessageType.default, discord.MessageType.reply)
 
 
@@ -25,7 +28,7 @@ def incoming(
     tenant: str,
     admins: Sequence[str] = (),
 ) -> Incoming | None:
-    """Return the question in a message; None if the message is by a bot or is a notice of Discord's.
+    """Return the question in a message; None if it is by a bot, a notice of Discord's, or meant for others.
 
     ``channel`` is the message's channel; a thread that the cache does not have must be fetched before. Without a
     mention, a message in a thread has the kind ``follow_up`` and one in a channel ``overheard``: the dispatcher decides
@@ -34,6 +37,8 @@ def incoming(
     if message.author.bot or message.webhook_id is not None or message.type not in _CONTENT_TYPES:
         return None
     channel_id, thread_id, kind = _location(message, channel, me)
+    if kind in ("follow_up", "overheard") and _is_for_others(message, me):
+        return None
     return Incoming(
         thread=key(tenant, channel_id, thread_id),
         message_id=str(message.id),
@@ -68,10 +73,30 @@ def key(tenant: str, channel_id: str, thread_id: str | None = None) -> ThreadKey
 
 
 def mentions(message: discord.Message, me: int) -> bool:
-    """Return whether the bot is mentioned: by name, by its own role, or by a reply that pings it."""
-    if any(user.id == me for user in message.mentions) or me in message.raw_mentions:
+    """Return whether the bot is mentioned: by name, by its own role, or by a reply that pings it.
+
+    A mention in code or in a quotation does not count.
+    """
+    own = _own_ids(message, me)
+    if any(found[1] in own for found in _PING.finditer(_spoken(message.content))):
         return True
-    return bool(_own_roles(message, me))
+    is_written = any(found[1] in own for found in _PING.finditer(message.content))
+    is_pinged = any(user.id == me for user in message.mentions)
+    return is_pinged and (not is_written or _answered_author(message) == me)
+
+
+def _is_for_others(message: discord.Message, me: int) -> bool:
+    """Return whether a message that does not mention the bot names other people or groups, or replies to a person."""
+    spoken = _spoken(message.content)
+    if message.mention_everyone or _PING.search(spoken) or _EVERYBODY.search(spoken):
+        return True
+    return message.type is discord.MessageType.reply and _answered_author(message) != me
+
+
+def _answered_author(message: discord.Message) -> int | None:
+    """Return who wrote the message that this one replies to; None if it replies to none, or that one is gone."""
+    answered = message.reference.resolved if message.reference else None
+    return answered.author.id if isinstance(answered, discord.Message) else None
 
 
 def _own_roles(message: discord.Message, me: int) -> set[int]:
@@ -116,8 +141,10 @@ def command_text(message: discord.Message, me: int) -> str:
 
 
 def without_own(text: str, own: set[str]) -> str:
-    """Remove the bot's own mention and the space around it."""
-    text = _PING.sub(lambda found: "\0" if found[1] in own else found[0], text.replace("\0", ""))
+    """Remove the bot's own mention and the space around it, except in code and quotations."""
+    text = text.replace("\0", "")
+    spoken = _spoken(text)
+    text = _PING.sub(lambda found: "\0" if found[1] in own and spoken[found.start()] == "<" else found[0], text)
     text = re.sub(r"\A\s*\0[,:]?", "", text)
     text = re.sub(r"[ \t]*\0(?=[?.,!;:])", "", text)
     return re.sub(r"[ \t]*\0[ \t]*", " ", text).strip()

@@ -76,7 +76,8 @@ def part(shown: Part) -> Shown:
     elif notes:
         content, embed = _with_notes(content, notes)
     buttons = tuple(Button(action, custom_id(action, shown.turn_id)) for action in shown.actions)
-    return Shown(content=content, embed=embed, buttons=buttons)
+    rendered = Shown(content=content, embed=embed, buttons=buttons)
+    return without_embed(rendered) if shown.plain else rendered
 
 
 def without_embed(shown: Shown) -> Shown:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import aiohttp
 import discord
 
-from bot.errors import MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.errors import LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.discord import render, text_limits, thread_context, user_messages
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
 from bot.types.conversation import StoredAttachment, ThreadAbove
@@ -33,10 +33,18 @@ ARCHIVE_MINUTES: Literal[1440] = 1440
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
 MISSING_ACCESS = 50001
+EMPTY_MESSAGE = 50006
+NOT_A_TEXT_CHANNEL = 50008
 MISSING_PERMISSIONS = 50013
+WRONG_CHANNEL_KIND = 50024
+INVALID_FORM = 50035
 ARCHIVED = 50083
 THREAD_EXISTS = 160004
+CANNOT_REPLY = 160002
 LOCKED = 160005
+
+CLOSED = frozenset((MISSING_ACCESS, WRONG_CHANNEL_KIND, NOT_A_TEXT_CHANNEL, MISSING_PERMISSIONS, ARCHIVED, LOCKED))
+"""Codes of places where the bot may not write: the asker is told by direct message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class DiscordSurface:
                     raise
                 self._destination = self._in_channel()
                 message = await self._send(self._destination, shown, short_nonce(part.nonce))
-            except discord.Forbidden as error:
+            except discord.HTTPException as error:
                 await self._explain_to_asker(error.code)
                 raise
         ref = f"{message.channel.id}/{message.id}"
@@ -145,7 +153,7 @@ class DiscordSurface:
 
     async def _explain_to_asker(self, code: int) -> None:
         """Tell the asker by direct message why there is no answer, if the bot may not write in the channel."""
-        if code not in (MISSING_ACCESS, MISSING_PERMISSIONS, LOCKED):
+        if code not in CLOSED:
             return
         text = user_messages.cannot_answer_in(self._turn.thread.channel_id, user_messages.REASONS_GONE[code])
         with contextlib.suppress(discord.HTTPException):
@@ -204,7 +212,10 @@ class DiscordSurface:
     async def _send(self, destination: _Destination, shown: render.Shown, nonce: str) -> discord.Message:
         try:
             return await self._send_once(destination, shown, nonce)
-        except discord.Forbidden as error:
+        except discord.HTTPException as error:
+            if error.code == CANNOT_REPLY and destination.reply_to is not None:
+                # A reply needs Read Message History; an ordinary message does not.
+                return await self._send(_Destination(destination.channel), shown, nonce)
             if error.code != MISSING_PERMISSIONS or shown.embed is None:
                 raise
             return await self._send_once(destination, render.without_embed(shown), nonce)
@@ -235,7 +246,11 @@ class DiscordSurface:
         if not isinstance(thread, discord.Thread) or thread.locked:
             await self._explain_to_asker(LOCKED)
             raise MessageGone(user_messages.cannot_show(LOCKED))
-        await thread.edit(archived=False)
+        try:
+            await thread.edit(archived=False)
+        except discord.Forbidden:
+            await self._explain_to_asker(ARCHIVED)
+            raise MessageGone(user_messages.cannot_show(ARCHIVED)) from None
 
 
 def _file(name: str, data: bytes) -> discord.File:
@@ -273,5 +288,7 @@ def _translated(error: discord.HTTPException) -> SurfaceError:
         return MessageGone(user_messages.cannot_show(error.code))
     if error.status == 401:
         return MessageGone(user_messages.token_no_longer_accepted())
+    if error.code in (INVALID_FORM, EMPTY_MESSAGE):
+        return LayoutRefused(user_messages.refused(error.status, error.code, error.text))
     refused = PlatformAway if error.status >= 500 else SurfaceError
     return refused(user_messages.refused(error.status, error.code, error.text))

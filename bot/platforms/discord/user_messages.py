@@ -125,6 +125,8 @@ REASONS_GONE: dict[int, str] = {
     50001: "the bot cannot see this channel; give it View Channel there",
     50007: "this person does not accept direct messages from the bot",
     50013: "the bot has no permission to write here; give it Send Messages and Send Messages in Threads",
+    50008: "messages cannot be written there; ask in a text channel or in a thread",
+    50024: "messages cannot be written there; ask in a text channel or in a thread",
     50083: "the thread is archived and cannot be reopened",
     160005: "the thread is locked",
 }
@@ -176,6 +178,11 @@ def token_no_longer_accepted() -> str:
 def refused(status: int, code: int, text: str) -> str:
     """Return the error for any other request that Discord refuses."""
     return f"Discord refused the message ({status}, code {code}): {text}"
+
+
+def missed_not_read(channels: int) -> str:
+    """Return the error for channels whose missed messages could not be read."""
+    return f"Discord did not answer for {channels} {'channel' if channels == 1 else 'channels'}. I try again."
 
 
 def connection_failed(cause: object) -> str:

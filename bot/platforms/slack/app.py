@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.async_context import AsyncBoltContext
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands.services import Services
 from bot.config import Settings
@@ -113,8 +115,10 @@ def _create_bolt_app(shared: SharedResources, workspaces: Workspaces) -> AsyncAp
     secret = settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None
 
     async def record_event(tenant_id: str, kind: str) -> None:
-        async with services.database.tenant(tenant_id) as session:
+        async def note(session: AsyncSession) -> None:
             await event_log.note(session, tenant_id=tenant_id, platform="slack", kind=kind)
+
+        await services.database.run(tenant_id, note)
 
     router = WorkspaceRouter(workspaces, shared.background, record_event)
 
@@ -124,8 +128,17 @@ def _create_bolt_app(shared: SharedResources, workspaces: Workspaces) -> AsyncAp
     ) -> AuthorizeResult | None:
         return await router.authorize(context, enterprise_id, team_id)
 
+    async def select_installation(
+        context: AsyncBoltContext,
+        body: dict[str, Any],
+        next: Callable[[], Awaitable[None]],  # noqa: A002
+    ) -> None:
+        router.select_installation(context, body)
+        await next()
+
     app = AsyncApp(
         name="parley",
+        before_authorize=select_installation,
         client=web_client.tokenless_client(settings, shared.session),
         signing_secret=secret,
         authorize=authorize,  # type: ignore[arg-type]  # None means that the app is not installed

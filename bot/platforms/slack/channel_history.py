@@ -27,6 +27,7 @@ from bot.platforms.slack import errors, payloads, user_messages, web_client
 from bot.platforms.slack.bot_tokens import BotTokenSource
 from bot.types.conversation import Author
 from knowledge.errors import SourceError
+from knowledge.parsing import slack_content
 from knowledge.parsing.slack_messages import MENTION, NO_CONTENT
 from knowledge.sources.chat_channel import ChannelSource, Entry, Post
 
@@ -38,7 +39,8 @@ TIER_3_INTERVAL = 60 / 50
 """Seconds between two calls of a tier 3 method."""
 LIMITED_INTERVAL = 60.0
 MAX_ATTEMPTS = 8
-EXPORTED_FIELDS = ("ts", "thread_ts", "user", "username", "subtype", "text")
+EXPORTED_FIELDS = ("ts", "thread_ts", "user", "username", "subtype", "bot_id")
+FILE_FIELDS = ("name", "title", "plain_text", "preview_plain_text", "preview")
 
 Sleep = Callable[[float], Awaitable[None]]
 Method = Callable[..., Awaitable[AsyncSlackResponse]]
@@ -219,9 +221,11 @@ class ChannelReader:
         entry = {key: message[key] for key in EXPORTED_FIELDS if message.get(key)}
         if message.get("user"):
             entry["user_profile"] = await self._profile(message["user"])
+        if message.get("bot_profile"):
+            entry["bot_profile"] = {"name": message["bot_profile"].get("name")}
         if message.get("files"):
-            entry["files"] = [{"name": file["name"]} for file in message["files"] if file.get("name")]
-        text = str(message.get("text") or "")
+            entry["files"] = [{key: file[key] for key in FILE_FIELDS if file.get(key)} for file in message["files"]]
+        text = "\n".join(slack_content.lines({**message, "files": []}))
         profiles = {user: await self._profile(user) for user in set(MENTION.findall(text))}
         entry["text"] = MENTION.sub(
             lambda mention: f"<@{mention[1]}|{_display_name(profiles[mention[1]]) or mention[1]}>", text

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from bot.errors import MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.errors import LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.slack import user_messages
 
 UNCERTAIN = {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
@@ -30,6 +30,8 @@ def surface_error(error: SlackApiError) -> SurfaceError:
         return RateLimited(user_messages.RATE_LIMITED, retry_after=wait)
     if name in user_messages.GONE:
         return MessageGone(user_messages.message_gone(name))
+    if name in user_messages.LAYOUT_REFUSED:
+        return LayoutRefused(user_messages.call_refused(name))
     refused = PlatformAway if is_uncertain(error) else SurfaceError
     return refused(user_messages.call_refused(name))
 

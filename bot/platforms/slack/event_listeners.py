@@ -94,9 +94,9 @@ class EventListeners:
     async def on_message(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         """Store a question and start its turn. Raises if it cannot be stored, so that Slack redelivers the event."""
         if event.get("subtype") in ("message_changed", "message_deleted"):
-            await self._on_change(payloads.parse_change(event, self._bot, payloads.installed_team(body)))
+            await self._on_change(payloads.parse_change(event, self._bot))
             return
-        message = payloads.parse_message(event, self._bot, payloads.installed_team(body))
+        message = payloads.parse_message(event, self._bot)
         if message is not None and body.get("is_ext_shared_channel"):
             message = replace(message, shared=True)
         if message is None or (message.kind == "follow_up" and not await self._dispatcher.follows(message.thread)):
@@ -172,15 +172,16 @@ class EventListeners:
         except ParleyError as error:
             log.warning("A notice to %s could not be shown: %s", target.user_id, error)
 
-    async def on_stopped(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+    async def on_stopped(self, event: dict[str, Any]) -> None:
         """Run the ``stop`` command in the thread where a user pressed Slack's own stop button."""
         channel, user, thread_ts = event.get("channel"), event.get("user"), event.get("thread_ts")
         if not channel or not user or not thread_ts:
             return
         author = await self._users.author(user)
-        tenant_id = self._bot.tenant_for(payloads.installed_team(body))
         target = ReplyTarget(channel, user, thread_ts)
-        self._background.start(self._command_runner.run("stop", "", target, author, tenant_id, thread_id=thread_ts))
+        self._background.start(
+            self._command_runner.run("stop", "", target, author, self._bot.tenant_id, thread_id=thread_ts)
+        )
 
     # --- slash commands
 
@@ -248,9 +249,8 @@ class EventListeners:
         reason = str(view["state"]["values"]["reason"]["text"].get("value") or "").strip()
         by = await self._users.author(body["user"]["id"])
         target = ReplyTarget(rated["channel_id"], by.id, rated["thread_ts"])
-        tenant_id = self._bot.tenant_for((body.get("team") or {}).get("id"))
         try:
-            await self._dispatcher.rate(rated["turn_id"], by, tenant_id=tenant_id, value=-1, reason=reason)
+            await self._dispatcher.rate(rated["turn_id"], by, tenant_id=self._bot.tenant_id, value=-1, reason=reason)
             self._background.start(self._send_text(target, user_messages.THANKS))
         except ParleyError as refusal:
             self._background.start(self._send_text(target, str(refusal)))

@@ -12,12 +12,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.config import Settings
 from bot.engine.aio import finish_then_cancel
@@ -128,8 +130,11 @@ class Installations:
     async def save(self, installation: Installed, token: str, refresh_token: str) -> None:
         """Store a new installation with encrypted tokens. Raises StoreAway."""
         sealed = self._encrypt(installation.tenant_id, token, refresh_token)
-        async with self._database.tenant(installation.tenant_id) as session:
+
+        async def save(session: AsyncSession) -> None:
             await slack_workspaces.save(session, replace(installation, sealed=sealed))
+
+        await self._database.run(installation.tenant_id, save)
         self._cache.pop(installation.tenant_id, None)
         log.info("Slack: installed in %s (%s)", installation.name, installation.tenant_id)
 
@@ -142,8 +147,11 @@ class Installations:
         # Slack reports the time in whole seconds, so an installation in the same second counts as older.
         at = datetime.fromtimestamp(removed_at + 1, UTC)
         workspace = installation_key(team_id, enterprise_id)
-        async with self._database.tenant(workspace) as session:
-            removed = await slack_workspaces.remove(session, workspace, told_at=at, now=self._clock())
+
+        async def remove(session: AsyncSession) -> bool:
+            return await slack_workspaces.remove(session, workspace, told_at=at, now=self._clock())
+
+        removed = await self._database.run(workspace, remove)
         self._cache.pop(workspace, None)
         if not removed:
             return None
@@ -167,15 +175,9 @@ class Installations:
             except ConfigError as error:
                 log.error("Slack: %s", error)
                 continue
-            async with self._database.tenant(installation.tenant_id) as session:
-                changed += await slack_workspaces.renew(
-                    session,
-                    replace(
-                        installation,
-                        sealed=self._seal.close(installation.tenant_id, secrets),
-                        version=installation.version + 1,
-                    ),
-                )
+            sealed = self._seal.close(installation.tenant_id, secrets)
+            renewed = replace(installation, sealed=sealed, version=installation.version + 1)
+            changed += await self._database.run(installation.tenant_id, partial(slack_workspaces.renew, made=renewed))
         return changed
 
     # --- looking up
@@ -193,14 +195,7 @@ class Installations:
         """Return the bot's identity in a workspace. Raises SurfaceError, ConfigError."""
         found = (await self.grant(workspace)).installation
         tenant_id = self.tenant_of(workspace)
-        return BotUser(
-            found.bot_user_id,
-            found.bot_id,
-            found.team_id,
-            tenant_id,
-            single_tenant=True,
-            enterprise_id=found.enterprise_id,
-        )
+        return BotUser(found.bot_user_id, found.bot_id, found.team_id, tenant_id, enterprise_id=found.enterprise_id)
 
     async def find(self, team_id: str | None, enterprise_id: str | None, *, org_wide: bool) -> str | None:
         """Return the workspace of an event; None if the app is not installed there. Raises ConfigError."""
@@ -316,8 +311,11 @@ class Installations:
         grant = self._unstored.get(workspace)
         if grant is None:
             return
-        async with self._database.tenant(workspace) as session:
+
+        async def renew(session: AsyncSession) -> None:
             await slack_workspaces.renew(session, grant.installation)
+
+        await self._database.run(workspace, renew)
         self._unstored.pop(workspace, None)
 
     def _encrypt(self, workspace: str, token: str, refresh_token: str) -> str:

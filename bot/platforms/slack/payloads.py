@@ -11,6 +11,7 @@ from typing import Any
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.commands.arguments import first_word
+from bot.platforms.spoken_text import speaker
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
@@ -22,6 +23,9 @@ USER_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"}
 NO_CONTENT_MODES = frozenset({"tombstone", "hidden_by_limit", "external"})
 """File modes without content to download."""
 
+_FOR_OTHERS = re.compile(r"<@[UW]|<!(?:subteam\^|here|channel|everyone)")
+"""Mentions of people, of groups, and of everybody."""
+_spoken = speaker("&gt;")
 _CONTROL_SEQUENCE = re.compile(r"<([@#!][^<>\n]+|[a-zA-Z][a-zA-Z0-9+.-]*:[^<>\n]+)>")
 
 
@@ -29,22 +33,16 @@ _CONTROL_SEQUENCE = re.compile(r"<([@#!][^<>\n]+|[a-zA-Z][a-zA-Z0-9+.-]*:[^<>\n]
 class BotUser:
     """The bot's IDs in its workspace, and the tenant of that workspace.
 
-    ``single_tenant``: every event received here belongs to this tenant, even from a user of another workspace.
-    ``enterprise_id`` is the organization's, if the workspace belongs to one; ``team_id`` is empty if the whole
-    organization installed the app.
+    Everything that arrives for an installation belongs to its tenant, even from a user or a channel of another
+    organization. ``enterprise_id`` is the organization's, if the workspace belongs to one; ``team_id`` is empty if the
+    whole organization installed the app.
     """
 
     user_id: str
     bot_id: str
     team_id: str
     tenant_id: str
-    single_tenant: bool = False
     enterprise_id: str = ""
-
-    def tenant_for(self, team_id: str | None) -> str:
-        """Return the tenant of the workspace that an event came from."""
-        is_own = self.single_tenant or team_id in (None, "", self.team_id)
-        return self.tenant_id if is_own else f"slack:{team_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ class DeletedMessage:
     ts: str
 
 
-def parse_message(event: Payload, bot: BotUser, team_id: str | None = None) -> UserMessage | None:
+def parse_message(event: Payload, bot: BotUser) -> UserMessage | None:
     """Parse a ``message`` or ``app_mention`` event; None if the bot has nothing to do with it."""
     if event.get("subtype") not in USER_SUBTYPES or event.get("bot_id") or event.get("hidden"):
         return None
@@ -95,7 +93,7 @@ def parse_message(event: Payload, bot: BotUser, team_id: str | None = None) -> U
         return None
     return UserMessage(
         kind=kind,
-        thread=ThreadKey(bot.tenant_for(team_id), "slack", channel, event.get("thread_ts") or ts),
+        thread=ThreadKey(bot.tenant_id, "slack", channel, event.get("thread_ts") or ts),
         ts=ts,
         user_id=user,
         text=plain_text(raw, bot.user_id),
@@ -113,13 +111,19 @@ def _is_from_elsewhere(event: Payload, bot: BotUser) -> bool:
 
 
 def installed_team(body: Payload) -> str | None:
-    """Return the workspace for which an event was delivered.
+    """Return the workspace of the installation for which a request was delivered.
 
-    In a shared channel, ``team_id`` may be that of the author's organization; ``authorizations`` names the workspace
-    that installed the app.
+    In a shared channel, ``team_id`` and ``team`` may name another organization: that of the channel or of the person
+    who acts. The installation stands in an event's ``authorizations``, in the view of a modal, or in the message of the
+    bot whose button was pressed.
     """
-    authorizations = body.get("authorizations") or [{}]
-    return authorizations[0].get("team_id") or body.get("team_id")
+    # Only clicks on the app's own buttons arrive, so their message is one of the bot.
+    message = (body.get("message") or {}) if body.get("actions") else {}
+    installed = [one.get("team_id") for one in body.get("authorizations") or ()]
+    installed.append((body.get("view") or {}).get("app_installed_team_id"))
+    installed.append(None if body.get("is_enterprise_install") else message.get("team"))
+    named = [(body.get("team") or {}).get("id"), body.get("team_id"), (body.get("user") or {}).get("team_id")]
+    return next((team for team in (*installed, *named) if team), None)
 
 
 def next_cursor(page: Payload | AsyncSlackResponse) -> str:
@@ -127,7 +131,7 @@ def next_cursor(page: Payload | AsyncSlackResponse) -> str:
     return str((page.get("response_metadata") or {}).get("next_cursor") or "")
 
 
-def parse_change(event: Payload, bot: BotUser, team_id: str | None = None) -> UserMessage | DeletedMessage | None:
+def parse_change(event: Payload, bot: BotUser) -> UserMessage | DeletedMessage | None:
     """Parse a ``message_changed`` or ``message_deleted`` event.
 
     Return None unless a user changed the text: link previews and the bot's own edits arrive as changes too.
@@ -138,22 +142,25 @@ def parse_change(event: Payload, bot: BotUser, team_id: str | None = None) -> Us
     channel = str(event.get("channel") or "")
     if event.get("subtype") == "message_deleted" or after.get("subtype") == "tombstone":
         ts = str(event.get("deleted_ts") or before.get("ts") or after.get("ts") or "")
-        thread = ThreadKey(bot.tenant_for(team_id), "slack", channel, str(before.get("thread_ts") or ts))
+        thread = ThreadKey(bot.tenant_id, "slack", channel, str(before.get("thread_ts") or ts))
         return DeletedMessage(thread, ts) if channel and ts else None
     if event.get("subtype") != "message_changed" or not before or after.get("text") == before.get("text"):
         return None
     edited = {**after, "type": "message", "channel": channel, "channel_type": event.get("channel_type")}
-    return parse_message(edited, bot, team_id)
+    return parse_message(edited, bot)
 
 
 def _message_kind(event: Payload, raw: str, bot: BotUser) -> IncomingKind | None:
     if event.get("channel_type") == "im" or str(event["channel"]).startswith("D"):
         return "dm"
-    if event.get("type") == "app_mention" or _mention_of(bot.user_id).search(raw):
+    spoken, mention = _spoken(raw), _mention_of(bot.user_id)
+    if mention.search(spoken):
         return "mention"
+    if event.get("type") == "app_mention":
+        # Slack also sends this event for a mention in code or in a quotation, next to that of the message.
+        return None if mention.search(raw) else "mention"
     thread_ts = event.get("thread_ts")
-    mentions_someone_else = re.search(r"<@[UW]", raw)
-    if mentions_someone_else:
+    if _FOR_OTHERS.search(spoken):
         return None
     if thread_ts and thread_ts != event["ts"]:
         return "follow_up"
@@ -170,9 +177,18 @@ def plain_text(raw: str, bot_user_id: str = "", *, ids: bool = False) -> str:
         target, _, label = match.group(1).partition("|")
         return _decoded(target, label, ids=ids)
 
-    text = _mention_of(bot_user_id).sub(" ", raw) if bot_user_id else raw
+    text = _without_mention(raw, bot_user_id) if bot_user_id else raw
     text = _CONTROL_SEQUENCE.sub(decode, text)
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
+
+
+def _without_mention(raw: str, user_id: str) -> str:
+    """Remove a user's mentions, except those in code and quotations."""
+    kept, at = [], 0
+    for found in _mention_of(user_id).finditer(_spoken(raw)):
+        kept.append(raw[at : found.start()])
+        at = found.end()
+    return " ".join([*kept, raw[at:]])
 
 
 def _mention_of(user_id: str) -> re.Pattern[str]:
@@ -218,7 +234,7 @@ def parse_click(body: Payload, bot: BotUser) -> ButtonClick | None:
     return ButtonClick(
         action=action_id.removeprefix("parley_"),
         turn_id=turn_id,
-        tenant_id=bot.tenant_for((body.get("team") or {}).get("id")),
+        tenant_id=bot.tenant_id,
         channel_id=channel,
         message_ts=ts,
         thread_ts=message.get("thread_ts") or container.get("thread_ts") or ts,
@@ -248,7 +264,7 @@ def parse_slash_command(body: Payload, bot: BotUser) -> SlashCommand:
     return SlashCommand(
         name=name.lower() or "help",
         args=args,
-        tenant_id=bot.tenant_for(body.get("team_id")),
+        tenant_id=bot.tenant_id,
         channel_id=body["channel_id"],
         user_id=body["user_id"],
         response_url=body.get("response_url", ""),

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.commands.base import Cell, File, Reply, Table
 from bot.engine.display import output_filter
-from bot.engine.display.citation_links import link
+from bot.engine.display.citation_links import as_plain_text, link
 from bot.engine.display.output_filter import visible
 from bot.engine.display.split import fitting
 from bot.engine.markdown import truncated, utf16_units
@@ -23,6 +23,8 @@ from bot.types.display import Action, Citation, Part
 Block = dict[str, Any]
 
 FALLBACK_CHARS = 300
+PLAIN_CHARS, PLAIN_TEXT_CHARS = 3_900, 3_000
+"""The most characters of a message without blocks, and of its own text. Slack allows 4,000 in an edit."""
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
 MAX_SOURCES = 10
@@ -44,12 +46,27 @@ _FULLWIDTH_LESS_THAN = "\uff1c"
 def message(part: Part) -> dict[str, Any]:
     """Return the arguments of ``chat.postMessage`` and ``chat.update`` for one part of a reply."""
     text = part.text if part.text.strip() else user_messages.PENDING
+    if part.plain:
+        # An edit keeps the earlier blocks unless it sends an empty list.
+        return {"text": _plain_message(part, text), "blocks": []}
     blocks, below = [markdown(text, part.links)], notes(part.notes)
     blocks += sources(part.sources, MESSAGE_SIZE - _size_of(blocks) - _size_of(below))
     blocks += below
     if part.actions:
         blocks.append(buttons(part.actions, part.turn_id))
     return {"text": fallback(text, part.links), "blocks": blocks}
+
+
+def _plain_message(part: Part, text: str) -> str:
+    """Return a part without blocks: its text with its sources and notes below, within the limit of an edit."""
+    shown = _mrkdwn(text, PLAIN_TEXT_CHARS, part.links)
+    notes_below = text_limits.mrkdwn(visible("\n".join(part.notes)).strip(), NOTES_CHARS)
+    for line in filter(None, [notes_below, *map(_source, part.sources[:MAX_SOURCES])]):
+        longer = f"{shown}\n\n{line}"
+        if utf16_units(longer) > PLAIN_CHARS:
+            break
+        shown = longer
+    return shown
 
 
 def metadata(part: Part) -> dict[str, Any]:
@@ -171,8 +188,8 @@ def disable_mentions(text: str) -> str:
 
 
 def fallback(text: str, links: frozenset[str] = frozenset()) -> str:
-    """Return the text that notifications and screen readers use in place of the blocks."""
-    return _mrkdwn(text[: 2 * FALLBACK_CHARS], FALLBACK_CHARS, links) or user_messages.PENDING
+    """Return the plain text that notifications and screen readers use in place of the blocks."""
+    return _mrkdwn(as_plain_text(text[: 2 * FALLBACK_CHARS]), FALLBACK_CHARS, links) or user_messages.PENDING
 
 
 def sources(cited: Sequence[Citation], room: int = MESSAGE_SIZE) -> list[Block]:

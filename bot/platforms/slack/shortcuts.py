@@ -73,7 +73,7 @@ class MessageShortcuts:
         by = await self._users.author(body["user"]["id"])
         target = ReplyTarget(about["channel"], by.id, response_url=about["url"])
         text = f"{question}\n\n(About this message: {about['said']})" if about["said"] else question
-        self._background.start(self._command_runner.run("ask", text, target, by, self._tenant_of(body)))
+        self._background.start(self._command_runner.run("ask", text, target, by, self._bot.tenant_id))
 
     async def on_forget(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         """Delete the question that the message is, or that it answers, and confirm."""
@@ -87,7 +87,7 @@ class MessageShortcuts:
 
     async def _forget(self, body: dict[str, Any]) -> None:
         message, by = body["message"], await self._users.author(body["user"]["id"])
-        tenant_id = self._tenant_of(body)
+        tenant_id = self._bot.tenant_id
         answered_turns = render.turns_of(message)
         for turn_id in answered_turns:
             await self._dispatcher.forget(turn_id, by, tenant_id=tenant_id, surface_for=self._surface_for)
@@ -117,9 +117,6 @@ class MessageShortcuts:
                 await self._replies.send(target, answer)
         except ParleyError as refusal:
             self._send_text(target, str(refusal))
-
-    def _tenant_of(self, body: Mapping[str, Any]) -> str:
-        return self._bot.tenant_for((body.get("team") or {}).get("id"))
 
     def _send_text(self, target: ReplyTarget, text: str) -> None:
         self._background.start(self._replies.send_text(target, text))

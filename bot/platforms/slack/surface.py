@@ -21,9 +21,9 @@ from bot.types.turns import Turn
 
 log = logging.getLogger(__name__)
 
-LIMITS = Limits(message_chars=11_000, edit_interval=1.2, edits_per_minute=50, size=text_limits.size)
+LIMITS = Limits(message_chars=11_000, edit_interval=1.2, edits_per_minute=50, size=text_limits.size, max_blocks=36)
 """Slack allows 12,000 characters in a ``markdown`` block, some of which count as two, and 50 ``chat.update`` calls a
-minute."""
+minute. A message renders at most 50 blocks, of which sources, notes and buttons take up to 13."""
 
 APPEND_INTERVAL = 0.6
 """Seconds between two calls of ``chat.appendStream``, which Slack allows 100 times a minute."""
@@ -61,6 +61,7 @@ class SlackSurface:
         self._asker = asker
         self._monotonic = monotonic
         self._open_streams: dict[str, OpenStream] = {}
+        self._is_explained = False
         self._limits = replace(limits or LIMITS, appends=self._streams is not None)
 
     @property
@@ -70,7 +71,14 @@ class SlackSurface:
         return replace(self._limits, edit_interval=append_interval) if self._open_streams else self._limits
 
     async def post(self, part: Part) -> str:
-        """Post into the thread and return the message's ``ts``."""
+        """Post into the thread and return the message's ``ts``. Where the bot may not post, tell the asker directly."""
+        try:
+            return await self._post(part)
+        except MessageGone as error:
+            await self._explain_to_asker(error)
+            raise
+
+    async def _post(self, part: Part) -> str:
         if part.settled is not None and not part.final and (ts := await self._start_stream(part)):
             return ts
         with errors.translated():
@@ -89,6 +97,13 @@ class SlackSurface:
 
     async def edit(self, ref: str, part: Part) -> None:
         """Show ``part`` in the message, by appending to its stream if possible, otherwise by an edit."""
+        try:
+            await self._edit(ref, part)
+        except MessageGone as error:
+            await self._explain_to_asker(error)
+            raise
+
+    async def _edit(self, ref: str, part: Part) -> None:
         if ref in self._open_streams and await self._append_to_stream(ref, part):
             return
         if ref in self._open_streams:
@@ -101,6 +116,25 @@ class SlackSurface:
             await self._stop_stream(ref, part)
             with errors.translated():
                 await self._update(ref, part)
+
+    async def _explain_to_asker(self, error: MessageGone) -> None:
+        """Tell the asker by direct message, once, why there is no answer and what to do. Never raises."""
+        code = errors.code(error.__cause__) if isinstance(error.__cause__, SlackApiError) else ""
+        if code not in user_messages.CURES or not self._asker or self._is_explained or self._channel.startswith("D"):
+            return
+        self._is_explained = True
+        text = user_messages.cannot_answer_in(self._channel, code)
+        try:
+            with errors.translated():
+                opened = await self._client.conversations_open(users=self._asker)
+                await self._client.chat_postMessage(
+                    channel=str((opened.get("channel") or {}).get("id")),
+                    text=text,
+                    unfurl_links=False,
+                    unfurl_media=False,
+                )
+        except SurfaceError as refusal:
+            log.warning("The asker could not be told that %s is closed to the bot: %s", self._channel, refusal)
 
     async def _update(self, ref: str, part: Part) -> None:
         with errors.reached():

@@ -6,6 +6,7 @@ Slack escapes ``&``, ``<`` and ``>`` before it counts, and counts UTF-16 code un
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from bot.engine.markdown import truncated, utf16_units
@@ -18,6 +19,7 @@ ELEMENT_SIZE = 3_000
 """Slack's limit for one ``mrkdwn`` or ``plain_text`` element."""
 TABLE_SIZE = 10_000
 """Slack's limit for the cells of a table."""
+_CUT_ADDRESS = re.compile(r"\S*(?:://|www\.)\S*…$", re.IGNORECASE)
 METADATA_SIZE = 3_000
 """Slack's limit for the ``private_metadata`` of a view."""
 
@@ -38,8 +40,12 @@ def plain(text: str, limit: int) -> str:
 
 
 def mrkdwn(text: str, limit: int) -> str:
-    """Return text escaped for ``mrkdwn`` and cut to ``limit``, so that no escape is split."""
-    return escape(truncated(text, limit, size))
+    """Return text escaped for ``mrkdwn`` and cut to ``limit``, so that no escape and no address is split.
+
+    Slack would link the part of an address, which may name another host.
+    """
+    cut = truncated(text, limit, size)
+    return escape(cut if cut == text else _CUT_ADDRESS.sub("…", cut))
 
 
 def metadata(values: Mapping[str, str], shortened: str = "") -> str:

@@ -169,8 +169,10 @@ GONE = {
     "edit_window_closed": "the workspace no longer allows editing the message",
     "restricted_action": "the workspace does not allow the bot to post there",
     "restricted_action_read_only_channel": "the channel is read-only",
+    "restricted_action_non_threadable_channel": "the channel does not allow threads",
     "restricted_action_thread_locked": "the thread is locked",
     "restricted_action_thread_only_channel": "the channel allows posts in threads only",
+    "no_permission": "the bot has no permission to post there",
     "user_not_in_channel": "the user is not in the channel",
     "token_revoked": "the bot token was revoked; reinstall the app",
     "token_expired": "the bot token has expired; reinstall the app",
@@ -181,14 +183,34 @@ GONE = {
 }
 """Slack error codes after which nothing can be shown in that place any more, with their reasons."""
 
+CURES = {
+    "channel_not_found": "Invite me to the channel with /invite, then ask again.",
+    "not_in_channel": "Invite me to the channel with /invite, then ask again.",
+    "is_archived": "Ask in a channel that is not archived, or unarchive it.",
+    "no_permission": "Ask an admin of the workspace to let apps post there, or ask me here.",
+    "restricted_action": "Ask an admin of the workspace to let apps post there, or ask me here.",
+    "restricted_action_read_only_channel": "Ask an admin of the channel to let me post there, or ask me here.",
+    "restricted_action_non_threadable_channel": "Threads are off there. Ask in another channel, or ask me here.",
+    "restricted_action_thread_locked": "Ask in another thread, or ask an admin to unlock it.",
+    "restricted_action_thread_only_channel": "Ask in a thread of that channel, or ask me here.",
+}
+"""What an asker can do if the bot may not post where they asked, by Slack error code."""
+
 REFUSED = {
     "missing_scope": "the app lacks a permission; run `parley doctor`, then reinstall the app",
-    "msg_too_long": "the text is too long for a Slack message",
-    "msg_blocks_too_long": "the text is too long for a Slack message",
-    "invalid_blocks": "Slack does not accept the layout of the message",
-    "no_text": "the message is empty",
 }
 """Other Slack error codes with their reasons."""
+
+LAYOUT_REFUSED = {
+    "msg_too_long": "the text is too long for a Slack message",
+    "msg_blocks_too_long": "the text is too long for a Slack message",
+    "markdown_text_too_long": "the text is too long for a Slack message",
+    "invalid_blocks": "Slack does not accept the layout of the message",
+    "invalid_blocks_format": "Slack does not accept the layout of the message",
+    "invalid_attachments": "Slack does not accept the layout of the message",
+    "no_text": "the message is empty",
+}
+"""Slack error codes that every repetition of the same message gets, with their reasons."""
 
 _UNKNOWN_REASON = "see the log, and try again"
 
@@ -198,9 +220,14 @@ def message_gone(code: str) -> str:
     return f"Slack cannot show this ({code}): {GONE[code]}."
 
 
+def cannot_answer_in(channel_id: str, code: str) -> str:
+    """Return the direct message to an asker whom the bot cannot answer where they asked; ``code`` is in ``CURES``."""
+    return f"I cannot answer you in <#{channel_id}>: {GONE[code]}. {CURES[code]}"
+
+
 def call_refused(code: str) -> str:
     """Return the message for any other error code."""
-    return f"Slack refused this ({code}): {REFUSED.get(code, _UNKNOWN_REASON)}."
+    return f"Slack refused this ({code}): {REFUSED.get(code) or LAYOUT_REFUSED.get(code, _UNKNOWN_REASON)}."
 
 
 def history_refused(code: str) -> str:

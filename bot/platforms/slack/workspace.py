@@ -99,8 +99,10 @@ class Workspace:
         return (await self._bot_user()).bot_id
 
     async def _team_of(self, user_id: str) -> str:
-        """Return a user's workspace: this one, or one of the organization that installed the app org-wide."""
-        return (await self._bot_user()).team_id or await self.users.team(user_id)
+        """Return the workspace in which a user reads: this one, or their own if they are of another organization."""
+        own = (await self._bot_user()).team_id
+        is_outsider = (await self.users.author(user_id)).standing == "outsider"
+        return own if own and not is_outsider else await self.users.team(user_id) or own
 
     def _create_listeners(self, bot: BotUser) -> EventListeners:
         return EventListeners(

@@ -14,7 +14,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.async_context import AsyncBoltContext
 
 from bot.errors import ParleyError, for_operator, unforeseen
-from bot.platforms.slack import manifest, modals, render
+from bot.platforms.slack import manifest, modals, payloads, render
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.workspace import EventHandlers, Workspaces
 
@@ -46,6 +46,17 @@ class WorkspaceRouter:
         self._record_event = record_event
         self._clock = clock
         self._recorded_at: dict[tuple[str, str], float] = {}
+
+    def select_installation(self, context: AsyncBoltContext, body: dict[str, Any]) -> None:
+        """Correct the workspace in the context, because Bolt takes that of the person who acts.
+
+        Raises nothing. An organization that does not belong to the corrected workspace is removed too.
+        """
+        team_id = payloads.installed_team(body)
+        if team_id and team_id != context.team_id:
+            context["team_id"] = team_id
+            if not context.is_enterprise_install:
+                context["enterprise_id"] = None
 
     async def authorize(
         self, context: AsyncBoltContext, enterprise_id: str | None, team_id: str | None
@@ -99,11 +110,11 @@ class WorkspaceRouter:
         self._record(handlers, event)
         await handlers.listeners.on_message(event, body)
 
-    async def on_stopped(self, event: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext) -> None:
+    async def on_stopped(self, event: dict[str, Any], context: AsyncBoltContext) -> None:
         """Handle Slack's own stop button."""
         handlers = await self._handlers(context)
         self._record(handlers, event)
-        await handlers.listeners.on_stopped(event, body)
+        await handlers.listeners.on_stopped(event)
 
     async def on_command(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
         """Handle a slash command."""

@@ -22,6 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bot.errors import NotAllowed, OverBudget, ParleyError, UsageError
+from bot.health import SAMPLE
 from bot.platforms import json_input
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL, THREAD_ID, message_views, thread_views
@@ -79,15 +80,19 @@ class Api:
         ]
         identity = _identity(request)
         user = {"name": identity.name, "sign_out": identity.method in ("token", "oidc")}
-        return _json({"channel": CHANNEL, "commands": commands, "user": user, **asdict(self.config)})
+        adding = SAMPLE in self.playground.unready()
+        about = {"channel": CHANNEL, "commands": commands, "user": user, "adding_sample": adding}
+        return _json({**about, **asdict(self.config)})
 
     async def threads(self, request: Request) -> Response:
+        await self.playground.poller.poll()
         stored = await self.playground.history.threads(MAX_THREADS)
         views = thread_views(stored, self.playground.hub.threads(_identity(request).id))
         return _json({"threads": [asdict(view) for view in views], "event": self.playground.hub.event_id})
 
     async def thread(self, request: Request) -> Response:
         thread_id = _thread_id(request.path_params["thread_id"])
+        await self.playground.poller.poll()
         stored = await self.playground.history.messages(thread_id)
         live = self.playground.hub.messages_of_thread(thread_id, _identity(request).id)
         views = message_views(thread_id, stored, live)
@@ -114,7 +119,7 @@ class Api:
                 yield f"id: {hub.epoch}-{event.seq}\nevent: {event.kind}\ndata: {json.dumps(event.data)}\n\n"
 
     async def file(self, request: Request) -> Response:
-        file = self.playground.command_file(request.path_params["key"])
+        file = await self.playground.files.reply(request.path_params["key"])
         if file is None:
             raise HTTPException(404, user_messages.COMMAND_FILE_EXPIRED)
         kind = file.content_type if file.content_type in ("image/png", "image/jpeg") else "application/octet-stream"
@@ -140,11 +145,12 @@ class Api:
         if not data:
             raise UsageError(user_messages.NO_FILE)
         kind = request.headers.get("content-type", "application/octet-stream")
-        return _json({"file": self.playground.uploads.add(_file_name(request), kind, data)}, 201)
+        author = _author(request, "")
+        return _json({"file": await self.playground.files.attach(_file_name(request), kind, data, author.id)}, 201)
 
     async def command(self, request: Request) -> Response:
         body = await _body(request)
-        reply = self.playground.start_command(
+        reply = await self.playground.start_command(
             _text(body, "command"),
             _text(body, "args"),
             thread_id=_thread_id(body.get("thread")),
@@ -165,7 +171,7 @@ class Api:
 
         name = _file_name(request)
         kind = request.headers.get("content-type", "application/octet-stream")
-        reply = self.playground.start_command(
+        reply = await self.playground.start_command(
             "ingest",
             query.get("args", ""),
             thread_id=thread_id,

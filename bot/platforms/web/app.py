@@ -13,10 +13,12 @@ from bot.config import Settings
 from bot.errors import ConfigError
 from bot.platforms.web import uvicorn_server
 from bot.platforms.web.api import PageConfig, build_app
-from bot.platforms.web.cross_process_events import CrossProcessPoller
+from bot.platforms.web.command_cards import StoredCommandCards
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
-from bot.platforms.web.playground import CommandRunner, DispatcherPort, Playground
+from bot.platforms.web.page_files import StoredPageFiles
+from bot.platforms.web.playground import Playground
+from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
 from bot.platforms.web.request_guard import allowed_hosts
 from bot.platforms.web.sign_in import access as sign_in
 from bot.platforms.web.sign_in import user_messages
@@ -30,8 +32,8 @@ log = logging.getLogger(__name__)
 RESUME_INTERVAL = 15.0
 """Seconds between two checks for orphaned turns, whose lease no process holds."""
 
-POLL_INTERVAL = 1.0
-"""Seconds between two polls for questions that other processes answer, while a page is open."""
+POLL_INTERVAL = 0.5
+"""Seconds between two polls for what other processes do, while a page is open."""
 
 OnBound = Callable[[str], None]
 """Receives the page's URL when the server accepts requests."""
@@ -55,6 +57,8 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
         commands=CommandRunner(tuple(commands.COMMANDS.values()), commands.run, context),
         hub=EventHub(),
         clock=services.clock,
+        files=StoredPageFiles(services.database),
+        cards=StoredCommandCards(services.database),
         unready=lambda: services.health.unready,
     )
 
@@ -141,12 +145,12 @@ async def _resume_turns(playground: Playground, interval: float) -> None:
 
 
 async def _poll_other_processes(playground: Playground) -> None:
-    """Show questions and answers of other processes while a page is open."""
-    poller = CrossProcessPoller(playground.hub, playground.history, playground.clock)
+    """Show what other processes do while a page is open, and tell them which commands run here."""
     while True:
         await asyncio.sleep(POLL_INTERVAL)
         try:
+            await playground.poller.keep_commands_alive()
             if playground.hub.open_streams:
-                await poller.poll()
+                await playground.poller.poll()
         except Exception as error:
-            log.warning("could not read what other processes answer: %s", error)
+            log.warning("could not exchange events with other processes: %s", error)

@@ -17,6 +17,8 @@ from bot.platforms.web.json_views import Event, MessageView, ThreadView
 
 MAX_EVENTS = 2000
 MAX_MESSAGES = 1000
+FULL_MESSAGE_EVERY = 10
+"""Number of patches of a message after which it is published in full, for pages that could not apply a patch."""
 
 
 class EventHub:
@@ -33,6 +35,8 @@ class EventHub:
         self._max_messages = max_messages
         self._events: deque[Event] = deque(maxlen=max_events)
         self._messages: dict[str, MessageView] = {}
+        self._patches: dict[str, int] = {}
+        """For each message, the number of patches since it was published in full."""
         self._private: dict[str, str] = {}
         """For each private message, the author ID of the only person who sees it."""
         self._threads: dict[str, ThreadView] = {}
@@ -57,7 +61,10 @@ class EventHub:
         self._drop_oldest_final()
         if before == view:
             return
-        if before is not None and replace(before, blocks=view.blocks) == view:
+        patches = self._patches.pop(view.id, 0)
+        grows = before is not None and replace(before, blocks=view.blocks) == view
+        if before is not None and grows and patches < FULL_MESSAGE_EVERY:
+            self._patches[view.id] = patches + 1
             self._publish("patch", _patch(before, view), only_for)
         else:
             self._publish("message", asdict(view), only_for)
@@ -66,6 +73,7 @@ class EventHub:
         """Remove a message. Does nothing if it is not stored here."""
         view = self._messages.pop(message_id, None)
         self._private.pop(message_id, None)
+        self._patches.pop(message_id, None)
         if view is not None:
             self._publish("gone", {"id": view.id, "thread": view.thread})
 
@@ -79,6 +87,7 @@ class EventHub:
         self._private_threads.pop(thread_id, None)
         for message_id in sorted(message_ids):
             self._messages.pop(message_id, None)
+            self._patches.pop(message_id, None)
             self._publish("gone", {"id": message_id, "thread": thread_id})
 
     def bump_thread(self, thread: ThreadView, *, only_for: str = "") -> None:
@@ -110,6 +119,14 @@ class EventHub:
     def message(self, message_id: str) -> MessageView | None:
         """Return a message by ID, or None."""
         return self._messages.get(message_id)
+
+    def shows(self, message_id: str, *, only_for: str) -> bool:
+        """Return whether a message is stored here for this person only, or for everybody if ``only_for`` is empty."""
+        return message_id in self._messages and self._private.get(message_id, "") == only_for
+
+    def turns(self) -> dict[str, str]:
+        """Return the turns with a message here, each with its conversation."""
+        return {view.turn: view.thread for view in self._messages.values() if view.turn}
 
     def messages_of_turn(self, turn_id: str) -> list[MessageView]:
         """Return the messages of a turn, oldest first."""
@@ -198,10 +215,15 @@ class EventHub:
 
 
 def _patch(before: MessageView, after: MessageView) -> dict[str, Any]:
-    """Return the change from ``before`` to ``after``: keep the first ``keep`` blocks, then append ``blocks``."""
+    """Return the change from ``before`` to ``after``: keep the first ``keep`` blocks, then append ``blocks``.
+
+    ``chars`` is the length of the kept blocks in UTF-16 units, as browsers count. A page whose blocks have another
+    length has read the message from a process that knows an earlier state of it, so it cannot apply the patch.
+    """
     keep = 0
     for old, new in zip(before.blocks, after.blocks, strict=False):
         if old != new:
             break
         keep += 1
-    return {"id": after.id, "thread": after.thread, "keep": keep, "blocks": list(after.blocks[keep:])}
+    chars = len("".join(after.blocks[:keep]).encode("utf-16-le", "surrogatepass")) // 2
+    return {"id": after.id, "thread": after.thread, "keep": keep, "chars": chars, "blocks": list(after.blocks[keep:])}

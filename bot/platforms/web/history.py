@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from sqlalchemy import text
 
 from bot.engine.display.output_filter import urls_in, visible
 from bot.platforms.web import render, user_messages
-from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp
+from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp, stored_answer_id
 from bot.store import threads as stored_threads
+from bot.store import turns as stored_turns
 from bot.store.threads import MessageRow, ThreadRow
 from bot.types.conversation import LOCAL_TENANT, ThreadKey
 from bot.types.display import Action
+from bot.types.turns import TurnState
 from knowledge.ports import Sessions
 
 CHANNEL = "playground"
@@ -34,6 +37,9 @@ class History(Protocol):
 
     async def messages(self, thread_id: str) -> Sequence[MessageRow]:
         """Return the messages of a conversation, oldest first."""
+
+    async def questions(self, turn_ids: Sequence[str]) -> Mapping[str, tuple[str, TurnState]]:
+        """Return the text and the state of each of these turns that is stored and not deleted."""
 
     async def ready(self) -> None:
         """Raise an exception if the store is not reachable."""
@@ -55,6 +61,10 @@ class StoreHistory:
         async with self._sessions(LOCAL_TENANT) as session:
             return await stored_threads.messages(session, tenant_id=LOCAL_TENANT, thread=thread_key(thread_id))
 
+    async def questions(self, turn_ids: Sequence[str]) -> Mapping[str, tuple[str, TurnState]]:
+        async with self._sessions(LOCAL_TENANT) as session:
+            return await stored_turns.questions(session, tenant_id=LOCAL_TENANT, turn_ids=turn_ids)
+
     async def ready(self) -> None:
         async with self._sessions(LOCAL_TENANT) as session:
             await session.execute(text("SELECT 1"))
@@ -66,7 +76,7 @@ def thread_key(thread_id: str) -> ThreadKey:
 
 
 def thread_views(stored: Sequence[ThreadRow], live: Sequence[ThreadView]) -> list[ThreadView]:
-    """Merge stored and live conversations, latest first. A live time replaces the stored one; a stored title wins.
+    """Merge stored and live conversations, latest first. The later time and a stored title win.
 
     Leaves out conversations without a title: all their questions were deleted.
     """
@@ -76,7 +86,7 @@ def thread_views(stored: Sequence[ThreadRow], live: Sequence[ThreadView]) -> lis
     }
     for view in live:
         existing = views.get(view.id)
-        views[view.id] = ThreadView(view.id, existing.title if existing else view.title, view.at)
+        views[view.id] = replace(existing, at=max(existing.at, view.at)) if existing else view
     return sorted(views.values(), key=lambda view: view.at, reverse=True)
 
 
@@ -103,7 +113,7 @@ def message_views(thread_id: str, stored: Sequence[MessageRow], live: Sequence[M
 def _no_reply_view(thread_id: str, question: MessageRow) -> MessageView:
     """Return the message to show for an ended turn that has no answer."""
     return MessageView(
-        id=f"h-{question.turn_id}",
+        id=stored_answer_id(question.turn_id),
         thread=thread_id,
         role="assistant",
         author="Parley",
@@ -129,7 +139,7 @@ def _answer_blocks(row: MessageRow) -> tuple[str, ...]:
 def _stored_view(thread_id: str, row: MessageRow) -> MessageView:
     is_answer = row.role == "assistant"
     return MessageView(
-        id=f"{'h' if is_answer else 'q'}-{row.turn_id}",
+        id=stored_answer_id(row.turn_id) if is_answer else f"q-{row.turn_id}",
         thread=thread_id,
         role=row.role,
         author="Parley" if is_answer else row.author,

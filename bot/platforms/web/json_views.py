@@ -16,6 +16,16 @@ def iso_timestamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def stored_answer_id(turn_id: str) -> str:
+    """Return the message ID of an answer that is read from the store."""
+    return f"h-{turn_id}"
+
+
+def placeholder_id(turn_id: str) -> str:
+    """Return the ID of the message that stands in for the answer while another process writes it."""
+    return f"e-{turn_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class SourceView:
     """A numbered source under an answer. ``url`` is empty if a browser cannot open the source."""

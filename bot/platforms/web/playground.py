@@ -5,74 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from bot import commands
-from bot.commands.base import Command, Context, File, OnUpdate, Reply
-from bot.engine.dispatch.dispatcher import SurfaceFor
+from bot.commands.base import Context, File
 from bot.engine.ports.clock import Clock
-from bot.engine.ports.surface import Surface
 from bot.errors import LeaseLost, ParleyError, UsageError
 from bot.platforms.web import render, user_messages
+from bot.platforms.web.command_cards import CommandCard, CommandCards
+from bot.platforms.web.cross_process_events import CrossProcessPoller, LocalWork
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import ANSWER_ACTIONS, OPEN_STATES, History, thread_key
 from bot.platforms.web.json_views import FileView, MessageView, ThreadView, iso_timestamp
+from bot.platforms.web.page_files import PageFiles
+from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
 from bot.platforms.web.surface import WebSurface
-from bot.platforms.web.upload_buffer import UploadBuffer
-from bot.types.audience import MEMBERS, Audience
-from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
+from bot.types.audience import MEMBERS
+from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming
 from bot.types.turns import Outcome, Turn, TurnState
 from bot.types.usage import Tier
 from knowledge.errors import KnowledgeError
 
 log = logging.getLogger(__name__)
 
-MAX_COMMAND_FILES = 20
 MAX_ATTACHMENTS = 8
 MAX_TITLE_CHARS = 80
 MAX_REASON_CHARS = 1000
-
-
-class DispatcherPort(Protocol):
-    """The methods of ``bot.engine.dispatch.dispatcher.Dispatcher`` that the playground calls."""
-
-    async def accept(self, incoming: Incoming) -> Turn | None: ...
-    def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]: ...
-    async def stop(self, turn_id: str, by: Author, *, tenant_id: str) -> None: ...
-    async def repeat(
-        self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience
-    ) -> Turn: ...
-    async def change(
-        self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience
-    ) -> Turn | None: ...
-    async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> Sequence[Turn]: ...
-    async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None: ...
-    async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int: ...
-
-
-class ContextFactory(Protocol):
-    """Builds the Context of a command. The services are already bound."""
-
-    def __call__(
-        self,
-        *,
-        thread_id: str | None,
-        author: Author,
-        attachments: tuple[Attachment, ...],
-        update: OnUpdate,
-    ) -> Context: ...
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRunner:
-    """The available commands, and how to run one. ``run`` raises ParleyError with a message for the user."""
-
-    available: Sequence[Command]
-    run: Callable[[str, str, Context], Awaitable[Reply]]
-    context: ContextFactory
 
 
 async def _ignore_progress(_: str, /, stop: str = "") -> None:
@@ -107,11 +67,18 @@ class Playground:
     commands: CommandRunner
     hub: EventHub
     clock: Clock
+    files: PageFiles
+    cards: CommandCards
     unready: Callable[[], Mapping[str, str]] = dict
     """Returns the reason for each part of this process that does not work yet."""
-    uploads: UploadBuffer = field(default_factory=UploadBuffer)
+    poller: CrossProcessPoller = field(init=False)
+    """Shows what other processes do."""
+    _local: LocalWork = field(init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _command_files: OrderedDict[str, File] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self._local = LocalWork(self.dispatcher.runs_here)
+        self.poller = CrossProcessPoller(self.hub, self.history, self.cards, self.clock, self._local)
 
     # --- questions
 
@@ -124,7 +91,7 @@ class Playground:
         """
         if len(files) > MAX_ATTACHMENTS:
             raise UsageError(user_messages.TOO_MANY_FILES.format(most=MAX_ATTACHMENTS))
-        attachments = tuple(self.uploads.attachment(key) for key in files)
+        attachments = tuple([await self.files.attachment(key) for key in files])
         incoming = Incoming(
             thread_key(thread_id),
             message_id,
@@ -135,23 +102,26 @@ class Playground:
             attachments=attachments,
             audience=MEMBERS,
         )
-        turn = await self.dispatcher.accept(incoming)
-        if turn is not None:
-            self._start_turn(turn, tuple(file.name for file in attachments))
+        with self._accepting():
+            turn = await self.dispatcher.accept(incoming)
+            if turn is not None:
+                self._start_turn(turn, tuple(file.name for file in attachments))
         return turn
 
     async def ask_again(self, turn_id: str, author: Author, tier: Tier | None) -> Turn:
         """Ask an earlier question again, on the given model tier if one is given."""
-        turn = await self.dispatcher.repeat(turn_id, author, tenant_id=LOCAL_TENANT, wish=tier, audience=MEMBERS)
-        self._start_turn(turn)
+        with self._accepting():
+            turn = await self.dispatcher.repeat(turn_id, author, tenant_id=LOCAL_TENANT, wish=tier, audience=MEMBERS)
+            self._start_turn(turn)
         return turn
 
     async def edit(self, turn_id: str, author: Author, text: str) -> None:
         """Replace the text of a question and answer it again in the same place."""
-        turn = await self.dispatcher.change(turn_id, author, text, tenant_id=LOCAL_TENANT, audience=MEMBERS)
-        if turn is not None:
-            question = self.hub.message(f"q-{turn.id}")
-            self._start_turn(turn, question.notes if question else ())
+        with self._accepting():
+            turn = await self.dispatcher.change(turn_id, author, text, tenant_id=LOCAL_TENANT, audience=MEMBERS)
+            if turn is not None:
+                question = self.hub.message(f"q-{turn.id}")
+                self._start_turn(turn, question.notes if question else ())
 
     async def delete(self, turn_id: str, author: Author) -> None:
         """Delete a question, its answer and everything derived from them."""
@@ -170,7 +140,16 @@ class Playground:
 
     def surface(self, turn: Turn) -> WebSurface:
         """Return the surface that shows a turn's reply."""
-        return WebSurface(self.hub, turn, self.clock, self.uploads)
+        return WebSurface(self.hub, turn, self.clock, self.files)
+
+    @contextmanager
+    def _accepting(self) -> Iterator[None]:
+        """Mark that a question is being stored that this process shows at once."""
+        self._local.accepting += 1
+        try:
+            yield
+        finally:
+            self._local.accepting -= 1
 
     def _start_turn(self, turn: Turn, file_names: tuple[str, ...] = ()) -> None:
         """Show the question and start to answer it in the background."""
@@ -189,6 +168,7 @@ class Playground:
             notes=file_names,
         )
         self.hub.put_message(question)
+        self._local.turns[turn.id] = question
         self._run_in_background(self._finish_turn(turn, question, self.dispatcher.start(turn, self.surface(turn))))
 
     async def _finish_turn(self, turn: Turn, question: MessageView, task: asyncio.Task[Outcome]) -> None:
@@ -197,6 +177,8 @@ class Playground:
         If the question was deleted or edited in the meantime, there is nothing to mark, or another task answers it.
         """
         await asyncio.wait([task])
+        if self._local.turns.get(turn.id) is question:
+            del self._local.turns[turn.id]
         if self.hub.message(question.id) is not question:
             return
         state, refusal = _final_state(turn, task)
@@ -230,51 +212,61 @@ class Playground:
 
     # --- commands
 
-    def start_command(
+    async def start_command(
         self, name: str, args: str, *, thread_id: str, author: Author, attachments: tuple[Attachment, ...] = ()
     ) -> str:
         """Run a command in the background, show its reply in the conversation, and return the reply's ID.
 
-        Raises UsageError.
+        Raises UsageError, and StoreAway if the other processes cannot be told.
         """
         if name not in {command.name for command in self.commands.available}:
             raise commands.no_such(name)
         at = iso_timestamp(self.clock())
         key = secrets.token_hex(8)
         line = " ".join([f"/{name}", *(attachment.name for attachment in attachments), args]).strip()
-        thread = ThreadView(thread_id, _title(line), at)
-        question = MessageView(f"q-{key}", thread_id, "user", author.name, at, render.plain(line))
-        reply = MessageView(f"c-{key}", thread_id, "command", "Parley", at, final=False)
-        self.hub.bump_thread(thread, only_for=author.id)
-        self.hub.put_message(question, only_for=author.id)
-        self.hub.put_message(replace(reply, notes=(user_messages.WORKING,)), only_for=author.id)
-        self._run_in_background(self._run_with_progress(name, args, thread, question, reply, author, attachments))
-        return reply.id
+        card = CommandCard(
+            author.id,
+            ThreadView(thread_id, _title(line), at),
+            MessageView(f"q-{key}", thread_id, "user", author.name, at, render.plain(line)),
+            MessageView(f"c-{key}", thread_id, "command", "Parley", at, final=False, notes=(user_messages.WORKING,)),
+        )
+        self._local.commands[card.id] = card
+        try:
+            await self.cards.write(card)
+        except BaseException:
+            del self._local.commands[card.id]
+            raise
+        card.show(self.hub)
+        self._run_in_background(self._run_with_progress(name, args, card, author, attachments))
+        return card.id
 
     async def _run_with_progress(
-        self,
-        name: str,
-        args: str,
-        thread: ThreadView,
-        question: MessageView,
-        reply: MessageView,
-        author: Author,
-        attachments: tuple[Attachment, ...],
+        self, name: str, args: str, card: CommandCard, author: Author, attachments: tuple[Attachment, ...]
     ) -> None:
         """Run a command for the asker. The others see the command and its reply only if the reply is public."""
+        empty = replace(card.reply, notes=())
 
         async def update(text: str, /, stop: str = "") -> None:
-            view = replace(reply, notes=(text,), reading=stop, actions=("stop",) if stop else ())
-            self.hub.put_message(view, only_for=author.id)
+            reply = replace(empty, notes=(text,), reading=stop, actions=("stop",) if stop else ())
+            await self._share(replace(card, reply=reply))
 
-        context = self.commands.context(thread_id=reply.thread, author=author, attachments=attachments, update=update)
-        result = await self._run_command(name, args, reply, context)
-        if result.private or result.failed:
-            self.hub.put_message(result, only_for=author.id)
-        else:
-            self.hub.bump_thread(thread)
-            self.hub.put_message(question)
-            self.hub.put_message(result)
+        context = self.commands.context(
+            thread_id=card.reply.thread, author=author, attachments=attachments, update=update
+        )
+        result = await self._run_command(name, args, empty, context)
+        await self._share(replace(card, reply=result, public=not (result.private or result.failed)))
+
+    async def _share(self, card: CommandCard) -> None:
+        """Show the card of a command that runs here, on the pages of every process."""
+        self._local.commands[card.id] = card
+        card.show(self.hub)
+        try:
+            await self.cards.write(card)
+        except ParleyError as error:
+            log.warning("other processes cannot show the command %s: %s", card.id, error)
+            return
+        if card.reply.final:
+            del self._local.commands[card.id]
 
     async def command_panel(self, name: str, turn_id: str, *, thread_id: str, author: Author) -> MessageView:
         """Run the command ``why`` or ``sources`` for an answer and return its reply, for the panel under the answer."""
@@ -291,6 +283,7 @@ class Playground:
         """Run a command and return ``reply`` filled with its result or its error."""
         try:
             result = await self.commands.run(name, args, context)
+            file = await self._keep_file(result.file, context.author) if result.file else None
         except (ParleyError, KnowledgeError) as error:
             return replace(reply, blocks=render.blocks(str(error)), final=True, failed=True)
         except Exception:
@@ -304,22 +297,11 @@ class Playground:
         except Exception:
             log.exception("the reply of %s is shown as plain text", name)
             blocks = render.plain(result.text)
-        file = self._keep_command_file(result.file) if result.file else None
         return replace(reply, blocks=blocks, final=True, private=result.private, file=file)
 
-    # --- files that commands return
-
-    def command_file(self, key: str) -> File | None:
-        """Return a file that a command returned, or None if it is no longer stored."""
-        return self._command_files.get(key)
-
-    def _keep_command_file(self, file: File) -> FileView:
-        key = secrets.token_urlsafe(16)
-        self._command_files[key] = file
-        while len(self._command_files) > MAX_COMMAND_FILES:
-            self._command_files.popitem(last=False)
-        image = file.content_type in ("image/png", "image/jpeg")
-        return FileView(file.name, f"api/files/{key}", image)
+    async def _keep_file(self, file: File, author: Author) -> FileView:
+        key = await self.files.keep_reply(file, author.id)
+        return FileView(file.name, f"api/files/{key}", file.content_type in ("image/png", "image/jpeg"))
 
     # --- background tasks
 
@@ -329,7 +311,9 @@ class Playground:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Cancel running commands. Turns belong to the dispatcher and are not cancelled here."""
+        """Cancel running commands and say so. Turns belong to the dispatcher and are not cancelled here."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for card in list(self._local.commands.values()):
+            await self._share(card if card.reply.final else card.interrupted())

@@ -7,8 +7,8 @@ from dataclasses import replace
 from bot.engine.ports.clock import Clock
 from bot.platforms.web import render
 from bot.platforms.web.event_hub import EventHub
-from bot.platforms.web.json_views import iso_timestamp
-from bot.platforms.web.upload_buffer import UploadBuffer
+from bot.platforms.web.json_views import iso_timestamp, placeholder_id, stored_answer_id
+from bot.platforms.web.page_files import PageFiles
 from bot.types.conversation import StoredAttachment
 from bot.types.display import Limits, Part
 from bot.types.turns import Turn
@@ -21,8 +21,8 @@ class WebSurface:
 
     limits = LIMITS
 
-    def __init__(self, hub: EventHub, turn: Turn, clock: Clock, uploads: UploadBuffer) -> None:
-        self._uploads = uploads
+    def __init__(self, hub: EventHub, turn: Turn, clock: Clock, files: PageFiles) -> None:
+        self._files = files
         self._hub = hub
         self._turn = turn
         self._clock = clock
@@ -50,7 +50,7 @@ class WebSurface:
 
     async def fetch(self, file: StoredAttachment) -> bytes:
         """Return the bytes of a file attached to the question. Raises SurfaceError."""
-        return await self._uploads.read(file.ref)
+        return await self._files.read(file.ref)
 
     async def above(self) -> None:
         """Return None: every conversation of the page starts with the bot, so no messages precede it."""
@@ -73,4 +73,7 @@ class WebSurface:
         before = self._hub.message(ref)
         at = before.at if before else iso_timestamp(self._clock())
         view = render.reply(ref, part, thread=self._turn.thread.thread_id, at=at, source_numbers=source_numbers)
+        # This process may have shown the turn while another one answered it.
+        for stand_in in (stored_answer_id(self._turn.id), placeholder_id(self._turn.id)):
+            self._hub.remove_message(stand_in)
         self._hub.put_message(replace(view, turn=self._turn.id))

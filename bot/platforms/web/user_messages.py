@@ -23,6 +23,7 @@ UNEXPECTED_ERROR = "Something went wrong. Try again. The log has the details und
 NOT_READY_FOR_OUTSIDERS = "not ready"
 NOT_READY = "The database is not reachable. Start it, or correct DATABASE_URL."
 WORKING = "Working on it…"
+COMMAND_INTERRUPTED = "The server restarted before this command reported its result. Run the command again."
 EMPTY_TABLE = "nothing yet"
 ANSWERED_BY_OTHER_PROCESS = "_Another process is answering this question. The answer appears here when it is complete._"
 

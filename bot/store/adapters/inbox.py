@@ -119,6 +119,6 @@ class PostgresInbox:
             await self._database.flush(tenant_id, release)
         return await self.turn(tenant_id, turn.id)
 
-    async def knows(self, thread: ThreadKey) -> bool:
+    async def follows(self, thread: ThreadKey) -> bool:
         async with self._database.tenant(thread.tenant_id) as session:
-            return await threads.exists(session, key=thread)
+            return await threads.follows(session, key=thread)

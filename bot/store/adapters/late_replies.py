@@ -30,8 +30,10 @@ class PostgresLateReplies:
         return LateReplies(tuple(one for one in claimed if one is not None), max(0.0, waits[0]) if waits else None)
 
     async def _claim(self, found: late_replies.Due) -> LateReply | None:
-        async with self._database.tenant(found.tenant_id) as session:
+        async def claim(session: AsyncSession) -> LateReply | None:
             return await late_replies.claim(session, found, holder=self._holder())
+
+        return await self._database.run(found.tenant_id, claim)
 
     async def postpone(self, reply: LateReply, *, wait: float | None) -> None:
         async def once(session: AsyncSession, _: bool) -> bool:
@@ -51,8 +53,10 @@ class PostgresLateReplies:
             raise LeaseLost(TAKEN)
 
     async def hurry(self, turn: Turn) -> bool:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
+        async def hurry(session: AsyncSession) -> bool:
             late = await late_replies.hurry(session, turn)
             if late:
                 await turn_queue.tell(session, Notice("ready", "", turn.thread.platform))
             return late
+
+        return await self._database.run(turn.thread.tenant_id, hurry)

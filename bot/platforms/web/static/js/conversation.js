@@ -76,7 +76,7 @@ export function applyEvent(event) {
     drawThreads();
     announceAnswer(data, before);
   } else if (kind === "patch") {
-    if (!patchMessage(data)) reloadThread();
+    patchMessage(data);
   } else if (kind === "gone") {
     removeMessage(data.id);
     drawThreads();

@@ -9,8 +9,17 @@ import { answersOf, runningTurnsOf, state } from "./state.js";
 /** The turn ID of a question that the server has not accepted yet. */
 const UNSENT = "unsent";
 
-/** Adds a message, or replaces it where it is. */
+/**
+ * Adds a message, or replaces it where it is.
+ * With several server processes, one turn's answer has other message IDs in the process that writes it (a-), in those
+ * that show its placeholder (e-), and once it is read from the store (h-). Only one of these is shown.
+ */
 export function showMessage(message) {
+  if (message.role === "assistant" && message.turn) {
+    const others = answersOf(message.turn).filter(({ id }) => id[0] !== message.id[0]);
+    if (others.length && isPlaceholder(message)) return others[0];
+    others.forEach(({ id }) => removeMessage(id));
+  }
   const follow = isAtEnd();
   const before = state.messages.get(message.id);
   state.messages.set(message.id, message);
@@ -24,6 +33,8 @@ export function showMessage(message) {
   if (follow) scrollToEnd();
   return before;
 }
+
+const isPlaceholder = ({ id }) => id.startsWith("e-");
 
 /** Announces an answer that has just become final. */
 export function announceAnswer(message, before) {
@@ -40,22 +51,26 @@ function replaceMessage(shown, created) {
   if (focused) created.querySelector(`[data-action="${focused}"]`)?.focus({ preventScroll: true });
 }
 
-/** Replaces the blocks of a message after the first `keep`. Returns false if the message is not known here. */
-export function patchMessage({ id, keep, blocks }) {
+/**
+ * Replaces the blocks of a message after the first `keep`, which have `chars` characters.
+ * Ignores a patch that does not fit, because another server process knows an earlier state of the message: the server
+ * sends the message in full after a few patches, and when it is complete.
+ */
+export function patchMessage({ id, keep, chars, blocks }) {
   const message = state.messages.get(id);
-  if (!message) return false;
-  message.blocks = [...message.blocks.slice(0, keep), ...blocks];
+  const kept = message?.blocks.slice(0, keep);
+  if (!message || kept.join("").length !== chars) return;
+  message.blocks = [...kept, ...blocks];
   const body = byId(id)?.querySelector(".body");
   if (!body) {
     showMessage(message);
-    return true;
+    return;
   }
   const follow = isAtEnd();
   while (body.children.length > keep) body.lastElementChild.remove();
   for (const block of blocks) body.append(element("div", { innerHTML: block }));
   if (follow) scrollToEnd();
   else offerScrollToEnd();
-  return true;
 }
 
 export function removeMessage(id) {

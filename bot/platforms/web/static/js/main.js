@@ -14,6 +14,9 @@ import { drawUser, isSidebarOpen, openSidebar, setUpSidebar } from "./sidebar.js
 import { state } from "./state.js";
 import { setUpUploads } from "./uploads.js";
 
+/** Milliseconds between two looks at whether the sample documents are added. */
+const SAMPLE_POLL_MS = 2000;
+
 /** Escape closes what is on top; "/" moves to the question box. */
 function setUpKeyboard() {
   document.addEventListener("keydown", (event) => {
@@ -35,6 +38,16 @@ function drawWelcome() {
   byId("no-model").hidden = state.config.writes;
 }
 
+/** Says that the sample documents are being added, until they are there. */
+async function followSample() {
+  byId("adding-sample").hidden = !state.config.adding_sample;
+  while (state.config.adding_sample) {
+    await new Promise((resolve) => setTimeout(resolve, SAMPLE_POLL_MS));
+    state.config.adding_sample = await request("api/state").then((found) => found.adding_sample, () => true);
+    byId("adding-sample").hidden = !state.config.adding_sample;
+  }
+}
+
 async function start() {
   setUpSidebar();
   setUpConversation();
@@ -50,6 +63,7 @@ async function start() {
   state.config = await request("api/state");
   drawUser();
   drawWelcome();
+  followSample();
   openThreadInUrl();
   connect();
 }

@@ -1,0 +1,69 @@
+"""The ``parley parse`` command: prints what the parsers read of files, and stores nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bot.cli import user_messages
+from bot.cli.command_runtime import run, settings
+from bot.cli.options import json_option
+from bot.cli.output import echo, print_json
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--include-hidden", is_flag=True, help="Also read what is hidden in Office files, such as hidden sheets.")
+@json_option
+def parse(files: tuple[Path, ...], include_hidden: bool, as_json: bool) -> None:
+    """Print what Parley reads of files: title, text and what it leaves out. Nothing is stored.
+
+    With --json, each file is one line.
+    """
+    if not run(_parse_all(files, settings().max_file_mb * 1_000_000, include_hidden, as_json)):
+        sys.exit(1)
+
+
+async def _parse_all(files: Sequence[Path], max_bytes: int, include_hidden: bool, as_json: bool) -> bool:
+    """Print each file when it is parsed. Return whether all of them could be read."""
+    from knowledge.parsing.sandbox import Parser
+
+    parser, complete = Parser(), True
+    try:
+        for path in files:
+            parsed = await _parsed(parser, path, max_bytes, include_hidden)
+            complete = complete and "error" not in parsed
+            if as_json:
+                print_json(parsed, indent=None)
+            elif "error" in parsed:
+                echo(user_messages.unreadable(parsed["file"], parsed["error"]), err=True)
+            else:
+                echo(user_messages.parsed(parsed["file"], parsed["title"], parsed["format"], parsed["warnings"]))
+                echo(f"\n{parsed['text']}\n")
+    finally:
+        await parser.aclose()
+    return complete
+
+
+async def _parsed(parser: Any, path: Path, max_bytes: int, include_hidden: bool) -> dict[str, Any]:
+    """Return the file as the JSON document of the command line; ``{"file", "error"}`` if it cannot be read."""
+    from bot.commands.document_preview import as_json_document
+    from knowledge.errors import ParseError
+    from knowledge.sources.files import read_file
+    from knowledge.types import Failure
+
+    read = await asyncio.to_thread(read_file, path, path.name, max_bytes)
+    if isinstance(read, Failure):
+        return {"file": str(path), "error": read.error}
+    try:
+        return {"file": str(path), **as_json_document(await parser.parse(read, include_hidden=include_hidden))}
+    except ParseError as error:
+        return {"file": str(path), "error": f"{error}."}
+
+
+COMMANDS = (parse,)

@@ -1,0 +1,78 @@
+"""Tells a sign-in page, a notice or an error page with status 200 from a change of the page that was read before.
+
+The changed pages of a site wait in a file until the whole site is read, because only then it shows that many of them
+have become the same page. Does no I/O besides that file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from knowledge.types import Document, Failure
+
+WEB_KINDS = ("url", "crawl", "sitemap")
+SHORT_SHARE = 0.1
+"""A page that is shorter than this share of its earlier text is not taken for an edit."""
+SHORT_CHARS = 1_000
+"""A page whose earlier text is shorter may shrink by any amount."""
+SAME_PAGES = 3
+"""So many addresses whose pages have become the same are taken for one notice or sign-in page."""
+MEMORY_BYTES = 2**20
+_PASSWORD_FIELD = re.compile(rb"<input\b[^>]*\btype\s*=\s*[\"']?password", re.IGNORECASE)
+_ACCEPT = "the earlier text is kept. Refresh it with --accept-removals if the change is right."
+SAME = f"its page became the same as that of other addresses, such as a notice or a sign-in; {_ACCEPT}"
+SIGN_IN = f"it became a page that asks for a password; {_ACCEPT}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedPage:
+    """A page whose text differs from the stored one."""
+
+    document: Document
+    memo: str
+    content_hash: str
+
+
+def suspicion(data: bytes, characters: int, stored: int) -> str:
+    """Return why a page with so many ``characters`` does not replace the stored text; empty if it does."""
+    if characters < stored / 2 and _PASSWORD_FIELD.search(data):
+        return SIGN_IN
+    if stored >= SHORT_CHARS and characters < SHORT_SHARE * stored:
+        return f"its page has only {characters} of the {stored:,} characters that it had before; {_ACCEPT}"
+    return ""
+
+
+class ChangedPages:
+    """The changed pages of one reading, in a file without a name. Close it to free the space."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - closed by ``close``
+        self._texts: list[str] = []
+
+    def add(self, page: ChangedPage) -> None:
+        """Append a page."""
+        pickle.dump(page, self._file, pickle.HIGHEST_PROTOCOL)
+        self._texts.append(hashlib.sha256(page.document.text.encode("utf-8", "replace")).hexdigest())
+
+    def decided(self, stored: int) -> Iterator[ChangedPage | Failure]:
+        """Yield the pages that may be stored, and a failure for the others. ``stored``: documents before the reading.
+
+        A source of fewer documents is taken for replaced when two pages, and all of them, have become the same.
+        """
+        self._file.seek(0)
+        limit = max(2, min(SAME_PAGES, stored))
+        shared = {digest for digest, number in Counter(self._texts).items() if number >= limit}
+        for digest in self._texts:
+            # Only this object writes the file, and no other process can open it.
+            page: ChangedPage = pickle.load(self._file)  # noqa: S301
+            yield Failure(page.document.uri, SAME) if digest in shared else page
+
+    def close(self) -> None:
+        """Delete the pages."""
+        self._file.close()

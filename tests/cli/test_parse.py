@@ -1,0 +1,46 @@
+"""``parley parse`` prints what is read of files, a line each as JSON, and opens no database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Parley
+
+
+def test_each_file_is_one_line_of_json(bare: Path, parley: Parley) -> None:
+    (bare / "rules.md").write_text("# Travel\n\n## Hotels\n\nA hotel may cost 180 EUR.\n")
+    (bare / "clip.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (bare / "half.json").write_text('{"note": "smile \\ud83d here"}')
+    names = ("rules.md", "clip.png", "missing.txt", "half.json")
+    ran = parley("parse", *names, "--json")
+    assert ran.status == 1
+    rules, clip, missing, half = map(json.loads, ran.out.splitlines())
+    assert rules == {
+        "file": "rules.md",
+        "format": "markdown",
+        "title": "Travel",
+        "metadata": {"format": "markdown"},
+        "text": (bare / "rules.md").read_text(),
+        "blocks": [
+            {"kind": "heading", "heading": [], "page": None, "text": "# Travel"},
+            {"kind": "heading", "heading": ["Travel"], "page": None, "text": "## Hotels"},
+            {"kind": "paragraph", "heading": ["Travel", "Hotels"], "page": None, "text": "A hotel may cost 180 EUR."},
+        ],
+        "warnings": [],
+    }
+    assert set(clip) == set(missing) == {"file", "error"}
+    assert clip["error"].startswith("it is a PNG image")
+    assert "smile \N{REPLACEMENT CHARACTER} here" in half["text"]
+    assert not list(bare.glob("**/postgres*"))
+
+
+def test_the_text_is_shown_and_a_failure_is_one_line(bare: Path, parley: Parley) -> None:
+    (bare / "a.txt").write_text("Dogs are welcome on Fridays.")
+    (bare / "b.exe").write_bytes(b"MZ\x90\0")
+    ran = parley("parse", "b.exe", "a.txt")
+    assert ran.status == 1
+    assert "Dogs are welcome on Fridays." in ran.out
+    assert [line for line in ran.err.splitlines() if "b.exe" in line] == ran.err.splitlines()
+    assert parley("parse", "a.txt").status == 0
+    assert parley("parse").status == 2

@@ -1,0 +1,35 @@
+"""``/docs preview`` shows what is read of attached files, and stores nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot import commands
+from bot.app import App
+from bot.errors import UsageError
+from tests.commands.test_commands import by, upload
+
+
+async def test_a_preview_shows_the_text_and_stores_nothing(app: App) -> None:
+    files = (upload("dogs.md", "# Dogs\n\nDogs are welcome on Fridays."), upload("tool.txt", "MZ\x90\0"))
+    reply = await commands.run("docs", "preview", replace(by(app), attachments=files))
+    assert "**dogs.md**: Dogs (markdown, 2 blocks)" in reply.text
+    assert "Dogs are welcome on Fridays." in reply.text
+    assert "**tool.txt**: it is a Windows program" in reply.text
+    assert (reply.file, reply.private) == (None, True)
+    assert (await commands.run("docs", "", by(app))).table is None
+
+
+async def test_a_long_text_comes_as_a_file_too(app: App) -> None:
+    long = "# Long\n\n" + "The ferns are watered. " * 200
+    reply = await commands.run("docs", "preview", replace(by(app), attachments=(upload("long.md", long),)))
+    assert len(reply.text) < 2000
+    assert reply.file is not None
+    assert (reply.file.name, reply.file.data.decode()) == ("long.txt", long)
+
+
+async def test_a_preview_needs_a_file(app: App) -> None:
+    with pytest.raises(UsageError, match="Attach a file"):
+        await commands.run("docs", "preview", by(app))

@@ -1,0 +1,52 @@
+"""Quotes without a model are chosen by the question in every script, and nothing is quoted where nothing fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.llm.sentence_ranking import best_quotes
+from knowledge.types import Passage, Sentence
+
+
+def passage(text: str, document_id: str = "d", sentences: tuple[Sentence, ...] = ()) -> Passage:
+    return Passage(1, document_id, text, "house.md", "", (), 0, len(text), None, 1.0, sentences=sentences)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "quote"),
+    [
+        ("年假有二十八天。图书馆星期一上午九点开门。狗不得入内。", "图书馆几点开门？", "图书馆星期一上午九点开门。"),
+        ("休暇は二十日です。図書館は九時に開きます。犬は入れません。", "図書館は何時？", "図書館は九時に開きます。"),
+        (
+            "หมาเข้าไม่ได้\n\nห้องสมุดเปิดเก้าโมงเช้า\n\nวันลามียี่สิบวัน",
+            "ห้องสมุดเปิดกี่โมง",
+            "ห้องสมุดเปิดเก้าโมงเช้า",
+        ),
+        ("年假有二十八天。图书馆九点开门。狗不得入内。", "狗？", "狗不得入内。"),
+        (
+            "छुट्टी बीस दिन की है। पुस्तकालय सुबह नौ बजे खुलता है। कुत्ते अंदर नहीं आ सकते।",
+            "पुस्तकालय कितने बजे खुलता है?",
+            "पुस्तकालय सुबह नौ बजे खुलता है।",
+        ),
+        ("Das Re\u0301sume\u0301 ist da. Der Hund ist weg.", "Wo ist das résumé?", "Das Re\u0301sume\u0301 ist da."),
+    ],
+)  # fmt: skip
+def test_the_question_decides(text: str, question: str, quote: str) -> None:
+    assert best_quotes(question, [passage(text)])[0].text == quote
+
+
+def test_where_nothing_fits_nothing_is_quoted() -> None:
+    assert best_quotes("Wer gießt die Farne?", [passage("Dogs are welcome on Fridays. The gate is blue.")]) == []
+    assert best_quotes("图书馆几点开门？", [passage("Dogs are welcome on Fridays.")]) == []
+
+
+def test_without_a_common_word_the_sentence_nearest_in_meaning_is_quoted() -> None:
+    text = "The gate of the yard is blue. Dogs are welcome on Fridays."
+    near = (Sentence(0, 29, 0.2), Sentence(30, len(text), 0.5))
+    quotes = best_quotes("Wann sind Hunde willkommen?", [passage(text, sentences=near)])
+    assert [quote.text for quote in quotes] == ["Dogs are welcome on Fridays."]
+
+
+def test_of_an_attached_file_the_opening_is_quoted() -> None:
+    quotes = best_quotes("Fasse das zusammen", [passage("Dogs are welcome on Fridays.", document_id="")])
+    assert [quote.text for quote in quotes] == ["Dogs are welcome on Fridays."]

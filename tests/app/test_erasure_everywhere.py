@@ -80,7 +80,7 @@ EXEMPT = {
     "slack_requests": {"tenant_id", "digest"},
     "events_heard": {"tenant_id", "platform", "kind"},
     "knowledge_state": {"tenant_id", "model", "next_model"},
-    "sources": {"tenant_id", "kind", "audience", "chunking"},
+    "sources": {"tenant_id", "kind", "audience", "chunking", "held_back"},  # held_back: a sentence with numbers
     "documents": {"tenant_id", "blocks", "content_hash", "recipe", "audience", "state"},
     "chunks": {"tenant_id", "audience", "digest"},
     "embeddings": {"tenant_id", "model", "audience"},

@@ -134,7 +134,7 @@ def _settings_with_secrets() -> tuple[Settings, list[str]]:
     planted: list[str] = []
     for n, name in enumerate(SECRET_FIELDS):
         secret = f"planted{n}Zq{name.replace('_', '')}"
-        if name == "database_url":
+        if name.endswith("database_url"):
             values[name] = SecretStr(f"postgresql://u:{secret}@db.example/parley")
         elif name == "token_keys":
             secret = (secret * 5)[:43].replace("_", "x") + "="

@@ -18,9 +18,9 @@ async def run(context: Context, line: str, *, quiet: bool) -> Reply:
     if context.thread_id is None:
         raise UsageError(user_messages.FOLLOWING_IN_THREAD)
     key = ThreadKey(context.tenant_id, context.platform, context.channel_id, context.thread_id)
-    async with context.services.database.tenant(context.tenant_id) as session:
-        if not await threads.set_quiet(session, key=key, quiet=quiet):
-            raise UsageError(user_messages.NOT_FOLLOWED)
+    changed = await context.services.database.run(context.tenant_id, partial(threads.set_quiet, key=key, quiet=quiet))
+    if not changed:
+        raise UsageError(user_messages.NOT_FOLLOWED)
     return Reply(user_messages.QUIET if quiet else user_messages.LISTENING)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -77,8 +78,8 @@ class LimitedSource:
 
     async def _count(self, size: int) -> None:
         try:
-            async with self._database.tenant(self._tenant_id) as session:
-                await self._limit.count(session, tenant_id=self._tenant_id, user_id=self._user_id, size=size)
+            count = partial(self._limit.count, tenant_id=self._tenant_id, user_id=self._user_id, size=size)
+            await self._database.run(self._tenant_id, count)
         except OverDailyLimit as refused:
             raise SourceError(str(refused)) from None
 

@@ -7,8 +7,10 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
 from bot.store.pipelined_transactions import Statement
@@ -41,10 +43,13 @@ async def store(database: Database, day: date) -> None:
     for tenant_id, counts in by_tenant.items():
         values = {"tenant": tenant_id, "day": day, "kinds": list(counts), "numbers": list(counts.values())}
         try:
-            async with database.tenant(_session_tenant(tenant_id)) as session:
-                await session.execute(_ADD, values)
+            await database.run(_session_tenant(tenant_id), partial(_add, values=values))
         except StoreAway:
             refusal_counts.add({(tenant_id, kind): number for kind, number in counts.items()})
+
+
+async def _add(session: AsyncSession, values: Mapping[str, object]) -> None:
+    await session.execute(_ADD, values)
 
 
 async def keep_storing(database: Database, clock: Callable[[], datetime], *, seconds: float = STORE_SECONDS) -> None:

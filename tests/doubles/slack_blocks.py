@@ -71,7 +71,7 @@ def markdown_chars(blocks: list[Block]) -> int:
 
 def markdown_marks(text: str) -> list[str]:
     """Return the marks of Markdown in a text that notifications show as it is."""
-    return re.findall(r"\*\*|__|```|\]\(|^#{1,6} |^[-*+] ", text, re.MULTILINE)
+    return re.findall(r"\*\*|__|```|\]\(|^#{1,6} ", text, re.MULTILINE)
 
 
 def texts(blocks: list[Block]) -> Iterator[str]:

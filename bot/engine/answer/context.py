@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.config import Settings
+from bot.engine.answer.trimming import Window
 from bot.engine.ports.answer_cache import SimilarAnswers
 from bot.engine.ports.attachment_reader import AttachmentReader
 from bot.engine.ports.classifier import Classifier
@@ -40,6 +41,8 @@ class Context:
     summarizer: Summarizer | None = None
     free: bool = False
     """No call can count against a budget, so nothing is reserved."""
+    windows: dict[str, Window] = field(default_factory=dict)
+    """The contexts that servers have named, by model, until the process ends."""
 
     def share(self, share: float) -> int:
         """Return a share of the prompt's token budget, in tokens."""

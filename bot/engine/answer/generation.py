@@ -45,10 +45,11 @@ class Material:
 async def generate(context: Context, attempt: Attempt, material: Material, display: Display) -> None:
     """Stream the answer into the attempt's journal and the display.
 
-    A prompt that proves too long is trimmed once; an empty answer is asked for again once. Raises Refused, LLMError.
+    A prompt that proves too long is trimmed once; an empty answer is asked for again once. The context that a server
+    named is remembered for its model, so that later prompts are trimmed before they are sent. Raises Refused, LLMError.
     """
     journal, was_trimmed, was_empty = attempt.journal, False, False
-    request = _build(context, attempt, material)
+    request = _fitted(context, attempt, material, _build(context, attempt, material))
     while True:
         request = await _reserved(context, attempt, material, request)
         try:
@@ -77,14 +78,36 @@ async def _reserved(context: Context, attempt: Attempt, material: Material, requ
     return prompt.shortened(reserved, min(reserved.max_tokens, request.max_tokens))
 
 
+def _fitted(context: Context, attempt: Attempt, material: Material, request: Prompt) -> Prompt:
+    """Return the prompt, trimmed if it is too long for the context that the model's server named earlier."""
+    window = context.windows.get(material.route.model)
+    if window is None or window.holds(request, context.count):
+        return request
+    shorter = _shortened(context, attempt, material, request, window)
+    return shorter or _build(context, attempt, material)
+
+
 def _trimmed(context: Context, attempt: Attempt, material: Material, request: Prompt, error: ContextTooLong) -> Prompt:
     """Return a prompt that fits the model's context. Raises the error again if the question alone does not fit."""
+    window = trimming.window_of(request, error, context.count)
+    if window is not None:
+        context.windows[material.route.model] = window
+    shorter = _shortened(context, attempt, material, request, window)
+    if shorter is None:
+        raise error
+    return shorter
+
+
+def _shortened(
+    context: Context, attempt: Attempt, material: Material, request: Prompt, window: trimming.Window | None
+) -> Prompt | None:
+    """Return a smaller prompt that fits the context; None if the question alone does not fit."""
     attached = material.attachments.context
-    trim = trimming.trim(request, error, question=attempt.turn.question, attached=attached, count=context.count)
+    trim = trimming.trim(request, window, question=attempt.turn.question, attached=attached, count=context.count)
     shorter = None if trim is None else _build(context, attempt, material, trim)
     if shorter is None or not _is_smaller(context, shorter, request):
-        raise error
-    limit = "" if error.limit is None else f" of {error.limit:,} tokens"
+        return None
+    limit = "" if window is None else f" of {window.tokens:,} tokens"
     log.info(
         "turn %s: its prompt exceeds the context%s of %s and is trimmed", attempt.turn.id, limit, material.route.model
     )

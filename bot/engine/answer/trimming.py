@@ -33,22 +33,44 @@ class Trim:
     answer: int
 
 
-def trim(
-    request: Prompt, error: ContextTooLong, *, question: str, attached: AttachedContext, count: Callable[[str], int]
-) -> Trim | None:
-    """Return the limits for the second attempt; None if even the question alone does not fit.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The context of a model, as its server named it.
 
-    The context that the error names decides. Without it, half of everything but the question is kept.
+    ``tokens`` are for prompt and answer together. ``scale`` is the server's count of a prompt divided by the local one.
+    """
+
+    tokens: int
+    scale: float = 1.0
+
+    def holds(self, request: Prompt, count: Callable[[str], int]) -> bool:
+        """Return whether the prompt and its answer fit, as far as local counts tell."""
+        return self.scale * prompt.size(request, count) + request.max_tokens <= self.tokens
+
+
+def window_of(request: Prompt, error: ContextTooLong, count: Callable[[str], int]) -> Window | None:
+    """Return the context that the error names; None if it names none."""
+    if error.limit is None:
+        return None
+    size = max(1, prompt.size(request, count))
+    return Window(error.limit, min(max((error.counted or size) / size, _SCALES[0]), _SCALES[1]))
+
+
+def trim(
+    request: Prompt, window: Window | None, *, question: str, attached: AttachedContext, count: Callable[[str], int]
+) -> Trim | None:
+    """Return the limits for a prompt that fits; None if even the question alone does not fit.
+
+    ``window`` is the model's context. If it is unknown, half of everything but the question is kept.
     """
     size = prompt.size(request, count)
     files = count(attached.above) + sum(count(text) for _, text in attached.files)
     fixed = count(request.system) + count(question) + FRAME
     variable = max(1, size - fixed)
     answer, share = request.max_tokens, UNKNOWN_SHARE
-    if error.limit is not None:
-        answer = min(answer, max(1, error.limit // ANSWER_SHARE))
-        scale = min(max((error.counted or size) / size, _SCALES[0]), _SCALES[1]) * MARGIN
-        share = min(LARGEST_SHARE, ((error.limit - answer) / scale - fixed) / variable)
+    if window is not None:
+        answer = min(answer, max(1, window.tokens // ANSWER_SHARE))
+        share = min(LARGEST_SHARE, ((window.tokens - answer) / (window.scale * MARGIN) - fixed) / variable)
     if share <= 0:
         return None
     history = sum(count(message.text) for message in request.messages[:-1])

@@ -215,7 +215,7 @@ class WebApi:
             raise Refusal("msg_too_long", "more than 12,000 characters of Markdown")
         if faults := slack_blocks.faults(blocks):
             raise Refusal("invalid_blocks", "; ".join(faults), response_metadata={"messages": faults})
-        if blocks and (marks := slack_blocks.markdown_marks(text)):
+        if blocks and (marks := slack_blocks.markdown_marks(text, "\n".join(slack_blocks.texts(blocks)))):
             self._slack.violations.append(f"the notification shows Markdown: {marks}")
         mentions = mentions_in("\n".join([text, *slack_blocks.texts(blocks)]))
         if mentions:

@@ -69,9 +69,14 @@ def markdown_chars(blocks: list[Block]) -> int:
     return sum(escaped_units(block.get("text", "")) for block in blocks if block.get("type") == "markdown")
 
 
-def markdown_marks(text: str) -> list[str]:
-    """Return the marks of Markdown in a text that notifications show as it is."""
-    return re.findall(r"\*\*|__|```|\]\(|^#{1,6} ", text, re.MULTILINE)
+def markdown_marks(text: str, source: str) -> list[str]:
+    """Return the marks of Markdown in a text that notifications show as it is.
+
+    Code, HTML and escaped characters of the ``source`` may look like marks, so texts with any are not checked.
+    """
+    if re.search(r"[`~<\\\t]|    ", source):
+        return []
+    return re.findall(r"\*\*\w[^*\n]*\w\*\*|^#{1,6} \w", text, re.MULTILINE)
 
 
 def texts(blocks: list[Block]) -> Iterator[str]:

@@ -176,3 +176,10 @@ def test_a_text_is_never_cut_inside_an_address() -> None:
         assert "://" not in cut or address in cut.removesuffix("…").split(" "), cut
     assert text_limits.mrkdwn(address, 10) == "…"
     assert text_limits.mrkdwn(f"See {address}", 100) == f"See {address}"
+
+
+def test_a_notification_shows_no_markdown() -> None:
+    shown = render.fallback("## Hotels\n\n**220 EUR** a [night](https://ok.example), `always`", frozenset())
+    assert "Hotels" in shown
+    assert "220 EUR" in shown
+    assert not set("*#`[") & set(shown)

@@ -106,8 +106,9 @@ async def test_a_double_click_asks_again_once(app: App) -> None:
     assert sorted(turn.wish or "" for turn in accepted) == ["", "strong"]
     assert {str(one) for one in clicked if isinstance(one, UsageError)} == {user_messages.ASKED_AGAIN}
     assert isinstance(await click(), UsageError), "it is still being answered"
-    for turn in accepted:
-        assert (await app.dispatcher.start(turn, NullSurface())).refused is None
+    # All at once: each waits for those that were accepted before it.
+    answers = await asyncio.gather(*(app.dispatcher.start(turn, NullSurface()) for turn in accepted))
+    assert [answer.refused for answer in answers] == [None, None]
     await app.dispatcher.settled()
     later = await click()
     assert isinstance(later, Turn), "an answer can be asked for again"

@@ -12,8 +12,13 @@ LEAST_CHARS, MOST_CHARS = 40, 400
 MIN_CAPITALS_SHARE = 0.003
 """In a text with a smaller share of capital letters, a sentence may begin with a lower-case letter."""
 
-CAPITALS_SAMPLE_CHARS = 1_000_000
+CAPITALS_SAMPLE_CHARS = 100_000
 """The beginning of a text that decides about its capital letters."""
+SEARCH_CHARS, CONTEXT_CHARS = 100_000, 1000
+"""Characters that one search for the end of a sentence reads, and those after them that a pattern may look at.
+
+A search keeps the other threads waiting until it ends.
+"""
 
 _LINE = re.compile(r"\S[^\n]*")
 _NOT_SPACE = re.compile(r"\S")
@@ -35,12 +40,24 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
 def iterate_sentence_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield the sentences of ``text[start:end]`` as ``sentence_spans`` returns them."""
     begin, uses_capitals = start, _uses_capitals(text[start : min(end, start + CAPITALS_SAMPLE_CHARS)])
-    for match in _END.finditer(text, start, end):
+    for match in _ends(text, start, end):
         if _is_inside_sentence(text, begin, match.end(), end, uses_capitals):
             continue
         yield from _stripped(text, begin, match.end())
         begin = match.end()
     yield from _stripped(text, begin, end)
+
+
+def _ends(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
+    """Yield the ends of sentences, found in one part of the text after the other."""
+    while start < end:
+        stop = start + SEARCH_CHARS
+        for match in _END.finditer(text, start, min(end, stop + CONTEXT_CHARS)):
+            if match.start() >= stop:
+                break
+            yield match
+            start = match.end()
+        start = max(start, stop)
 
 
 def _uses_capitals(text: str) -> bool:

@@ -13,7 +13,15 @@ from sqlalchemy import text
 
 from bot.engine.answer.question_context import FILE_CHARS
 from bot.file_reader import FileReader
-from knowledge import bm25, chunk_vectors, document_catalog, document_rows, document_writes, search_terms
+from knowledge import (
+    bm25,
+    chunk_vectors,
+    document_catalog,
+    document_rows,
+    document_writes,
+    search_terms,
+    sentence_splitter,
+)
 from knowledge.bm25 import indexing
 from knowledge.chunking import chunk, chunker, token_counting
 from knowledge.chunking.chunker import BATCH_CHUNKS
@@ -217,6 +225,18 @@ def test_splitting_a_long_line_copies_it_a_few_times_only() -> None:
     body = Sliced("A sentence of a line. " * 5000)
     assert len(sentence_spans(body)) == 5000
     assert Sliced.sliced <= 4 * len(body)
+
+
+@pytest.mark.parametrize("size", [1, 7, 20, 64])
+def test_sentences_are_the_same_wherever_a_search_ends(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    bodies = (
+        TEXT[:3000],
+        "One. Two!  Three?\n\nFour\n- five\n1. six. e.g. this. “Seven.” 八。九。 Ten",
+        "no end " * 40,
+    )
+    whole = [sentence_spans(body) for body in bodies]
+    monkeypatch.setattr(sentence_splitter, "SEARCH_CHARS", size)
+    assert [sentence_spans(body) for body in bodies] == whole
 
 
 async def test_only_the_beginning_of_an_attached_file_is_read_into_the_process() -> None:

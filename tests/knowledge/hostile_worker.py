@@ -35,7 +35,7 @@ CALLS = {
 DONE = "done"
 
 
-def parse(data: bytes, name: str = "", content_type: str = "", **_: object) -> ParsedDocument:
+def parse(data: bytes, name: str = "", content_type: str = "", *_: object) -> ParsedDocument:
     """Run the attack that a file names."""
     wanted = json.loads(data)
     attack: Callable[..., str] = ATTACKS[wanted["attack"]]

@@ -66,7 +66,8 @@ async def test_rows_of_other_tenants_are_hidden(
         )
         await session.execute(
             text(
-                "INSERT INTO counted_documents (tenant_id, ingest_id, name_digest) SELECT tenant_id, id, 'x' FROM ingests"
+                "INSERT INTO counted_documents (tenant_id, ingest_id, name_digest) "
+                "SELECT tenant_id, id, 'x' FROM ingests"
             )
         )
         assert await session.scalar(count)

@@ -130,6 +130,8 @@ def _are_arguments(name: str, args: str) -> bool:
     if name == "ingest":
         given = first.startswith(("http://", "https://", "#"))
         return given or args.lower() in ("", "stop", "stop mine")
+    if name == "docs" and args.lower() == "preview":
+        return True
     if name == "costs" and first[:1].isdigit():
         return True
     return first in _FIRST_WORDS.get(name, frozenset())

@@ -33,7 +33,10 @@ async def run(context: Context, line: str) -> Reply:
 
     Members see the documents of their channel, and delete their own.
     """
-    match arguments.words(line):
+    given = arguments.parse(line, flags=("accept-removals",))
+    if given.flag("accept-removals"):
+        return await _refresh_with_removals(context, given.words)
+    match given.words:
         case []:
             return await _list(context, [])
         case ["list", *words]:
@@ -50,8 +53,6 @@ async def run(context: Context, line: str) -> Reply:
             return await _set_interval(context, await _named(context, words), period)
         case ["refresh", document, period] if arguments.is_interval(period):
             return await _set_interval(context, await _named(context, [document]), period)
-        case ["refresh", *words, "--accept-removals"] if words:
-            return await _refresh(context, await _named(context, words), accept_removals=True)
         case ["refresh", *words]:
             return await _refresh(context, await _named(context, words))
         case _:
@@ -71,6 +72,15 @@ def age(moment: datetime, now: datetime | None = None) -> str:
         if seconds >= length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
+
+
+async def _refresh_with_removals(context: Context, words: Sequence[str]) -> Reply:
+    """Refresh a document's source, even if this removes many documents. Raises UsageError, NotAllowed."""
+    match words:
+        case ["refresh", *named] if named:
+            return await _refresh(context, await _named(context, named), accept_removals=True)
+        case _:
+            raise UsageError(user_messages.wrong_usage("docs", help_text.DOCS_USAGE))
 
 
 async def _refresh(context: Context, document_id: str | None, *, accept_removals: bool = False) -> Reply:

@@ -14,7 +14,6 @@ from bot.errors import UsageError
 from bot.types.conversation import Attachment
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
-from knowledge.parsing.sandbox import Parser
 from knowledge.types import Document, Fetched
 
 SHOWN_CHARS = 1500
@@ -52,16 +51,12 @@ async def preview(context: Context) -> Reply:
     """
     if not context.attachments:
         raise UsageError(user_messages.PREVIEW_NEEDS_FILE)
-    parser = Parser()
-    try:
-        shown = [await _preview(context, parser, attachment) for attachment in context.attachments[:MAX_FILES]]
-    finally:
-        await parser.aclose()
+    shown = [await _preview(context, attachment) for attachment in context.attachments[:MAX_FILES]]
     file = next((file for _, file in shown if file is not None), None)
     return Reply("\n\n".join(text for text, _ in shown), file=file)
 
 
-async def _preview(context: Context, parser: Parser, attachment: Attachment) -> tuple[str, File | None]:
+async def _preview(context: Context, attachment: Attachment) -> tuple[str, File | None]:
     """Return the preview of one file, and its text as a file if that is longer."""
     name, services = attachment.name, context.services
     if attachment.size > services.max_file_bytes:
@@ -69,7 +64,7 @@ async def _preview(context: Context, parser: Parser, attachment: Attachment) -> 
         return user_messages.no_preview(name, too_large), None
     try:
         fetched = Fetched(name, await attachment.read(), content_type=attachment.content_type)
-        document = await parser.parse(fetched)
+        document = await services.ingestor.read(fetched)
     except ParseError as error:
         return user_messages.no_preview(name, str(error)), None
     form = document.metadata.get(FORMAT, "")

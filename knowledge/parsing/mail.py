@@ -44,7 +44,7 @@ def write(builder: Builder, message: EmailMessage, known: Known | None = None, d
     found = [_write_part(builder, part, known) for part in shown_parts(message)]
     found += [_attach(builder, part, known, depth) for part in list(attached_parts(message))[:MAX_ATTACHMENTS]]
     if not any(found):
-        raise ParseError("the message has no text; add its attachments as separate files")
+        raise ParseError("the message has no text. Add its attachments as separate files")
 
 
 def _write_part(builder: Builder, part: EmailMessage, known: Known) -> bool:
@@ -71,14 +71,14 @@ def _attach(builder: Builder, part: EmailMessage, known: Known, depth: int) -> b
             inner = part.get_content()
             builder.heading(2, f"Attached mail: {header(inner, 'Subject') or name or '(no subject)'}")
             if depth >= MAX_DEPTH:
-                raise ParseError("it is attached too deep; add it as a file of its own")
+                raise ParseError("it is attached too deep. Add it as a file of its own")
             write(builder, inner, known, depth + 1)
             return True
         return _attach_file(builder, part, name)
     except ParseError as error:
         builder.warn(f"attachment {name or part.get_content_type()} left out: {error}")
     except (KeyError, ValueError, LookupError, TypeError, AttributeError):
-        builder.warn(f"attachment {name or part.get_content_type()} left out: it is damaged; add it as a file")
+        builder.warn(f"attachment {name or part.get_content_type()} left out: it is damaged. Add it as a file")
     return False
 
 
@@ -92,7 +92,7 @@ def _attach_file(builder: Builder, part: EmailMessage, name: str) -> bool:
         builder.add("paragraph", calendar_events.describe(text_of(part)))
         return True
     if kind == "application/ms-tnef" or name.lower() == "winmail.dat":
-        raise ParseError("it holds attachments in Outlook's own format (TNEF); ask the sender to send them as files")
+        raise ParseError("it holds attachments in Outlook's own format (TNEF). Ask the sender to send them as files")
     parsed = parsers.parse(data, name, kind)
     builder.heading(2, f"Attachment: {name or kind}")
     for warning in parsed.warnings:

@@ -27,13 +27,13 @@ def parse(data: bytes) -> ParsedDocument:
     known = Known()
     for number, raw in enumerate(_mails(data), 1):
         if number > MAX_MAILS:
-            raise ParseError(f"it has more than {MAX_MAILS} emails; split it into smaller files")
+            raise ParseError(f"it has more than {MAX_MAILS} emails. Split it into smaller files")
         message = mail_message.parse_message(_QUOTED_FROM.sub(rb"\1", raw))
         builder.heading(1, _heading(message))
         try:
             mail.write(builder, message, known)
         except ParseError as error:
-            problem, _, _ = str(error).partition(";")
+            problem, _, _ = str(error).partition(". ")
             builder.add("paragraph", f"({problem})")
     parsed = builder.build()
     return replace(parsed, title="")

@@ -15,7 +15,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def _own_or_of_group(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """Return the value given to the command itself, else the one given to the group before it."""
+    """Return the option's value. A command without a value of its own takes that of its group."""
     name = option.name or ""
     given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
     return value if given or context.parent is None else context.parent.params.get(name, value)

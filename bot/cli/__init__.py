@@ -32,7 +32,7 @@ from bot.cli import (
     user_messages,
     why,
 )
-from bot.cli.arguments import undecodable
+from bot.cli.parameter_types import undecodable
 from bot.cli.command_runtime import explain
 from bot.cli.output import echo
 from bot.cli.shutdown import leave

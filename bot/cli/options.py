@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from bot.cli.arguments import TenantId
+from bot.cli.parameter_types import TenantId
 from bot.types.conversation import LOCAL_TENANT
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from bot.cli import user_messages
-from bot.cli.arguments import Identifier, Language
+from bot.cli.parameter_types import Identifier, Language
 from bot.cli.command_runtime import require_tenant, with_app
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_json

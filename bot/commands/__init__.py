@@ -21,7 +21,7 @@ from bot.commands import (
     privacy,
     settings,
     stop,
-    thread_following,
+    quiet,
     user_messages,
     why,
 )
@@ -38,7 +38,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.storable_text import storable
 
 _MODULES = (ask, ingest, docs, budget, costs, feedback, why, cited_sources, stop, memory, settings, admin, privacy)
-_ALL = (*(module.COMMAND for module in _MODULES), thread_following.QUIET, thread_following.LISTEN)
+_ALL = (*(module.COMMAND for module in _MODULES), quiet.QUIET, quiet.LISTEN)
 
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
 """Every command by its name."""

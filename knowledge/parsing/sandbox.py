@@ -171,8 +171,10 @@ class Parser:
         if process.stdin is not None:
             process.stdin.close()
         if process.returncode is None:
+            # process.kill() would first ask whether the process has ended. That takes the exit status from the thread
+            # of asyncio that waits for it, which then reports 255 and hides the signal.
             with suppress(ProcessLookupError):
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
         return await process.wait()
 
 

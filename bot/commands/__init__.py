@@ -19,9 +19,9 @@ from bot.commands import (
     ingest,
     memory,
     privacy,
+    quiet,
     settings,
     stop,
-    quiet,
     user_messages,
     why,
 )

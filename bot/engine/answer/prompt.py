@@ -105,9 +105,10 @@ def build(
 ) -> Prompt:
     """Build the prompt of an answer.
 
-    ``searched`` is the question with the earlier words that it leans on. ``life`` is how long the provider caches the thread's prefix, None for not
-    at all. ``language`` is an ISO 639-1 code if one was requested. ``told``, ``bearing`` and ``said`` are
-    ``Prompt.told``, ``Prompt.facts`` and ``Prompt.said``. ``boundary`` marks the frames; by default it is random.
+    ``searched`` is the question with the earlier words that it leans on. ``life`` is how long the provider caches the
+    thread's prefix, None for not at all. ``language`` is an ISO 639-1 code if one was requested. ``told``, ``bearing``
+    and ``said`` are ``Prompt.told``, ``Prompt.facts`` and ``Prompt.said``. ``boundary`` marks the frames; by default it
+    is random.
     """
     system, history = _prefix(past, persona, life)
     boundary = boundary or new_boundary()

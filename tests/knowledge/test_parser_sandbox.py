@@ -6,8 +6,11 @@ Every attack also runs without any layer, to show that it works and that the lay
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -118,9 +121,23 @@ async def test_socket_of_the_database_is_out_of_reach(hostile: HostileParser, po
 
 
 @needs_both
+@pytest.mark.parametrize("late", [0.0, 0.3], ids=["at once", "late"])
 async def test_forbidden_call_ends_the_process_and_is_logged(
-    hostile: HostileParser, world: World, caplog: pytest.LogCaptureFixture
+    hostile: HostileParser,
+    world: World,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    late: float,
 ) -> None:
+    waitpid = os.waitpid
+
+    def notice_the_exit(pid: int, options: int) -> tuple[int, int]:
+        if threading.current_thread().name.startswith("asyncio-waitpid"):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            time.sleep(late)
+        return waitpid(pid, options)
+
+    monkeypatch.setattr(os, "waitpid", notice_the_exit)
     await hostile.isolation()
     process = hostile._process
     assert process is not None

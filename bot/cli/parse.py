@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,9 @@ from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_json
-from bot.config import Settings
+
+if TYPE_CHECKING:
+    from bot.config import Settings
 
 
 @click.command()
@@ -34,11 +36,10 @@ async def _parse_all(files: Sequence[Path], loaded: Settings, include_hidden: bo
     """Print each file when it is parsed. Return whether all of them could be read."""
     from knowledge.parsing.sandbox import Parser
 
-    parser = Parser(max_unpacked=loaded.max_unpacked_mb * 2**20)
-    max_bytes, complete = loaded.max_file_mb * 1_000_000, True
+    parser, complete = Parser(max_unpacked=loaded.max_unpacked_mb * 2**20), True
     try:
         for path in files:
-            parsed = await _parsed(parser, path, max_bytes, include_hidden)
+            parsed = await _parsed(parser, path, loaded.max_file_mb * 1_000_000, include_hidden)
             complete = complete and "error" not in parsed
             if as_json:
                 print_json(parsed, indent=None)

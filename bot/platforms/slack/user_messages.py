@@ -165,8 +165,6 @@ GONE = {
     "channel_not_found": "the channel does not exist, or the bot was never in it",
     "is_archived": "the channel is archived",
     "not_in_channel": "the bot is not in the channel. Invite it with /invite",
-    "cant_update_message": "the message belongs to another user",
-    "edit_window_closed": "the workspace no longer allows editing the message",
     "restricted_action": "the workspace does not allow the bot to post there",
     "restricted_action_read_only_channel": "the channel is read-only",
     "restricted_action_non_threadable_channel": "the channel does not allow threads",
@@ -201,6 +199,12 @@ REFUSED = {
 }
 """Other Slack error codes with their reasons."""
 
+EDIT_REFUSED = {
+    "cant_update_message": "the message belongs to another user",
+    "edit_window_closed": "the workspace no longer allows editing the message",
+}
+"""Slack error codes after which a message stays as it is, with their reasons."""
+
 LAYOUT_REFUSED = {
     "msg_too_long": "the text is too long for a Slack message",
     "msg_blocks_too_long": "the text is too long for a Slack message",
@@ -227,7 +231,8 @@ def cannot_answer_in(channel_id: str, code: str) -> str:
 
 def call_refused(code: str) -> str:
     """Return the message for any other error code."""
-    return f"Slack refused this ({code}): {REFUSED.get(code) or LAYOUT_REFUSED.get(code, _UNKNOWN_REASON)}."
+    reasons = {**REFUSED, **EDIT_REFUSED, **LAYOUT_REFUSED}
+    return f"Slack refused this ({code}): {reasons.get(code, _UNKNOWN_REASON)}."
 
 
 def history_refused(code: str) -> str:

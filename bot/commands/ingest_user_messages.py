@@ -87,7 +87,7 @@ def ingested(report: IngestReport, failed: Sequence[Failure], *, here: bool, aud
         parts.append(f"{audience or (THIS_CHANNEL if here else _EVERYONE)} can ask about this now.")
     lines = [f"- {failure.source}: {failure.error}" for failure in failures[:MAX_LISTED]]
     if len(failures) > MAX_LISTED:
-        lines.append(f"- and {len(failures) - MAX_LISTED} more; /docs lists them")
+        lines.append(f"- and {len(failures) - MAX_LISTED} more. /docs lists them")
     if lines:
         parts.append(f"{number(len(failures), 'document')} could not be read:\n" + "\n".join(lines))
     return " ".join(parts) or NOTHING_TO_INGEST
@@ -109,7 +109,7 @@ def counted(progress: Progress) -> str:
 
 
 def waiting(error: str) -> str:
-    return f"retrying soon; {error}" if error else "waiting for a worker"
+    return f"{error.rstrip('.')}. Retrying soon." if error else "waiting for a worker"
 
 
 STARTED = "started"

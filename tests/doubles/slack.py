@@ -70,6 +70,8 @@ class SlackDouble:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refused: list[str] = []
         """Methods that were rate limited."""
+        self.edit_window_closed = False
+        """Whether the workspace does not allow edits any more."""
         self.views: list[dict[str, Any]] = []
         self.statuses: list[str] = []
         self.uploaded: dict[str, bytes] = {}

@@ -176,6 +176,8 @@ class WebApi:
     def _update(self, args: Args) -> dict[str, Any]:
         message = self._own(args, "cant_update_message")
         self.streams.require_closed(message, "streaming_state_conflict")
+        if self._slack.edit_window_closed:
+            raise Refusal("edit_window_closed")
         text, blocks = self._content(args)
         if slack_blocks.units(text) > 4000:
             raise Refusal("msg_too_long", f"text of {len(text)} characters")

@@ -233,3 +233,13 @@ upload_parts = Table(
     Column("data", LargeBinary, nullable=False),
     ForeignKeyConstraint(["tenant_id", "ingest_id"], ["ingests.tenant_id", "ingests.id"], ondelete="CASCADE"),
 )
+
+# The documents of an active ingestion that counted toward a daily limit, by the SHA-256 of their names.
+counted_documents = Table(
+    "counted_documents",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("ingest_id", Uuid, primary_key=True),
+    Column("name_digest", LargeBinary, primary_key=True),
+    ForeignKeyConstraint(["tenant_id", "ingest_id"], ["ingests.tenant_id", "ingests.id"], ondelete="CASCADE"),
+)

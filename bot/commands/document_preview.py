@@ -52,7 +52,7 @@ async def preview(context: Context) -> Reply:
     """
     if not context.attachments:
         raise UsageError(user_messages.PREVIEW_NEEDS_FILE)
-    parser = Parser()
+    parser = Parser(max_unpacked=context.services.max_unpacked_bytes)
     try:
         shown = [await _preview(context, parser, attachment) for attachment in context.attachments[:MAX_FILES]]
     finally:

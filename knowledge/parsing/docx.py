@@ -27,6 +27,7 @@ from knowledge.parsing.ooxml_package import (
     descendants,
     local_name,
 )
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_NESTING = 50
 """Levels of tables, text boxes and content controls that are read, one inside the other."""
@@ -35,8 +36,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 _NOTE_KINDS = ("footnote", "endnote", "comment")
 
 
-def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
-    """Parse a DOCX file. ``include_hidden`` adds deleted text, hidden text and comments.
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+    """Parse a DOCX file. ``options.include_hidden`` adds deleted text, hidden text and comments.
 
     Raises ParseError if parts of the file are missing or damaged.
     """
@@ -44,7 +45,7 @@ def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
         package = Package(data)
         main = package.related("", "officeDocument")[0]
         body = child(package.xml(main), "body")
-        writer = _Writer(package, main, include_hidden=include_hidden)
+        writer = _Writer(package, main, include_hidden=options.include_hidden)
     except (*PACKAGE_ERRORS, IndexError):
         raise _damaged() from None
     if body is None:

@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
+from knowledge.parsing.parse_options import MAX_UNPACKED
 from knowledge.parsing.slack_export_layout import is_day, normalized, of_single_member
 
 Format = Literal[
@@ -34,8 +35,6 @@ Format = Literal[
     "plain",
 ]
 
-MAX_UNPACKED = 300 * 1024 * 1024
-"""Bytes that a ZIP archive may unpack to, unless the operator sets another limit."""
 MAX_RATIO = 200
 """How many times its own size a ZIP archive may unpack to. Text seldom reaches a tenth of it; zip bombs exceed it."""
 MAX_MEMBERS = 100_000

@@ -11,6 +11,7 @@ from knowledge.metadata import AUTHOR, DATE, LANGUAGE
 from knowledge.parsing.csv_tables import MAX_ROWS, add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.ooxml_package import PACKAGE_ERRORS, Package, attribute, child, children, descendants, local_name
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_REPEATED_COLUMNS = 1000
 MAX_DEPTH = 50
@@ -19,15 +20,15 @@ _WHITE_SPACE = {"tab": "\t", "line-break": "\n", "s": " "}
 _METADATA = {"creator": AUTHOR, "date": DATE, "language": LANGUAGE}
 
 
-def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
-    """Parse an OpenDocument file. ``include_hidden`` adds hidden sheets, rows, columns and slides.
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+    """Parse an OpenDocument file. ``options.include_hidden`` adds hidden sheets, rows, columns and slides.
 
     Raises ParseError if it is damaged or encrypted.
     """
     try:
         package = Package(data)
         root = package.xml("content.xml")
-        writer = _Writer(root, include_hidden=include_hidden)
+        writer = _Writer(root, include_hidden=options.include_hidden)
         for body in children(child(root, "body"), "text"):
             writer.blocks(body, 0)
         for body in children(child(root, "body"), "spreadsheet"):

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from knowledge import refusal_counts
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.parsing.format_detection import MAX_UNPACKED
+from knowledge.parsing.parse_options import MAX_UNPACKED, ParseOptions
 from knowledge.parsing.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.worker_process import MAX_MEMORY_BYTES
 from knowledge.types import Document, Fetched
@@ -56,13 +57,14 @@ class Parser:
         self._lock = asyncio.Lock()
 
     async def parse(self, fetched: Fetched, *, max_chars: int | None = None, include_hidden: bool = False) -> Document:
-        """Parse a file, or read the first ``max_chars`` characters of its text. ``include_hidden`` as in ``parsers``.
+        """Parse a file, or read the first ``max_chars`` characters of its text.
 
-        Raises ParseError, whose message is meant to follow the document's name; PrivateChatError if it is a private
-        conversation.
+        ``include_hidden`` is as in ``ParseOptions``. Raises ParseError, whose message is meant to follow the document's
+        name; PrivateChatError if it is a private conversation.
         """
         async with self._lock:
-            parsed = await self._parse_in_worker(fetched, max_chars, include_hidden)
+            options = ParseOptions(include_hidden, fetched.private_chats, self._max_unpacked)
+            parsed = await self._parse_in_worker(fetched, max_chars, options)
         metadata = {**parsed.metadata, **fetched.metadata}
         title = fetched.title or parsed.title
         return Document(fetched.uri, title, parsed.text, parsed.blocks, metadata, parsed.warnings)
@@ -100,14 +102,12 @@ class Parser:
                 await self._end()
                 raise
 
-    async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None, include_hidden: bool) -> ParsedDocument:
+    async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None, options: ParseOptions) -> ParsedDocument:
         head = {
             "name": fetched.uri,
             "content_type": fetched.content_type,
             "max_chars": max_chars,
-            "include_hidden": include_hidden,
-            "private_chats": fetched.private_chats,
-            "max_unpacked": self._max_unpacked,
+            "options": asdict(options),
         }
         try:
             async with asyncio.timeout(self._seconds):

@@ -25,6 +25,7 @@ from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.number_format import show_duration, show_number
 from knowledge.parsing.ooxml_graphics import add_graphic, rich_text
 from knowledge.parsing.ooxml_package import PACKAGE_ERRORS, Package, transitional
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 from knowledge.parsing.xlsx_layout import SheetLayout, read_comments, read_drawings, read_layout, text_boxes
 from knowledge.parsing.xlsx_tables import Row, Table, TableFinder, regions
 
@@ -37,8 +38,8 @@ _MAX_NAMED = 10
 """Hidden rows, columns and sheets that a warning names."""
 
 
-def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
-    """Parse an XLSX file. ``include_hidden`` adds hidden sheets, rows and columns.
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+    """Parse an XLSX file. ``options.include_hidden`` adds hidden sheets, rows and columns.
 
     Raises ParseError if it is damaged or empty, has too many rows or declares XML entities.
     """
@@ -49,10 +50,10 @@ def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
         package = Package(data)
         rows_left = MAX_ROWS
         for sheet in book.worksheets:
-            if sheet.sheet_state == "visible" or include_hidden:
-                rows_left = _add_sheet(builder, sheet, package, rows_left, include_hidden=include_hidden)
+            if sheet.sheet_state == "visible" or options.include_hidden:
+                rows_left = _add_sheet(builder, sheet, package, rows_left, include_hidden=options.include_hidden)
         hidden = [sheet.title for sheet in book.worksheets if sheet.sheet_state != "visible"]
-        if not include_hidden:
+        if not options.include_hidden:
             warn_hidden(builder, "hidden sheets", hidden)
         title = str(book.properties.title or "").strip()
     except _DAMAGED as error:

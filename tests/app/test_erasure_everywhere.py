@@ -36,7 +36,7 @@ PLANTED = {
     "facts": ("text", "author_id", "author"),
     "slack_installations": ("installed_by",),
     "sources": ("uri", "added_by", "upload_name", "memo"),
-    "documents": ("uri", "title", "text", "metadata", "memo", "error"),
+    "documents": ("uri", "title", "text", "blocks", "metadata", "memo", "error"),
     "chunks": ("header", "text", "heading"),
     "postings": ("term",),
     "ingests": ("asked_by", "content_type", "report", "error"),
@@ -81,7 +81,7 @@ EXEMPT = {
     "events_heard": {"tenant_id", "platform", "kind"},
     "knowledge_state": {"tenant_id", "model", "next_model"},
     "sources": {"tenant_id", "kind", "audience", "chunking", "held_back"},  # held_back: a sentence with numbers
-    "documents": {"tenant_id", "blocks", "content_hash", "recipe", "audience", "state"},
+    "documents": {"tenant_id", "content_hash", "recipe", "audience", "state"},
     "chunks": {"tenant_id", "audience", "digest"},
     "embeddings": {"tenant_id", "model", "audience"},
     "token_signs": {"tenant_id", "model", "signs"},
@@ -91,6 +91,7 @@ EXEMPT = {
     "posting_masks": {"tenant_id", "audience", "mask"},
     "ingests": {"tenant_id", "state"},
     "upload_parts": {"tenant_id"},
+    "counted_documents": {"tenant_id", "name_digest"},
     "page_files": {"tenant_id", "file_id", "purpose"},
     "page_commands": {"tenant_id", "command_id"},
 }  # fmt: skip

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
+
+import pytest
 
 from tests.cli.conftest import Parley
 
@@ -33,6 +36,15 @@ def test_each_file_is_one_line_of_json(bare: Path, parley: Parley) -> None:
     assert clip["error"].startswith("it is a PNG image")
     assert "smile \N{REPLACEMENT CHARACTER} here" in half["text"]
     assert not list(bare.glob("**/postgres*"))
+
+
+def test_an_archive_may_unpack_to_what_the_setting_allows(
+    bare: Path, parley: Parley, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(bare / "large.zip", "w") as archive:
+        archive.writestr("a.json", bytes(2 * 2**20))
+    monkeypatch.setenv("PARLEY_MAX_UNPACKED_MB", "1")
+    assert "PARLEY_MAX_UNPACKED_MB" in parley("parse", "large.zip").err
 
 
 def test_the_text_is_shown_and_a_failure_is_one_line(bare: Path, parley: Parley) -> None:

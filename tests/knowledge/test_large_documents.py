@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import threading
+import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +28,7 @@ from knowledge.bm25 import indexing
 from knowledge.chunking import chunk, chunker, token_counting
 from knowledge.chunking.chunker import BATCH_CHUNKS
 from knowledge.document_rows import EmbeddedChunk
-from knowledge.errors import EmbeddingError
+from knowledge.errors import EmbeddingError, ParseError
 from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text, worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
@@ -246,6 +248,18 @@ async def test_only_the_beginning_of_an_attached_file_is_read_into_the_process()
     finally:
         await reader.aclose()
     assert found == ("Words. " * 100_000)[:FILE_CHARS]
+
+
+async def test_an_attached_archive_may_unpack_to_what_the_setting_allows() -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("a.json", bytes(2000))
+    reader = FileReader(max_unpacked=1000)
+    try:
+        with pytest.raises(ParseError, match="PARLEY_MAX_UNPACKED_MB"):
+            await reader("a.zip", "application/zip", archive.getvalue())
+    finally:
+        await reader.aclose()
 
 
 async def test_documents_are_shown_in_part_and_quotes_are_found_anywhere(sessions: Sessions, parser: Parser) -> None:

@@ -14,7 +14,7 @@ from bot.commands.base import Cell, Command, Context, Reply, Table
 from bot.commands.document_preview import preview
 from bot.commands.ingest import follow_runs
 from bot.engine import user_messages as engine_messages
-from bot.engine.display.output_filter import urls_in
+from bot.engine.display.urls import urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
 from bot.store.session import Database

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from bot.engine import user_messages as said
 from bot.engine.display import output_filter
 from bot.engine.display import split as cutting
-from bot.engine.display.output_filter import sanitize, urls_in
+from bot.engine.display.output_filter import sanitize
 from bot.engine.display.split import rendered
 from bot.engine.display.stream import Display
+from bot.engine.display.urls import urls_in
 from bot.errors import MessageGone, SurfaceError
 from bot.types.display import Limits
 from tests.engine.display_harness import EVERY, SOURCE, Channel, Clock, Harness, stream, turns

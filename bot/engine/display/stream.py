@@ -19,8 +19,8 @@ from typing import Self
 
 from bot.engine import user_messages
 from bot.engine.display.edit_pacing import EditPacing, SharedPacing
+from bot.engine.display.fallback_layouts import LAYOUTS, Layout
 from bot.engine.display.final_retry import Deadline, FinalRetry
-from bot.engine.display.layouts import LAYOUTS, Layout
 from bot.engine.display.output_filter import sanitize
 from bot.engine.display.reply_messages import ReplyMessages
 from bot.engine.display.split import rendered

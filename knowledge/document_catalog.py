@@ -226,4 +226,4 @@ def _uuid(document_id: str) -> uuid.UUID:
 
 
 def _unknown(document_id: str) -> KnowledgeError:
-    return KnowledgeError(f"There is no document {document_id}; `docs list` shows all documents with their IDs.")
+    return KnowledgeError(f"There is no document {document_id}. `docs list` shows all documents with their IDs.")

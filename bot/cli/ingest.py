@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from bot.cli.arguments import Identifier
 from bot.cli.command_runtime import ensure_tenant, stoppable, with_app
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_json
+from bot.cli.parameter_types import Identifier
 from knowledge.types import TENANT_AUDIENCE, ChunkingMethod, Failure, IngestReport
 
 if TYPE_CHECKING:

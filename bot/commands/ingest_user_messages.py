@@ -97,7 +97,7 @@ def ingested(report: IngestReport, failed: Sequence[Failure], *, here: bool, aud
 
 def _listed(lines: Sequence[str]) -> str:
     """Return the first lines as a list that says how many more there are."""
-    more = [f"and {len(lines) - MAX_LISTED} more; /docs lists them"] if len(lines) > MAX_LISTED else []
+    more = [f"and {len(lines) - MAX_LISTED} more. /docs lists them"] if len(lines) > MAX_LISTED else []
     return "\n".join(f"- {line}" for line in (*lines[:MAX_LISTED], *more))
 
 
@@ -117,7 +117,7 @@ def counted(progress: Progress) -> str:
 
 
 def waiting(error: str) -> str:
-    return f"retrying soon; {error}" if error else "waiting for a worker"
+    return f"{error.rstrip('.')}. Retrying soon." if error else "waiting for a worker"
 
 
 STARTED = "started"

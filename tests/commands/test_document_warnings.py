@@ -37,4 +37,4 @@ async def test_a_long_list_says_where_the_rest_is(app: App) -> None:
     files = tuple(hiding(f"pay{number}.xlsx") for number in range(MAX_LISTED + 2))
     reply = await commands.run("ingest", "", replace(by(app), attachments=files))
     assert f"Parts of {MAX_LISTED + 2} documents were left out:\n- pay0.xlsx" in reply.text
-    assert reply.text.endswith("- and 2 more; /docs lists them")
+    assert reply.text.endswith("- and 2 more. /docs lists them")

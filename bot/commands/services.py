@@ -69,11 +69,6 @@ class Services:
         """Return the maximum size of a document in bytes."""
         return self.settings.max_file_mb * 1_000_000
 
-    @property
-    def max_unpacked_bytes(self) -> int:
-        """Return the number of bytes that an archive may unpack to."""
-        return self.settings.max_unpacked_mb * 2**20
-
     def open_source(self, spec: str, *, files: bool, channels: bool = True, tenant_id: str = LOCAL_TENANT) -> Source:
         """Return the source that ``spec`` names.
 

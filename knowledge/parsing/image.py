@@ -21,7 +21,7 @@ _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM")
 def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Parse a picture. Raises NoTextError if it shows no text, or if pictures cannot be read here; ParseError."""
     if options.recognizer is None:
-        raise NoTextError(f"it is a picture, whose text cannot be read here; {INSTALL}, or add the text itself")
+        raise NoTextError(f"it is a picture, whose text cannot be read here. {INSTALL}, or add the text itself")
     builder = Builder()
     pages = RecognizedPages(builder, options.recognizer)
     try:
@@ -31,18 +31,18 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
                 builder.page = number if several else None
                 pages.add(_pixels(frame), number)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError):
-        raise ParseError("it is a damaged or unusual picture; save it as PNG and try again") from None
+        raise ParseError("it is a damaged or unusual picture. Save it as PNG and try again") from None
     pages.warn()
     parsed = builder.build()
     if not pages.recognized:
-        raise NoTextError("it is a picture without text; add the text itself")
+        raise NoTextError("it is a picture without text. Add the text itself")
     return parsed
 
 
 def _pixels(picture: Image.Image) -> np.ndarray[Any, Any]:
     """Return the pixels of a picture as it is shown: turned as the camera was held, on white, not wider than needed."""
     if picture.width * picture.height > MAX_PIXELS:
-        raise ParseError(f"it has more than {MAX_PIXELS // 1_000_000} million pixels; save a smaller one")
+        raise ParseError(f"it has more than {MAX_PIXELS // 1_000_000} million pixels. Save a smaller one")
     narrow = min(picture.size)
     if narrow > MAX_SIDE:
         picture.draft("RGB", (picture.width * MAX_SIDE // narrow, picture.height * MAX_SIDE // narrow))

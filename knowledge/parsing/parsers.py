@@ -63,7 +63,7 @@ def parse(data: bytes, name: str = "", content_type: str = "", options: ParseOpt
     else:
         parsed = _parse_text(kind, plain_text.decode(data, charset), name, media_type, options)
     if not parsed.blocks:
-        raise ParseError("it has no text; check that you chose the right file")
+        raise ParseError("it has no text. Check that you chose the right file")
     metadata = {**parsed.metadata, FORMAT: kind}
     return _storable(replace(parsed, title=parsed.title or title_from_name(name), metadata=metadata))
 

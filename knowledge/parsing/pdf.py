@@ -82,8 +82,8 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
 
 def _without_text(pages: int, options: ParseOptions) -> str:
     if options.recognizer is None:
-        return f"its {pages} page(s) have images and no text; {INSTALL}, or add a file with text"
-    return f"its {pages} page(s) have no text, also in their images; check that you chose the right file"
+        return f"its {pages} page(s) have images and no text. {INSTALL}, or add a file with text"
+    return f"its {pages} page(s) have no text, also in their images. Check that you chose the right file"
 
 
 def _add_page(builder: Builder, text: str, outline: list[tuple[int, str]]) -> None:
@@ -107,7 +107,7 @@ def _folded(line: str) -> str:
 
 
 def _encrypted() -> ParseError:
-    return ParseError("it is encrypted; save it without a password and try again")
+    return ParseError("it is encrypted. Save it without a password and try again")
 
 
 def _metadata(info: Mapping[str, str]) -> dict[str, str]:
@@ -201,7 +201,7 @@ def _read_with_pypdf(data: bytes) -> _PdfText:
         info = _clean_values({name.lstrip("/"): value for name, value in (reader.metadata or {}).items()})
         return _PdfText(info, [page.extract_text() for page in reader.pages])
     except _PYPDF_ERRORS:
-        raise ParseError("it is damaged and cannot be opened; export or download it again") from None
+        raise ParseError("it is damaged and cannot be opened. Export or download it again") from None
 
 
 def _clean_values(info: Mapping[str, object]) -> dict[str, str]:
@@ -210,4 +210,4 @@ def _clean_values(info: Mapping[str, object]) -> dict[str, str]:
 
 def _check_length(pages: int) -> None:
     if pages > MAX_PAGES:
-        raise ParseError(f"it has {pages} pages, more than {MAX_PAGES}; split it into smaller files")
+        raise ParseError(f"it has {pages} pages, more than {MAX_PAGES}. Split it into smaller files")

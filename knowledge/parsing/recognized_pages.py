@@ -43,12 +43,12 @@ class RecognizedPages:
         if self.recognized:
             least = min(percent for _, percent in self.recognized)
             named = _named([number for number, _ in self.recognized])
-            self.builder.warn(f"{named} read by OCR, at least {least} % sure; check figures and names in the original")
+            self.builder.warn(f"{named} read by OCR, at least {least} % sure. Check figures and names in the original")
         if self.empty:
             self.builder.warn(f"{_named(self.empty)} without text, also in pictures")
         if self.unread:
-            instead = INSTALL if self.recognizer is None else "split the file to read scans"
-            self.builder.warn(f"{_named(self.unread)} without text left out; {instead}")
+            instead = INSTALL if self.recognizer is None else "Split the file to read scans"
+            self.builder.warn(f"{_named(self.unread)} without text left out. {instead}")
 
 
 def _named(pages: list[int]) -> str:

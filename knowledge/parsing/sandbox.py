@@ -28,7 +28,7 @@ TIMEOUT_SECONDS = 30.0
 WRITE_BYTES = 256 * 1024
 """Bytes of a file that are handed to the pipe at once; the next follow when it has taken them."""
 READ_BYTES = 1024 * 1024
-_INVALID = "the parser returned an invalid result; save the file again or in another format"
+_INVALID = "the parser returned an invalid result. Save the file again or in another format"
 
 log = logging.getLogger(__name__)
 _logged: set[Isolation] = set()
@@ -125,15 +125,15 @@ class Parser:
             refusal_counts.count("parser")
             await self._end()
             raise ParseError(
-                f"it took longer than {self._seconds:g} seconds to read; split it into smaller files"
+                f"it took longer than {self._seconds:g} seconds to read. Split it into smaller files"
             ) from None
         except (OSError, EOFError):
             refusal_counts.count("parser")
             returncode = await self._end()
             if returncode == -signal.SIGSYS:
                 log.warning("A file made the parser attempt a forbidden system call: %s", fetched.uri)
-                raise ParseError("it attempted something that no document needs; do not trust this file") from None
-            raise ParseError("it crashed the parser; save it again or in another format") from None
+                raise ParseError("it attempted something that no document needs. Do not trust this file") from None
+            raise ParseError("it crashed the parser. Save it again or in another format") from None
         except (ValueError, RecursionError):
             await self._end()
             raise ParseError(_INVALID) from None

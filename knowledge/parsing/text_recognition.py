@@ -25,7 +25,7 @@ MIN_CONFIDENCE = 0.6
 BLANK_SPREAD = 12
 """Largest difference between the grey values of an empty page."""
 MODULES = ("rapidocr", "onnxruntime", "cv2")
-INSTALL = "install parley[ocr] to read scans"
+INSTALL = "Install parley[ocr] to read scans"
 
 
 @dataclass(frozen=True, slots=True)

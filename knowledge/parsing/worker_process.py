@@ -138,10 +138,10 @@ def _respond(head: dict[str, Any], data: bytes, memory: _Memory, responses: Bina
     except ParseError as error:
         return Response({"error": str(error)})
     except (MemoryError, RecursionError):
-        error_text = f"it needs more than {memory.per_file // 2**20} MB of memory; split it into smaller files"
+        error_text = f"it needs more than {memory.per_file // 2**20} MB of memory. Split it into smaller files"
         return Response({"error": error_text, "restart": True})
     except Exception as error:
-        return Response({"error": f"it cannot be read ({type(error).__name__}); save it again or in another format"})
+        return Response({"error": f"it cannot be read ({type(error).__name__}). Save it again or in another format"})
 
 
 if __name__ == "__main__":

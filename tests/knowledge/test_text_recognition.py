@@ -160,7 +160,7 @@ def test_scanned_pages_stand_among_the_others_and_are_marked() -> None:
     assert [(b.page, b.heading) for b in document.blocks] == [(1, ()), (2, ("Read by OCR, 99 % sure",)), (3, ())]
     assert document.text.startswith("The fee is 15.\n\nbar of ")
     assert document.warnings == (
-        "page 2 read by OCR, at least 99 % sure; check figures and names in the original",
+        "page 2 read by OCR, at least 99 % sure. Check figures and names in the original",
         "page 4 without text, also in pictures",
     )
 
@@ -179,7 +179,7 @@ def test_a_scan_with_a_stamp_is_still_a_scan() -> None:
     document = pdf.parse(pdf_of(f"{picture} {lines('Received 4 May')}"), ParseOptions(recognizer=reader))
     assert document.text.startswith("Received 4 May\n\nbar of")
     without = pdf.parse(pdf_of(f"{picture} {lines('Received 4 May')}"))
-    assert without.warnings == ("page 1 without text left out; install parley[ocr] to read scans",)
+    assert without.warnings == ("page 1 without text left out. Install parley[ocr] to read scans",)
 
 
 class EndlessParser(Parser):

@@ -134,7 +134,7 @@ def text_kind(name: str, content_type: str = "") -> Format:
 
 
 def _is_picture(data: bytes) -> bool:
-    """Return whether the data is a picture. ``BM`` counts only with the size of the file behind it, as in a bitmap."""
+    """Return whether the data is a picture. A bitmap has the size of the file behind its two letters."""
     if data.startswith(b"BM"):
         return int.from_bytes(data[2:6], "little") == len(data)
     return data.startswith(_PICTURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")

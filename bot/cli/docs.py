@@ -74,7 +74,9 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json({**_as_document(document.row), "text": document.text})
         return
-    for name, value in _as_document(document.row).items():
+    shown = _as_document(document.row)
+    warnings = shown.pop("warnings")
+    for name, value in (*shown.items(), *(("warning", one) for one in warnings)):
         echo(f"{name}: {value}")
     echo(f"\n{document.text}")
 

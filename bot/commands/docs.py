@@ -181,7 +181,8 @@ async def _named(context: Context, words: Sequence[str]) -> str:
 async def _show(context: Context, document_id: str) -> Reply:
     found = await _readable(context, document_id)
     text = found.text + ("" if found.complete else " […]")
-    return Reply(f"**{found.row.title}**\n{found.row.source}\n\n{text}", links=urls_in(found.row.source))
+    heading = "\n".join((f"**{found.row.title}**", found.row.source, *(f"- {one}" for one in found.row.warnings)))
+    return Reply(f"{heading}\n\n{text}", links=urls_in(found.row.source))
 
 
 async def _delete(context: Context, document_id: str) -> Reply:

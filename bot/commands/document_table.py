@@ -12,7 +12,7 @@ COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
 
 def cells(row: DocumentRow) -> tuple[Cell, ...]:
     """Return a document as a row of the list."""
-    state = row.state if not row.error else f"{row.state}: {row.error}"
+    state = "; ".join((f"{row.state}: {row.error}" if row.error else row.state, *row.warnings))
     return (row.short_id, row.title, row.source, row.chunks, row.audience, age(row.fetched_at), state)
 
 

@@ -242,9 +242,3 @@ def more_sources(count: int) -> str:
 def shared_by(name: str) -> str:
     """Return the line below a private answer that its asker shared."""
     return f"{name} asked this privately and shared the answer."
-
-
-def question_about(question: str, message: str) -> str:
-    """Return the question that a user asks about a message, with the message quoted below it."""
-    quoted = "\n".join(f"> {line}" for line in message.splitlines())
-    return f"{question}\n\nThe question is about this message:\n{quoted}"

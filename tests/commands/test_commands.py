@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot import commands
 from bot.app import App
-from bot.commands import Context, Reply
+from bot.commands import registry as commands
+from bot.commands.base import Context, Reply
 from bot.commands.ingest import describe_run
 from bot.commands.ingest_user_messages import counted
 from bot.errors import NotAllowed, UsageError

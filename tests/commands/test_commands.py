@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot import commands
 from bot.app import App
-from bot.commands import Context, Reply
+from bot.commands import registry as commands
+from bot.commands.base import Context, Reply
 from bot.commands.ingest import describe_run
 from bot.commands.ingest_user_messages import counted
 from bot.errors import NotAllowed, UsageError
@@ -257,6 +257,8 @@ async def test_arguments_that_are_like_nothing_get_the_usage_alone(app: App) -> 
         ("budget export to a spreadsheet?", None),
         ("budget delete requests go where?", None),
         ("docs set up by whom?", None),
+        ("docs preview", ("docs", "preview")),
+        ("docs preview of the roadmap?", None),
         ("privacy list of what we store?", None),
         ("privacy export", ("privacy", "export")),
         ("costs by day", ("costs", "by day")),

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from bot import commands
+from bot.commands import registry as commands
 from bot.commands.base import Context, OnUpdate
 from bot.commands.services import Services
 from bot.config import Settings

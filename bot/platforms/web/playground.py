@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from bot import commands
+from bot.commands import registry as commands
 from bot.commands.base import Context, File
 from bot.engine.answer.final_reply import ACTIONS_AFTER_FAILURE
 from bot.engine.ports.clock import Clock

@@ -74,7 +74,9 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json({**_as_document(document.row), "text": document.text})
         return
-    for name, value in _as_document(document.row).items():
+    shown = _as_document(document.row)
+    warnings = shown.pop("warnings")
+    for name, value in (*shown.items(), *(("warning", one) for one in warnings)):
         echo(f"{name}: {value}")
     echo(f"\n{document.text}")
 
@@ -185,7 +187,7 @@ def _list(
     if not rows and not as_json:
         echo(user_messages.no_such_documents(matching, total))
         return
-    from bot.commands.docs import COLUMNS, cells
+    from bot.commands.document_table import COLUMNS, cells
 
     print_data([_as_document(row) for row in rows], COLUMNS, [cells(row) for row in rows], as_json=as_json)
     if not as_json:

@@ -159,6 +159,7 @@ def report_document(report: IngestReport) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "deleted": report.deleted,
         "stopped": report.stopped,
+        "warnings": [{"source": one.source, "warning": one.warning} for one in report.warnings],
     }
 
 

@@ -135,7 +135,7 @@ class DocumentPipeline:
             except ParseError as error:
                 await self.record_failure(Failure(page.document.uri, f"{error}."))
             else:
-                self._run.count_stored(page.document.uri, chunks)
+                self._run.count_stored(page.document.uri, chunks, page.document.warnings)
 
     async def _wait_if_replaced(self, document: Document, fetched: Fetched, content_hash: str) -> bool:
         """Return True if a changed page waits for the rest of its site. Raises ParseError if it replaces too much."""
@@ -249,7 +249,7 @@ class DocumentPipeline:
             return
         for warning in document.warnings:
             log.warning("%s: %s", fetched.uri, warning)
-        self._run.count_stored(fetched.uri, chunks)
+        self._run.count_stored(fetched.uri, chunks, document.warnings)
 
     async def _mark_if_unchanged(self, fetched: Fetched, content_hash: str) -> int | None:
         """If the same content is already stored, record that and return the number of its chunks; else return None."""

@@ -126,6 +126,7 @@ class Ingestor:
             embedding_model=self._embedder.model,
             embedding_tokens=totals.tokens,
             stopped=stop.is_set(),
+            warnings=tuple(sorted(totals.warnings, key=lambda one: one.source)),
         )
 
     async def read(self, fetched: Fetched) -> Document:

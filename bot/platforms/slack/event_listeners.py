@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import commands
+from bot.commands import registry as commands
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
 from bot.platforms.quoted_messages import question_about

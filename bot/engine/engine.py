@@ -29,6 +29,7 @@ from bot.engine.answer import (
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.citations import Resolved, resolve
 from bot.engine.answer.context import Context
+from bot.engine.answer.final_reply import stronger_model
 from bot.engine.answer.lease import take_lease
 from bot.engine.answer.poison import is_poison
 from bot.engine.answer.query import Query
@@ -162,7 +163,7 @@ class Engine:
             context.stores,
             reply,
             surface,
-            strong_model=context.llm.model("strong"),
+            strong_model=stronger_model(context.llm),
             pacing=self.pace(reply.turn, surface),
             monotonic=context.monotonic,
             doubt=doubt,
@@ -193,6 +194,7 @@ class Engine:
         if material is None:
             return _from_cache(attempt, results)
         await generation.generate(self._context, attempt, material, display)
+        attempt.journal.notes.extend(material.evidence.notes)
         if attempt.journal.outage:  # Once a model answers again, its answer is better than these quotes.
             results.lookup = cached.CacheLookup()
         return _resolved(attempt, results)
@@ -310,10 +312,10 @@ class Engine:
     def _display(self, attempt: Attempt, results: Results, surface: Surface) -> Display:
         turn, lease = attempt.turn, attempt.lease
 
-        async def record(index: int, ref: str | None) -> str | None:
+        async def record(index: int, ref: str | None, *, replaced: str | None = None) -> str | None:
             if lease.lease.announced and index == 0 and ref is None:
                 return None
-            return await self._context.stores.leases.record_part(turn, lease.lease, index, ref)
+            return await self._context.stores.leases.record_part(turn, lease.lease, index, ref, replaced=replaced)
 
         return Display(
             surface,

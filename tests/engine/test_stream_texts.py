@@ -71,7 +71,7 @@ async def test_the_note_about_the_file_is_true(refusal: Exception | None) -> Non
     channel = Uploads(clock, Limits(500, EVERY, 3), refusal=refusal)
     text = " ".join(f"word{n}" for n in range(1000))
 
-    async def record(index: int, ref: str | None) -> str | None:
+    async def record(index: int, ref: str | None, *, replaced: str | None = None) -> str | None:
         return ref
 
     display = Display(channel, turn_id="t1", record=record, monotonic=clock.monotonic, sleep=clock.sleep)

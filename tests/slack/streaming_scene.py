@@ -61,7 +61,7 @@ class Scene:
         )
 
     def display(self, **more: Any) -> Display:
-        async def record(index: int, ref: str | None) -> None:
+        async def record(index: int, ref: str | None, *, replaced: str | None = None) -> None:
             return None
 
         clock = self.clock

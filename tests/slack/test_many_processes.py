@@ -75,7 +75,7 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _discard(index: int, ref: str | None) -> None:
+async def _discard(index: int, ref: str | None, *, replaced: str | None = None) -> None:
     return None
 
 

@@ -39,7 +39,7 @@ async def surface_of(slack: SlackDouble, asker: str = "") -> AsyncIterator[tuple
 async def displayed(slack: SlackDouble) -> AsyncIterator[tuple[Display, Message]]:
     """Yield an open display of an answer, and the question."""
 
-    async def record(index: int, ref: str | None) -> None:
+    async def record(index: int, ref: str | None, *, replaced: str | None = None) -> None:
         return None
 
     async with (

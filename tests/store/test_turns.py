@@ -13,7 +13,7 @@ from sqlalchemy import text
 from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost, OverBudget
-from bot.store import ledger, threads
+from bot.store import ledger, page_conversations
 from bot.store.session import Database
 from bot.store.stores import open_stores
 from bot.types.audience import MEMBERS
@@ -110,6 +110,18 @@ async def test_parts_are_known_after_a_restart(database: Database) -> None:
     assert (await stores.budgets.budget("slack:T1", "U1")).used == 30
 
 
+async def test_the_message_that_takes_the_place_of_another_one_is_recorded_once(database: Database) -> None:
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
+    lease = await stores.leases.lease(turn)
+    assert lease is not None
+    await stores.leases.record_part(turn, lease, 0, "ts-1")
+    assert await stores.leases.record_part(turn, lease, 0, None) == "ts-1"
+    assert await stores.leases.record_part(turn, lease, 0, "ts-2", replaced="ts-1") == "ts-2"
+    assert await stores.leases.record_part(turn, lease, 0, "ts-2", replaced="ts-1") == "ts-2", "the same, repeated"
+    assert await stores.leases.record_part(turn, lease, 0, "ts-3", replaced="ts-1") == "ts-2", "the first one wins"
+
+
 async def test_history_ends_before_the_question_and_knows_the_answer(database: Database) -> None:
     stores = store_of(database)
     first, second = await accepted(stores, "1"), await accepted(stores, "2")
@@ -140,7 +152,7 @@ async def test_every_call_is_a_row_and_an_unknown_price_stays_unknown(database: 
     assert (state.used, state.reserved) == (250, 0)
     async with database.tenant("slack:T1") as session:
         rows = await ledger.of_turn(session, tenant_id="slack:T1", turn_id=turn.id)
-        shown = await threads.messages(session, tenant_id="slack:T1", thread=THREAD)
+        shown = await page_conversations.messages(session, tenant_id="slack:T1", thread=THREAD)
     assert sorted((row.cost_usd for row in rows), key=lambda cost: cost is None) == [Decimal("0.0010000000"), None]
     assert [message.role for message in shown] == ["user", "assistant"]
     cached = await stores.answers.cached("slack:T1", "k")

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import aiohttp
 import discord
 
-from bot.errors import LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.errors import EditRefused, LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.discord import render, text_limits, thread_context, user_messages
+from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
 from bot.types.conversation import StoredAttachment, ThreadAbove
 from bot.types.display import Limits, Part
@@ -32,7 +33,9 @@ ARCHIVE_MINUTES: Literal[1440] = 1440
 # Discord's JSON error codes
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
+TOO_MANY_EDITS = 30046
 MISSING_ACCESS = 50001
+MESSAGE_OF_ANOTHER_USER = 50005
 EMPTY_MESSAGE = 50006
 NOT_A_TEXT_CHANNEL = 50008
 MISSING_PERMISSIONS = 50013
@@ -61,8 +64,9 @@ class DiscordSurface:
 
     limits = LIMITS
 
-    def __init__(self, client: discord.Client, turn: Turn) -> None:
+    def __init__(self, client: discord.Client, turn: Turn, reader: MessageReader) -> None:
         self._client = client
+        self._reader = reader
         self._turn = turn
         self._destination: _Destination | None = None
         self._existing_refs = set(turn.parts)
@@ -135,7 +139,7 @@ class DiscordSurface:
     async def above(self) -> ThreadAbove | None:
         """Return the thread above the question, or the message it replies to; None if there is neither."""
         async with translated_errors():
-            return await thread_context.above(self._client, self._turn)
+            return await thread_context.above(self._client, self._reader, self._turn)
 
     async def hand_over(self, name: str, data: bytes) -> None:
         """Post a file below the reply, once. Where the bot may not attach files, send it to the asker directly."""
@@ -173,20 +177,37 @@ class DiscordSurface:
         return _Destination(self._channel(thread.thread_id))
 
     async def _open_thread(self) -> _Destination:
-        """Create a thread from the question, with the question's ID; without permission, reply to the question."""
+        """Create a thread from the question, with the question's ID; without permission, reply to the question.
+
+        The first message of a forum post has the ID of its thread, so the thread exists.
+        """
         thread = self._turn.thread
+        if isinstance(self._client.get_channel(int(thread.channel_id)), discord.ForumChannel):
+            return _Destination(self._channel(thread.thread_id))
         name = render.thread_name(self._turn.question)
         try:
             await self._client.http.start_thread_with_message(
                 int(thread.channel_id), int(thread.thread_id), name=name, auto_archive_duration=ARCHIVE_MINUTES
             )
         except discord.HTTPException as error:
-            if error.code == UNKNOWN_MESSAGE or error.status >= 500:
+            if error.status >= 500:
                 raise
-            if error.code != THREAD_EXISTS:
+            is_thread = error.code == THREAD_EXISTS
+            if error.code in (UNKNOWN_MESSAGE, WRONG_CHANNEL_KIND):
+                is_thread = await self._is_in_thread()
+            if error.code == UNKNOWN_MESSAGE and not is_thread:
+                raise
+            if not is_thread:
                 log.info("no thread in channel %s, replying to the question instead: %s", thread.channel_id, error)
                 return self._in_channel()
         return _Destination(self._channel(thread.thread_id))
+
+    async def _is_in_thread(self) -> bool:
+        """Return whether the question is the first message of a thread, as in a forum that is not in the cache."""
+        try:
+            return isinstance(await self._client.fetch_channel(int(self._turn.thread.thread_id)), discord.Thread)
+        except (discord.NotFound, discord.Forbidden):
+            return False
 
     def _may_reply(self) -> bool:
         thread = self._turn.thread
@@ -264,7 +285,7 @@ def _belongs_to(message: discord.Message, turn_id: str, nonce: str) -> bool:
 
 @contextlib.asynccontextmanager
 async def translated_errors() -> AsyncIterator[None]:
-    """Raise RateLimited, MessageGone, PlatformAway or SurfaceError in place of the library's errors.
+    """Raise RateLimited, MessageGone or another SurfaceError in place of the library's errors.
 
     The library raises RuntimeError for a closed session; a reference of another platform raises ValueError.
     """
@@ -288,7 +309,12 @@ def _translated(error: discord.HTTPException) -> SurfaceError:
         return MessageGone(user_messages.cannot_show(error.code))
     if error.status == 401:
         return MessageGone(user_messages.token_no_longer_accepted())
+    return _refusal(error)(user_messages.refused(error.status, error.code, error.text))
+
+
+def _refusal(error: discord.HTTPException) -> type[SurfaceError]:
+    if error.code in (TOO_MANY_EDITS, MESSAGE_OF_ANOTHER_USER):
+        return EditRefused
     if error.code in (INVALID_FORM, EMPTY_MESSAGE):
-        return LayoutRefused(user_messages.refused(error.status, error.code, error.text))
-    refused = PlatformAway if error.status >= 500 else SurfaceError
-    return refused(user_messages.refused(error.status, error.code, error.text))
+        return LayoutRefused
+    return PlatformAway if error.status >= 500 else SurfaceError

@@ -36,7 +36,7 @@ SAMPLE_SECONDS = 0.01
 
 @dataclass
 class Seen:
-    """What happened. ``slowest`` has seconds and file names."""
+    """What happened. ``slowest`` has seconds, and ``largest`` the MB of the process, with file names."""
 
     files: int = 0
     parsed: int = 0
@@ -44,6 +44,7 @@ class Seen:
     escapes: list[str] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
     slowest: list[tuple[float, str]] = field(default_factory=list)
+    largest: list[tuple[float, str]] = field(default_factory=list)
     peak_mb: float = 0.0
     isolation: str = ""
 
@@ -112,7 +113,7 @@ def files(targets: Targets, number: int, seed: int) -> Iterator[tuple[str, bytes
 
 @contextmanager
 def _peak(seen: Seen) -> Iterator[None]:
-    """Sample the memory of the parser process, which is a child of this one."""
+    """Sample the memory of the parser process, a child of this one, as ``peak_mb`` of the current file."""
     stop = threading.Event()
 
     def sample() -> None:
@@ -140,14 +141,16 @@ async def measure(number: int, seed: int) -> Seen:
         with world() as canaries, _peak(seen):
             seen.isolation = str(await parser.isolation())
             for name, data in files(canaries.targets, number, seed):
-                began = time.perf_counter()
+                began, seen.peak_mb = time.perf_counter(), 0.0
                 text = await parsed_text(parser, Fetched(name, data), seen)
                 seen.slowest.append((time.perf_counter() - began, name))
+                seen.largest.append((seen.peak_mb, name))
                 seen.files += 1
                 seen.escapes += [f"{name}: {escape}" for escape in canaries.escapes(text)]
     finally:
         await parser.aclose()
     seen.slowest.sort(reverse=True)
+    seen.largest.sort(reverse=True)
     return seen
 
 
@@ -177,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--slowest", type=int, default=5)
+    parser.add_argument("--slowest", type=int, default=5, help="slowest and largest files to print")
     given = parser.parse_args()
     seen = run(measure(given.files, given.seed))
     rows: dict[str, object] = {
@@ -187,13 +190,15 @@ def main() -> None:
         "escapes": len(seen.escapes),
         "refusals that are not one line": len(seen.unclear),
         "longest, in seconds": seen.slowest[0][0],
-        "largest parser process, in MB": seen.peak_mb,
+        "largest parser process, in MB": seen.largest[0][0],
         "load": os.getloadavg()[0],
     }
     print(seen.isolation)
     print(table(rows))
     for seconds, name in seen.slowest[: given.slowest]:
         print(f"  {seconds:6.1f} s  {name}")
+    for megabytes, name in seen.largest[: given.slowest]:
+        print(f"  {megabytes:6.0f} MB  {name}")
     print(*seen.escapes, *seen.unclear, sep="\n")
     if seen.escapes or seen.unclear:
         raise SystemExit(1)

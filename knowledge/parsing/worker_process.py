@@ -1,8 +1,8 @@
 """Worker process that parses untrusted files with limited memory, no network and no files of its own.
 
-Run as ``python -m knowledge.parsing.worker_process BYTES`` with the memory that a file may use. It isolates itself,
-sends a frame that says how, then reads frames from stdin and answers each on stdout. The parent process kills it when a
-file takes too long.
+Run as ``python -m knowledge.parsing.worker_process BYTES`` with the memory that the process may use. It isolates
+itself, sends a frame that says how, then reads frames from stdin and answers each on stdout. The parent process kills
+it when a file takes too long.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from knowledge.parsing.text_recognition import Recognizer
 from knowledge.parsing.worker_protocol import Response
 
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
-"""Memory that parsing a file may use beyond what the loaded parser already uses."""
+"""Memory of the whole process: its libraries, the bytes of a file, and what parsing the file needs."""
+LIBRARY_MEMORY_BYTES = 24 * 1024 * 1024
+"""Room for pages of libraries that are loaded while a file is parsed. They need no address space of their own."""
 PARSER_MEMORY_BYTES = 384 * 1024 * 1024
 """Address space that all parser modules together may use. All of them need 170 MB on x86_64."""
 RECOGNITION_MEMORY_BYTES = 1536 * 1024 * 1024
@@ -55,34 +57,37 @@ def main(*, without: Collection[str] = ()) -> None:
 
 @dataclass(slots=True)
 class _Memory:
-    """Limits the address space. The file is opened early, because the isolated process cannot open it."""
+    """Limits the address space. The file is opened early, because the isolated process cannot open it.
 
-    per_file: int
+    ``most`` is the memory in bytes that the process may use.
+    """
+
+    most: int
     _at_start: int = 0
     _statm: int | None = None
 
     def __post_init__(self) -> None:
         if sys.platform == "linux":
             self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._at_start = self._used()
+        self._at_start = self._used()[0]
 
     def limit_for_ever(self) -> None:
         """Set a limit that code in the process cannot raise."""
         if self._statm is not None:
             recognition = RECOGNITION_MEMORY_BYTES if text_recognition.is_installed() else 0
-            most = self._at_start + PARSER_MEMORY_BYTES + self.per_file + recognition
+            most = self._at_start + PARSER_MEMORY_BYTES + self.most + recognition
             _, hard = resource.getrlimit(resource.RLIMIT_AS)
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
     def limit_for_file(self) -> None:
-        """Allow ``per_file`` bytes beyond what the process uses now."""
-        self._allow(self.per_file)
+        """Allow what is left of ``most`` bytes, so that the file and the libraries together do not use more."""
+        self._allow(max(0, self.most - self._used()[1] - LIBRARY_MEMORY_BYTES))
 
     def _allow(self, more: int) -> None:
         if self._statm is not None:
             _, hard = resource.getrlimit(resource.RLIMIT_AS)
-            most = self._used() + more
+            most = self._used()[0] + more
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
@@ -91,14 +96,16 @@ class _Memory:
         self._allow(RECOGNITION_MEMORY_BYTES)
 
     def is_used_up(self) -> bool:
-        """Whether earlier files left so much behind that the next one could not use ``per_file`` bytes."""
-        return self._used() > self._at_start + PARSER_MEMORY_BYTES
+        """Whether earlier files left so much behind that the next one would have less than three quarters of it."""
+        size, resident = self._used()
+        return size > self._at_start + PARSER_MEMORY_BYTES or resident > self.most // 4
 
-    def _used(self) -> int:
-        """Return the size of the address space, or 0 on a system that does not tell."""
+    def _used(self) -> tuple[int, int]:
+        """Return the size of the address space, and of what is in memory; zeros on a system that does not tell."""
         if self._statm is None:
-            return 0
-        return int(os.pread(self._statm, 100, 0).split()[0]) * resource.getpagesize()
+            return 0, 0
+        size, resident = os.pread(self._statm, 100, 0).split()[:2]
+        return int(size) * resource.getpagesize(), int(resident) * resource.getpagesize()
 
 
 def _unavailable_formats() -> list[str]:
@@ -138,7 +145,7 @@ def _respond(head: dict[str, Any], data: bytes, memory: _Memory, responses: Bina
     except ParseError as error:
         return Response({"error": str(error)})
     except (MemoryError, RecursionError):
-        error_text = f"it needs more than {memory.per_file // 2**20} MB of memory. Split it into smaller files"
+        error_text = f"it needs more than {memory.most // 2**20} MB of memory. Split it into smaller files"
         return Response({"error": error_text, "restart": True})
     except Exception as error:
         return Response({"error": f"it cannot be read ({type(error).__name__}). Save it again or in another format"})

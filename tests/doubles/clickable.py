@@ -103,6 +103,7 @@ def _trimmed(address: str) -> str:
 
 
 _SLACK_LINK = re.compile(r"\]\(\s*<?((?:[^\s<>()]|\([^\s<>()]*\))*)>?[^()]*\)")
+_HAS_HOST = re.compile(r"[a-zA-Z][\w+.-]*:|//|[^\s/#?]*[.@]\w")
 _SLACK_CODE = re.compile(r"```[\s\S]*?```|(`+)[^\n]*?[^`\n]\1(?!`)")
 
 
@@ -110,8 +111,8 @@ def on_slack(text: str) -> list[str]:
     """Return the links of a ``markdown`` block. A target without a host is none."""
     simple = re.sub(r"```[\s\S]*?```|`[^`\n]+`", " ", text)
     masked = _SLACK_LINK.findall(_SLACK_CODE.sub(" ", text))
-    bare = on_mrkdwn(_SLACK_LINK.sub("] ", simple), escaped=False)
-    return [*in_markdown(text), *(one for one in masked if re.match(r"[^#/]|//", one)), *bare]
+    bare = (re.split(r"[\s<]", one)[0] for one in on_mrkdwn(_SLACK_LINK.sub("] ", simple), escaped=False))
+    return [*in_markdown(text), *filter(_HAS_HOST.match, masked), *bare]
 
 
 def on_mrkdwn(text: str, *, escaped: bool = True) -> list[str]:

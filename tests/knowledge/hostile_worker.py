@@ -34,6 +34,7 @@ CALLS = {
     "aarch64": {"ptrace": 117, "process_vm_readv": 270, "unshare": 97, "io_uring_setup": 425, "bpf": 280},
 }.get(platform.machine(), {})
 DONE = "done"
+KEPT: list[bytes] = []
 
 
 def parse(data: bytes, name: str = "", content_type: str = "", options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
@@ -220,6 +221,21 @@ def use_memory(megabytes: int) -> str:
     return DONE
 
 
+def fill_memory() -> str:
+    """Use memory until there is no more, and free it."""
+    held: list[bytes] = []
+    with suppress(MemoryError):
+        while True:
+            held.append(b"x" * 2**20)
+    return f"{len(held)} MB"
+
+
+def keep_memory(megabytes: int) -> str:
+    """Use memory, and hold it after the file."""
+    KEPT.append(b"x" * (megabytes * 2**20))
+    return DONE
+
+
 def spin() -> str:
     while True:
         pass
@@ -272,7 +288,8 @@ ATTACKS: dict[str, Callable[..., str]] = {
     for made in (
         read_file, read_parent, list_folder, create_file, empty_file, make_folder, remove_file, rename_file, link_file,
         change_mode, write_much, connect_tcp, listen_tcp, send_udp, connect_unix, fork, run_shell, run_program,
-        become_program, signal_process, signal_by_pipe, trace, read_memory, unshare, io_uring, bpf, use_memory, spin,
+        become_program, signal_process, signal_by_pipe, trace, read_memory, unshare, io_uring, bpf, use_memory,
+        fill_memory, keep_memory, spin,
         use_threads, facts, garbage,
     )
 }  # fmt: skip

@@ -78,6 +78,29 @@ async def test_process_has_its_own_session_and_no_powers(hostile: HostileParser)
 
 
 @linux
+async def test_the_process_with_its_libraries_and_a_file_stays_within_its_memory(hostile: HostileParser) -> None:
+    assert await hostile.unavailable_formats() == [], "every parser is imported"
+    filled = int((await hostile.attack("fill_memory")).split()[-2])
+    assert hostile._process is not None
+    status = Path(f"/proc/{hostile._process.pid}/status").read_text()
+    peak = next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    assert filled > 300
+    assert filled < peak <= worker_process.MAX_MEMORY_BYTES // 2**20
+
+
+@linux
+@pytest.mark.parametrize(("kept", "continues"), [(8, True), (200, False)])
+async def test_a_process_in_which_a_file_left_much_memory_ends(
+    hostile: HostileParser, kept: int, continues: bool
+) -> None:
+    await hostile.isolation()
+    process = hostile._process
+    await hostile.attack("keep_memory", megabytes=kept)
+    assert (hostile._process is process) == continues
+    assert "MB" in await hostile.attack("fill_memory")
+
+
+@linux
 async def test_process_dies_with_the_bot(tmp_path: Path) -> None:
     """Even in the middle of a file, and when the bot has no time to end it."""
     code = """

@@ -92,6 +92,11 @@ def test_an_allowed_address_in_ambiguous_code_is_not_linked_with_what_follows_it
         "```\n```\n`http://ok.example/path?a=1&b=2<ok.example/page",
         "_data:x_http://ok.example/page",
         "http://ok.example/page![_javascript:)_",
+        "T| |\n-|-\nx\n)||[::]/",
+        "il.com._ht::1]/x",
+        "``````](2)",
+        "```\n```<http://ok.example/page ``p`>",
+        "``````<http://ok.example/book<>",
     ],
 )
 def test_a_text_that_was_rendered_does_not_change_when_it_is_rendered_again(text: str) -> None:

@@ -100,6 +100,11 @@ class LineFilter:
     def _link(self, text: str, start: int, end: int | None) -> tuple[str, int]:
         """Return what replaces a bracket that opens before ``start`` and closes at ``end``, and where to read on."""
         image = text[start - 2 : start] == "!["
+        if address := ADDRESS.match(text, start - 1):
+            # An IPv6 host in brackets.
+            shown = trimmed(address.group())
+            kept = permitted(shown, self._allowed)
+            return self._protected(shown) if kept else self._code(shown), start - 1 + len(shown)
         if end is None or end - start > _LABEL_CHARS or text.count("](", start, end) > _NESTED:
             return ("! [" if image else "["), start
         label = text[start:end]

@@ -33,7 +33,7 @@ ADDRESS = re.compile(
     rf"|{_IPV4}(?::\d+)?[/?#]{_END}"
     rf"|\[[0-9a-f]*(?::[0-9a-f.]*){{2,7}}\](?::\d+)?[/?#]{_END}"
     rf"|{_HOST}(?:{_TOP_LEVEL})(?:\.[^\W\d_a-zA-Z]+)+"
-    rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w.-]*[^\W_])",
+    rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w-]*[^\W_]|[\w-]*\.+[^\W_])",
     re.IGNORECASE,
 )
 """Text that a chat client may turn into a link by itself: URLs with a scheme, ``www.``, mail addresses, bare hosts.

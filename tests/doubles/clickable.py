@@ -180,11 +180,13 @@ def hidden(text: str) -> list[str]:
 
 
 def other_links(found: list[str], allowed: frozenset[str]) -> list[str]:
-    """Return the links that are not in ``allowed``; scheme, case of the host and a last slash make no difference.
+    """Return the links that are not in ``allowed`` and lead somewhere.
 
-    A reader may end an allowed address at a mark of emphasis inside it.
+    Scheme, case of the host and a last slash make no difference. A reader may end an allowed address at a mark of
+    emphasis inside it.
     """
     existing = _existing(allowed)
+    found = [link for link in found if not re.fullmatch(r"https?:/*", link, re.IGNORECASE)]
     return [link for link in found if not any(form in existing for form in _forms(link))]
 
 

@@ -33,7 +33,7 @@ ADDRESS = re.compile(
     rf"|{_IPV4}(?::\d+)?[/?#]{_END}"
     rf"|\[[0-9a-f]*(?::[0-9a-f.]*){{2,7}}\](?::\d+)?[/?#]{_END}"
     rf"|{_HOST}(?:{_TOP_LEVEL})(?:\.[^\W\d_a-zA-Z]+)+"
-    rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w-]*[^\W_]|[\w-]*\.+[^\W_])",
+    rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w-]*[^\W_]|[\w-]*\.+[^\W\d_])",
     re.IGNORECASE,
 )
 """Text that a chat client may turn into a link by itself: URLs with a scheme, ``www.``, mail addresses, bare hosts.
@@ -106,6 +106,8 @@ def _is_read_on(text: str, address: re.Match[str]) -> bool:
     if start and text.startswith("<", start - 1) and text.startswith(">", end):
         return False
     follower = text[end : end + 1]
+    if follower == "<" and text.startswith("](", max(0, start - 2)):
+        return True
     return follower != "" and follower in END_MARKS and _READ_ON.match(text, end) is not None
 
 

@@ -44,6 +44,8 @@ _ESCAPED = re.compile(r"[\\*_~|`\[\]<]|:(?=//)|^[>#-]")
 _ROUND = str.maketrans("[]", "()")
 """A title is the label of a link, where Discord does not reliably honor escaped square brackets."""
 _DEEP_HEADING = re.compile(r"^#{4,6} +(.+?)[ \t]*#*$")
+_SPACE = " \t\n"
+"""White space of Markdown. Any other one is text, and without it the next word could begin a block."""
 _BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt):([^:]{1,80})")
 _WITHOUT_TURN = frozenset(("share", "about", "halt"))
 
@@ -114,7 +116,7 @@ def markdown(text: str, links: frozenset[str] = frozenset()) -> str:
     Only addresses in ``links`` become links. A text beyond the limit is cut.
     """
     text, _ = fitting(stripped(text), CONTENT, links, size)
-    text = bold_deep_headings(normalize_fences(text.strip()))
+    text = bold_deep_headings(normalize_fences(text.strip(_SPACE)))
     text = suppress_link_previews(code_block_tables.convert_tables(text, CONTENT), CONTENT)
     return link_guard.without_other_links(text, links)
 
@@ -124,7 +126,7 @@ def stripped(text: str) -> str:
 
     In this order: white space behind an invisible character would make indented code of a text that is none.
     """
-    return visible(text).strip()
+    return visible(text).strip(_SPACE)
 
 
 def plain(text: str) -> str:

@@ -26,9 +26,8 @@ def files(tmp_path: Path) -> tuple[Path, Path, Path]:
 
 def test_answers_are_checked_and_nothing_stays(parley: Parley, files: tuple[Path, Path, Path]) -> None:
     document, cases, before = files
-    made = parley(
-        "eval", "answers", "--cases", str(cases), "--documents", str(document), "--fail-under", "0.5", "--json"
-    )
+    command = ("eval", "answers", "--cases", str(cases), "--documents", str(document))
+    made = parley(*command, "--fail-under", "0.5", "--json")
     assert (made.status, made.document["passed"], made.document["cases"]) == (0, 1, 2)
     [failed] = made.document["failed"]
     assert (failed["id"], failed["why"]) == ("wrong", "190 EUR is missing")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from bot import commands as shipped
+from bot.commands import registry as shipped
 from bot.errors import ConfigError
 from bot.platforms.discord import user_messages
 from bot.platforms.discord.client import ParleyClient

@@ -15,9 +15,9 @@ from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_data
-from bot.config import UNLIMITED
 from bot.errors import ParleyError
 from bot.types.conversation import LOCAL_TENANT
+from bot.types.usage import UNLIMITED
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -86,7 +86,8 @@ def answers(
 @asynccontextmanager
 async def _opened(loaded: Settings, documents: Path | None) -> AsyncIterator[App]:
     """Open the app over the stored documents, or over others in a schema that is dropped afterwards."""
-    from bot.app import open_app, opened_database
+    from bot.app import open_app
+    from bot.store.opening import opened_database
 
     if documents is None:
         async with open_app(loaded, warm=True) as app:

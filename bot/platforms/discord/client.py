@@ -19,6 +19,7 @@ from bot.platforms.discord.handler_tasks import HandlerTasks
 from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
 from bot.platforms.discord.message_events import MessageEvents
+from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.render import NO_MENTIONS
 from bot.platforms.discord.surface import DiscordSurface
 from bot.types.conversation import LOCAL_TENANT
@@ -73,6 +74,7 @@ class ParleyClient(discord.AutoShardedClient):
         self._ready_event = ready
         self._tasks = HandlerTasks()
         self._readers = ChannelReaders(self, self.tenant_of, settings.admins)
+        self._reader = MessageReader(self)
         self._runner = CommandRunner(commands, services, lambda user: Channels(self, user))
         self._interactions = Interactions(
             dispatcher,
@@ -90,6 +92,7 @@ class ParleyClient(discord.AutoShardedClient):
             tenant_of=self.tenant_of,
             admins=settings.admins,
             readers=self._readers,
+            reader=self._reader,
             tasks=self._tasks,
             content_intent=content,
         )
@@ -99,7 +102,7 @@ class ParleyClient(discord.AutoShardedClient):
 
     def surface_for(self, turn: Turn) -> DiscordSurface:
         """Return the place where a stored turn's reply is shown."""
-        return DiscordSurface(self, turn)
+        return DiscordSurface(self, turn, self._reader)
 
     def tenant_of(self, guild_id: int | None) -> str:
         """Return the tenant of a server. Direct messages belong to the home tenant if any of the bot's servers does."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import discord
 
+from bot.commands import docs_user_messages
 from bot.commands.base import File, Reply, Table
 from bot.engine.display.citation_links import link
 from bot.engine.display.split import fitting
@@ -43,8 +44,8 @@ _ESCAPED = re.compile(r"[\\*_~|`\[\]<]|:(?=//)|^[>#-]")
 _ROUND = str.maketrans("[]", "()")
 """A title is the label of a link, where Discord does not reliably honor escaped square brackets."""
 _DEEP_HEADING = re.compile(r"(?m)^#{4,6} +(.+?)[ \t]*#*$")
-_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt):([^:]{1,80})")
-_WITHOUT_TURN = frozenset(("share", "about", "halt"))
+_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept):([^:]{1,80})")
+_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,16 @@ def stop_ingestion_view(stop: str) -> discord.ui.View | None:
     style = discord.ButtonStyle.danger
     button = discord.ui.Button[discord.ui.View](
         label=user_messages.STOP_INGESTION, custom_id=custom_id("halt", stop), style=style
+    )
+    return _single_button_view(button)
+
+
+def accept_removals_view(source_id: str) -> discord.ui.View:
+    """Return the button of the notice about a source that is held back; it runs ``/docs accept SOURCE_ID``."""
+    button = discord.ui.Button[discord.ui.View](
+        label=docs_user_messages.ACCEPT_REMOVALS,
+        custom_id=custom_id("accept", source_id),
+        style=discord.ButtonStyle.danger,
     )
     return _single_button_view(button)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import discord
 
@@ -44,11 +45,7 @@ class DiscordMessenger:
         is_home = self._tenant_of(None) == tenant_id
         if not is_home:
             text = f"{text} {docs_user_messages.HOW_TO_ACCEPT}"
-        view = render.accept_removals_view(held_back.source_id) if is_home else None
+        options: dict[str, Any] = {"view": render.accept_removals_view(held_back.source_id)} if is_home else {}
         async with translated_errors():
-            user = await self._client.fetch_user(int(user_id))
-            content = render.markdown(text)
-            if view is None:
-                await user.send(content, allowed_mentions=NO_MENTIONS)
-            else:
-                await user.send(content, allowed_mentions=NO_MENTIONS, view=view)
+            channel = await self._client.create_dm(discord.Object(int(user_id)))
+            await channel.send(render.markdown(text), allowed_mentions=NO_MENTIONS, **options)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands import arguments, docs_user_messages, help_text, user_messages
-from bot.commands.base import Cell, Command, Context, Reply, Table
+from bot.commands.base import Command, Context, Reply, Table
 from bot.commands.document_preview import preview
+from bot.commands.document_table import COLUMNS, cells
 from bot.commands.ingest import follow_runs
 from bot.engine import user_messages as engine_messages
 from bot.engine.display.urls import urls_in
@@ -20,12 +20,11 @@ from bot.ingestion import RequestedRun
 from bot.store.session import Database
 from knowledge import document_catalog, document_names, held_back_sources, source_records
 from knowledge.errors import KnowledgeError
-from knowledge.types import ORDERS, DocumentRow, Failure, Order
+from knowledge.types import ORDERS, Failure, Order
 
 SHOWN_CHARS = 1500
 MAX_ROWS = 100
 MAX_PAGE = 100_000
-COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
 
 
 async def run(context: Context, line: str) -> Reply:
@@ -59,21 +58,6 @@ async def run(context: Context, line: str) -> Reply:
             return await _refresh(context, await _named(context, words))
         case _:
             raise UsageError(user_messages.wrong_usage("docs", help_text.DOCS_USAGE))
-
-
-def cells(row: DocumentRow) -> tuple[Cell, ...]:
-    """Return a document as a row of the list."""
-    state = "; ".join((f"{row.state}: {row.error}" if row.error else row.state, *row.warnings))
-    return (row.short_id, row.title, row.source, row.chunks, row.audience, age(row.fetched_at), state)
-
-
-def age(moment: datetime, now: datetime | None = None) -> str:
-    """Return the time since ``moment`` in the largest unit that fits: ``3 d``, ``5 h``, ``20 min``, ``9 s``."""
-    seconds = max(0, int(((now or datetime.now(UTC)) - moment).total_seconds()))
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
 
 
 async def _refresh_with_removals(context: Context, words: Sequence[str]) -> Reply:

@@ -43,7 +43,7 @@ class Messenger(Protocol):
         """Return whether this is the ID of a person on the platform."""
 
     async def send(self, tenant_id: str, user_id: str, held_back: HeldBack) -> None:
-        """Send the notice, with a button that runs ``/docs accept SOURCE``. Raises ParleyError."""
+        """Send the notice, with a button that runs ``/docs accept ID``. Raises ParleyError."""
 
 
 async def tell_regularly(services: Services, messenger: Messenger, seconds: float = NOTICE_SECONDS) -> None:

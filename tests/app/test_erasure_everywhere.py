@@ -15,7 +15,7 @@ from bot.app import App
 from bot.errors import UsageError
 from bot.store import privacy
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 
 WORD, PERSON, NAME = "zanzibarquokka", "U0CANARY7731", "Zofia Canarsky"
 TENANT, OTHER = LOCAL_TENANT, "U0OTHER"

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import commands
 from bot.app import App
+from bot.commands import registry as commands
 from bot.commands.held_back_notices import MAX_TOLD, tell
 from bot.errors import NotAllowed, SurfaceError, UsageError
 from bot.store import tenants

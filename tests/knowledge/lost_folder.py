@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import App
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.sources import FolderSource
+from knowledge.sources.files import FolderSource
 
 FILES = 6
 

@@ -16,7 +16,7 @@ from knowledge.chunk_lookup import load_chunks
 from knowledge.ingest import Ingestor, removals
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions, Source
-from knowledge.sources import FolderSource
+from knowledge.sources.files import FolderSource
 from knowledge.types import Failure, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.knowledge.test_sources_refresh import MAX_BYTES, Site, html_page, site

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import bot.platforms.slack
-from bot import commands
+from bot.commands import registry as commands
 from bot.errors import ConfigError
 from bot.platforms.slack.diagnostics import check
 from bot.platforms.slack.manifest import EVENTS, SHORT_COMMANDS, manifest

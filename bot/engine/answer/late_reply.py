@@ -33,7 +33,7 @@ async def show(
     reply: LateReply,
     surface: Surface,
     *,
-    strong_model: str,
+    strong_model: str | None,
     pacing: SharedPacing,
     monotonic: Callable[[], float],
     doubt: asyncio.Event,
@@ -70,7 +70,7 @@ async def show(
     return True
 
 
-def _content(reply: LateReply, strong_model: str) -> FinalReply | None:
+def _content(reply: LateReply, strong_model: str | None) -> FinalReply | None:
     """Return what to show: the reply, after a day that it could not be shown, and nothing after that."""
     if reply.age < SHOWN_FOR:
         return final_reply(reply.outcome, reply.notes, strong_model=strong_model)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from bot import commands as shipped
+from bot.commands import registry as shipped
 from bot.commands.held_back_notices import NOTICE_SECONDS
 from bot.errors import ConfigError
 from bot.platforms.discord import user_messages

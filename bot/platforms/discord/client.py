@@ -21,6 +21,7 @@ from bot.platforms.discord.held_back_notices import DiscordMessenger
 from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
 from bot.platforms.discord.message_events import MessageEvents
+from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.render import NO_MENTIONS
 from bot.platforms.discord.surface import DiscordSurface
 from bot.types.conversation import LOCAL_TENANT
@@ -77,6 +78,7 @@ class ParleyClient(discord.AutoShardedClient):
         self._notice_seconds = notice_seconds
         self._tasks = HandlerTasks()
         self._readers = ChannelReaders(self, self.tenant_of, settings.admins)
+        self._reader = MessageReader(self)
         self._runner = CommandRunner(commands, services, lambda user: Channels(self, user))
         self._interactions = Interactions(
             dispatcher,
@@ -94,6 +96,7 @@ class ParleyClient(discord.AutoShardedClient):
             tenant_of=self.tenant_of,
             admins=settings.admins,
             readers=self._readers,
+            reader=self._reader,
             tasks=self._tasks,
             content_intent=content,
         )
@@ -103,7 +106,7 @@ class ParleyClient(discord.AutoShardedClient):
 
     def surface_for(self, turn: Turn) -> DiscordSurface:
         """Return the place where a stored turn's reply is shown."""
-        return DiscordSurface(self, turn)
+        return DiscordSurface(self, turn, self._reader)
 
     def tenant_of(self, guild_id: int | None) -> str:
         """Return the tenant of a server. Direct messages belong to the home tenant if any of the bot's servers does."""

@@ -265,7 +265,7 @@ def stop_ingestion_view(stop: str) -> discord.ui.View | None:
 
 
 def accept_removals_view(source_id: str) -> discord.ui.View:
-    """Return the button of the notice about a source that is held back; it runs ``/docs accept SOURCE_ID``."""
+    """Return the button of the notice about a source that is held back; it runs ``/docs accept ID``."""
     button = discord.ui.Button[discord.ui.View](
         label=docs_user_messages.ACCEPT_REMOVALS,
         custom_id=custom_id("accept", source_id),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import commands
+from bot.commands import registry as commands
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
 from bot.platforms.quoted_messages import question_about
@@ -28,6 +28,7 @@ from bot.platforms.slack.command_runner import CommandRunner
 from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.names import NameDirectory
 from bot.platforms.slack.payloads import BotUser, ButtonClick, DeletedMessage, SlashCommand, UserMessage
+from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import Attachment, Author, Incoming
 from bot.types.turns import Turn
@@ -71,6 +72,7 @@ class EventListeners:
         client: AsyncWebClient,
         users: UserDirectory,
         names: NameDirectory,
+        context: ThreadContext,
         readers: ChannelReaders,
         downloads: FileDownloads,
         replies: ReplySender,
@@ -84,6 +86,7 @@ class EventListeners:
         self._client = client
         self._users = users
         self._names = names
+        self._context = context
         self._readers = readers
         self._downloads = downloads
         self._replies = replies
@@ -148,12 +151,17 @@ class EventListeners:
             self._dispatcher.start(turn, self._surface_for(turn))
 
     async def _incoming(self, message: UserMessage, attachments: Sequence[Attachment] = ()) -> Incoming:
-        """Return the message as the dispatcher accepts it: with its asker and readers, and with names in its text."""
+        """Return the message as the dispatcher accepts it: with its asker and readers, and with names in its text.
+
+        A mention alone in a thread is about the message above it.
+        """
         (author, audience), typed, beside = await asyncio.gather(
             self._readers.asker(message.user_id, message.thread.channel_id, shared=message.shared),
             self._names.readable(message.raw, self._bot.user_id),
             self._names.readable(message.beside),
         )
+        if not typed and not beside and not attachments and message.in_thread:
+            beside = await self._context.last_above(message.thread.channel_id, message.thread.thread_id, message.ts)
         return message.incoming(question_about(typed, beside), author, audience, attachments)
 
     async def _run_typed_command(self, message: UserMessage, command: tuple[str, str]) -> None:

@@ -151,7 +151,7 @@ def progress(text: str, stop: str) -> dict[str, Any]:
 
 
 def held_back_notice(text: str, source_id: str) -> dict[str, Any]:
-    """Return the notice about a source that is held back; its button runs ``/docs accept SOURCE_ID``."""
+    """Return the notice about a source that is held back; its button runs ``/docs accept ID``."""
     button = {
         "type": "button",
         "action_id": ACCEPT_REMOVALS_ACTION,

@@ -117,6 +117,7 @@ class Workspace:
             client=self.clients.retrying,
             users=self.users,
             names=self.names,
+            context=self._context,
             readers=self.readers,
             downloads=self.downloads,
             replies=self.replies,

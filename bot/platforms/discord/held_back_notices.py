@@ -45,7 +45,17 @@ class DiscordMessenger:
         is_home = self._tenant_of(None) == tenant_id
         if not is_home:
             text = f"{text} {docs_user_messages.HOW_TO_ACCEPT}"
-        options: dict[str, Any] = {"view": render.accept_removals_view(held_back.source_id)} if is_home else {}
+        options: dict[str, Any] = {"view": _button(held_back.source_id)} if is_home else {}
         async with translated_errors():
             channel = await self._client.create_dm(discord.Object(int(user_id)))
             await channel.send(render.markdown(text), allowed_mentions=NO_MENTIONS, **options)
+
+
+def _button(source_id: str) -> discord.ui.View:
+    """Return the button that runs ``/docs accept ID``."""
+    button = discord.ui.Button[discord.ui.View](
+        label=docs_user_messages.ACCEPT_REMOVALS,
+        custom_id=render.custom_id("accept", source_id),
+        style=discord.ButtonStyle.danger,
+    )
+    return render.single_button_view(button)

@@ -18,12 +18,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.psycopg_connection import psycopg_connection
-from knowledge.types import Failure, IngestReport, Progress
+from knowledge.types import DocumentWarning, Failure, IngestReport, Progress
 
 RunState = Literal["waiting", "running", "done", "stopped", "failed"]
 ACTIVE: tuple[RunState, ...] = ("waiting", "running")
 MAX_STORED_FAILURES = 50
-"""Maximum number of failures in a stored report. The rows of the documents have all failures."""
+"""Maximum number of failures, and of warnings, in a stored report. The rows of the documents have all of them."""
 UPLOAD_PART_BYTES = 2**20
 """Bytes of an upload that one statement stores or reads. The driver copies them on the event loop's thread."""
 
@@ -316,6 +316,8 @@ def _report_to_json(report: IngestReport) -> dict[str, Any]:
         "tokens": report.embedding_tokens,
         "failed": [[failure.source, failure.error] for failure in report.failed[:MAX_STORED_FAILURES]],
         "failures": len(report.failed),
+        "warnings": [[one.source, one.warning] for one in report.warnings[:MAX_STORED_FAILURES]],
+        "warned": len(report.warnings),
         "stopped": report.stopped,
     }
 
@@ -328,6 +330,9 @@ def report_of(run: Run) -> IngestReport:
         failed.append(Failure(run.uri, run.error))
     unlisted = int(stored.get("failures", 0)) - len(stored.get("failed", []))
     failed += [Failure(run.uri, "a further document could not be read")] * max(0, unlisted)
+    warnings = [DocumentWarning(source, warning) for source, warning in stored.get("warnings", [])]
+    unlisted = int(stored.get("warned", 0)) - len(warnings)
+    warnings += [DocumentWarning(run.uri, "parts of a further document were left out")] * unlisted
     return IngestReport(
         documents=int(stored.get("documents", 0)),
         chunks=int(stored.get("chunks", 0)),
@@ -338,4 +343,5 @@ def report_of(run: Run) -> IngestReport:
         embedding_model=str(stored.get("model", "")),
         embedding_tokens=int(stored.get("tokens", 0)),
         stopped=run.state == "stopped",
+        warnings=tuple(warnings),
     )

@@ -271,4 +271,5 @@ def _passage(row: ChunkRow, score: float, legs: Legs) -> Passage:
         score=score,
         legs=legs,
         window=row.window,
+        superseded=row.superseded,
     )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from knowledge import evidence_confidence
+from knowledge import evidence_confidence, superseded
 from knowledge.chunk_lookup import load_span, load_windows
 from knowledge.embedders.token_vectors import TokenEmbedder
 from knowledge.embedding_models import Models
@@ -75,7 +75,7 @@ class Retriever:
             return Found((), {"total": 0.0}, 0.0, await self.version(scope.tenant_id))
         ranking = await self.rank(query, scope, least=k, earlier=earlier)
         began = time.perf_counter()
-        ranked = self._attach_sentences(ranking, limit=3 * k)
+        ranked = superseded.ranked_lower(self._attach_sentences(ranking, limit=3 * k), query)
         widened = await self._widen_to_windows(ranked, scope)
         groups = group_neighbors(without_duplicates(widened), k)
         merged = await self._merge_groups(groups, scope)

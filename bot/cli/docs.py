@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.arguments import Identifier
 from bot.cli.command_runtime import require_tenant, with_app, with_database, with_tenant
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_data, print_json
+from bot.cli.parameter_types import Identifier
+from bot.commands import docs_user_messages
 from knowledge.types import ORDERS, DocumentRow, IngestReport, Order
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json({**_as_document(document.row), "text": document.text})
         return
-    for name, value in _as_document(document.row).items():
+    shown = _as_document(document.row)
+    warnings = shown.pop("warnings")
+    for name, value in (*shown.items(), *(("warning", one) for one in warnings)):
         echo(f"{name}: {value}")
     echo(f"\n{document.text}")
 
@@ -94,7 +97,7 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json({"deleted": [document_id]})
     else:
-        echo(user_messages.deleted(document_id))
+        echo(docs_user_messages.deleted(document_id))
 
 
 @docs.command()
@@ -184,7 +187,7 @@ def _list(
     if not rows and not as_json:
         echo(user_messages.no_such_documents(matching, total))
         return
-    from bot.commands.docs import COLUMNS, cells
+    from bot.commands.document_table import COLUMNS, cells
 
     print_data([_as_document(row) for row in rows], COLUMNS, [cells(row) for row in rows], as_json=as_json)
     if not as_json:

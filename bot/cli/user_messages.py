@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from bot.commands.user_messages import number
+
 # --- parley up and the platform parts
 
 STARTING_DATABASE = "Starting the database and upgrading its schema"
@@ -70,10 +72,6 @@ def listed(first: int, last: int, total: int) -> str:
     return f"Documents {first:,} to {last:,} of {total:,}."
 
 
-def deleted(document_id: str) -> str:
-    return f"Deleted {document_id}."
-
-
 def parsed(name: str, title: str, form: str, warnings: Sequence[str]) -> str:
     """Return the heading above the text that was read of a file: its name, title, format and what was left out."""
     return "\n".join([f"== {name}", f"{title} ({form})", *(f"Warning: {warning}" for warning in warnings)])
@@ -102,16 +100,14 @@ def erased(user: str, counts: Mapping[str, int]) -> str:
 
 
 def undecided_documents(user: str, count: int) -> str:
-    documents = "1 document" if count == 1 else f"{count} documents"
     return (
-        f"{user} uploaded {documents}. Add --documents delete to erase them too, or --documents keep to hand them to "
-        "the admins. Nothing was erased yet."
+        f"{user} uploaded {number(count, 'document')}. Add --documents delete to erase them too, or "
+        "--documents keep to hand them to the admins. Nothing was erased yet."
     )
 
 
 def delete_documents(user: str, count: int) -> str:
-    documents = "1 document" if count == 1 else f"{count} documents"
-    return f"{user} uploaded {documents}. Delete them too? If not, they are handed to the admins."
+    return f"{user} uploaded {number(count, 'document')}. Delete them too? If not, they are handed to the admins."
 
 
 # --- evaluation
@@ -174,6 +170,19 @@ def malformed_language(code: str) -> str:
 
 def unknown_tenant(tenant: str, known: Sequence[str]) -> str:
     return f"The tenant {tenant} has no data here. The tenants are: {', '.join(known)}."
+
+
+def failed_case(name: str, question: str, why: str) -> str:
+    return f"{name}: {question}\n    {why}"
+
+
+def changed_cases(fixed: Sequence[str], broken: Sequence[str]) -> str:
+    good, bad = ", ".join(fixed) or "none", ", ".join(broken) or "none"
+    return f"Pass now, failed before: {good}. Fail now, passed before: {bad}."
+
+
+def nothing_to_ask(documents: str) -> str:
+    return f"{documents} has no document that can be read. Name a file or folder with documents."
 
 
 # --- errors

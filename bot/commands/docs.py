@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.commands import arguments, help_text, user_messages
-from bot.commands.base import Cell, Command, Context, Reply, Table
+from bot.commands import arguments, docs_user_messages, help_text, user_messages
+from bot.commands.base import Command, Context, Reply, Table
 from bot.commands.document_preview import preview
+from bot.commands.document_table import COLUMNS, cells
 from bot.commands.ingest import follow_runs
 from bot.engine import user_messages as engine_messages
 from bot.engine.display.urls import urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
 from bot.store.session import Database
-from knowledge import document_catalog, document_names, source_records
+from knowledge import document_catalog, document_names, held_back_sources, source_records
 from knowledge.errors import KnowledgeError
-from knowledge.types import ORDERS, DocumentRow, Failure, Order
+from knowledge.types import ORDERS, Failure, Order
 
 SHOWN_CHARS = 1500
 MAX_ROWS = 100
 MAX_PAGE = 100_000
-COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
 
 
 async def run(context: Context, line: str) -> Reply:
@@ -33,7 +32,10 @@ async def run(context: Context, line: str) -> Reply:
 
     Members see the documents of their channel, and delete their own.
     """
-    match arguments.words(line):
+    given = arguments.parse(line, flags=("accept-removals",))
+    if given.flag("accept-removals"):
+        return await _refresh_with_removals(context, given.words)
+    match given.words:
         case []:
             return await _list(context, [])
         case ["list", *words]:
@@ -50,27 +52,21 @@ async def run(context: Context, line: str) -> Reply:
             return await _set_interval(context, await _named(context, words), period)
         case ["refresh", document, period] if arguments.is_interval(period):
             return await _set_interval(context, await _named(context, [document]), period)
-        case ["refresh", *words, "--accept-removals"] if words:
-            return await _refresh(context, await _named(context, words), accept_removals=True)
+        case ["accept", source_id]:
+            return await _accept_removals(context, source_id)
         case ["refresh", *words]:
             return await _refresh(context, await _named(context, words))
         case _:
             raise UsageError(user_messages.wrong_usage("docs", help_text.DOCS_USAGE))
 
 
-def cells(row: DocumentRow) -> tuple[Cell, ...]:
-    """Return a document as a row of the list."""
-    state = row.state if not row.error else f"{row.state}: {row.error}"
-    return (row.short_id, row.title, row.source, row.chunks, row.audience, age(row.fetched_at), state)
-
-
-def age(moment: datetime, now: datetime | None = None) -> str:
-    """Return the time since ``moment`` in the largest unit that fits: ``3 d``, ``5 h``, ``20 min``, ``9 s``."""
-    seconds = max(0, int(((now or datetime.now(UTC)) - moment).total_seconds()))
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
+async def _refresh_with_removals(context: Context, words: Sequence[str]) -> Reply:
+    """Refresh a document's source, even if this removes many documents. Raises UsageError, NotAllowed."""
+    match words:
+        case ["refresh", *named] if named:
+            return await _refresh(context, await _named(context, named), accept_removals=True)
+        case _:
+            raise UsageError(user_messages.wrong_usage("docs", help_text.DOCS_USAGE))
 
 
 async def _refresh(context: Context, document_id: str | None, *, accept_removals: bool = False) -> Reply:
@@ -79,20 +75,48 @@ async def _refresh(context: Context, document_id: str | None, *, accept_removals
     ``accept_removals`` lets a refresh through that was held back; it is for admins.
     """
     if accept_removals and not context.author.is_admin:
-        raise NotAllowed(user_messages.ACCEPT_REMOVALS_ADMIN)
+        raise NotAllowed(docs_user_messages.ACCEPT_REMOVALS_ADMIN)
     if document_id is not None:
         await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
         rows = await document_catalog.sources(
             session, context.tenant_id, document_id=document_id, audiences=context.readable
         )
+    again = [row for row in rows if row.can_be_read_again or document_id is not None]
+    reply = await _read_again(context, again, accept_removals=accept_removals)
+    skipped = skipped_uploads(rows, document_id)
+    return replace(reply, text=f"{reply.text}\n{skipped}") if skipped else reply
+
+
+async def _accept_removals(context: Context, source_id: str) -> Reply:
+    """Refresh a source that is held back, and let it remove many documents. The button of the notice runs this.
+
+    Paths on the server are read if the terminal set an interval for the source, as the scheduled refresh does.
+    """
+    if not context.author.is_admin:
+        raise NotAllowed(docs_user_messages.ACCEPT_REMOVALS_ADMIN)
+    async with context.services.database.tenant(context.tenant_id) as session:
+        held_back = await held_back_sources.is_held_back(session, tenant_id=context.tenant_id, source_id=source_id)
+        rows = [row for row in await document_catalog.sources(session, context.tenant_id) if row.id == source_id]
+    if not held_back:
+        raise UsageError(docs_user_messages.NOT_HELD_BACK)
+    return await _read_again(context, rows, accept_removals=True, scheduled_paths=True)
+
+
+async def _read_again(
+    context: Context,
+    rows: Sequence[document_catalog.SourceRow],
+    *,
+    accept_removals: bool,
+    scheduled_paths: bool = False,
+) -> Reply:
+    """Ingest the sources again. ``scheduled_paths`` reads paths on the server that are refreshed at an interval."""
     requested: list[RequestedRun] = []
     failed: list[Failure] = []
     for row in rows:
-        if not row.can_be_read_again and document_id is None:
-            continue
+        files = scheduled_paths and bool(row.refresh_seconds)
         try:
-            context.services.open_source(row.uri, files=False, tenant_id=context.tenant_id)
+            context.services.open_source(row.uri, files=files, tenant_id=context.tenant_id)
         except KnowledgeError as error:
             failed.append(Failure(row.uri, str(error)))
             continue
@@ -101,19 +125,18 @@ async def _refresh(context: Context, document_id: str | None, *, accept_removals
                 context.tenant_id,
                 row.id,
                 asked_by=context.author.id,
+                files=files,
                 accept_removals=accept_removals,
                 limited=not context.author.is_admin,
             )
         )
-    reply = await follow_runs(context, requested, failed, here=False)
-    skipped = skipped_uploads(rows, document_id)
-    return replace(reply, text=f"{reply.text}\n{skipped}") if skipped else reply
+    return await follow_runs(context, requested, failed, here=False)
 
 
 async def _set_interval(context: Context, document_id: str, period: str) -> Reply:
     """Set how often the source of a document is refreshed."""
     if not context.author.is_admin:
-        raise NotAllowed(user_messages.REFRESH_ADMIN)
+        raise NotAllowed(docs_user_messages.REFRESH_ADMIN)
     await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
         (row,) = await document_catalog.sources(session, context.tenant_id, document_id=document_id)
@@ -125,13 +148,13 @@ async def set_interval(database: Database, tenant_id: str, row: document_catalog
     """Set a source's refresh interval and return a confirmation. Raises UsageError."""
     seconds = arguments.interval(period)
     if not row.can_be_read_again:
-        raise UsageError(user_messages.uploaded_source(row.uri))
+        raise UsageError(docs_user_messages.uploaded_source(row.uri))
 
     async def store(session: AsyncSession) -> None:
         await source_records.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
 
     await database.run(tenant_id, store)
-    return user_messages.refresh_interval(row.uri, period, seconds)
+    return docs_user_messages.refresh_interval(row.uri, period, seconds)
 
 
 def skipped_uploads(rows: Sequence[document_catalog.SourceRow], document_id: str | None) -> str:
@@ -139,7 +162,7 @@ def skipped_uploads(rows: Sequence[document_catalog.SourceRow], document_id: str
     uploads = sum(not row.can_be_read_again for row in rows)
     if document_id is not None or not uploads:
         return ""
-    return user_messages.skipped_uploads(uploads)
+    return docs_user_messages.skipped_uploads(uploads)
 
 
 async def _list(context: Context, words: Sequence[str]) -> Reply:
@@ -152,8 +175,10 @@ async def _list(context: Context, words: Sequence[str]) -> Reply:
         total = await document_catalog.count_documents(session, tenant, audiences=readable, matching=matching)
     why_not_all = _why_not_all(context)
     if not total:
-        return Reply((user_messages.no_match(matching) if matching else user_messages.NO_DOCUMENTS) + why_not_all)
-    heading = user_messages.documents(total, first=offset + 1, last=offset + len(rows), page=page)
+        return Reply(
+            (docs_user_messages.no_match(matching) if matching else docs_user_messages.NO_DOCUMENTS) + why_not_all
+        )
+    heading = docs_user_messages.documents(total, first=offset + 1, last=offset + len(rows), page=page)
     return Reply(heading + why_not_all, Table(COLUMNS, [cells(row) for row in rows]) if rows else None)
 
 
@@ -185,7 +210,8 @@ async def _named(context: Context, words: Sequence[str]) -> str:
 async def _show(context: Context, document_id: str) -> Reply:
     found = await _readable(context, document_id)
     text = found.text + ("" if found.complete else " […]")
-    return Reply(f"**{found.row.title}**\n{found.row.source}\n\n{text}", links=urls_in(found.row.source))
+    heading = "\n".join((f"**{found.row.title}**", found.row.source, *(f"- {one}" for one in found.row.warnings)))
+    return Reply(f"{heading}\n\n{text}", links=urls_in(found.row.source))
 
 
 async def _delete(context: Context, document_id: str) -> Reply:
@@ -194,11 +220,11 @@ async def _delete(context: Context, document_id: str) -> Reply:
     async def delete(session: AsyncSession) -> None:
         (source,) = await document_catalog.sources(session, context.tenant_id, document_id=document_id)
         if source.added_by != context.author.id and not context.author.is_admin:
-            raise NotAllowed(user_messages.DELETE_ADMIN)
+            raise NotAllowed(docs_user_messages.DELETE_ADMIN)
         await document_catalog.delete(session, context.tenant_id, document_id)
 
     await context.services.database.run(context.tenant_id, delete)
-    return Reply(user_messages.deleted(found.row.title))
+    return Reply(docs_user_messages.deleted(found.row.title))
 
 
 async def _readable(context: Context, document_id: str) -> document_catalog.DocumentText:
@@ -209,7 +235,7 @@ async def _readable(context: Context, document_id: str) -> document_catalog.Docu
     async with context.services.database.tenant(context.tenant_id) as session:
         found = await document_catalog.show(session, context.tenant_id, document_id, max_chars=SHOWN_CHARS)
     if not context.may_read(found.row.audience):
-        raise UsageError(user_messages.unknown_document(document_id) + _why_not_all(context))
+        raise UsageError(docs_user_messages.unknown_document(document_id) + _why_not_all(context))
     return found
 
 

@@ -15,7 +15,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.ingest_runs import Run
 from knowledge.ports import Source
 from knowledge.secret_redaction import redact
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport
 
 POLLS_WITHOUT_PROGRESS = 3
@@ -206,6 +206,7 @@ def combined(one: IngestReport, other: IngestReport) -> IngestReport:
         embedding_model=other.embedding_model or one.embedding_model,
         embedding_tokens=one.embedding_tokens + other.embedding_tokens,
         stopped=one.stopped or other.stopped,
+        warnings=(*one.warnings, *other.warnings),
     )
 
 

@@ -24,7 +24,7 @@ from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.secret_redaction import has_credentials
-from knowledge.sources import OpenChannel, open_source
+from knowledge.sources.opening import OpenChannel, open_source
 
 CREDENTIALS_IN_ADDRESS = (
     "An address with a name, password or token in it cannot be added, because addresses are stored and shown as "
@@ -68,11 +68,6 @@ class Services:
     def max_file_bytes(self) -> int:
         """Return the maximum size of a document in bytes."""
         return self.settings.max_file_mb * 1_000_000
-
-    @property
-    def max_unpacked_bytes(self) -> int:
-        """Return the number of bytes that an archive may unpack to."""
-        return self.settings.max_unpacked_mb * 2**20
 
     def open_source(self, spec: str, *, files: bool, channels: bool = True, tenant_id: str = LOCAL_TENANT) -> Source:
         """Return the source that ``spec`` names.

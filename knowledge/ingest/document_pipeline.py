@@ -17,7 +17,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import DataError
 
-from knowledge import document_removals, document_writes, search_terms, source_records
+from knowledge import document_removals, document_writes, search_terms
 from knowledge.chunk_writes import NewChunk
 from knowledge.chunking.chunk_headers import header, with_header
 from knowledge.chunking.chunker import chunk_batches
@@ -45,7 +45,6 @@ A process that dies loses about two batches of small documents. Larger batches w
 """
 FAULTS_OF_A_DOCUMENT = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError, DataError)
 """Errors that one document can cause in any step. They fail that document. Others, as of the database, end the run."""
-KEPT = "no longer in its source, but kept: too many were gone at once; see /docs refresh ID --accept-removals"
 STORE_ATTEMPTS = 5
 """How often a document is stored again after another writer changed it."""
 
@@ -86,48 +85,11 @@ class DocumentPipeline:
             await self._encoding.aclose()
             await self._storing.aclose()
 
-    async def delete_vanished(self) -> None:
-        """Delete the documents that are no longer in the source, and store the source's mark.
-
-        If too many are gone, none is deleted, and the report says so.
-        """
-        run = self._run
-        async with self._sessions(run.tenant_id) as session:
-            vanished = await document_removals.find_vanished(
-                session,
-                tenant_id=run.tenant_id,
-                source_id=run.source_id,
-                seen=run.seen,
-                gone_before=self._clock() - run.keep_gone,
-            )
-            lost = [one.id for one in vanished if one.is_loss]
-            held_back = not run.accept_removals and document_removals.is_too_much(len(lost), run.stored)
-            deleted = [one.id for one in vanished if not (held_back and one.is_loss)]
-            run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, deleted)
-            if held_back:
-                await document_removals.keep(session, tenant_id=run.tenant_id, ids=lost, reason=KEPT)
-            reason = held_back_reason(len(lost), run.stored) if held_back else ""
-            await source_records.set_held_back(session, tenant_id=run.tenant_id, source_id=run.source_id, reason=reason)
-            mark = "" if run.failed or held_back else run.mark
-            await source_records.set_mark(session, tenant_id=run.tenant_id, source_id=run.source_id, mark=mark)
-        if held_back:
-            log.warning("%s: %s", run.source.uri, reason)
-            run.count_failed(Failure(run.source.uri, reason))
-
-    async def delete_gone(self) -> None:
-        """Delete the documents that are gone for long enough, when the source as a whole could not be read."""
-        run = self._run
-        async with self._sessions(run.tenant_id) as session:
-            ids = await document_removals.find_gone(
-                session, tenant_id=run.tenant_id, source_id=run.source_id, gone_before=self._clock() - run.keep_gone
-            )
-            if run.accept_removals or not document_removals.is_too_much(len(ids), run.stored):
-                run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, ids)
-
     async def _store_changed_pages(self) -> None:
         """Store the pages that changed, unless many of them have become the same page."""
         for page in self._changed_pages.decided(self._run.stored):
             if isinstance(page, Failure):
+                self._run.kept_pages += 1
                 await self.record_failure(page)
                 continue
             try:
@@ -135,7 +97,7 @@ class DocumentPipeline:
             except ParseError as error:
                 await self.record_failure(Failure(page.document.uri, f"{error}."))
             else:
-                self._run.count_stored(page.document.uri, chunks)
+                self._run.count_stored(page.document.uri, chunks, page.document.warnings)
 
     async def _wait_if_replaced(self, document: Document, fetched: Fetched, content_hash: str) -> bool:
         """Return True if a changed page waits for the rest of its site. Raises ParseError if it replaces too much."""
@@ -149,6 +111,7 @@ class DocumentPipeline:
         if not stored:
             return False
         if reason := suspicion(fetched.data, len(document.text), stored):
+            run.kept_pages += 1
             raise ParseError(reason.removesuffix("."))
         if run.source.kind == "url":
             return False
@@ -201,7 +164,7 @@ class DocumentPipeline:
                 return error
             except FAULTS_OF_A_DOCUMENT as error:
                 log.exception("%s cannot be read to its end", run.source.uri)
-                return SourceError(f"it cannot be read to its end ({type(error).__name__}); check the source.")
+                return SourceError(f"it cannot be read to its end ({type(error).__name__}). Check the source.")
         return None
 
     async def _record_unchanged(self, item: Unchanged) -> None:
@@ -249,7 +212,7 @@ class DocumentPipeline:
             return
         for warning in document.warnings:
             log.warning("%s: %s", fetched.uri, warning)
-        self._run.count_stored(fetched.uri, chunks)
+        self._run.count_stored(fetched.uri, chunks, document.warnings)
 
     async def _mark_if_unchanged(self, fetched: Fetched, content_hash: str) -> int | None:
         """If the same content is already stored, record that and return the number of its chunks; else return None."""
@@ -301,7 +264,7 @@ class DocumentPipeline:
             async for batch in staged.batches():
                 await self._embed(document, batch, complete)
             staged.replace(complete)
-        raise ParseError("another process keeps changing it at the same time; add it again")
+        raise ParseError("another process keeps changing it at the same time. Add it again")
 
     async def _embed(self, document: Document, chunks: Sequence[EmbeddedChunk], staged: StagedChunks) -> None:
         """Compute the missing vectors of a batch, and stage it. The next batch waits for this one."""
@@ -351,14 +314,6 @@ class DocumentPipeline:
         return True
 
 
-def held_back_reason(removed: int, stored: int) -> str:
-    """Return what users read about a reading that was held back."""
-    return (
-        f"{removed} of {stored} documents are gone from it, so nothing was removed. Check the source. If this is "
-        "right, run parley docs refresh ID --accept-removals with the ID of one of them."
-    )
-
-
 def _storable(item: Item) -> Item:
     """Return the item with names that the database can store. A file name may be any bytes."""
     match item:
@@ -381,7 +336,7 @@ def _storable(item: Item) -> Item:
 
 
 def _unexpected(error: Exception) -> str:
-    return f"it cannot be added ({type(error).__name__}); save it again or in another format"
+    return f"it cannot be added ({type(error).__name__}). Save it again or in another format"
 
 
 def _sha256(data: bytes) -> str:

@@ -14,6 +14,7 @@ from knowledge import document_removals, search_terms, source_records
 from knowledge.chunking import METHODS, Chunking, Method
 from knowledge.embedding_models import Models
 from knowledge.errors import ErasedError
+from knowledge.ingest import removals
 from knowledge.ingest.document_pipeline import DocumentPipeline
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import IngestTotals, SourceRun
@@ -22,7 +23,7 @@ from knowledge.message_erasure import CHAT_KINDS
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.reembed import switch_if_complete
-from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Known
+from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Known
 
 Result = TypeVar("Result")
 
@@ -126,7 +127,12 @@ class Ingestor:
             embedding_model=self._embedder.model,
             embedding_tokens=totals.tokens,
             stopped=stop.is_set(),
+            warnings=tuple(sorted(totals.warnings, key=lambda one: one.source)),
         )
+
+    async def read(self, fetched: Fetched) -> Document:
+        """Parse a file with the same limits as for ingestion, and store nothing. Raises ParseError."""
+        return await self._parser.parse(fetched)
 
     async def aclose(self) -> None:
         """End the parser's process."""
@@ -212,10 +218,10 @@ class Ingestor:
         if stop.is_set():
             return
         if source_error is None:
-            await pipeline.delete_vanished()
+            await removals.delete_vanished(run, self._sessions, self._clock)
         else:
             await pipeline.record_failure(Failure(run.source.uri, str(source_error), gone=source_error.gone))
-            await pipeline.delete_gone()
+            await removals.delete_gone(run, self._sessions, self._clock)
         if run.serving.next_model is not None:
             await switch_if_complete(self._sessions, run.tenant_id, self._embedder.model)
 

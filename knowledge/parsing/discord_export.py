@@ -63,5 +63,5 @@ def _document(channels: list[list[dict[str, Any]]], hidden: int, broken: list[st
     if hidden:
         raise PrivateChatError(discord_messages.PRIVATE)
     if broken:
-        raise ParseError(f"the file {broken[0]} in this archive is not valid JSON; export the archive again")
-    raise ParseError("it is a ZIP archive without a Slack or DiscordChatExporter export; add its documents one by one")
+        raise ParseError(f"the file {broken[0]} in this archive is not valid JSON. Export the archive again")
+    raise ParseError("it is a ZIP archive without a Slack or DiscordChatExporter export. Add its documents one by one")

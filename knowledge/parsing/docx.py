@@ -64,7 +64,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
 
 
 def _damaged() -> ParseError:
-    return ParseError("it is damaged and cannot be opened; save it again in Word")
+    return ParseError("it is damaged and cannot be opened. Save it again in Word")
 
 
 def _iso_date(written: str) -> str:
@@ -132,7 +132,7 @@ class _Writer:
             (self._comments_left_out, "comments"),
         ):
             if count:
-                self.builder.warn(f"{what} left out ({count}); --include-hidden adds it")
+                self.builder.warn(f"{what} left out ({count}). Add it with --include-hidden")
 
     def cell_text(self, cell: Any, beside: list[ParagraphText]) -> str:
         """Return the text of a table cell without nested tables. What stands beside its text is added to ``beside``."""
@@ -192,7 +192,7 @@ class _Writer:
         try:
             add_table(self, table)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-            self.builder.warn("a table is damaged and was left out; save the document again in Word")
+            self.builder.warn("a table is damaged and was left out. Save the document again in Word")
 
     def _note(self, kind: str, identifier: str) -> None:
         note = self._notes[kind].get(identifier)

@@ -68,7 +68,7 @@ def _load(text: str) -> Any:
 
 
 def _too_deep() -> ParseError:
-    return ParseError(f"it is nested deeper than {MAX_DEPTH} levels; flatten it or split it into smaller files")
+    return ParseError(f"it is nested deeper than {MAX_DEPTH} levels. fLatten it or split it into smaller files")
 
 
 def _write(builder: Builder, value: Any, level: int, path: str, depth: int) -> None:

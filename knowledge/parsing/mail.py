@@ -47,7 +47,7 @@ def write(
     found = [_write_part(builder, part, known) for part in shown_parts(message)]
     found += [_attach(builder, part, options, known, depth) for part in list(attached_parts(message))[:MAX_ATTACHMENTS]]
     if not any(found):
-        raise ParseError("the message has no text; add its attachments as separate files")
+        raise ParseError("the message has no text. Add its attachments as separate files")
 
 
 def _write_part(builder: Builder, part: EmailMessage, known: Known) -> bool:
@@ -74,14 +74,14 @@ def _attach(builder: Builder, part: EmailMessage, options: ParseOptions, known: 
             inner = part.get_content()
             builder.heading(2, f"Attached mail: {header(inner, 'Subject') or name or '(no subject)'}")
             if depth >= MAX_DEPTH:
-                raise ParseError("it is attached too deep; add it as a file of its own")
+                raise ParseError("it is attached too deep. Add it as a file of its own")
             write(builder, inner, options, known, depth + 1)
             return True
         return _attach_file(builder, part, name, options)
     except ParseError as error:
         builder.warn(f"attachment {name or part.get_content_type()} left out: {error}")
     except (KeyError, ValueError, LookupError, TypeError, AttributeError):
-        builder.warn(f"attachment {name or part.get_content_type()} left out: it is damaged; add it as a file")
+        builder.warn(f"attachment {name or part.get_content_type()} left out: it is damaged. Add it as a file")
     return False
 
 
@@ -95,7 +95,7 @@ def _attach_file(builder: Builder, part: EmailMessage, name: str, options: Parse
         builder.add("paragraph", calendar_events.describe(text_of(part)))
         return True
     if kind == "application/ms-tnef" or name.lower() == "winmail.dat":
-        raise ParseError("it holds attachments in Outlook's own format (TNEF); ask the sender to send them as files")
+        raise ParseError("it holds attachments in Outlook's own format (TNEF). Ask the sender to send them as files")
     parsed = parsers.parse(data, name, kind, options)
     builder.heading(2, f"Attachment: {name or kind}")
     for warning in parsed.warnings:

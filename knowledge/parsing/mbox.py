@@ -28,13 +28,13 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     known = Known()
     for number, raw in enumerate(_mails(data), 1):
         if number > MAX_MAILS:
-            raise ParseError(f"it has more than {MAX_MAILS} emails; split it into smaller files")
+            raise ParseError(f"it has more than {MAX_MAILS} emails. Split it into smaller files")
         message = mail_message.parse_message(_QUOTED_FROM.sub(rb"\1", raw))
         builder.heading(1, _heading(message))
         try:
             mail.write(builder, message, options, known)
         except ParseError as error:
-            problem, _, _ = str(error).partition(";")
+            problem, _, _ = str(error).partition(". ")
             builder.add("paragraph", f"({problem})")
     parsed = builder.build()
     return replace(parsed, title="")

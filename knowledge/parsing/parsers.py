@@ -24,6 +24,7 @@ from knowledge.storable_text import storable, storable_values
 BINARY_PARSERS = MappingProxyType[Format, str](
     {
         "pdf": "pdf",
+        "image": "image",
         "docx": "docx",
         "pptx": "pptx",
         "xlsx": "xlsx",
@@ -39,7 +40,9 @@ BINARY_PARSERS = MappingProxyType[Format, str](
     }
 )
 """Modules with ``parse(data: bytes) -> ParsedDocument``."""
-WITH_OPTIONS = frozenset[Format](("docx", "pptx", "xlsx", "xls", "opendocument", "slack", "discord", "mail", "mbox"))
+WITH_OPTIONS = frozenset[Format](
+    ("pdf", "image", "docx", "pptx", "xlsx", "xls", "opendocument", "slack", "discord", "mail", "mbox")
+)
 """Formats whose modules have ``parse(data: bytes, options: ParseOptions) -> ParsedDocument``."""
 TEXT_PARSERS = MappingProxyType[Format, str]({"json": "json_documents", "csv": "csv_tables", "markdown": "markdown"})
 """Modules with ``parse(text: str) -> ParsedDocument``, for text that is already decoded."""
@@ -60,7 +63,7 @@ def parse(data: bytes, name: str = "", content_type: str = "", options: ParseOpt
     else:
         parsed = _parse_text(kind, plain_text.decode(data, charset), name, media_type, options)
     if not parsed.blocks:
-        raise ParseError("it has no text; check that you chose the right file")
+        raise ParseError("it has no text. Check that you chose the right file")
     metadata = {**parsed.metadata, FORMAT: kind}
     return _storable(replace(parsed, title=parsed.title or title_from_name(name), metadata=metadata))
 

@@ -39,7 +39,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         package = Package(data)
         slides = presentation.slides
         if len(slides) > MAX_SLIDES:
-            raise ParseError(f"it has {len(slides)} slides, more than {MAX_SLIDES}; split it into smaller files")
+            raise ParseError(f"it has {len(slides)} slides, more than {MAX_SLIDES}. Split it into smaller files")
         hidden = [number for number, slide in enumerate(slides, 1) if slide.element.get("show") in ("0", "false")]
         with_notes = []
         for number, slide in enumerate(slides, 1):
@@ -52,7 +52,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
                     with_notes.append(number)
         title = str(presentation.core_properties.title or "").strip()
     except (PythonPptxError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, OSError, etree.LxmlError):
-        raise ParseError("it is damaged and cannot be opened; save it again in PowerPoint") from None
+        raise ParseError("it is damaged and cannot be opened. Save it again in PowerPoint") from None
     if not options.include_hidden:
         _warn(builder, "hidden slides", hidden)
         _warn(builder, "notes of slides", with_notes)
@@ -63,7 +63,7 @@ def _warn(builder: Builder, what: str, slides: list[int]) -> None:
     if slides:
         more = f" and {len(slides) - MAX_NAMED} more" if len(slides) > MAX_NAMED else ""
         named = ", ".join(map(str, slides[:MAX_NAMED]))
-        builder.warn(f"{what} left out: {named}{more}; --include-hidden adds them")
+        builder.warn(f"{what} left out: {named}{more}. Add them with --include-hidden")
 
 
 def _notes(slide: Any) -> str:

@@ -40,11 +40,11 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
             messages = list(_messages(archive, export.days[channel], names, broken))
             written += chat_messages.write_channel(builder, title, messages)
     if not written and broken:
-        raise ParseError(f"the file {broken[0]} in this archive is not a valid list of messages; export it again")
+        raise ParseError(f"the file {broken[0]} in this archive is not a valid list of messages. Export it again")
     if not written:
         raise PrivateChatError(
             f"it is a Slack export without a message in a public channel that channels.json lists ({hidden} others "
-            "were left out); export a public channel, or add a private one for its members with --audience CHANNEL"
+            "were left out). Export a public channel, or add a private one for its members with --audience CHANNEL"
         )
     if broken:
         shown = ", ".join(broken[:MAX_NAMED_DAYS]) + (", ..." if len(broken) > MAX_NAMED_DAYS else "")

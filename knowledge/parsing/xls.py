@@ -43,7 +43,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
             warn_hidden(builder, "hidden sheets", [sheet.name for sheet in book.sheets() if sheet.visibility])
     except _DAMAGED:
         raise ParseError(
-            "it is damaged or encrypted and cannot be opened; save it as XLSX without a password"
+            "it is damaged or encrypted and cannot be opened. Save it as XLSX without a password"
         ) from None
     return builder.build()
 

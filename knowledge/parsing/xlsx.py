@@ -58,13 +58,13 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         title = str(book.properties.title or "").strip()
     except _DAMAGED as error:
         if isinstance(error, DefusedXmlException) or isinstance(error.__cause__, DefusedXmlException):
-            raise ParseError("its XML declares entities, which are not allowed; save it again in Excel") from None
-        raise ParseError("it is damaged and cannot be opened; save it again in Excel") from None
+            raise ParseError("its XML declares entities, which are not allowed. Save it again in Excel") from None
+        raise ParseError("it is damaged and cannot be opened. Save it again in Excel") from None
     parsed = builder.build(title)
     if all(block.kind == "heading" for block in parsed.blocks):
-        only_hidden = "its visible sheets are empty; add it with --include-hidden to read the hidden ones"
+        only_hidden = "its visible sheets are empty. Add it with --include-hidden to read the hidden ones"
         raise ParseError(
-            only_hidden if builder.warnings else "its sheets are empty; check that you chose the right file"
+            only_hidden if builder.warnings else "its sheets are empty. Check that you chose the right file"
         )
     return replace(parsed, title=title)
 
@@ -85,7 +85,7 @@ def _add_sheet(builder: Builder, sheet: Any, package: Package, rows_left: int, *
     for rows in regions(_rows(sheet, layout, hidden_rows), MAX_ROWS):
         rows_left -= len(rows)
         if rows_left < 0:
-            raise ParseError(f"it has more than {MAX_ROWS} rows; split it into smaller files")
+            raise ParseError(f"it has more than {MAX_ROWS} rows. Split it into smaller files")
         add_table(builder, finder.table(rows))
     warn_hidden(builder, f"hidden rows of sheet {sheet.title}", hidden_rows)
     _add_beside(builder, package, part, layout)
@@ -96,7 +96,7 @@ def warn_hidden(builder: Builder, what: str, names: list[str]) -> None:
     """Warn that hidden parts were left out, by their names; without names nothing is said."""
     if names:
         more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-        builder.warn(f"{what} left out: {', '.join(names[:_MAX_NAMED])}{more}; --include-hidden adds them")
+        builder.warn(f"{what} left out: {', '.join(names[:_MAX_NAMED])}{more}. Add them with --include-hidden")
 
 
 def add_table(builder: Builder, table: Table) -> None:
@@ -118,7 +118,7 @@ def _add_beside(builder: Builder, package: Package, part: str, layout: SheetLayo
             for graphic in graphics:
                 add_graphic(builder, package, graphic)
     except (*PACKAGE_ERRORS, ParseError):
-        builder.warn("comments or text boxes of a sheet are damaged and were left out; save it again in Excel")
+        builder.warn("comments or text boxes of a sheet are damaged and were left out. Save it again in Excel")
 
 
 def _rows(sheet: Any, layout: SheetLayout, hidden_rows: list[str]) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from bot.app import App
 from bot.errors import UsageError
 from bot.store import privacy
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 
 WORD, PERSON, NAME = "zanzibarquokka", "U0CANARY7731", "Zofia Canarsky"
 TENANT, OTHER = LOCAL_TENANT, "U0OTHER"
@@ -36,7 +36,7 @@ PLANTED = {
     "facts": ("text", "author_id", "author"),
     "slack_installations": ("installed_by",),
     "sources": ("uri", "added_by", "upload_name", "memo"),
-    "documents": ("uri", "title", "text", "blocks", "metadata", "memo", "error"),
+    "documents": ("uri", "title", "text", "blocks", "metadata", "memo", "error", "warnings"),
     "chunks": ("header", "text", "heading"),
     "postings": ("term",),
     "ingests": ("asked_by", "content_type", "report", "error"),
@@ -90,6 +90,7 @@ EXEMPT = {
     "posting_parts": {"tenant_id"},
     "posting_masks": {"tenant_id", "audience", "mask"},
     "ingests": {"tenant_id", "state"},
+    "held_back_notices": {"tenant_id", "platform"},
     "upload_parts": {"tenant_id"},
     "counted_documents": {"tenant_id", "name_digest"},
     "page_files": {"tenant_id", "file_id", "purpose"},
@@ -227,7 +228,8 @@ async def upload_and_leave_one_waiting(app: App, url: str) -> None:
         for assignments, table, key in (
             ("state = 'done', content_type = %s, report = to_jsonb(%s::text), error = %s", "ingests", "source_id"),
             ("memo = %s", "sources", "id"),
-            ("memo = %s, error = %s, metadata = to_jsonb(%s::text)", "documents", "source_id"),
+            ("memo = %s, error = %s", "documents", "source_id"),
+            ("metadata = to_jsonb(%s::text), warnings = to_jsonb(%s::text)", "documents", "source_id"),
         ):
             words = [WORD] * assignments.count("%s")
             connection.execute(f"UPDATE {table} SET {assignments} WHERE {key} IN {of_person}", (*words, PERSON))

@@ -56,3 +56,12 @@ def test_the_text_is_shown_and_a_failure_is_one_line(bare: Path, parley: Parley)
     assert [line for line in ran.err.splitlines() if "b.exe" in line] == ran.err.splitlines()
     assert parley("parse", "a.txt").status == 0
     assert parley("parse").status == 2
+
+
+def test_the_setting_limits_what_an_archive_unpacks_to(
+    bare: Path, parley: Parley, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(bare / "large.zip", "w") as archive:
+        archive.writestr("a.txt", bytes(2**21))
+    monkeypatch.setenv("PARLEY_MAX_UNPACKED_MB", "1")
+    assert "more than the limit of 1 MB" in parley("parse", "large.zip", "--json").document["error"]

@@ -17,7 +17,8 @@ from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind, Sessions
 from knowledge.rerankers import LateInteraction
 from knowledge.retriever import Retriever
-from knowledge.sources import FolderSource, UploadSource, open_source
+from knowledge.sources.files import FolderSource, UploadSource
+from knowledge.sources.opening import open_source
 from knowledge.types import DocumentRow, Failure, Fetched, Progress, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
@@ -110,7 +111,7 @@ async def test_failed_document_does_not_stop_the_others(ingestor: Ingestor, sess
     assert [failure.source for failure in report.failed] == ["bad.pdf", "gone.md"]
     assert {(row.source, row.state, row.error) for row in await listed(sessions)} == {
         ("good.md", "ready", ""),
-        ("bad.pdf", "failed", "its name ends in .pdf but it is not a PDF; download or export it again."),
+        ("bad.pdf", "failed", "its name ends in .pdf but it is not a PDF. Download or export it again."),
         ("gone.md", "failed", "it cannot be read (gone)"),
     }
     assert max(progress.done for progress in told) == 3

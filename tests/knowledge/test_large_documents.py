@@ -223,10 +223,16 @@ class Sliced(str):
         return found
 
 
-def test_splitting_a_long_line_copies_it_a_few_times_only() -> None:
-    body = Sliced("A sentence of a line. " * 5000)
-    assert len(sentence_spans(body)) == 5000
-    assert Sliced.sliced <= 4 * len(body)
+@pytest.mark.parametrize(
+    ("repeated", "sentences"), [("A sentence of a line. ", 5000), ("Until am 12. Januar ", 1), ("Mr. ", 1), (". ", 1)]
+)
+def test_splitting_a_long_line_copies_it_a_few_times_only(
+    monkeypatch: pytest.MonkeyPatch, repeated: str, sentences: int
+) -> None:
+    monkeypatch.setattr(Sliced, "sliced", 0)
+    body = Sliced(repeated * 5000)
+    assert len(sentence_spans(body)) == sentences
+    assert Sliced.sliced <= 8 * len(body)
 
 
 @pytest.mark.parametrize("size", [1, 7, 20, 64])
@@ -234,6 +240,7 @@ def test_sentences_are_the_same_wherever_a_search_ends(monkeypatch: pytest.Monke
     bodies = (
         TEXT[:3000],
         "One. Two!  Three?\n\nFour\n- five\n1. six. e.g. this. “Seven.” 八。九。 Ten",
+        "Zehn“ „elf.“ Zwölf . . . 十三?十四!十五。 Πότε; Έξι. • 9. Nine",
         "no end " * 40,
     )
     whole = [sentence_spans(body) for body in bodies]

@@ -14,8 +14,12 @@ from aiohttp import web
 from knowledge import document_catalog
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions, Source
-from knowledge.sources import CrawlSource, FolderSource, GitSource, SitemapSource, UrlSource
+from knowledge.sources.crawl import CrawlSource
+from knowledge.sources.files import FolderSource
+from knowledge.sources.git import GitSource
+from knowledge.sources.sitemap import SitemapSource
 from knowledge.sources.sitemap_parser import SitemapEntry
+from knowledge.sources.web_page import UrlSource
 from knowledge.types import NOTHING_KNOWN, Failure, Item, Known, Mark, Unchanged
 from tests.knowledge.fakes import ListSource, markdown
 

@@ -59,7 +59,7 @@ async def test_the_oldest_files_are_deleted(database: Database) -> None:
     files = StoredPageFiles(database, max_files=3, max_bytes=100)
     keys = [await files.attach(f"{number}.txt", "text/plain", b"x" * 20, "you") for number in range(4)]
     assert [await files.read(key) for key in keys[1:]] == [b"x" * 20] * 3
-    with pytest.raises(SurfaceError, match="attach it again"):
+    with pytest.raises(SurfaceError, match="Attach it again"):
         await files.read(keys[0])
     last = await files.attach("large.txt", "text/plain", b"y" * 90, "you")
     assert await files.read(last) == b"y" * 90

@@ -14,7 +14,7 @@ from bot.engine.answer import budget_limits, cached, trace
 from bot.engine.answer.accounting import cost_of
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import Context
-from bot.engine.answer.final_reply import final_reply, show_final
+from bot.engine.answer.final_reply import final_reply, show_final, stronger_model
 from bot.engine.answer.results import Ending, Results
 from bot.engine.display.retraction import retract_or_offer
 from bot.engine.display.stream import Display
@@ -52,7 +52,7 @@ async def finish(
     """
     journal = attempt.journal
     _warn_of_budget(context, attempt)
-    reply = final_reply(ended(attempt, results, ending), journal.notes, strong_model=context.llm.model("strong"))
+    reply = final_reply(ended(attempt, results, ending), journal.notes, strong_model=stronger_model(context.llm))
     if not here_only:
         return await _store_and_show(context, attempt, results, ending, display, reply, stopped)
     try:
@@ -204,7 +204,7 @@ async def finish_or_fail(
     except Exception:
         log.exception("the answer of turn %s could not be stored", attempt.turn.id)
     failure = Ending("failed", reason=user_messages.BROKEN)
-    reply = final_reply(ended(attempt, Results(), failure), (), strong_model=context.llm.model("strong"))
+    reply = final_reply(ended(attempt, Results(), failure), (), strong_model=stronger_model(context.llm))
     with contextlib.suppress(SurfaceError):
         await display.close(reply.text, actions=reply.actions)
     outcome = replace(outcome_of(attempt, Results(), failure), trace={})

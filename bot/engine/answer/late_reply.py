@@ -34,7 +34,7 @@ async def show(
     reply: LateReply,
     surface: Surface,
     *,
-    strong_model: str,
+    strong_model: str | None,
     pacing: SharedPacing,
     monotonic: Callable[[], float],
     doubt: asyncio.Event,
@@ -71,7 +71,7 @@ async def show(
     return True
 
 
-def _content(reply: LateReply, strong_model: str) -> FinalReply | None:
+def _content(reply: LateReply, strong_model: str | None) -> FinalReply | None:
     """Return what to show: the reply, after a day that it could not be shown, and nothing after that.
 
     A reply that keeps crashing the processes that show it is replaced by a line that says so, once.

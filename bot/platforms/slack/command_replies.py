@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.commands.base import File, Reply
-from bot.commands.reply_places import Place
+from bot.commands.reply_delivery import Place
 from bot.errors import MessageGone, SurfaceError
 from bot.platforms.slack import errors, render, user_messages
 
@@ -111,6 +111,10 @@ class ReplySender:
     async def _send_direct_message(self, user_id: str, arguments: dict[str, Any]) -> None:
         with errors.translated():
             await self._post(await self._direct_channel(user_id), None, arguments)
+
+    async def send_notice(self, user_id: str, arguments: dict[str, Any]) -> None:
+        """Send a rendered message to a user's direct messages. Raises SurfaceError."""
+        await self._send_direct_message(user_id, arguments)
 
     async def _direct_channel(self, user_id: str) -> str:
         opened = await self._client.conversations_open(users=user_id)

@@ -22,6 +22,7 @@ from bot.platforms.slack.command_runner import CommandRunner
 from bot.platforms.slack.event_listeners import EventListeners
 from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.installations import Installations, InstallationToken
+from bot.platforms.slack.names import NameDirectory
 from bot.platforms.slack.native_streams import StreamPolicy
 from bot.platforms.slack.payloads import BotUser
 from bot.platforms.slack.shortcuts import MessageShortcuts
@@ -66,12 +67,13 @@ class Workspace:
         self.clients = web_client.create_clients(settings, session, tokens)
         client = self.clients.retrying
         self.users = UserDirectory(client, settings.admins, bot_user)
+        self.names = NameDirectory(client, self.users)
         self.readers = ChannelReaders(client, self.users)
         max_bytes = settings.max_file_mb * 1_000_000
         self.downloads = FileDownloads(session, tokens, web_client.api_url(settings), max_bytes=max_bytes)
         self.replies = ReplySender(client, session)
         self.command_runner = CommandRunner(self.replies, shared.services, self.readers, channels=ChannelAccess(client))
-        self._context = ThreadContext(client, self.downloads, self.users, own_bot_id=self._own_bot_id)
+        self._context = ThreadContext(client, self.downloads, self.users, self.names, own_bot_id=self._own_bot_id)
         self._streams: StreamPolicy | None = None
         self._handlers: EventHandlers | None = None
 
@@ -95,6 +97,10 @@ class Workspace:
         await self.users.close()
         await self.clients.single_attempt.detach()
 
+    async def tenant(self) -> str:
+        """Return the tenant of the workspace. Raises SurfaceError."""
+        return (await self._bot_user()).tenant_id
+
     async def _own_bot_id(self) -> str:
         return (await self._bot_user()).bot_id
 
@@ -110,6 +116,8 @@ class Workspace:
             bot,
             client=self.clients.retrying,
             users=self.users,
+            names=self.names,
+            context=self._context,
             readers=self.readers,
             downloads=self.downloads,
             replies=self.replies,
@@ -124,6 +132,7 @@ class Workspace:
             bot,
             client=self.clients.retrying,
             users=self.users,
+            names=self.names,
             readers=self.readers,
             replies=self.replies,
             command_runner=self.command_runner,
@@ -138,8 +147,11 @@ class Workspaces(Protocol):
     async def of_event(self, team_id: str | None, enterprise_id: str | None, *, org_wide: bool) -> Workspace | None:
         """Return the workspace of an event; None if the app is not installed there."""
 
-    def of_turn(self, turn: Turn) -> Workspace:
-        """Return the workspace of a stored turn."""
+    def of_tenant(self, tenant_id: str) -> Workspace:
+        """Return the workspace of a tenant, such as that of a stored turn."""
+
+    async def tenants(self) -> list[str]:
+        """Return the tenants of the workspaces. Raises SurfaceError, StoreAway."""
 
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
         """Handle the removal of the app from a workspace at ``removed_at`` (Unix time)."""
@@ -159,8 +171,11 @@ class SingleWorkspace:
     async def of_event(self, team_id: str | None, enterprise_id: str | None, *, org_wide: bool) -> Workspace | None:
         return self._workspace
 
-    def of_turn(self, turn: Turn) -> Workspace:
+    def of_tenant(self, tenant_id: str) -> Workspace:
         return self._workspace
+
+    async def tenants(self) -> list[str]:
+        return [await self._workspace.tenant()]
 
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
         raise ConfigError("The Slack app was removed from the workspace. Reinstall it, and set SLACK_BOT_TOKEN.")
@@ -184,8 +199,11 @@ class InstalledWorkspaces:
         key = await self._installations.find(team_id, enterprise_id, org_wide=org_wide)
         return self._workspace(key) if key else None
 
-    def of_turn(self, turn: Turn) -> Workspace:
-        return self._workspace(self._installations.of_tenant(turn.thread.tenant_id))
+    def of_tenant(self, tenant_id: str) -> Workspace:
+        return self._workspace(self._installations.of_tenant(tenant_id))
+
+    async def tenants(self) -> list[str]:
+        return await self._installations.tenants()
 
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
         key = await self._installations.remove(team_id, enterprise_id, removed_at=removed_at)

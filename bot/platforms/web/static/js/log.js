@@ -173,6 +173,8 @@ function labelWaitingLines() {
 
 /** Shows the welcome text if the conversation has no message. */
 export function updateEmptyState() {
+  const wasHidden = byId("empty").hidden;
   state.isEmpty = byId("log").childElementCount === 0;
   byId("empty").hidden = !state.isEmpty;
+  if (state.isEmpty && wasHidden) document.dispatchEvent(new CustomEvent("welcome"));
 }

@@ -30,6 +30,11 @@ export const RECONNECTING = "reconnecting";
 export const SIGNED_OUT = "signed out";
 export const CONNECTION_LOST = "The connection to Parley is lost. Trying to connect again…";
 
+/** The steps of the set-up by their names in the server's response. */
+export const STEP_TITLES = { documents: "Add documents", model: "Add a model", chat: "Connect Slack or Discord" };
+export const DONE = "done";
+export const OPEN = "not done";
+
 export const EDIT = "Edit";
 export const DELETE = "Delete";
 export const CONFIRM_DELETE = "Delete question and answer?";

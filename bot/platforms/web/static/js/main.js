@@ -4,6 +4,7 @@ import { setUpAnswerActions } from "./answer-actions.js";
 import { request } from "./api.js";
 import { setUpComposer } from "./composer.js";
 import { openThreadInUrl, setUpConversation } from "./conversation.js";
+import { setUpCopying } from "./copying.js";
 import { byId, orNotice, showNotice } from "./dom.js";
 import { connect, setUpHiddenPages, setUpNetwork } from "./events.js";
 import { closePassage, isPassageOpen, setUpPassage } from "./passage.js";
@@ -36,6 +37,7 @@ async function start() {
   setUpQuestionActions();
   setUpAnswerActions();
   setUpPassage();
+  setUpCopying();
   setUpScrolling();
   setUpComposer();
   setUpUploads();

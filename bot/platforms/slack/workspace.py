@@ -25,6 +25,7 @@ from bot.platforms.slack.installations import Installations, InstallationToken
 from bot.platforms.slack.names import NameDirectory
 from bot.platforms.slack.native_streams import StreamPolicy
 from bot.platforms.slack.payloads import BotUser
+from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.shortcuts import MessageShortcuts
 from bot.platforms.slack.surface import surface_for_turn
 from bot.platforms.slack.thread_context import ThreadContext
@@ -71,9 +72,10 @@ class Workspace:
         self.readers = ChannelReaders(client, self.users)
         max_bytes = settings.max_file_mb * 1_000_000
         self.downloads = FileDownloads(session, tokens, web_client.api_url(settings), max_bytes=max_bytes)
+        self.files = SharedFiles(client, self.downloads)
         self.replies = ReplySender(client, session)
         self.command_runner = CommandRunner(self.replies, shared.services, self.readers, channels=ChannelAccess(client))
-        self._context = ThreadContext(client, self.downloads, self.users, self.names, own_bot_id=self._own_bot_id)
+        self._context = ThreadContext(client, self.files, self.users, self.names, own_bot_id=self._own_bot_id)
         self._streams: StreamPolicy | None = None
         self._handlers: EventHandlers | None = None
 
@@ -119,7 +121,7 @@ class Workspace:
             names=self.names,
             context=self._context,
             readers=self.readers,
-            downloads=self.downloads,
+            files=self.files,
             replies=self.replies,
             command_runner=self.command_runner,
             background=self._shared.background,

@@ -31,10 +31,10 @@ _CORE = _GREETINGS | frozenset(
     "danke dankeschön dank super prima tschüss gracias merci".split()
 )
 _ABOUT_THE_BOT = re.compile(
-    r"(?:(?:hello|hi|hey|hallo)[,! ]+)?(?:(?:parley|bot)[,:! ]+)?"
-    r"(?:what (?:can|do) you do|what can i ask(?: you)?|what are you|who are you|how do you work"
-    r"|how can you help(?: me)?|can you help(?: me)?|help(?: me)?|was kannst du|wer bist du|wie funktionierst du|kannst du mir helfen|hilfe"
-    r"|que peux-tu faire|qui es-tu|qu[eé] puedes hacer|qui[eé]n eres)(?: please| bitte)?[\s.!?¿]*",
+    r"(?:(?:hello|hi|hey|hallo)[,! ]+)?(?:(?:parley|bot)[,:! ]+)?(?:what (?:can|do) you do|what can i ask(?: you)?"
+    r"|what are you|who are you|how do you work|how can you help(?: me)?|can you help(?: me)?|help(?: me)?"
+    r"|was kannst du|wer bist du|wie funktionierst du|kannst du mir helfen|hilfe|que peux-tu faire|qui es-tu"
+    r"|qu[eé] puedes hacer|qui[eé]n eres)(?: please| bitte)?[\s.!?¿]*",
     re.IGNORECASE,
 )
 _AROUND = frozenset(

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.unusable_input import unusable
-from bot.engine.display.output_filter import sanitize, urls_in
+from bot.engine.display.output_filter import sanitize
+from bot.engine.display.urls import urls_in
 from bot.errors import UsageError
 from bot.evals import jsonl
 from bot.platforms.discord import render as discord

@@ -15,7 +15,7 @@ from bot.evals import jsonl
 from bot.evals.beir import relevance, rows
 from knowledge.chunking import chunk
 from knowledge.embedders.local import SentenceTransformerEmbedder
-from knowledge.followup_queries import with_earlier_words
+from knowledge.followup_queries import with_carried_words
 from knowledge.parsing import plain_text
 from knowledge.types import Document
 
@@ -73,7 +73,7 @@ def turns(path: Path) -> list[EvidenceCase]:
 
 def _turn(row: Mapping[str, Any], pool: ChunkIndex) -> EvidenceCase:
     *past, last = row["conversation"]
-    question = with_earlier_words(last["text"], [one["text"] for one in past if one["speaker"] == "user"])
+    question = with_carried_words(last["text"], [one["text"] for one in past if one["speaker"] == "user"])
     answers = {one["document_id"] for one in row["passages"]}
     found = pool.best(question)
     if answers and not any(piece.document in answers for piece in found):

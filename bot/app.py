@@ -242,7 +242,8 @@ class _Wired:
 def _open_dispatcher(wired: _Wired, engine_type: type[Engine], stack: AsyncExitStack) -> Dispatcher:
     """Build the engine and the dispatcher over it."""
     settings, llm = wired.settings, wired.llm
-    reader, has_model = FileReader(), llm.model("cheap") != extractive.NAME
+    reader = FileReader(max_unpacked=settings.max_unpacked_mb * 2**20)
+    has_model = llm.model("cheap") != extractive.NAME
     stack.push_async_callback(reader.aclose)
     engine = engine_type(
         stores=wired.stores,

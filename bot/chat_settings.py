@@ -5,43 +5,39 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
+from bot.setting_values import Names, comma_separated, host_name, is_address, named, web_address
 from bot.types.conversation import LOCAL_TENANT
-from bot.web_settings import Names, comma_separated, host_name, is_address, web_address
 
 _WORKSPACE = re.compile(r"(slack|discord):\w+")
-
-
-def _named(name: str) -> AliasChoices:
-    return AliasChoices(name)
 
 
 class ChatSettings(BaseSettings):
     """The part of ``Settings`` that Slack and Discord read."""
 
-    slack_bot_token: SecretStr | None = Field(None, validation_alias=_named("SLACK_BOT_TOKEN"))
-    slack_app_token: SecretStr | None = Field(None, validation_alias=_named("SLACK_APP_TOKEN"))
-    slack_signing_secret: SecretStr | None = Field(None, validation_alias=_named("SLACK_SIGNING_SECRET"))
-    slack_http_host: str = Field("127.0.0.1", validation_alias=_named("PARLEY_SLACK_HTTP_HOST"))
-    slack_http_port: int = Field(3000, ge=1, le=65_535, validation_alias=_named("PARLEY_SLACK_HTTP_PORT"))
-    slack_public_url: str | None = Field(None, validation_alias=_named("PARLEY_SLACK_PUBLIC_URL"))
-    slack_api_url: str | None = Field(None, validation_alias=_named("SLACK_API_URL"))
+    slack_bot_token: SecretStr | None = Field(None, validation_alias=named("SLACK_BOT_TOKEN"))
+    slack_app_token: SecretStr | None = Field(None, validation_alias=named("SLACK_APP_TOKEN"))
+    slack_signing_secret: SecretStr | None = Field(None, validation_alias=named("SLACK_SIGNING_SECRET"))
+    slack_http_host: str = Field("127.0.0.1", validation_alias=named("PARLEY_SLACK_HTTP_HOST"))
+    slack_http_port: int = Field(3000, ge=1, le=65_535, validation_alias=named("PARLEY_SLACK_HTTP_PORT"))
+    slack_public_url: str | None = Field(None, validation_alias=named("PARLEY_SLACK_PUBLIC_URL"))
+    slack_api_url: str | None = Field(None, validation_alias=named("SLACK_API_URL"))
     slack_streaming: Literal["everywhere", "direct", "off"] = Field(
-        "everywhere", validation_alias=_named("PARLEY_SLACK_STREAMING")
+        "everywhere", validation_alias=named("PARLEY_SLACK_STREAMING")
     )
-    slack_client_id: str | None = Field(None, validation_alias=_named("SLACK_CLIENT_ID"))
-    slack_client_secret: SecretStr | None = Field(None, validation_alias=_named("SLACK_CLIENT_SECRET"))
-    slack_workspaces: Names = Field((), validation_alias=_named("PARLEY_SLACK_WORKSPACES"))
+    slack_client_id: str | None = Field(None, validation_alias=named("SLACK_CLIENT_ID"))
+    slack_client_secret: SecretStr | None = Field(None, validation_alias=named("SLACK_CLIENT_SECRET"))
+    slack_workspaces: Names = Field((), validation_alias=named("PARLEY_SLACK_WORKSPACES"))
     token_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(comma_separated)] = Field(
-        (), validation_alias=_named("PARLEY_TOKEN_KEYS")
+        (), validation_alias=named("PARLEY_TOKEN_KEYS")
     )
-    discord_token: SecretStr | None = Field(None, validation_alias=_named("DISCORD_TOKEN"))
-    discord_api_url: str | None = Field(None, validation_alias=_named("DISCORD_API_URL"))
-    discord_gateway_url: str | None = Field(None, validation_alias=_named("DISCORD_GATEWAY_URL"))
+    discord_token: SecretStr | None = Field(None, validation_alias=named("DISCORD_TOKEN"))
+    discord_api_url: str | None = Field(None, validation_alias=named("DISCORD_API_URL"))
+    discord_gateway_url: str | None = Field(None, validation_alias=named("DISCORD_GATEWAY_URL"))
 
-    home: Names = Field(("auto",), validation_alias=_named("PARLEY_HOME"))
+    home: Names = Field(("auto",), validation_alias=named("PARLEY_HOME"))
 
     @field_validator("home")
     @classmethod
@@ -54,13 +50,13 @@ class ChatSettings(BaseSettings):
     @field_validator("slack_api_url", "slack_public_url", "discord_api_url")
     @classmethod
     def _chat_address(cls, value: str | None) -> str | None:
-        return web_address(value, "it must start with http:// or https:// and name a host")
+        return web_address(value, "It must start with http:// or https:// and name a host")
 
     @field_validator("discord_gateway_url")
     @classmethod
     def _gateway_address(cls, value: str | None) -> str | None:
         if value and not is_address(value, ("ws", "wss")):
-            raise ValueError("not a gateway's address; it must start with ws:// or wss:// and name a host")
+            raise ValueError("not a gateway's address. It must start with ws:// or wss:// and name a host")
         return value
 
     @field_validator("slack_http_host")
@@ -83,7 +79,7 @@ class ChatSettings(BaseSettings):
     def _keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         for key in value:
             if not re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.get_secret_value()):
-                raise ValueError("not a valid key; create one with: openssl rand -base64 32 | tr '+/' '-_'")
+                raise ValueError("not a valid key. Create one with: openssl rand -base64 32 | tr '+/' '-_'")
         return value
 
     @model_validator(mode="after")
@@ -92,7 +88,7 @@ class ChatSettings(BaseSettings):
             return self
         if self.slack_bot_token or self.slack_app_token:
             raise ValueError(
-                "SLACK_BOT_TOKEN is for one workspace and SLACK_CLIENT_ID for many; unset SLACK_BOT_TOKEN and "
+                "SLACK_BOT_TOKEN is for one workspace and SLACK_CLIENT_ID for many. Unset SLACK_BOT_TOKEN and "
                 "SLACK_APP_TOKEN, or unset SLACK_CLIENT_ID and SLACK_CLIENT_SECRET"
             )
         needed = {
@@ -104,10 +100,10 @@ class ChatSettings(BaseSettings):
         }
         missing = [name for name, value in needed.items() if not value]
         if missing:
-            raise ValueError(f"to serve many Slack workspaces, also set {' and '.join(missing)}; see docs/slack.md")
+            raise ValueError(f"to serve many Slack workspaces, also set {' and '.join(missing)}. See docs/slack.md")
         if len([name for name in self.home if name.startswith("slack:")]) > 1:
             raise ValueError(
-                "PARLEY_HOME names several Slack workspaces; with SLACK_CLIENT_ID, only one of them can be the home"
+                "PARLEY_HOME names several Slack workspaces. With SLACK_CLIENT_ID, only one of them can be the home"
             )
         return self
 
@@ -115,12 +111,13 @@ class ChatSettings(BaseSettings):
     def _both_slack_tokens(self) -> Self:
         if self.slack_bot_token and not (self.slack_app_token or self.slack_signing_secret):
             raise ValueError(
-                "SLACK_APP_TOKEN is missing; SLACK_BOT_TOKEN needs it. Create one in Slack under 'Basic Information', "
-                "or set SLACK_SIGNING_SECRET to receive events over HTTP"
+                "SLACK_APP_TOKEN is missing, although SLACK_BOT_TOKEN is set. Create one in Slack under "
+                "'Basic Information', or set SLACK_SIGNING_SECRET to receive events over HTTP"
             )
         if self.slack_app_token and not self.slack_bot_token:
             raise ValueError(
-                "SLACK_BOT_TOKEN is missing; SLACK_APP_TOKEN needs it. Copy it from 'OAuth & Permissions' in Slack"
+                "SLACK_BOT_TOKEN is missing, although SLACK_APP_TOKEN is set. Copy it from "
+                "'OAuth & Permissions' in Slack"
             )
         return self
 

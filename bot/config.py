@@ -19,18 +19,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bot import env_file
 from bot.chat_settings import ChatSettings
 from bot.errors import ConfigError
+from bot.setting_values import Names, named, web_address
 from bot.types.usage import UNLIMITED, Tier
-from bot.web_settings import Names, WebSettings, web_address
+from bot.web_settings import WebSettings
 from knowledge import secret_redaction
 from knowledge.types import ChunkingMethod
 
 OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 _CHANGE = "Change it in the environment or in .env."
 _DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
-
-
-def _named(name: str) -> AliasChoices:
-    return AliasChoices(name)
 
 
 def _tokens(value: object) -> object:
@@ -54,72 +51,70 @@ class Settings(WebSettings, ChatSettings):
     )
 
     # storage
-    database_url: SecretStr | None = Field(None, validation_alias=_named("DATABASE_URL"))
-    listen_database_url: SecretStr | None = Field(None, validation_alias=_named("PARLEY_LISTEN_DATABASE_URL"))
-    data_dir: Path = Field(Path(".parley"), validation_alias=_named("PARLEY_DATA_DIR"))
+    database_url: SecretStr | None = Field(None, validation_alias=named("DATABASE_URL"))
+    listen_database_url: SecretStr | None = Field(None, validation_alias=named("PARLEY_LISTEN_DATABASE_URL"))
+    data_dir: Path = Field(Path(".parley"), validation_alias=named("PARLEY_DATA_DIR"))
 
     # models
-    anthropic_api_key: SecretStr | None = Field(None, validation_alias=_named("ANTHROPIC_API_KEY"))
-    anthropic_base_url: str | None = Field(None, validation_alias=_named("ANTHROPIC_BASE_URL"))
-    openai_api_key: SecretStr | None = Field(None, validation_alias=_named("OPENAI_API_KEY"))
-    openai_base_url: str | None = Field(None, validation_alias=_named("OPENAI_BASE_URL"))
-    cheap_model: str | None = Field(None, validation_alias=_named("PARLEY_CHEAP_MODEL"))
-    strong_model: str | None = Field(None, validation_alias=_named("PARLEY_STRONG_MODEL"))
-    router: Literal["local", "model", "cheap", "strong"] = Field("local", validation_alias=_named("PARLEY_ROUTER"))
-    strong_share: float = Field(0.5, ge=0, le=1, validation_alias=_named("PARLEY_STRONG_SHARE"))
-    prices_file: Path | None = Field(None, validation_alias=_named("PARLEY_PRICES_FILE"))
-    answer_tokens: int = Field(1000, ge=50, le=32_000, validation_alias=_named("PARLEY_ANSWER_TOKENS"))
-    prompt_tokens: int = Field(8000, ge=2000, le=500_000, validation_alias=_named("PARLEY_PROMPT_TOKENS"))
+    anthropic_api_key: SecretStr | None = Field(None, validation_alias=named("ANTHROPIC_API_KEY"))
+    anthropic_base_url: str | None = Field(None, validation_alias=named("ANTHROPIC_BASE_URL"))
+    openai_api_key: SecretStr | None = Field(None, validation_alias=named("OPENAI_API_KEY"))
+    openai_base_url: str | None = Field(None, validation_alias=named("OPENAI_BASE_URL"))
+    cheap_model: str | None = Field(None, validation_alias=named("PARLEY_CHEAP_MODEL"))
+    strong_model: str | None = Field(None, validation_alias=named("PARLEY_STRONG_MODEL"))
+    router: Literal["local", "model", "cheap", "strong"] = Field("local", validation_alias=named("PARLEY_ROUTER"))
+    strong_share: float = Field(0.5, ge=0, le=1, validation_alias=named("PARLEY_STRONG_SHARE"))
+    prices_file: Path | None = Field(None, validation_alias=named("PARLEY_PRICES_FILE"))
+    answer_tokens: int = Field(1000, ge=50, le=32_000, validation_alias=named("PARLEY_ANSWER_TOKENS"))
+    prompt_tokens: int = Field(8000, ge=2000, le=500_000, validation_alias=named("PARLEY_PROMPT_TOKENS"))
 
     # timeouts of model providers, in seconds
-    connect_timeout: Seconds = Field(5.0, validation_alias=_named("PARLEY_CONNECT_TIMEOUT"))
-    first_token_timeout: Seconds = Field(30.0, validation_alias=_named("PARLEY_FIRST_TOKEN_TIMEOUT"))
-    idle_timeout: Seconds = Field(20.0, validation_alias=_named("PARLEY_IDLE_TIMEOUT"))
-    total_timeout: Seconds = Field(120.0, validation_alias=_named("PARLEY_TOTAL_TIMEOUT"))
+    connect_timeout: Seconds = Field(5.0, validation_alias=named("PARLEY_CONNECT_TIMEOUT"))
+    first_token_timeout: Seconds = Field(30.0, validation_alias=named("PARLEY_FIRST_TOKEN_TIMEOUT"))
+    idle_timeout: Seconds = Field(20.0, validation_alias=named("PARLEY_IDLE_TIMEOUT"))
+    total_timeout: Seconds = Field(120.0, validation_alias=named("PARLEY_TOTAL_TIMEOUT"))
 
     # knowledge
-    embedding_model: str = Field(OFFLINE_EMBEDDING_MODEL, validation_alias=_named("PARLEY_EMBEDDING_MODEL"))
-    reranker: str = Field("auto", validation_alias=_named("PARLEY_RERANKER"))
-    embedding_dimensions: int | None = Field(
-        None, ge=8, le=4000, validation_alias=_named("PARLEY_EMBEDDING_DIMENSIONS")
-    )
-    chunking: ChunkingMethod = Field("packed", validation_alias=_named("PARLEY_CHUNKING"))
-    chunk_tokens: int = Field(256, ge=32, le=8000, validation_alias=_named("PARLEY_CHUNK_TOKENS"))
-    chunk_overlap: int = Field(0, ge=0, le=4000, validation_alias=_named("PARLEY_CHUNK_OVERLAP"))
-    passages: int = Field(5, ge=1, le=20, validation_alias=_named("PARLEY_PASSAGES"))
-    fetch_allow: Names = Field((), validation_alias=_named("PARLEY_FETCH_ALLOW"))
-    refresh_hours: float = Field(24.0, ge=0, le=8760, validation_alias=_named("PARLEY_REFRESH_HOURS"))
-    tenant_documents: Literal["admins", "members"] = Field("admins", validation_alias=_named("PARLEY_TENANT_DOCUMENTS"))
-    gone_days: float = Field(7.0, ge=0, le=3650, validation_alias=_named("PARLEY_GONE_DAYS"))
-    max_unpacked_mb: int = Field(300, ge=1, le=100_000, validation_alias=_named("PARLEY_MAX_UNPACKED_MB"))
-    daily_upload_mb: int = Field(500, ge=0, le=1_000_000, validation_alias=_named("PARLEY_DAILY_UPLOAD_MB"))
-    daily_documents: int = Field(5000, ge=0, le=1_000_000_000, validation_alias=_named("PARLEY_DAILY_DOCUMENTS"))
-    max_file_mb: int = Field(50, ge=1, le=2000, validation_alias=_named("PARLEY_MAX_FILE_MB"))
+    embedding_model: str = Field(OFFLINE_EMBEDDING_MODEL, validation_alias=named("PARLEY_EMBEDDING_MODEL"))
+    reranker: str = Field("auto", validation_alias=named("PARLEY_RERANKER"))
+    embedding_dimensions: int | None = Field(None, ge=8, le=4000, validation_alias=named("PARLEY_EMBEDDING_DIMENSIONS"))
+    chunking: ChunkingMethod = Field("packed", validation_alias=named("PARLEY_CHUNKING"))
+    chunk_tokens: int = Field(256, ge=32, le=8000, validation_alias=named("PARLEY_CHUNK_TOKENS"))
+    chunk_overlap: int = Field(0, ge=0, le=4000, validation_alias=named("PARLEY_CHUNK_OVERLAP"))
+    passages: int = Field(5, ge=1, le=20, validation_alias=named("PARLEY_PASSAGES"))
+    fetch_allow: Names = Field((), validation_alias=named("PARLEY_FETCH_ALLOW"))
+    refresh_hours: float = Field(24.0, ge=0, le=8760, validation_alias=named("PARLEY_REFRESH_HOURS"))
+    tenant_documents: Literal["admins", "members"] = Field("admins", validation_alias=named("PARLEY_TENANT_DOCUMENTS"))
+    gone_days: float = Field(7.0, ge=0, le=3650, validation_alias=named("PARLEY_GONE_DAYS"))
+    max_unpacked_mb: int = Field(300, ge=1, le=100_000, validation_alias=named("PARLEY_MAX_UNPACKED_MB"))
+    daily_upload_mb: int = Field(500, ge=0, le=1_000_000, validation_alias=named("PARLEY_DAILY_UPLOAD_MB"))
+    daily_documents: int = Field(5000, ge=0, le=1_000_000_000, validation_alias=named("PARLEY_DAILY_DOCUMENTS"))
+    max_file_mb: int = Field(50, ge=1, le=2000, validation_alias=named("PARLEY_MAX_FILE_MB"))
 
     # users and limits
-    daily_tokens: DailyTokens = Field(200_000, validation_alias=_named("PARLEY_DAILY_TOKENS"))
-    channel_daily_tokens: DailyTokens = Field(0, validation_alias=_named("PARLEY_CHANNEL_DAILY_TOKENS"))
-    tenant_daily_tokens: DailyTokens = Field(0, validation_alias=_named("PARLEY_TENANT_DAILY_TOKENS"))
-    count_free: bool = Field(False, validation_alias=_named("PARLEY_COUNT_FREE"))
-    timezone: str = Field("UTC", validation_alias=_named("PARLEY_TIMEZONE"))
-    admins: Names = Field((), validation_alias=_named("PARLEY_ADMINS"))
-    compression: bool = Field(False, validation_alias=_named("PARLEY_COMPRESSION"))
-    cache_shadow: float = Field(0.05, ge=0, le=1, validation_alias=_named("PARLEY_CACHE_SHADOW"))
-    answer_cache_hours: float = Field(1.0, ge=0, le=8760, validation_alias=_named("PARLEY_ANSWER_CACHE_HOURS"))
+    daily_tokens: DailyTokens = Field(200_000, validation_alias=named("PARLEY_DAILY_TOKENS"))
+    channel_daily_tokens: DailyTokens = Field(0, validation_alias=named("PARLEY_CHANNEL_DAILY_TOKENS"))
+    tenant_daily_tokens: DailyTokens = Field(0, validation_alias=named("PARLEY_TENANT_DAILY_TOKENS"))
+    count_free: bool = Field(False, validation_alias=named("PARLEY_COUNT_FREE"))
+    timezone: str = Field("UTC", validation_alias=named("PARLEY_TIMEZONE"))
+    admins: Names = Field((), validation_alias=named("PARLEY_ADMINS"))
+    compression: bool = Field(False, validation_alias=named("PARLEY_COMPRESSION"))
+    cache_shadow: float = Field(0.05, ge=0, le=1, validation_alias=named("PARLEY_CACHE_SHADOW"))
+    answer_cache_hours: float = Field(1.0, ge=0, le=8760, validation_alias=named("PARLEY_ANSWER_CACHE_HOURS"))
     answer_cache_stable_hours: float = Field(
-        24.0, ge=0, le=8760, validation_alias=_named("PARLEY_ANSWER_CACHE_STABLE_HOURS")
+        24.0, ge=0, le=8760, validation_alias=named("PARLEY_ANSWER_CACHE_STABLE_HOURS")
     )
-    max_question_chars: int = Field(20_000, ge=100, le=1_000_000, validation_alias=_named("PARLEY_MAX_QUESTION_CHARS"))
+    max_question_chars: int = Field(20_000, ge=100, le=1_000_000, validation_alias=named("PARLEY_MAX_QUESTION_CHARS"))
 
     # concurrency
-    max_turns: int = Field(64, ge=1, le=10_000, validation_alias=_named("PARLEY_MAX_TURNS"))
+    max_turns: int = Field(64, ge=1, le=10_000, validation_alias=named("PARLEY_MAX_TURNS"))
 
     # shutdown
-    shutdown_seconds: float = Field(9.0, ge=2, le=3600, validation_alias=_named("PARLEY_SHUTDOWN_SECONDS"))
+    shutdown_seconds: float = Field(9.0, ge=2, le=3600, validation_alias=named("PARLEY_SHUTDOWN_SECONDS"))
 
     # operation
-    retention_days: int | None = Field(None, ge=1, le=36_500, validation_alias=_named("PARLEY_RETENTION_DAYS"))
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_named("PARLEY_LOG_LEVEL"))
+    retention_days: int | None = Field(None, ge=1, le=36_500, validation_alias=named("PARLEY_RETENTION_DAYS"))
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=named("PARLEY_LOG_LEVEL"))
 
     @classmethod
     def settings_customise_sources(
@@ -156,7 +151,7 @@ class Settings(WebSettings, ChatSettings):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("unknown time zone; use a name such as Europe/Berlin or UTC") from None
+            raise ValueError("unknown time zone. Use a name such as Europe/Berlin or UTC") from None
         return value
 
     @field_validator("database_url", "listen_database_url")
@@ -169,7 +164,7 @@ class Settings(WebSettings, ChatSettings):
                 _passwords(value.get_secret_value())
         except ValueError:
             raise ValueError(
-                "not a PostgreSQL address; use postgresql://host:5432/database, with the user and password before the "
+                "not a PostgreSQL address. Use postgresql://host:5432/database, with the user and password before the "
                 "host, or unset it to use the bundled server"
             ) from None
         return value
@@ -177,12 +172,12 @@ class Settings(WebSettings, ChatSettings):
     @field_validator("anthropic_base_url", "openai_base_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        return web_address(value, "it must start with http:// or https:// and name a host")
+        return web_address(value, "It must start with http:// or https:// and name a host")
 
     @model_validator(mode="after")
     def _overlap_below_half(self) -> Settings:
         if 2 * self.chunk_overlap > self.chunk_tokens:
-            raise ValueError("PARLEY_CHUNK_OVERLAP is more than half of PARLEY_CHUNK_TOKENS; reduce it")
+            raise ValueError("PARLEY_CHUNK_OVERLAP is more than half of PARLEY_CHUNK_TOKENS. Reduce it")
         return self
 
     @model_validator(mode="after")
@@ -250,7 +245,7 @@ def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     problem = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
-        return f"{problem}."
+        return f"{problem[:1].upper()}{problem[1:]}."
     name = str(first["loc"][0])
     name = environment_name(name) if name in Settings.model_fields else name
     return f"{name}: {problem[:1].lower() + problem[1:]}. {_CHANGE}"
@@ -261,5 +256,5 @@ def _warn_of_unknown_names(in_file: set[str]) -> None:
     seen = {name for name in (*os.environ, *in_file) if name.startswith("PARLEY_")}
     for name in sorted(seen - existing):
         similar = difflib.get_close_matches(name, existing, 1)
-        hint = f"; did you mean {similar[0]}?" if similar else ""
+        hint = f". Did you mean {similar[0]}?" if similar else ""
         print(f"parley: {name} is not a setting{hint}", file=sys.stderr)  # noqa: T201

@@ -14,6 +14,7 @@ ParleyError
 └── SurfaceError             a platform rejected a post or an edit
     ├── PlatformAway         the platform cannot be reached or fails: the same post or edit may succeed later
     ├── RateLimited          too many requests; has ``retry_after`` in seconds
+    ├── EditRefused          the message can no longer be edited: the text must be posted anew
     ├── LayoutRefused        the message is too long or not laid out as the platform accepts: a simpler one may be
     └── MessageGone          the message, channel or token no longer exists: nothing can be shown
 """
@@ -139,6 +140,10 @@ class RateLimited(SurfaceError):
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class EditRefused(SurfaceError):
+    """The message exists but can no longer be edited. The text can be posted anew."""
 
 
 class LayoutRefused(SurfaceError):

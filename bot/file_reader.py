@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.engine.answer.question_context import FILE_CHARS
 from bot.engine.ports.llm import Image
 from bot.llm import images
+from knowledge.parsing.parse_options import MAX_UNPACKED
 from knowledge.parsing.sandbox import Parser
 from knowledge.types import Fetched
 
@@ -13,10 +14,13 @@ PARSE_TIMEOUT = 20.0
 
 
 class FileReader:
-    """Implements the engine's AttachmentReader. Owns the parser's process, which starts with the first file."""
+    """Implements the engine's AttachmentReader. Owns the parser's process, which starts with the first file.
 
-    def __init__(self) -> None:
-        self._parser = Parser(seconds=PARSE_TIMEOUT)
+    ``max_unpacked`` is the number of bytes that an archive may unpack to.
+    """
+
+    def __init__(self, *, max_unpacked: int = MAX_UNPACKED) -> None:
+        self._parser = Parser(seconds=PARSE_TIMEOUT, max_unpacked=max_unpacked)
 
     async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image:
         """Return the beginning of the text, or the image, in a file. Raises ParseError, UsageError."""

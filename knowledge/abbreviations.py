@@ -39,8 +39,10 @@ _ORDINAL_LEADS = """
     """.split()
 
 _WORD_BEFORE = re.compile(r"(?:^|[\s(\[\"'“„«/–-])((?:[^\W\d_]+\.[ \u00a0]?)*[^\W\d_]+(?:\.-à-d)?)\.[)\]]?$")
-_NUMBER_BEFORE = re.compile(r"(?:^|[\s(\[\"'“„«/–-])(?:([^\W\d_]+)[\s\u00a0]+)?(\d{1,3})\.$")
+_NUMBER_BEFORE = re.compile(r"(?:^|[\s(\[\"'“„«/–-])(?:([^\W\d_]+)[\s\u00a0]+)?(\d{1,3})\.[)\]]?$")
+_NOT_SPACE = re.compile(r"\S")
 _NEXT_WORD = re.compile(r"[^\W_]+")
+_SPACE_AND_BULLETS = " \t\r\n\u00a0•‣⁃◦-*+(["
 _SETS = tuple(map(frozenset, (_ALWAYS, _BEFORE_NUMBERS, _MONTHS, _ORDINAL_LEADS)))
 
 
@@ -58,7 +60,8 @@ def continues(text: str, begin: int, stop: int, following: int) -> bool:
     number = _NUMBER_BEFORE.search(before)
     if number is None:
         return False
-    if not text[begin : stop - len(number.group(2)) - 1].strip():
+    first = _NOT_SPACE.search(text, begin)
+    if first and first.start() > stop - _LOOK_BACK and not before[: number.start(2)].strip(_SPACE_AND_BULLETS):
         return True  # The number of a list item.
     next_word = _NEXT_WORD.match(text, following)
     lead = (number.group(1) or "").casefold()

@@ -68,7 +68,8 @@ _DOCUMENT_ROWS = """
             WHERE other.tenant_id = documents.tenant_id AND other.id <> documents.id
                 AND other.id BETWEEN CAST(left(CAST(documents.id AS text), 8) || '-0000-0000-0000-000000000000' AS uuid)
                     AND CAST(left(CAST(documents.id AS text), 8) || '-ffff-ffff-ffff-ffffffffffff' AS uuid)
-        ) THEN CAST(id AS text) ELSE left(CAST(id AS text), 8) END
+        ) THEN CAST(id AS text) ELSE left(CAST(id AS text), 8) END,
+        warnings
     FROM documents
     WHERE tenant_id = :tenant
 """
@@ -225,4 +226,4 @@ def _uuid(document_id: str) -> uuid.UUID:
 
 
 def _unknown(document_id: str) -> KnowledgeError:
-    return KnowledgeError(f"There is no document {document_id}; `docs list` shows all documents with their IDs.")
+    return KnowledgeError(f"There is no document {document_id}. `docs list` shows all documents with their IDs.")

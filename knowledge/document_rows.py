@@ -56,16 +56,17 @@ class NewDocument:
 _UPSERT_DOCUMENTS = text("""
     INSERT INTO documents (
         tenant_id, id, source_id, uri, title, text, blocks, metadata,
-        content_hash, recipe, audience, state, fetched_at, memo, dated_at
+        content_hash, recipe, audience, state, fetched_at, memo, dated_at, warnings
     )
     SELECT
         :tenant, new.id, :source, new.uri, new.title, new.body, CAST(new.places AS jsonb), CAST(new.metadata AS jsonb),
-        new.hash, :recipe, :audience, 'ready', :now, new.memo, coalesce(new.dated, :now)
+        new.hash, :recipe, :audience, 'ready', :now, new.memo, coalesce(new.dated, :now),
+        CAST(new.warnings AS jsonb)
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:uris AS text[]), CAST(:titles AS text[]), CAST(:texts AS text[]),
         CAST(:metadata AS text[]), CAST(:hashes AS text[]), CAST(:memos AS text[]),
-        CAST(:dates AS timestamptz[]), CAST(:places AS text[])
-    ) AS new (id, uri, title, body, metadata, hash, memo, dated, places)
+        CAST(:dates AS timestamptz[]), CAST(:places AS text[]), CAST(:warnings AS text[])
+    ) AS new (id, uri, title, body, metadata, hash, memo, dated, places, warnings)
     ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
         title = excluded.title,
         text = excluded.text,
@@ -79,6 +80,7 @@ _UPSERT_DOCUMENTS = text("""
         gone_since = NULL,
         fetched_at = excluded.fetched_at,
         memo = excluded.memo,
+        warnings = excluded.warnings,
         dated_at = CASE
             WHEN documents.uri = ANY(:undated) AND documents.content_hash = excluded.content_hash
             THEN documents.dated_at
@@ -117,6 +119,7 @@ async def upsert_documents(
             "memos": ["" if new in large else new.memo for new in new_documents],
             "dates": [dated_at(document.metadata) for document in documents],
             "places": [text_places.to_json(document) for document in documents],
+            "warnings": [json.dumps(document.warnings) for document in documents],
             "undated": [document.uri for document in documents if dated_at(document.metadata) is None],
         },
     )

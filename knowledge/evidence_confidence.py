@@ -126,7 +126,7 @@ class Weights:
             tuple(self.meaning.slopes) != WORD_FEATURES + EMBEDDING_FEATURES
             or tuple(self.words.slopes) != WORD_FEATURES
         ):
-            raise ValueError("the weights were trained on other features; train them again")
+            raise ValueError("the weights were trained on other features. Train them again")
 
     def confidence(self, question: str, evidence: Sequence[Evidence]) -> float:
         """Return how likely the passages contain the answer, 0 to 1; 0 if there are no passages."""

@@ -6,9 +6,9 @@ The dense search uses the mean of two vectors: the vector of the question alone,
 by the rarest earlier words. Rare words identify the subject of a thread, and the falling weights reduce the effect of
 old subjects.
 
-How rare a word is, only the documents tell. ``with_earlier_words`` serves what compares a question with other texts,
-such as attached files and old messages: it adds all words of the earlier questions, and only to a question that leans
-on its thread. Its result is for matching words; it is no sentence to show to people.
+How rare a word is, only the documents tell. ``carried_words`` serves what compares a question with other texts, such as
+attached files and old messages: it returns all words of the earlier questions, and only for a question that leans on
+its thread.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ MAX_CHARS = 2000
 """Maximum number of characters of each earlier question that are used."""
 
 LEANED_ON = 4
-"""Maximum number of earlier questions whose words ``with_earlier_words`` adds."""
-MOST_EARLIER_WORDS = 12
-"""Maximum number of words that ``with_earlier_words`` adds."""
+"""Maximum number of earlier questions whose words ``carried_words`` returns."""
+MAX_CARRIED_WORDS = 12
+"""Maximum number of words that ``carried_words`` returns."""
 
 _HYPHENATED_WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 _REFERRING_WORDS = frozenset(
@@ -126,14 +126,19 @@ def leans_on_thread(question: str) -> bool:
     )
 
 
-def with_earlier_words(question: str, earlier: Sequence[str]) -> str:
-    """Return a follow-up question with the words of the question before it; another question unchanged.
+def with_carried_words(question: str, earlier: Sequence[str]) -> str:
+    """Return the question followed by its ``carried_words``: for matching words, not for showing to people."""
+    return " ".join((question, *carried_words(question, earlier)))
+
+
+def carried_words(question: str, earlier: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of the question before it that a follow-up question lacks; nothing for another question.
 
     ``earlier`` are the thread's questions, oldest first. If the question before is a follow-up too, the words of the
-    one before that are added as well, and so on.
+    one before that are returned as well, and so on.
     """
     if not earlier or not leans_on_thread(question):
-        return question
+        return ()
     present = {word.lower() for word in _HYPHENATED_WORD.findall(question)}
     added: list[str] = []
     for text in reversed(earlier[-LEANED_ON:]):
@@ -141,7 +146,7 @@ def with_earlier_words(question: str, earlier: Sequence[str]) -> str:
         present |= {word.lower() for word in added}
         if not leans_on_thread(text):
             break
-    return " ".join([question, *added[:MOST_EARLIER_WORDS]])
+    return tuple(added[:MAX_CARRIED_WORDS])
 
 
 def _recent(earlier: Sequence[str]) -> list[str]:

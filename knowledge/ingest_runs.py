@@ -5,6 +5,7 @@ Every function runs inside its caller's transaction and tenant.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Sequence
@@ -17,12 +18,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.psycopg_connection import psycopg_connection
-from knowledge.types import Failure, IngestReport, Progress
+from knowledge.types import DocumentWarning, Failure, IngestReport, Progress
 
 RunState = Literal["waiting", "running", "done", "stopped", "failed"]
 ACTIVE: tuple[RunState, ...] = ("waiting", "running")
 MAX_STORED_FAILURES = 50
-"""Maximum number of failures in a stored report. The rows of the documents have all failures."""
+"""Maximum number of failures, and of warnings, in a stored report. The rows of the documents have all of them."""
 UPLOAD_PART_BYTES = 2**20
 """Bytes of an upload that one statement stores or reads. The driver copies them on the event loop's thread."""
 
@@ -32,9 +33,8 @@ class Run:
     """A run over one source. With ``limited``, its documents count toward the daily limit of ``asked_by``.
 
     ``files`` is true if the run was requested in the terminal, so that it may read paths of the server. ``total`` is
-    the number of documents found so far, None if it is unknown. ``accept_removals``: many documents may
-    be removed. ``error`` says why the run failed or, while it waits,
-    why it is being retried.
+    the number of documents found so far, None if it is unknown. ``accept_removals``: many documents may be removed.
+    ``error`` says why the run failed or, while it waits, why it is being retried.
     """
 
     id: str
@@ -207,7 +207,7 @@ _END_RUN = text("""
 async def end(
     session: AsyncSession, *, tenant_id: str, run_id: str, state: RunState, report: IngestReport, error: str = ""
 ) -> None:
-    """Store the final state and report of the run, and delete its uploaded bytes."""
+    """Store the final state and report of the run, and delete what was kept for its retries."""
     await session.execute(
         _END_RUN,
         {
@@ -218,10 +218,22 @@ async def end(
             "error": error,
         },
     )
-    await session.execute(
-        text("DELETE FROM upload_parts WHERE tenant_id = :tenant AND ingest_id = :id"),
-        {"tenant": tenant_id, "id": uuid.UUID(run_id)},
-    )
+    for statement in _DELETE_KEPT:
+        await session.execute(statement, {"tenant": tenant_id, "ids": [run_id]})
+
+
+# The uploaded bytes of runs that ended, and which of their documents were counted.
+_DELETE_KEPT = tuple(
+    text(f"""
+        DELETE FROM {table} USING ingests
+        WHERE {table}.tenant_id = :tenant
+            AND ingests.tenant_id = :tenant
+            AND ingests.id = ingest_id
+            AND state NOT IN ('waiting', 'running')
+            AND ingests.id = ANY(CAST(:ids AS uuid[]))
+    """)  # noqa: S608
+    for table in ("upload_parts", "counted_documents")
+)
 
 
 # A waiting run has no process that could see the request, so it ends here.
@@ -233,22 +245,29 @@ _REQUEST_STOP = text("""
     WHERE tenant_id = :tenant AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('waiting', 'running')
 """)
 
-# The uploaded bytes of runs that the statement above ended.
-_DELETE_STOPPED_UPLOADS = text("""
-    DELETE FROM upload_parts USING ingests
-    WHERE upload_parts.tenant_id = :tenant
-        AND ingests.tenant_id = :tenant
-        AND ingests.id = ingest_id
-        AND state = 'stopped'
-        AND ingests.id = ANY(CAST(:ids AS uuid[]))
-""")
-
 
 async def request_stop(session: AsyncSession, tenant_id: str, ids: Sequence[str]) -> None:
     """Ask these runs to stop; those that have not started, or wait for a retry, end at once."""
     values = {"tenant": tenant_id, "ids": list(ids)}
     await session.execute(_REQUEST_STOP, values)
-    await session.execute(_DELETE_STOPPED_UPLOADS, values)
+    for statement in _DELETE_KEPT:
+        await session.execute(statement, values)
+
+
+# A retry finds the documents that an earlier attempt counted.
+_COUNT_ONCE = text("""
+    INSERT INTO counted_documents (tenant_id, ingest_id, name_digest)
+    VALUES (:tenant, :id, :digest)
+    ON CONFLICT DO NOTHING
+    RETURNING true
+""")
+
+
+async def count_once(session: AsyncSession, *, tenant_id: str, run_id: str, name: str) -> bool:
+    """Return whether this is the first call for a document of the run, so that it counts toward the daily limit."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+    values = {"tenant": tenant_id, "id": uuid.UUID(run_id), "digest": digest}
+    return bool(await session.scalar(_COUNT_ONCE, values))
 
 
 async def store_upload(session: AsyncSession, *, tenant_id: str, run_id: str, data: bytes) -> None:
@@ -297,6 +316,8 @@ def _report_to_json(report: IngestReport) -> dict[str, Any]:
         "tokens": report.embedding_tokens,
         "failed": [[failure.source, failure.error] for failure in report.failed[:MAX_STORED_FAILURES]],
         "failures": len(report.failed),
+        "warnings": [[one.source, one.warning] for one in report.warnings[:MAX_STORED_FAILURES]],
+        "warned": len(report.warnings),
         "stopped": report.stopped,
     }
 
@@ -309,6 +330,9 @@ def report_of(run: Run) -> IngestReport:
         failed.append(Failure(run.uri, run.error))
     unlisted = int(stored.get("failures", 0)) - len(stored.get("failed", []))
     failed += [Failure(run.uri, "a further document could not be read")] * max(0, unlisted)
+    warnings = [DocumentWarning(source, warning) for source, warning in stored.get("warnings", [])]
+    unlisted = int(stored.get("warned", 0)) - len(warnings)
+    warnings += [DocumentWarning(run.uri, "parts of a further document were left out")] * unlisted
     return IngestReport(
         documents=int(stored.get("documents", 0)),
         chunks=int(stored.get("chunks", 0)),
@@ -319,4 +343,5 @@ def report_of(run: Run) -> IngestReport:
         embedding_model=str(stored.get("model", "")),
         embedding_tokens=int(stored.get("tokens", 0)),
         stopped=run.state == "stopped",
+        warnings=tuple(warnings),
     )

@@ -108,7 +108,7 @@ def _without_messages_by(post: dict[str, Any], user_id: str) -> dict[str, Any]:
 
 _CLEAR_DOCUMENT = """
     UPDATE documents
-    SET memo = :memo, text = '', blocks = '[]', content_hash = '', recipe = ''
+    SET memo = :memo, text = '', blocks = '[]', content_hash = '', recipe = '', warnings = '[]'
     WHERE tenant_id = :tenant AND id = :document
 """
 """Clears the hash and recipe, so that the next reading of the source builds the document again."""

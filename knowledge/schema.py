@@ -69,7 +69,7 @@ sources = Table(
 
 # recipe names how the text was parsed and chunked: a document is unchanged only if its content and recipe are.
 # dated_at is the date from the document's metadata, else the time when its content was first seen. memo is text that
-# the source receives again at its next run.
+# the source receives again at its next run. warnings say what was left out of the text.
 documents = Table(
     "documents",
     metadata,
@@ -91,6 +91,7 @@ documents = Table(
     Column("gone_readings", Integer, nullable=False, server_default="0"),
     Column("memo", Text, nullable=False, server_default=""),
     Column("dated_at", DateTime(timezone=True)),
+    Column("warnings", JSONB, nullable=False, server_default="[]"),
     UniqueConstraint("tenant_id", "source_id", "uri", name="documents_identity"),
     ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
     CheckConstraint("state IN ('ready', 'failed')"),
@@ -231,5 +232,15 @@ upload_parts = Table(
     Column("ingest_id", Uuid, primary_key=True),
     Column("part", Integer, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "ingest_id"], ["ingests.tenant_id", "ingests.id"], ondelete="CASCADE"),
+)
+
+# The documents of an active ingestion that counted toward a daily limit, by the SHA-256 of their names.
+counted_documents = Table(
+    "counted_documents",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("ingest_id", Uuid, primary_key=True),
+    Column("name_digest", LargeBinary, primary_key=True),
     ForeignKeyConstraint(["tenant_id", "ingest_id"], ["ingests.tenant_id", "ingests.id"], ondelete="CASCADE"),
 )

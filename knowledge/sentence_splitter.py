@@ -22,10 +22,16 @@ A search keeps the other threads waiting until it ends.
 
 _LINE = re.compile(r"\S[^\n]*")
 _NOT_SPACE = re.compile(r"\S")
+_CLOSING = r"[\"'”’“‘)\]»«]*"
+_JAPANESE_OR_CHINESE = r"[\u3040-\u30ff\u3400-\u9fff]"
 _END = re.compile(
-    r"[.!?…][\"'”’)\]»]*(?=\s)|[。！？｡](?:[」』）”])?|[।॥؟۔።။។][\"'”’)\]»]*"
+    # Armenian ends a sentence with a colon, and Greek a question with a semicolon.
+    rf"(?:[.!?…]|(?<=[\u0561-\u0587]):|(?<=[\u0370-\u03ff\u1f00-\u1fff])[;\u037e]){_CLOSING}(?=\s)"
+    rf"|[。！？｡](?:[」』）”])?|[।॥؟۔።။។]{_CLOSING}"
+    rf"|(?<={_JAPANESE_OR_CHINESE})[!?]+[」』）”]?(?={_JAPANESE_OR_CHINESE})"
     r"|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d+[.)])[ \t])"
 )
+_SPACED_DOT = re.compile(rf"\.{_CLOSING}(?:\s|$)")
 _UNSPACED_ENDS = "。！？｡」』）”।॥؟۔።။។"
 
 
@@ -65,13 +71,17 @@ def _uses_capitals(text: str) -> bool:
 
 
 def _is_inside_sentence(text: str, begin: int, stop: int, end: int, uses_capitals: bool) -> bool:
-    """Return whether the sentence continues after ``stop``: after an abbreviation, or with a lower-case letter."""
+    """Return whether the sentence continues after ``stop``: after an abbreviation, with a lower-case letter or dots."""
     if text[stop - 1] == "\n" or text[stop - 1] in _UNSPACED_ENDS:
         return False
     found = _NOT_SPACE.search(text, stop, end)
     if found is None:
         return False
-    return (uses_capitals and found[0].islower()) or abbreviations.continues(text, begin, stop, found.start())
+    if found[0] in "¿¡":
+        return False
+    if _SPACED_DOT.match(text, found.start(), end) or (uses_capitals and found[0].islower()):
+        return True
+    return abbreviations.continues(text, begin, stop, found.start())
 
 
 def _stripped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -5,7 +5,7 @@ Offsets count characters of ``Document.text`` and are half open: ``text[start:en
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, get_args
@@ -329,6 +329,14 @@ class Failure:
         object.__setattr__(self, "error", redact(self.error))
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentWarning:
+    """What was left out of a document that was stored, in words for users."""
+
+    source: str
+    warning: str
+
+
 Item = Fetched | Unchanged | Failure | Mark
 """What a source yields."""
 
@@ -337,7 +345,8 @@ Item = Fetched | Unchanged | Failure | Mark
 class IngestReport:
     """The result of an ingestion. ``documents`` counts the stored documents, including the ``unchanged`` ones.
 
-    ``stopped`` is true if a user asked to stop the ingestion; documents stored until then stay.
+    ``stopped`` is true if a user asked to stop the ingestion; documents stored until then stay. ``warnings`` are about
+    documents that were read anew, one for each.
     """
 
     documents: int
@@ -349,6 +358,7 @@ class IngestReport:
     embedding_model: str = ""
     embedding_tokens: int = 0
     stopped: bool = False
+    warnings: tuple[DocumentWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,3 +387,5 @@ class DocumentRow:
     error: str = ""
     short_id: str = ""
     """The first 8 characters of the id; the whole id if another document of the tenant begins like it."""
+    warnings: Sequence[str] = ()
+    """What was left out of the text."""

@@ -73,7 +73,7 @@ LONG_TOKEN = "0123456789abcdef"
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"PARLEY_WEB_TOKEN": "short"}, "PARLEY_WEB_TOKEN: shorter than 16 characters; create one with: openssl"),
+        ({"PARLEY_WEB_TOKEN": "short"}, "PARLEY_WEB_TOKEN: shorter than 16 characters. Create one with: openssl"),
         ({"PARLEY_WEB_URL": "parley.example"}, "PARLEY_WEB_URL: not a web address"),
         ({"PARLEY_WEB_URL": "https://parley.example/../x"}, "PARLEY_WEB_URL: not a web address"),
         ({"PARLEY_WEB_URL": "https://parley.example/?x=1"}, "PARLEY_WEB_URL: not a web address"),
@@ -175,14 +175,14 @@ HTTP_ADDRESSES = (
 )
 def test_a_malformed_web_address_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=f"^{name}: not a web address; "):
+    with pytest.raises(ConfigError, match=f"^{name}: not a web address. "):
         load()
 
 
 @pytest.mark.parametrize("value", ["https://gateway", "wss://", "wss://host:x"])
 def test_a_malformed_gateway_address_stops_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("DISCORD_GATEWAY_URL", value)
-    with pytest.raises(ConfigError, match=r"^DISCORD_GATEWAY_URL: not a gateway's address; .*wss://"):
+    with pytest.raises(ConfigError, match=r"^DISCORD_GATEWAY_URL: not a gateway's address. .*wss://"):
         load()
 
 
@@ -190,7 +190,7 @@ def test_a_malformed_gateway_address_stops_the_start(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("value", ["http://127.0.0.1", "127.0.0.1:80", "10.0.0.0/33", "a b"])
 def test_a_malformed_host_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=f"^{name}: not a host; "):
+    with pytest.raises(ConfigError, match=f"^{name}: not a host. "):
         load()
 
 

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 import aiohttp
 
 from bot.app import App
-from bot.platforms.web.app import serve
+from tests.web.serving import served
 
 READ_SECONDS = 0.5
 """How long the event stream is read. It never ends."""
-
-
-@asynccontextmanager
-async def _served(app: App) -> AsyncIterator[str]:
-    """Serve the playground and yield its URL."""
-    ready, found = asyncio.Event(), list[str]()
-    task = asyncio.create_task(
-        serve(app.dispatcher, app.services, app.settings, port=0, ready=ready, bound=found.append)
-    )
-    try:
-        async with asyncio.timeout(60):
-            await ready.wait()
-        yield found[0]
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def pages(app: App, thread_id: str, turn_ids: Mapping[str, str]) -> dict[str, str]:
@@ -36,7 +19,7 @@ async def pages(app: App, thread_id: str, turn_ids: Mapping[str, str]) -> dict[s
     token = app.settings.web_token
     assert token is not None
     shown: dict[str, str] = {}
-    async with _served(app) as address:
+    async with served(app) as address:
         for person in ("nobody", "signed in"):
             async with aiohttp.ClientSession(address, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
                 if person == "signed in":

@@ -133,7 +133,7 @@ async def _answered(
     async def team(user_id: str) -> str:
         return TEAM
 
-    async def record(index: int, ref: str | None) -> None:
+    async def record(index: int, ref: str | None, *, replaced: str | None = None) -> None:
         return None
 
     surface = SlackSurface(

@@ -20,14 +20,14 @@ from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from bot.app import App, open_app
+from bot.app import open_app
 from bot.config import Settings, load
 from bot.jobs import working
-from bot.platforms.web.app import serve
 from knowledge import sample
 from knowledge.sources import open_source
 from tests.doubles.models import ModelDouble, Reply, Seen
 from tests.web.browser import Chrome, browsing, find_all, texts, type_keys, wait_until
+from tests.web.serving import served
 
 WIDTH, HEIGHT = 1280, 860
 DETAIL_PAGE_WIDTH, DETAIL_WIDTH = 1200, 928
@@ -108,21 +108,10 @@ async def _page(settings: Settings, width: int, *, sample_documents: bool = Fals
         if sample_documents:
             source = open_source(str(sample.path()), fetch_allow=(), max_bytes=MAX_BYTES, files=True)
             await app.ingestor.ingest([source], tenant_id="local")
-        async with _served(app) as address, browsing(address, settings.data_dir / "profile") as driver:
+        async with served(app) as address, browsing(address, settings.data_dir / "profile") as driver:
             await asyncio.to_thread(driver.set_window_size, width, HEIGHT + _frame_height(driver))
             await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
             yield driver
-
-
-@asynccontextmanager
-async def _served(app: App) -> AsyncIterator[str]:
-    bound: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serve(app.dispatcher, app.services, app.settings, port=0, bound=bound.set_result))
-    try:
-        yield await bound
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _frame_height(driver: Chrome) -> int:

@@ -32,9 +32,9 @@ from bot.cli import (
     user_messages,
     why,
 )
-from bot.cli.arguments import undecodable
 from bot.cli.command_runtime import explain
 from bot.cli.output import echo
+from bot.cli.parameter_types import undecodable
 from bot.cli.shutdown import leave
 from bot.commands.arguments import with_plain_dashes
 from bot.errors import UsageError

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.arguments import Identifier
 from bot.cli.command_runtime import with_app
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_json, show_reply
+from bot.cli.parameter_types import Identifier
 from bot.errors import ParleyError, UsageError
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Incoming

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.cli import user_messages
 from bot.cli.output import printable
-from bot.cli.shutdown import closes_in_time
+from bot.cli.shutdown import stop_on_signals
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
 from bot.types.conversation import LOCAL_TENANT
@@ -52,8 +52,8 @@ def run(work: Coroutine[Any, Any, Result], *, close_within: float | None = None)
 
     async def guarded() -> Result:
         if close_within is not None:
-            with closes_in_time(close_within):
-                return await work
+            stop_on_signals(close_within)
+            return await work
         task = asyncio.current_task()
         if task is not None:
             with suppress(NotImplementedError):
@@ -171,7 +171,11 @@ def explain(error: BaseException) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """Formats log records so that data in a message cannot begin another line or change the terminal."""
+    """Formats log records as text that is safe to print.
+
+    Control characters are written out, because data in a message must not change the terminal. Line breaks in a message
+    are written out too, so that data cannot look like another log line.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         return printable(super().formatMessage(record)).replace("\n", "\\n")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.arguments import Identifier
 from bot.cli.command_runtime import require_tenant, with_app, with_database, with_tenant
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_data, print_json
+from bot.cli.parameter_types import Identifier
+from bot.commands import docs_user_messages
 from knowledge.types import ORDERS, DocumentRow, IngestReport, Order
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json({**_as_document(document.row), "text": document.text})
         return
-    for name, value in _as_document(document.row).items():
+    shown = _as_document(document.row)
+    warnings = shown.pop("warnings")
+    for name, value in (*shown.items(), *(("warning", one) for one in warnings)):
         echo(f"{name}: {value}")
     echo(f"\n{document.text}")
 
@@ -94,7 +97,7 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json({"deleted": [document_id]})
     else:
-        echo(user_messages.deleted(document_id))
+        echo(docs_user_messages.deleted(document_id))
 
 
 @docs.command()

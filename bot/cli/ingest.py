@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from bot.cli.arguments import Identifier
 from bot.cli.command_runtime import ensure_tenant, stoppable, with_app
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_json
+from bot.cli.parameter_types import Identifier
 from knowledge.types import TENANT_AUDIENCE, ChunkingMethod, Failure, IngestReport
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ def report_document(report: IngestReport) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "deleted": report.deleted,
         "stopped": report.stopped,
+        "warnings": [{"source": one.source, "warning": one.warning} for one in report.warnings],
     }
 
 

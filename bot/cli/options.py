@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from bot.cli.arguments import TenantId
+from bot.cli.parameter_types import TenantId
 from bot.types.conversation import LOCAL_TENANT
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def _own_or_of_group(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """Return the value given to the command itself, else the one given to the group before it."""
+    """Return the option's value. A command without a value of its own takes that of its group."""
     name = option.name or ""
     given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
     return value if given or context.parent is None else context.parent.params.get(name, value)

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_json
+
+if TYPE_CHECKING:
+    from bot.config import Settings
 
 
 @click.command()
@@ -25,18 +28,18 @@ def parse(files: tuple[Path, ...], include_hidden: bool, as_json: bool) -> None:
 
     With --json, each file is one line.
     """
-    if not run(_parse_all(files, settings().max_file_mb * 1_000_000, include_hidden, as_json)):
+    if not run(_parse_all(files, settings(), include_hidden, as_json)):
         sys.exit(1)
 
 
-async def _parse_all(files: Sequence[Path], max_bytes: int, include_hidden: bool, as_json: bool) -> bool:
+async def _parse_all(files: Sequence[Path], loaded: Settings, include_hidden: bool, as_json: bool) -> bool:
     """Print each file when it is parsed. Return whether all of them could be read."""
     from knowledge.parsing.sandbox import Parser
 
-    parser, complete = Parser(), True
+    parser, complete = Parser(max_unpacked=loaded.max_unpacked_mb * 2**20), True
     try:
         for path in files:
-            parsed = await _parsed(parser, path, max_bytes, include_hidden)
+            parsed = await _parsed(parser, path, loaded.max_file_mb * 1_000_000, include_hidden)
             complete = complete and "error" not in parsed
             if as_json:
                 print_json(parsed, indent=None)

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.arguments import Identifier
 from bot.cli.command_runtime import with_tenant
 from bot.cli.options import data_options
 from bot.cli.output import confirm, echo, print_json
+from bot.cli.parameter_types import Identifier
 from bot.errors import UsageError
 
 user_option = click.option(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from bot.cli import user_messages
-from bot.cli.arguments import Identifier, Language
 from bot.cli.command_runtime import require_tenant, with_app
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_json
+from bot.cli.parameter_types import Identifier, Language
 from bot.errors import UsageError
 from knowledge.parsing.format_detection import Format
 from knowledge.types import EVERYTHING, SOURCE_KINDS, TENANT_AUDIENCE, Filter, Found, Passage, Scope

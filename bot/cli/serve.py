@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.arguments import Host
 from bot.cli.command_runtime import run, settings
 from bot.cli.output import echo
+from bot.cli.parameter_types import Host
 from bot.cli.shutdown import end_within
 from bot.config import Settings
 from bot.errors import ConfigError

@@ -8,8 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import NoReturn
 
 from bot.cli import user_messages
@@ -17,34 +16,29 @@ from bot.cli import user_messages
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@contextmanager
-def closes_in_time(seconds: float) -> Iterator[None]:
-    """Cancel the current task at the first SIGTERM or Ctrl-C; end the process if it is not closed ``seconds`` later.
+def stop_on_signals(seconds: float) -> None:
+    """Cancel the current task at the first SIGTERM or Ctrl-C. End the process if it still runs ``seconds`` later.
 
     A second signal ends the process at once. Whatever is unfinished then goes on in another process, as after a crash.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
-    # A thread, because the event loop may be what does not end.
-    timer = threading.Timer(seconds, _give_up)
-    timer.daemon = True
+    received: list[signal.Signals] = []
 
     def on_signal(number: signal.Signals) -> None:
-        if timer.ident is not None:
+        if received:
             end_at_once(128 + number)
-        timer.start()
+        received.append(number)
+        end_within(seconds)
         task.cancel()
 
-    try:
-        for number in SIGNALS:
-            loop.add_signal_handler(number, on_signal, number)
-        yield
-    finally:
-        timer.cancel()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
 
 
 def end_within(seconds: float) -> None:
-    """End the process with exit status 1 if it is not closed ``seconds`` later, so that a supervisor restarts it."""
+    """End the process with exit status 1 if it still runs ``seconds`` later, so that a supervisor restarts it."""
+    # A thread, because the event loop may be what does not end.
     timer = threading.Timer(seconds, _give_up)
     timer.daemon = True
     timer.start()
@@ -66,8 +60,8 @@ def end_at_once(status: int) -> NoReturn:
 def leave(status: int) -> NoReturn:
     """End the process after everything is closed.
 
-    Runs exit handlers, but no garbage collection: over everything that the models' libraries load, that takes seconds,
-    in which a supervisor may lose its patience.
+    Exit handlers run. Garbage is not collected, because that takes seconds with everything that the models' libraries
+    load, and a supervisor may kill the process meanwhile.
     """
     atexit._run_exitfuncs()
     end_at_once(status)

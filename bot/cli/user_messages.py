@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from bot.commands.user_messages import number
+
 # --- parley up and the platform parts
 
 STARTING_DATABASE = "Starting the database and upgrading its schema"
@@ -70,10 +72,6 @@ def listed(first: int, last: int, total: int) -> str:
     return f"Documents {first:,} to {last:,} of {total:,}."
 
 
-def deleted(document_id: str) -> str:
-    return f"Deleted {document_id}."
-
-
 def parsed(name: str, title: str, form: str, warnings: Sequence[str]) -> str:
     """Return the heading above the text that was read of a file: its name, title, format and what was left out."""
     return "\n".join([f"== {name}", f"{title} ({form})", *(f"Warning: {warning}" for warning in warnings)])
@@ -102,16 +100,14 @@ def erased(user: str, counts: Mapping[str, int]) -> str:
 
 
 def undecided_documents(user: str, count: int) -> str:
-    documents = "1 document" if count == 1 else f"{count} documents"
     return (
-        f"{user} uploaded {documents}. Add --documents delete to erase them too, or --documents keep to hand them to "
-        "the admins. Nothing was erased yet."
+        f"{user} uploaded {number(count, 'document')}. Add --documents delete to erase them too, or "
+        "--documents keep to hand them to the admins. Nothing was erased yet."
     )
 
 
 def delete_documents(user: str, count: int) -> str:
-    documents = "1 document" if count == 1 else f"{count} documents"
-    return f"{user} uploaded {documents}. Delete them too? If not, they are handed to the admins."
+    return f"{user} uploaded {number(count, 'document')}. Delete them too? If not, they are handed to the admins."
 
 
 # --- evaluation

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.cli import user_messages
-from bot.cli.arguments import Identifier
 from bot.cli.command_runtime import with_tenant
 from bot.cli.options import data_options
 from bot.cli.output import print_json, show_reply
+from bot.cli.parameter_types import Identifier
 from bot.errors import ParleyError
 
 if TYPE_CHECKING:

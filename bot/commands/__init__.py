@@ -19,9 +19,9 @@ from bot.commands import (
     ingest,
     memory,
     privacy,
+    quiet,
     settings,
     stop,
-    thread_following,
     user_messages,
     why,
 )
@@ -38,7 +38,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.storable_text import storable
 
 _MODULES = (ask, ingest, docs, budget, costs, feedback, why, cited_sources, stop, memory, settings, admin, privacy)
-_ALL = (*(module.COMMAND for module in _MODULES), thread_following.QUIET, thread_following.LISTEN)
+_ALL = (*(module.COMMAND for module in _MODULES), quiet.QUIET, quiet.LISTEN)
 
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
 """Every command by its name."""
@@ -130,6 +130,8 @@ def _are_arguments(name: str, args: str) -> bool:
     if name == "ingest":
         given = first.startswith(("http://", "https://", "#"))
         return given or args.lower() in ("", "stop", "stop mine")
+    if name == "docs" and args.lower() == "preview":
+        return True
     if name == "costs" and first[:1].isdigit():
         return True
     return first in _FIRST_WORDS.get(name, frozenset())

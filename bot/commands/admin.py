@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.commands import arguments, budget, help_text, user_messages
+from bot.commands import arguments, budget, help_text, settings_user_messages, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.commands.settings import tier_of
 from bot.errors import UsageError
@@ -24,7 +24,7 @@ async def run(context: Context, line: str) -> Reply:
     """Show the tenant's settings, or change one of them. Raises UsageError."""
     first, note = arguments.first_word(line)
     if first == "pause":
-        return await _pause(context, note or user_messages.DEFAULT_PAUSE_NOTE)
+        return await _pause(context, note or settings_user_messages.DEFAULT_PAUSE_NOTE)
     match arguments.words(line):
         case [] | ["show"]:
             return await _show(context)
@@ -39,31 +39,31 @@ async def run(context: Context, line: str) -> Reply:
         case ["tier", value]:
             tier = tier_of(value)
             await _set(context, lambda made: replace(made, tier=tier))
-            return Reply(user_messages.workspace_tier(tier))
+            return Reply(settings_user_messages.workspace_tier(tier))
         case ["resume"]:
             await _set(context, lambda made: replace(made, paused=None))
-            return Reply(user_messages.RESUMED)
+            return Reply(settings_user_messages.RESUMED)
         case _:
             raise UsageError(user_messages.wrong_usage("admin", help_text.ADMIN_USAGE))
 
 
 async def _pause(context: Context, note: str) -> Reply:
     if len(note) > MAX_NOTE_CHARS:
-        raise UsageError(user_messages.note_too_long(MAX_NOTE_CHARS))
+        raise UsageError(settings_user_messages.note_too_long(MAX_NOTE_CHARS))
     await _set(context, lambda made: replace(made, paused=note))
-    return Reply(user_messages.paused(note))
+    return Reply(settings_user_messages.paused(note))
 
 
 async def _grant(context: Context, person: str) -> Reply:
     await _set(context, lambda made: replace(made, admins=tuple(sorted({*made.admins, person}))))
-    return Reply(user_messages.granted(person))
+    return Reply(settings_user_messages.granted(person))
 
 
 async def _revoke(context: Context, person: str) -> Reply:
     if person not in (await _settings(context)).admins:
-        raise UsageError(user_messages.not_granted(person))
+        raise UsageError(settings_user_messages.not_granted(person))
     await _set(context, lambda made: replace(made, admins=tuple(admin for admin in made.admins if admin != person)))
-    return Reply(user_messages.revoked(person))
+    return Reply(settings_user_messages.revoked(person))
 
 
 async def _set(context: Context, change: Callable[[TenantSettings], TenantSettings]) -> None:
@@ -88,15 +88,15 @@ async def _show(context: Context) -> Reply:
         ("admins added with /admin grant", ", ".join(made.admins) or "none"),
         ("tier", made.tier or "auto"),
         ("pause", made.paused or "off"),
-        (user_messages.refused_in(refusals.SHOWN_DAYS), refusals.described(refused)),
+        (settings_user_messages.refused_in(refusals.SHOWN_DAYS), refusals.described(refused)),
     ]
-    return Reply(user_messages.ADMIN_SETTINGS, Table(user_messages.ADMIN_COLUMNS, rows))
+    return Reply(settings_user_messages.ADMIN_SETTINGS, Table(settings_user_messages.ADMIN_COLUMNS, rows))
 
 
 def _models(context: Context) -> Reply:
     llm, configured = context.services.llm, context.services.settings
     rows = [(tier, llm.model(tier)) for tier in TIERS] + [("embedding", configured.embedding_model)]
-    return Reply(user_messages.MODELS, Table(("use", "model"), rows))
+    return Reply(settings_user_messages.MODELS, Table(("use", "model"), rows))
 
 
 COMMAND = Command("admin", help_text.ADMIN_SUMMARY, help_text.ADMIN_USAGE, run, admin=True)

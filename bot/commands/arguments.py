@@ -25,7 +25,6 @@ _HOURS = {"h": 1, "d": 24, "w": 168}
 _INTERVAL = re.compile(r"(\d{1,6})(min|h|d|w)")
 _SECONDS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
-
 _TYPED_DASHES = re.compile(
     r"[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]*[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]-*(?=[^\W\d_])"
 )
@@ -35,18 +34,18 @@ _CURLY_SINGLE = re.compile(r"(?<!\S)[\u2018\u2019\u201a\u201b]|[\u2018\u2019\u20
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A parsed argument line: its words in order, and its options by name without the dashes."""
+    """A parsed argument line: its words in order, and its options by the names that click gives them."""
 
     words: list[str]
     options: Mapping[str, str | bool | None]
 
     def flag(self, name: str) -> bool:
         """Return whether the option without a value is set."""
-        return bool(self.options.get(name))
+        return bool(self.options.get(name.replace("-", "_")))
 
     def value(self, name: str) -> str | None:
         """Return the value of the option; None if it is not set."""
-        found = self.options.get(name)
+        found = self.options.get(name.replace("-", "_"))
         return found if isinstance(found, str) else None
 
 

@@ -15,7 +15,8 @@ from bot.commands.base import Command, Context, Reply
 from bot.commands.services import Services
 from bot.engine import user_messages as engine_messages
 from bot.engine.display.citation_links import as_plain_text, link
-from bot.engine.display.output_filter import sanitize, urls_in
+from bot.engine.display.output_filter import sanitize
+from bot.engine.display.urls import urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.store import tenants, turns
 from bot.types.audience import Audience

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.commands import arguments, help_text, user_messages
+from bot.commands import arguments, budget_user_messages, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.engine.ports.stores import Stores
 from bot.errors import NotAllowed, UsageError
@@ -35,7 +35,7 @@ async def run(context: Context, line: str) -> Reply:
             return await _set(context, _here_or(context, subject), tokens_of(tokens))
         case _:
             usage = user_messages.wrong_usage("budget", help_text.BUDGET_USAGE)
-            raise UsageError(f"{usage} {user_messages.BUDGET_SUBJECTS}")
+            raise UsageError(f"{usage} {budget_user_messages.BUDGET_SUBJECTS}")
 
 
 def person_id(text: str) -> str:
@@ -52,7 +52,7 @@ def subject_of(text: str) -> str:
     inner = text.strip("<>").split("|")[0]
     if inner.startswith("role:"):
         if inner not in map(budget_counters.of_role, budget_counters.ROLES):
-            raise UsageError(user_messages.unknown_role(inner))
+            raise UsageError(budget_user_messages.unknown_role(inner))
         return inner
     if inner.startswith(("#", "channel:")):
         return budget_counters.of_channel(_given(inner.lstrip("#").removeprefix("channel:"), text))
@@ -68,7 +68,7 @@ def _here_or(context: Context, text: str) -> str:
 def _given(name: str, text: str) -> str:
     """Return the id in an argument. Raises UsageError if it is empty; ``text`` is the whole argument."""
     if not name.strip():
-        raise UsageError(user_messages.id_missing(text))
+        raise UsageError(budget_user_messages.id_missing(text))
     return name
 
 
@@ -102,7 +102,7 @@ def owner_of(subject: str) -> tuple[BudgetOwner, str]:
     kind, _, name = subject.partition(":")
     if subject != budget_counters.EVERY_CHANNEL and kind in ("user", "channel", "tenant"):
         return ("user" if kind == "user" else "channel" if kind == "channel" else "tenant"), name
-    raise UsageError(user_messages.NO_BUDGET_OF_GROUP)
+    raise UsageError(budget_user_messages.NO_BUDGET_OF_GROUP)
 
 
 async def store(database: Database, tenant_id: str, subject: str, tokens: int | None, *, set_by: str) -> None:
@@ -140,28 +140,28 @@ async def limit_of(database: Database, stores: Stores, tenant_id: str, subject: 
 
 def _admins_only(context: Context, subject: str | None = None) -> None:
     if not context.author.is_admin and subject != budget_counters.of_user(context.author.id):
-        raise NotAllowed(user_messages.OTHERS_BUDGET)
+        raise NotAllowed(budget_user_messages.OTHERS_BUDGET)
 
 
 async def _own(context: Context) -> Reply:
     states = await context.services.stores.budgets.budgets(context.tenant_id, context.channel_id, context.author)
-    return Reply(user_messages.own_budget(states, context.services.clock()))
+    return Reply(budget_user_messages.own_budget(states, context.services.clock()))
 
 
 async def _show(context: Context, subject: str) -> Reply:
     state = await state_of(context.services.stores, context.tenant_id, subject)
-    return Reply(user_messages.budget_of(_described(subject), state, context.services.clock()))
+    return Reply(budget_user_messages.budget_of(_described(subject), state, context.services.clock()))
 
 
 async def _list(context: Context) -> Reply:
     async with context.services.database.tenant(context.tenant_id) as session:
         limits = await budget_counters.list_limits(session, tenant_id=context.tenant_id)
     configured = context.services.settings
-    defaults = user_messages.default_limits(
+    defaults = budget_user_messages.default_limits(
         person=configured.daily_tokens, channel=configured.channel_daily_tokens, team=configured.tenant_daily_tokens
     )
-    rows = [(subject, user_messages.daily_limit(tokens)) for subject, tokens in limits]
-    return Reply(defaults, Table(user_messages.BUDGET_COLUMNS, rows))
+    rows = [(subject, budget_user_messages.daily_limit(tokens)) for subject, tokens in limits]
+    return Reply(defaults, Table(budget_user_messages.BUDGET_COLUMNS, rows))
 
 
 async def _set(context: Context, subject: str, tokens: int | None) -> Reply:
@@ -171,7 +171,7 @@ async def _set(context: Context, subject: str, tokens: int | None) -> Reply:
 
 def describe_change(subject: str, tokens: int | None) -> str:
     """Return what changed for the subject of a limit; ``tokens`` is None if it has the default again."""
-    return user_messages.limit_changed(_described(subject), tokens)
+    return budget_user_messages.limit_changed(_described(subject), tokens)
 
 
 def _described(subject: str) -> str:

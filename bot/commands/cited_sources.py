@@ -11,7 +11,7 @@ from bot.commands import help_text, user_messages
 from bot.commands.answer_access import find_answer
 from bot.commands.base import Command, Context, Reply
 from bot.engine.display.citation_links import as_plain_text, link
-from bot.engine.display.output_filter import urls_in
+from bot.engine.display.urls import urls_in
 from bot.errors import UsageError
 from bot.store import turns
 from bot.types.display import Citation

@@ -9,12 +9,12 @@ from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.commands import arguments, help_text, user_messages
+from bot.commands import arguments, docs_user_messages, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
 from bot.commands.document_preview import preview
 from bot.commands.ingest import follow_runs
 from bot.engine import user_messages as engine_messages
-from bot.engine.display.output_filter import urls_in
+from bot.engine.display.urls import urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
 from bot.store.session import Database
@@ -33,7 +33,10 @@ async def run(context: Context, line: str) -> Reply:
 
     Members see the documents of their channel, and delete their own.
     """
-    match arguments.words(line):
+    given = arguments.parse(line, flags=("accept-removals",))
+    if given.flag("accept-removals"):
+        return await _refresh_with_removals(context, given.words)
+    match given.words:
         case []:
             return await _list(context, [])
         case ["list", *words]:
@@ -50,8 +53,6 @@ async def run(context: Context, line: str) -> Reply:
             return await _set_interval(context, await _named(context, words), period)
         case ["refresh", document, period] if arguments.is_interval(period):
             return await _set_interval(context, await _named(context, [document]), period)
-        case ["refresh", *words, "--accept-removals"] if words:
-            return await _refresh(context, await _named(context, words), accept_removals=True)
         case ["refresh", *words]:
             return await _refresh(context, await _named(context, words))
         case _:
@@ -60,7 +61,7 @@ async def run(context: Context, line: str) -> Reply:
 
 def cells(row: DocumentRow) -> tuple[Cell, ...]:
     """Return a document as a row of the list."""
-    state = row.state if not row.error else f"{row.state}: {row.error}"
+    state = "; ".join((f"{row.state}: {row.error}" if row.error else row.state, *row.warnings))
     return (row.short_id, row.title, row.source, row.chunks, row.audience, age(row.fetched_at), state)
 
 
@@ -73,13 +74,22 @@ def age(moment: datetime, now: datetime | None = None) -> str:
     return f"{seconds} s"
 
 
+async def _refresh_with_removals(context: Context, words: Sequence[str]) -> Reply:
+    """Refresh a document's source, even if this removes many documents. Raises UsageError, NotAllowed."""
+    match words:
+        case ["refresh", *named] if named:
+            return await _refresh(context, await _named(context, named), accept_removals=True)
+        case _:
+            raise UsageError(user_messages.wrong_usage("docs", help_text.DOCS_USAGE))
+
+
 async def _refresh(context: Context, document_id: str | None, *, accept_removals: bool = False) -> Reply:
     """Ingest the source of one document again, or every source that this channel may read.
 
     ``accept_removals`` lets a refresh through that was held back; it is for admins.
     """
     if accept_removals and not context.author.is_admin:
-        raise NotAllowed(user_messages.ACCEPT_REMOVALS_ADMIN)
+        raise NotAllowed(docs_user_messages.ACCEPT_REMOVALS_ADMIN)
     if document_id is not None:
         await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
@@ -113,7 +123,7 @@ async def _refresh(context: Context, document_id: str | None, *, accept_removals
 async def _set_interval(context: Context, document_id: str, period: str) -> Reply:
     """Set how often the source of a document is refreshed."""
     if not context.author.is_admin:
-        raise NotAllowed(user_messages.REFRESH_ADMIN)
+        raise NotAllowed(docs_user_messages.REFRESH_ADMIN)
     await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
         (row,) = await document_catalog.sources(session, context.tenant_id, document_id=document_id)
@@ -125,13 +135,13 @@ async def set_interval(database: Database, tenant_id: str, row: document_catalog
     """Set a source's refresh interval and return a confirmation. Raises UsageError."""
     seconds = arguments.interval(period)
     if not row.can_be_read_again:
-        raise UsageError(user_messages.uploaded_source(row.uri))
+        raise UsageError(docs_user_messages.uploaded_source(row.uri))
 
     async def store(session: AsyncSession) -> None:
         await source_records.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
 
     await database.run(tenant_id, store)
-    return user_messages.refresh_interval(row.uri, period, seconds)
+    return docs_user_messages.refresh_interval(row.uri, period, seconds)
 
 
 def skipped_uploads(rows: Sequence[document_catalog.SourceRow], document_id: str | None) -> str:
@@ -139,7 +149,7 @@ def skipped_uploads(rows: Sequence[document_catalog.SourceRow], document_id: str
     uploads = sum(not row.can_be_read_again for row in rows)
     if document_id is not None or not uploads:
         return ""
-    return user_messages.skipped_uploads(uploads)
+    return docs_user_messages.skipped_uploads(uploads)
 
 
 async def _list(context: Context, words: Sequence[str]) -> Reply:
@@ -152,8 +162,10 @@ async def _list(context: Context, words: Sequence[str]) -> Reply:
         total = await document_catalog.count_documents(session, tenant, audiences=readable, matching=matching)
     why_not_all = _why_not_all(context)
     if not total:
-        return Reply((user_messages.no_match(matching) if matching else user_messages.NO_DOCUMENTS) + why_not_all)
-    heading = user_messages.documents(total, first=offset + 1, last=offset + len(rows), page=page)
+        return Reply(
+            (docs_user_messages.no_match(matching) if matching else docs_user_messages.NO_DOCUMENTS) + why_not_all
+        )
+    heading = docs_user_messages.documents(total, first=offset + 1, last=offset + len(rows), page=page)
     return Reply(heading + why_not_all, Table(COLUMNS, [cells(row) for row in rows]) if rows else None)
 
 
@@ -185,7 +197,8 @@ async def _named(context: Context, words: Sequence[str]) -> str:
 async def _show(context: Context, document_id: str) -> Reply:
     found = await _readable(context, document_id)
     text = found.text + ("" if found.complete else " […]")
-    return Reply(f"**{found.row.title}**\n{found.row.source}\n\n{text}", links=urls_in(found.row.source))
+    heading = "\n".join((f"**{found.row.title}**", found.row.source, *(f"- {one}" for one in found.row.warnings)))
+    return Reply(f"{heading}\n\n{text}", links=urls_in(found.row.source))
 
 
 async def _delete(context: Context, document_id: str) -> Reply:
@@ -194,11 +207,11 @@ async def _delete(context: Context, document_id: str) -> Reply:
     async def delete(session: AsyncSession) -> None:
         (source,) = await document_catalog.sources(session, context.tenant_id, document_id=document_id)
         if source.added_by != context.author.id and not context.author.is_admin:
-            raise NotAllowed(user_messages.DELETE_ADMIN)
+            raise NotAllowed(docs_user_messages.DELETE_ADMIN)
         await document_catalog.delete(session, context.tenant_id, document_id)
 
     await context.services.database.run(context.tenant_id, delete)
-    return Reply(user_messages.deleted(found.row.title))
+    return Reply(docs_user_messages.deleted(found.row.title))
 
 
 async def _readable(context: Context, document_id: str) -> document_catalog.DocumentText:
@@ -209,7 +222,7 @@ async def _readable(context: Context, document_id: str) -> document_catalog.Docu
     async with context.services.database.tenant(context.tenant_id) as session:
         found = await document_catalog.show(session, context.tenant_id, document_id, max_chars=SHOWN_CHARS)
     if not context.may_read(found.row.audience):
-        raise UsageError(user_messages.unknown_document(document_id) + _why_not_all(context))
+        raise UsageError(docs_user_messages.unknown_document(document_id) + _why_not_all(context))
     return found
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any
 
-from bot.commands import ingest_user_messages, user_messages
+from bot.commands import docs_user_messages, ingest_user_messages
 from bot.commands.base import Context, File, Reply
 from bot.errors import UsageError
 from bot.types.conversation import Attachment
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
-from knowledge.parsing.sandbox import Parser
 from knowledge.types import Document, Fetched
 
 SHOWN_CHARS = 1500
@@ -51,29 +50,25 @@ async def preview(context: Context) -> Reply:
     The reply carries the whole text of the first file that is longer than what is shown.
     """
     if not context.attachments:
-        raise UsageError(user_messages.PREVIEW_NEEDS_FILE)
-    parser = Parser()
-    try:
-        shown = [await _preview(context, parser, attachment) for attachment in context.attachments[:MAX_FILES]]
-    finally:
-        await parser.aclose()
+        raise UsageError(docs_user_messages.PREVIEW_NEEDS_FILE)
+    shown = [await _preview(context, attachment) for attachment in context.attachments[:MAX_FILES]]
     file = next((file for _, file in shown if file is not None), None)
     return Reply("\n\n".join(text for text, _ in shown), file=file)
 
 
-async def _preview(context: Context, parser: Parser, attachment: Attachment) -> tuple[str, File | None]:
+async def _preview(context: Context, attachment: Attachment) -> tuple[str, File | None]:
     """Return the preview of one file, and its text as a file if that is longer."""
     name, services = attachment.name, context.services
     if attachment.size > services.max_file_bytes:
         too_large = ingest_user_messages.too_large(services.settings.max_file_mb)
-        return user_messages.no_preview(name, too_large), None
+        return docs_user_messages.no_preview(name, too_large), None
     try:
         fetched = Fetched(name, await attachment.read(), content_type=attachment.content_type)
-        document = await parser.parse(fetched)
+        document = await services.ingestor.read(fetched)
     except ParseError as error:
-        return user_messages.no_preview(name, str(error)), None
+        return docs_user_messages.no_preview(name, str(error)), None
     form = document.metadata.get(FORMAT, "")
-    heading = user_messages.preview(name, document.title, form, len(document.blocks), document.warnings)
+    heading = docs_user_messages.preview(name, document.title, form, len(document.blocks), document.warnings)
     text = document.text[:SHOWN_CHARS]
     if len(document.text) <= SHOWN_CHARS:
         return f"{heading}\n\n{text}", None

@@ -20,7 +20,7 @@ DOCS_USAGE = (
 )
 
 BUDGET_SUMMARY = "Show your token usage today; admins set limits"
-BUDGET_USAGE = "[show PERSON | set SUBJECT TOKENS | list]"
+BUDGET_USAGE = "[show SUBJECT | set SUBJECT TOKENS | list]"
 
 COSTS_SUMMARY = "Show what the models cost"
 COSTS_USAGE = "[30d] [by user|channel|model|purpose|day] [csv|chart]"

@@ -206,6 +206,7 @@ def combined(one: IngestReport, other: IngestReport) -> IngestReport:
         embedding_model=other.embedding_model or one.embedding_model,
         embedding_tokens=one.embedding_tokens + other.embedding_tokens,
         stopped=one.stopped or other.stopped,
+        warnings=(*one.warnings, *other.warnings),
     )
 
 

@@ -85,12 +85,20 @@ def ingested(report: IngestReport, failed: Sequence[Failure], *, here: bool, aud
         parts.append(f"{number(report.deleted, 'document')} removed, because the source no longer has them.")
     if added or report.unchanged:
         parts.append(f"{audience or (THIS_CHANNEL if here else _EVERYONE)} can ask about this now.")
-    lines = [f"- {failure.source}: {failure.error}" for failure in failures[:MAX_LISTED]]
-    if len(failures) > MAX_LISTED:
-        lines.append(f"- and {len(failures) - MAX_LISTED} more; /docs lists them")
-    if lines:
-        parts.append(f"{number(len(failures), 'document')} could not be read:\n" + "\n".join(lines))
-    return " ".join(parts) or NOTHING_TO_INGEST
+    lists = []
+    if failures:
+        lines = _listed([f"{failure.source}: {failure.error}" for failure in failures])
+        lists.append(f"{number(len(failures), 'document')} could not be read:\n{lines}")
+    if report.warnings:
+        lines = _listed([f"{one.source}: {one.warning}" for one in report.warnings])
+        lists.append(f"Parts of {number(len(report.warnings), 'document')} were left out:\n{lines}")
+    return " ".join([*parts, "\n".join(lists)] if lists else parts) or NOTHING_TO_INGEST
+
+
+def _listed(lines: Sequence[str]) -> str:
+    """Return the first lines as a list that says how many more there are."""
+    more = [f"and {len(lines) - MAX_LISTED} more. /docs lists them"] if len(lines) > MAX_LISTED else []
+    return "\n".join(f"- {line}" for line in (*lines[:MAX_LISTED], *more))
 
 
 def counted(progress: Progress) -> str:
@@ -109,7 +117,7 @@ def counted(progress: Progress) -> str:
 
 
 def waiting(error: str) -> str:
-    return f"retrying soon; {error}" if error else "waiting for a worker"
+    return f"{error.rstrip('.')}. Retrying soon." if error else "waiting for a worker"
 
 
 STARTED = "started"

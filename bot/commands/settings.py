@@ -9,7 +9,7 @@ from dataclasses import replace
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.commands import arguments, help_text, user_messages
+from bot.commands import arguments, help_text, settings_user_messages, user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.store import tenants
@@ -42,13 +42,13 @@ async def run(context: Context, line: str) -> Reply:
         arguments.words(rest)
         return await _show(context)
     if not context.author.is_admin:
-        raise NotAllowed(user_messages.SETTINGS_ADMIN)
+        raise NotAllowed(settings_user_messages.SETTINGS_ADMIN)
     channel_id = context.channel_id
     if name.lower() == "external":
         channel_id, rest = _place(context, rest)
     change, confirmation = await _change(context, name.lower(), rest.strip())
     if channel_id != context.channel_id:
-        confirmation = user_messages.in_place(channel_id, confirmation)
+        confirmation = settings_user_messages.in_place(channel_id, confirmation)
 
     async def store(session: AsyncSession) -> None:
         await tenants.ensure(session, tenant_id=context.tenant_id, platform=context.platform)
@@ -64,20 +64,20 @@ async def _change(context: Context, name: str, value: str) -> tuple[Change, str]
             return _persona(value)
         case "tier":
             tier = tier_of(value)
-            return lambda made: replace(made, tier=tier), user_messages.channel_tier(tier)
+            return lambda made: replace(made, tier=tier), settings_user_messages.channel_tier(tier)
         case "sources":
             return await _sources(context, arguments.words(value))
         case "follow-ups" | "follow_ups" | "followups":
             on = switch(value, "follow-ups")
-            return lambda made: replace(made, follow_ups=on), user_messages.FOLLOW_UPS[on]
+            return lambda made: replace(made, follow_ups=on), settings_user_messages.FOLLOW_UPS[on]
         case "auto-answer" | "auto_answer" | "autoanswer":
             on = switch(value, "auto-answer")
-            return lambda made: replace(made, auto_answer=on), user_messages.AUTO_ANSWER[on]
+            return lambda made: replace(made, auto_answer=on), settings_user_messages.AUTO_ANSWER[on]
         case "external":
             on = switch(value, "external")
-            return lambda made: replace(made, external=on), user_messages.EXTERNAL[on]
+            return lambda made: replace(made, external=on), settings_user_messages.EXTERNAL[on]
         case "reset" if not value:
-            return lambda _: ChannelSettings(), user_messages.SETTINGS_RESET
+            return lambda _: ChannelSettings(), settings_user_messages.SETTINGS_RESET
         case _:
             raise UsageError(user_messages.wrong_usage("settings", help_text.SETTINGS_USAGE))
 
@@ -92,32 +92,34 @@ def _place(context: Context, value: str) -> tuple[str, str]:
         return context.channel_id, value
     place = arguments.mentioned_channel(words[1], context.platform) or words[1]
     if len(words) > 2 or not _CHANNEL_IDS.get(context.platform, _ANY_ID).fullmatch(place):
-        raise UsageError(user_messages.EXTERNAL_USAGE)
+        raise UsageError(settings_user_messages.EXTERNAL_USAGE)
     return place, words[0]
 
 
 def _persona(value: str) -> tuple[Change, str]:
     if not value:
-        raise UsageError(user_messages.PERSONA_USAGE)
+        raise UsageError(settings_user_messages.PERSONA_USAGE)
     if len(value) > MAX_PERSONA_CHARS:
-        raise UsageError(user_messages.persona_too_long(MAX_PERSONA_CHARS, len(value)))
+        raise UsageError(settings_user_messages.persona_too_long(MAX_PERSONA_CHARS, len(value)))
     persona = None if value.lower() in ("default", "none") else value
-    confirmation = user_messages.PERSONA_RESET if persona is None else user_messages.persona_set(persona)
+    confirmation = (
+        settings_user_messages.PERSONA_RESET if persona is None else settings_user_messages.persona_set(persona)
+    )
     return lambda made: replace(made, persona=persona), confirmation
 
 
 async def _sources(context: Context, words: list[str]) -> tuple[Change, str]:
     """Limit the channel to sources that exist. A misspelled source would leave the channel without answers."""
     if not words:
-        raise UsageError(user_messages.SOURCES_USAGE)
+        raise UsageError(settings_user_messages.SOURCES_USAGE)
     if [word.lower() for word in words] == ["all"]:
-        return lambda made: replace(made, sources=None), user_messages.ALL_SOURCES
+        return lambda made: replace(made, sources=None), settings_user_messages.ALL_SOURCES
     prefixes = tuple(dict.fromkeys(word.strip("<>") for word in words))
     async with context.services.database.tenant(context.tenant_id) as session:
         for prefix in prefixes:
             if not await session.scalar(text(_SOURCE_EXISTS), {"tenant": context.tenant_id, "prefix": prefix}):
-                raise UsageError(user_messages.unknown_source(prefix))
-    return lambda made: replace(made, sources=prefixes), user_messages.sources_set(prefixes)
+                raise UsageError(settings_user_messages.unknown_source(prefix))
+    return lambda made: replace(made, sources=prefixes), settings_user_messages.sources_set(prefixes)
 
 
 async def _show(context: Context) -> Reply:
@@ -137,9 +139,9 @@ def shown(made: ChannelSettings, *, tenant_wide: bool) -> Reply:
         ("auto-answer", "on" if made.auto_answer else "off"),
         ("external", "on" if made.external else "off"),
     ]
-    heading = user_messages.SETTINGS_SHOWN
+    heading = settings_user_messages.SETTINGS_SHOWN
     if made.paused is not None:
-        heading += user_messages.paused_everywhere(made.paused)
+        heading += settings_user_messages.paused_everywhere(made.paused)
     return Reply("\n".join([heading, "", *(f"- **{name}**: {value}" for name, value in values)]))
 
 
@@ -153,13 +155,13 @@ def tier_of(value: str) -> Tier | None:
         case "auto" | "default":
             return None
         case _:
-            raise UsageError(user_messages.unknown_tier(value))
+            raise UsageError(settings_user_messages.unknown_tier(value))
 
 
 def switch(value: str, name: str) -> bool:
     """Return whether ``value`` means on. Raises UsageError."""
     if value.lower() not in _SWITCH:
-        raise UsageError(user_messages.not_a_switch(name))
+        raise UsageError(settings_user_messages.not_a_switch(name))
     return _SWITCH[value.lower()]
 
 

@@ -310,10 +310,10 @@ class Engine:
     def _display(self, attempt: Attempt, results: Results, surface: Surface) -> Display:
         turn, lease = attempt.turn, attempt.lease
 
-        async def record(index: int, ref: str | None) -> str | None:
+        async def record(index: int, ref: str | None, *, replaced: str | None = None) -> str | None:
             if lease.lease.announced and index == 0 and ref is None:
                 return None
-            return await self._context.stores.leases.record_part(turn, lease.lease, index, ref)
+            return await self._context.stores.leases.record_part(turn, lease.lease, index, ref, replaced=replaced)
 
         return Display(
             surface,

@@ -17,7 +17,7 @@ from bot.errors import UsageError
 from bot.evals import jsonl
 from knowledge.embedders.token_vectors import TokenEmbedder, TokenVectors
 from knowledge.evidence_confidence import Evidence, Weights, matches
-from knowledge.followup_queries import with_earlier_words
+from knowledge.followup_queries import with_carried_words
 from knowledge.ports import Embedder, EncodeKind
 
 BATCH = 64
@@ -44,7 +44,7 @@ def _case(row: Mapping[str, Any], where: str) -> Case:
     question, answerable = jsonl.text(row, "question", where), jsonl.boolean(row, "answerable", where)
     passages = _texts(row.get("passages"), f"{where}: passages")
     earlier = _earlier_questions(row.get("history") or [], f"{where}: history")
-    return Case(with_earlier_words(question, earlier), passages, answerable)
+    return Case(with_carried_words(question, earlier), passages, answerable)
 
 
 def _texts(value: object, where: str) -> tuple[str, ...]:

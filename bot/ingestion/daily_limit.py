@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -17,8 +16,9 @@ from bot.store import added_days
 from bot.store.added_days import AddedLimits
 from bot.store.schema import tenants
 from bot.store.session import Database
-from knowledge import refusal_counts
+from knowledge import ingest_runs, refusal_counts
 from knowledge.errors import SourceError
+from knowledge.ingest_runs import Run
 from knowledge.ports import Source
 from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
 
@@ -55,15 +55,18 @@ class DailyLimit:
 
 
 class LimitedSource:
-    """A source whose documents count toward a person's daily limit. It ends with a SourceError at the limit."""
+    """The source of a run whose documents count toward the daily limit of the person who asked for it.
 
-    def __init__(self, source: Source, limit: DailyLimit, database: Database, tenant_id: str, user_id: str) -> None:
+    A document counts once, however often the run is retried. The source ends with a SourceError at the limit.
+    """
+
+    def __init__(self, source: Source, limit: DailyLimit, database: Database, tenant_id: str, run: Run) -> None:
         self.uri, self.kind = source.uri, source.kind
         self._source = source
         self._limit = limit
         self._database = database
         self._tenant_id = tenant_id
-        self._user_id = user_id
+        self._run = run
 
     def count(self) -> int | None:
         """Return the number of documents found so far."""
@@ -73,13 +76,18 @@ class LimitedSource:
         """Yield what the source yields, as long as the limit allows."""
         async for item in self._source.fetch(known):
             if isinstance(item, Fetched):
-                await self._count(len(item.data))
+                await self._count(item)
             yield item
 
-    async def _count(self, size: int) -> None:
+    async def _count(self, item: Fetched) -> None:
+        tenant_id, run = self._tenant_id, self._run
+
+        async def count(session: AsyncSession) -> None:
+            if await ingest_runs.count_once(session, tenant_id=tenant_id, run_id=run.id, name=item.uri):
+                await self._limit.count(session, tenant_id=tenant_id, user_id=run.asked_by, size=len(item.data))
+
         try:
-            count = partial(self._limit.count, tenant_id=self._tenant_id, user_id=self._user_id, size=size)
-            await self._database.run(self._tenant_id, count)
+            await self._database.run(tenant_id, count)
         except OverDailyLimit as refused:
             raise SourceError(str(refused)) from None
 

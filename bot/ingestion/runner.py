@@ -92,7 +92,7 @@ class IngestRunner:
     async def _source(self, tenant_id: str, run: Run) -> Source:
         if run.kind != "upload":
             source = await asyncio.to_thread(self.open_source, run.uri, files=run.files, tenant_id=tenant_id)
-            return LimitedSource(source, self.limit, self.database, tenant_id, run.asked_by) if run.limited else source
+            return LimitedSource(source, self.limit, self.database, tenant_id, run) if run.limited else source
         async with self.database.tenant(tenant_id) as session:
             data = await ingest_runs.load_upload(session, tenant_id=tenant_id, run_id=run.id)
         if not data:

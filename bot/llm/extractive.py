@@ -130,7 +130,7 @@ def compose(prompt: Prompt, phrases: Phrases = NOT_CONFIGURED) -> str:
         _attributed(one.text, one.author, one.at) for one in prompt.said if not _is_fact(one.text, prompt.facts)
     ]
     from_thread = [user_messages.SAID_IN_THREAD, *facts, *messages] if facts or messages else []
-    quotes = best_quotes(prompt.question, prompt.passages)
+    quotes = best_quotes(prompt.question, prompt.passages, prompt.carried)
     from_documents = [phrases.intro, *map(_format_quote, quotes)] if quotes else []
     return "\n\n".join([*notes, *((from_thread + from_documents) or [phrases.nothing])])
 

@@ -182,7 +182,7 @@ def _rates(model: str, row: object) -> Rates:
         raise _invalid(f"{model} must be an object with input and output in USD per million tokens")
     unknown = sorted(set(map(str, row)) - set(_FIELDS))
     if unknown:
-        raise _invalid(f"{model} has an unknown field {unknown[0]}; the fields are {', '.join(_FIELDS)}")
+        raise _invalid(f"{model} has an unknown field {unknown[0]}. The fields are {', '.join(_FIELDS)}")
     missing = [name for name in ("input", "output") if name not in row]
     if missing:
         raise _invalid(f"{model} has no {missing[0]} price")
@@ -202,7 +202,7 @@ def _number(model: str, name: str, value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _invalid(f"the {name} price of {model} is not a number")
     if not 0 <= value <= _MAX_PRICE:
-        raise _invalid(f"the {name} price of {model} is {value}; it must be between 0 and {_MAX_PRICE} USD per million")
+        raise _invalid(f"the {name} price of {model} is {value}. It must be between 0 and {_MAX_PRICE} USD per million")
     return Decimal(str(value))
 
 

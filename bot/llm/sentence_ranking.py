@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,6 +23,8 @@ _MIN_SCORE_SHARE_REPEATED = 0.85
 _MIN_COSINE = 0.35
 """Cosine from which a sentence without a word of the question may answer it."""
 _HEADING_SHARE = 0.75
+_CARRIED_SHARE = 0.3
+"""The weight of a word of an earlier question: the subject stays, but a new name replaces the earlier one."""
 _NUMBER_BONUS = 0.2
 _RANK_DECAY = 0.15
 
@@ -77,17 +79,20 @@ def terms(text: str) -> list[str]:
     return [_stem(word) for word in words if word not in _STOP_WORDS]
 
 
-def best_quotes(question: str, passages: Sequence[Passage]) -> list[Quote]:
+def best_quotes(question: str, passages: Sequence[Passage], carried: Sequence[str] = ()) -> list[Quote]:
     """Return one to four pieces that answer the question best, the best first.
 
+    ``carried`` are words of earlier questions that a follow-up question leans on. They weigh less than its own words.
     If no word is shared, return the sentence that is nearest in meaning, if one is near, and nothing otherwise. Of
     attached files, which the asker chose, return the openings.
     """
     units = _units(passages)
     if not units:
         return []
-    query = _with_pairs(frozenset(terms(question)), units)
-    scores = _scores(query, units, wants_number=bool(_QUANTITY.search(question)))
+    own = _with_pairs(frozenset(terms(question)), units)
+    query = own | _with_pairs(frozenset(terms(" ".join(carried))), units)
+    weight = {term: value if term in own else value * _CARRIED_SHARE for term, value in _weights(query, units).items()}
+    scores = _scores(weight, units, wants_number=bool(_QUANTITY.search(question)))
     chosen = _with_followers(_choose(query, units, scores) or _nearest(passages, units), units)
     return [Quote(unit.n, unit.text, unit.kind, unit.header) for unit in chosen]
 
@@ -144,8 +149,8 @@ def _weights(query: frozenset[str], units: Sequence[_Unit]) -> dict[str, float]:
     return {term: math.log(1 + (len(units) + 1) / (count[term] + 0.5)) for term in query}
 
 
-def _scores(query: frozenset[str], units: Sequence[_Unit], *, wants_number: bool) -> list[float]:
-    weight = _weights(query, units)
+def _scores(weight: Mapping[str, float], units: Sequence[_Unit], *, wants_number: bool) -> list[float]:
+    query = frozenset(weight)
     scores = []
     for unit in units:
         own = sum(weight[term] for term in unit.terms & query)

@@ -18,7 +18,7 @@ IMAGE_IN_OUTAGE = "No model can answer at the moment, so I cannot see the image.
 NOTHING_FOUND_IN_OUTAGE = (
     "No model can answer at the moment, and I found nothing to quote about this in the documents. Ask again later."
 )
-QUOTED_INSTEAD = "no model could answer; the passages are quoted instead"
+QUOTED_INSTEAD = "no model could answer. The passages are quoted instead"
 FACT_SAVED = "I will remember this in this thread. `/memory` shows and deletes it."
 SAID_IN_THREAD = "Said in this thread:"
 NO_SEARCH_NEEDED = "Glad to help. Ask me a question, and I will search the documents."
@@ -170,11 +170,11 @@ def reason(kind: str) -> str:
 
 
 def retried(label: str, kind: str) -> str:
-    return f"{label}: {reason(kind)}; retried"
+    return f"{label}: {reason(kind)}, retried"
 
 
 def fell_back(label: str, kind: str, next_label: str) -> str:
-    return f"{label}: {reason(kind)}; fell back to {next_label}"
+    return f"{label}: {reason(kind)}, fell back to {next_label}"
 
 
 # --- errors of structured output

@@ -15,9 +15,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store import threads, turns
+from bot.store import lock_order, threads, turn_queue, turns
 from bot.store.leases import LEASE
-from bot.store.notifications import CHANNEL, payload
 from bot.store.pipelined_transactions import Statement
 from bot.store.turns import ANYBODY
 from bot.types.conversation import Platform, ThreadKey
@@ -168,31 +167,32 @@ async def hurry(session: AsyncSession, turn: Turn) -> bool:
     return (await session.execute(_HURRY, named)).first() is not None
 
 
-_HURRY_THREAD = """
-WITH hurried AS (
-    UPDATE turns SET deliver_at = now()
-    WHERE tenant_id = %(tenant)s AND turn_id IN (
-        SELECT turn_id FROM turns
-        WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND platform = %(platform)s AND deliver_at > now()
-        FOR UPDATE SKIP LOCKED
-    )
-    RETURNING 1
-)
-SELECT pg_notify(%(channel)s, %(notice)s) FROM hurried LIMIT 1
-"""
-"""Skips locked rows, because the caller has locked the thread."""
+_OF_THREAD = "tenant_id = %(tenant)s AND thread_uid = %(thread)s AND deliver_at > now()"
+
+_ARE_WAITING = f"SELECT turn_id FROM turns WHERE {_OF_THREAD} LIMIT 1"  # noqa: S608
+
+_LOCK_THREAD = lock_order.turns_where(_OF_THREAD)
+
+_HURRY_THREAD = f"UPDATE turns SET deliver_at = now() WHERE {_OF_THREAD}"  # noqa: S608
 
 
-def hurrying(thread: ThreadKey) -> Statement:
-    """Try the thread's late replies at once, because a new question shows that its platform is back."""
-    named = {
-        "tenant": thread.tenant_id,
-        "thread": threads.thread_uid(thread),
-        "platform": thread.platform,
-        "channel": CHANNEL,
-        "notice": payload(Notice("ready", "", thread.platform)),
-    }
-    return Statement(_HURRY_THREAD, named)
+def waiting(thread: ThreadKey) -> Statement:
+    """Return the statement that returns a row if late replies of the thread wait for their next try."""
+    return Statement(_ARE_WAITING, _of_thread(thread))
+
+
+def hurrying(thread: ThreadKey) -> list[Statement]:
+    """Try the thread's late replies at once, because a new question shows that its platform is back.
+
+    They may wait for short transactions that have locked one of the turns, so no other lock may be held.
+    """
+    named = _of_thread(thread)
+    notice = turn_queue.telling(Notice("ready", "", thread.platform))
+    return [Statement(_LOCK_THREAD, named), Statement(_HURRY_THREAD, named), notice]
+
+
+def _of_thread(thread: ThreadKey) -> dict[str, object]:
+    return {"tenant": thread.tenant_id, "thread": threads.thread_uid(thread)}
 
 
 def _named(reply: LateReply) -> dict[str, object]:

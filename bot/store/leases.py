@@ -18,8 +18,6 @@ from bot.types.turns import Lease, Outcome, Turn
 LEASE = timedelta(seconds=30)
 """Duration of a lease: another process may take over the turn if the lease is not renewed for this long."""
 
-TAKEN = "Another process is answering this question now."
-
 _STATE = "SELECT state FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
 
 
@@ -162,17 +160,20 @@ WITH held AS (
 )
 INSERT INTO reply_parts AS known (tenant_id, turn_id, part, ref)
 SELECT tenant_id, turn_id, %(part)s, CAST(%(ref)s AS text) FROM held
-ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(known.ref, excluded.ref)
+ON CONFLICT (tenant_id, turn_id, part)
+DO UPDATE SET ref = coalesce(nullif(known.ref, CAST(%(replaced)s AS text)), excluded.ref)
 RETURNING ref
 """  # noqa: S608
 """Records a reply message and extends the lease. The first reference wins."""
 
 
-def recording(turn: Turn, lease: Lease, index: int, ref: str | None) -> Statement:
+def recording(turn: Turn, lease: Lease, index: int, ref: str | None, *, replaced: str | None = None) -> Statement:
     """Record a reply message: without a reference before it is posted, and with it afterwards.
 
     Returns the recorded one.
 
-    The first reference wins. Returns no row if the lease was lost.
+    The first reference wins, except over ``replaced``, whose message can no longer be edited. Returns no row if the
+    lease was lost.
     """
-    return Statement(_RECORD_PART, {**_named(turn), "fence": lease.fence, "lease": LEASE, "part": index, "ref": ref})
+    given = {"fence": lease.fence, "lease": LEASE, "part": index, "ref": ref, "replaced": replaced}
+    return Statement(_RECORD_PART, {**_named(turn), **given})

@@ -10,8 +10,8 @@
 
 A transaction leaves out what it does not need, and never goes back. Four rules follow:
 
-- An acceptance locks its thread, then inserts its turn. Nobody else can lock a turn that is not committed. It brings
-  forward late replies of the thread at its end, and skips those that are locked, so that it never waits for a turn.
+- An acceptance locks its thread, then inserts its turn. Nobody else can lock a turn that is not committed. Late replies
+  of the thread are brought forward in a transaction of their own, because that waits for other turns.
 - A statement that changes several turns locks them first, with ``turns_where``, because an UPDATE visits rows in any
   order. The same holds for threads.
 - A row that refers to a turn or a thread locks it (foreign key), so it is inserted after that turn was locked.

@@ -77,7 +77,7 @@ def binding(tenant_id: str, role: str | None) -> tuple[str, ...]:
     which reads across tenants: only the functions of the turn queue use it.
     """
     if tenant_id == "*":
-        raise ValueError("no transaction reads across tenants; use NO_TENANT for the queue")
+        raise ValueError("no transaction reads across tenants. Use NO_TENANT for the queue")
     named = sql.Literal(tenant_id).as_string(None)
     taken = (f"SET LOCAL ROLE {sql.Identifier(role).as_string(None)}",) if role else ()
     return (*taken, f"SET LOCAL parley.tenant_id = {named}")

@@ -10,9 +10,10 @@ from sqlalchemy import CursorResult, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.engine.answer.poison import SUSPECT_AFTER
+from bot.engine.user_messages import LOST
 from bot.errors import LeaseLost
 from bot.store import reply_parts
-from bot.store.leases import LEASE, TAKEN
+from bot.store.leases import LEASE
 from bot.store.notifications import CHANNEL, payload
 from bot.store.pipelined_transactions import Statement
 from bot.store.processes import dead
@@ -256,7 +257,7 @@ async def record_waiting(
     Raises LeaseLost if this process no longer holds the turn.
     """
     if not await hold(session, turn=turn, holder=holder):
-        raise LeaseLost(TAKEN)
+        raise LeaseLost(LOST)
     return await reply_parts.note(session, turn, index, ref)
 
 

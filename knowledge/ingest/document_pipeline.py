@@ -45,7 +45,7 @@ A process that dies loses about two batches of small documents. Larger batches w
 """
 FAULTS_OF_A_DOCUMENT = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError, DataError)
 """Errors that one document can cause in any step. They fail that document. Others, as of the database, end the run."""
-KEPT = "no longer in its source, but kept: too many were gone at once; see /docs refresh ID --accept-removals"
+KEPT = "no longer in its source, but kept: too many were gone at once. See /docs refresh ID --accept-removals"
 STORE_ATTEMPTS = 5
 """How often a document is stored again after another writer changed it."""
 
@@ -135,7 +135,7 @@ class DocumentPipeline:
             except ParseError as error:
                 await self.record_failure(Failure(page.document.uri, f"{error}."))
             else:
-                self._run.count_stored(page.document.uri, chunks)
+                self._run.count_stored(page.document.uri, chunks, page.document.warnings)
 
     async def _wait_if_replaced(self, document: Document, fetched: Fetched, content_hash: str) -> bool:
         """Return True if a changed page waits for the rest of its site. Raises ParseError if it replaces too much."""
@@ -201,7 +201,7 @@ class DocumentPipeline:
                 return error
             except FAULTS_OF_A_DOCUMENT as error:
                 log.exception("%s cannot be read to its end", run.source.uri)
-                return SourceError(f"it cannot be read to its end ({type(error).__name__}); check the source.")
+                return SourceError(f"it cannot be read to its end ({type(error).__name__}). Check the source.")
         return None
 
     async def _record_unchanged(self, item: Unchanged) -> None:
@@ -249,7 +249,7 @@ class DocumentPipeline:
             return
         for warning in document.warnings:
             log.warning("%s: %s", fetched.uri, warning)
-        self._run.count_stored(fetched.uri, chunks)
+        self._run.count_stored(fetched.uri, chunks, document.warnings)
 
     async def _mark_if_unchanged(self, fetched: Fetched, content_hash: str) -> int | None:
         """If the same content is already stored, record that and return the number of its chunks; else return None."""
@@ -301,7 +301,7 @@ class DocumentPipeline:
             async for batch in staged.batches():
                 await self._embed(document, batch, complete)
             staged.replace(complete)
-        raise ParseError("another process keeps changing it at the same time; add it again")
+        raise ParseError("another process keeps changing it at the same time. Add it again")
 
     async def _embed(self, document: Document, chunks: Sequence[EmbeddedChunk], staged: StagedChunks) -> None:
         """Compute the missing vectors of a batch, and stage it. The next batch waits for this one."""
@@ -381,7 +381,7 @@ def _storable(item: Item) -> Item:
 
 
 def _unexpected(error: Exception) -> str:
-    return f"it cannot be added ({type(error).__name__}); save it again or in another format"
+    return f"it cannot be added ({type(error).__name__}). Save it again or in another format"
 
 
 def _sha256(data: bytes) -> str:

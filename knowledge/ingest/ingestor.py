@@ -22,7 +22,7 @@ from knowledge.message_erasure import CHAT_KINDS
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.reembed import switch_if_complete
-from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Known
+from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Known
 
 Result = TypeVar("Result")
 
@@ -126,7 +126,12 @@ class Ingestor:
             embedding_model=self._embedder.model,
             embedding_tokens=totals.tokens,
             stopped=stop.is_set(),
+            warnings=tuple(sorted(totals.warnings, key=lambda one: one.source)),
         )
+
+    async def read(self, fetched: Fetched) -> Document:
+        """Parse a file with the same limits as for ingestion, and store nothing. Raises ParseError."""
+        return await self._parser.parse(fetched)
 
     async def aclose(self) -> None:
         """End the parser's process."""

@@ -25,9 +25,9 @@ SAME_PAGES = 3
 """So many addresses whose pages have become the same are taken for one notice or sign-in page."""
 MEMORY_BYTES = 2**20
 _PASSWORD_FIELD = re.compile(rb"<input\b[^>]*\btype\s*=\s*[\"']?password", re.IGNORECASE)
-_ACCEPT = "the earlier text is kept. Refresh it with --accept-removals if the change is right."
-SAME = f"its page became the same as that of other addresses, such as a notice or a sign-in; {_ACCEPT}"
-SIGN_IN = f"it became a page that asks for a password; {_ACCEPT}"
+_ACCEPT = "The earlier text is kept. Refresh it with --accept-removals if the change is right."
+SAME = f"its page became the same as that of other addresses, such as a notice or a sign-in. {_ACCEPT}"
+SIGN_IN = f"it became a page that asks for a password. {_ACCEPT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def suspicion(data: bytes, characters: int, stored: int) -> str:
     if characters < stored / 2 and _PASSWORD_FIELD.search(data):
         return SIGN_IN
     if stored >= SHORT_CHARS and characters < SHORT_SHARE * stored:
-        return f"its page has only {characters} of the {stored:,} characters that it had before; {_ACCEPT}"
+        return f"its page has only {characters} of the {stored:,} characters that it had before. {_ACCEPT}"
     return ""
 
 

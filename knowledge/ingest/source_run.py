@@ -10,7 +10,7 @@ from datetime import timedelta
 from knowledge.chunking import Chunking
 from knowledge.ports import Embedder, OnProgress, Source
 from knowledge.serving_model import Serving
-from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, Failure, Known, Progress
+from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, DocumentWarning, Failure, Known, Progress
 
 
 @dataclass(slots=True)
@@ -23,6 +23,7 @@ class IngestTotals:
     deleted: int = 0
     tokens: int = 0
     failed: list[Failure] = field(default_factory=list)
+    warnings: list[DocumentWarning] = field(default_factory=list)
 
     def add(self, other: IngestTotals) -> None:
         """Add the counts of one source."""
@@ -32,6 +33,7 @@ class IngestTotals:
         self.deleted += other.deleted
         self.tokens += other.tokens
         self.failed += other.failed
+        self.warnings += other.warnings
 
 
 @dataclass(slots=True)
@@ -76,8 +78,10 @@ class SourceRun:
         """The names of the models for which every chunk needs a vector."""
         return [embedder.model for embedder in self.embedders]
 
-    def count_stored(self, uri: str, chunks: int) -> None:
-        """Count a document that was stored, and report progress."""
+    def count_stored(self, uri: str, chunks: int, warnings: Sequence[str] = ()) -> None:
+        """Count a document that was stored, with what was left out of it, and report progress."""
+        if warnings:
+            self.totals.warnings.append(DocumentWarning(uri, "; ".join(warnings)))
         self.totals.documents += 1
         self.totals.chunks += chunks
         self.seen.append(uri)

@@ -13,15 +13,15 @@ from knowledge.errors import PrivateChatError
 from knowledge.parsing.slack_export_layout import LIST_FILES, normalized
 
 SLACK_DAY = (
-    "it has Slack messages but does not say whether their channel is public; add the folder or archive of the whole "
+    "it has Slack messages but does not say whether their channel is public. Add the folder or archive of the whole "
     "export, with its channels.json"
 )
-SLACK_LIST = "it is a list of members or channels of a Slack export, which is left out; add the whole export"
+SLACK_LIST = "it is a list of members or channels of a Slack export, which is left out. Add the whole export"
 DISCORD_UNKNOWN = (
-    "it is a Discord export that does not say whether its channel is public; export it as JSON, or add it for the "
+    "it is a Discord export that does not say whether its channel is public. Export it as JSON, or add it for the "
     "members of a channel with --audience CHANNEL"
 )
-DISCORD_DIRECT = "it has direct messages, which are never added; export a channel"
+DISCORD_DIRECT = "it has direct messages, which are never added. Export a channel"
 
 _SLACK_TIME = re.compile(r"\d{9,}\.\d{6}")
 _SAMPLE = 50
@@ -112,4 +112,4 @@ def _is_teams_message(row: dict[str, Any]) -> bool:
 
 
 def _not_supported(chat: str) -> PrivateChatError:
-    return PrivateChatError(f"it is a {chat} export, which cannot be read yet; export the channel as text or PDF")
+    return PrivateChatError(f"it is a {chat} export, which cannot be read yet. Export the channel as text or PDF")

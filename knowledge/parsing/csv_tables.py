@@ -31,9 +31,9 @@ def parse(text: str) -> ParsedDocument:
         delimiter = named.group(1) if named else _delimiter(body)
         rows = [row for row in csv.reader(io.StringIO(body), delimiter=delimiter) if any(map(str.strip, row))]
     except csv.Error:
-        raise ParseError("it is not valid CSV; save it as CSV again") from None
+        raise ParseError("it is not valid CSV. Save it as CSV again") from None
     if len(rows) > MAX_ROWS:
-        raise ParseError(f"it has {len(rows)} rows, more than {MAX_ROWS}; split it into smaller files")
+        raise ParseError(f"it has {len(rows)} rows, more than {MAX_ROWS}. Split it into smaller files")
     builder = Builder()
     add_rows(builder, rows)
     return builder.build()

@@ -14,14 +14,15 @@ from knowledge.parsing import discord_messages, zip_archives
 from knowledge.parsing.chat_export_forms import refuse_json
 from knowledge.parsing.chat_visibility import may_read
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 _PARTITION = re.compile(r"(?P<name>.*?)(?: \[part (?P<number>\d+)\])?\.json", re.IGNORECASE | re.DOTALL)
 
 
-def parse(data: bytes, *, private_chats: bool = False) -> ParsedDocument:
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Parse the archive. Raises ParseError if it is damaged or has no message of a channel that may be read.
 
-    ``private_chats`` reads private threads too.
+    ``options.private_chats`` reads private threads too.
     """
     channels: dict[str, list[dict[str, Any]]] = {}
     hidden: set[str] = set()
@@ -37,7 +38,7 @@ def parse(data: bytes, *, private_chats: bool = False) -> ParsedDocument:
                 refuse_json(export, name)
                 continue
             key = discord_messages.channel_key(export)
-            if may_read(discord_messages.visibility(export), private_chats=private_chats):
+            if may_read(discord_messages.visibility(export), private_chats=options.private_chats):
                 channels.setdefault(key, []).append(export)
             else:
                 hidden.add(key)
@@ -62,5 +63,5 @@ def _document(channels: list[list[dict[str, Any]]], hidden: int, broken: list[st
     if hidden:
         raise PrivateChatError(discord_messages.PRIVATE)
     if broken:
-        raise ParseError(f"the file {broken[0]} in this archive is not valid JSON; export the archive again")
-    raise ParseError("it is a ZIP archive without a Slack or DiscordChatExporter export; add its documents one by one")
+        raise ParseError(f"the file {broken[0]} in this archive is not valid JSON. Export the archive again")
+    raise ParseError("it is a ZIP archive without a Slack or DiscordChatExporter export. Add its documents one by one")

@@ -18,8 +18,8 @@ _USER_MESSAGE_TYPES = frozenset(
 )
 """The exporter writes the names of types that it knows, and the numbers of Discord's API for the others."""
 PRIVATE = (
-    "it has only private conversations; add a private thread for the members of a channel with --audience CHANNEL; "
-    "direct messages are never added"
+    "it has only private conversations. Add a private thread for the members of a channel with --audience CHANNEL. "
+    "Direct messages are never added"
 )
 
 
@@ -76,7 +76,7 @@ def write(builder: Builder, parts: Sequence[dict[str, Any]]) -> int:
         return chat_messages.write_channel(builder, channel_name(parts[0]), _messages(entries))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ParseError(
-            "it looks like a Discord export, but its messages are not in the expected form; export it again"
+            "it looks like a Discord export, but its messages are not in the expected form. Export it again"
         ) from None
 
 

@@ -27,6 +27,7 @@ from knowledge.parsing.ooxml_package import (
     descendants,
     local_name,
 )
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_NESTING = 50
 """Levels of tables, text boxes and content controls that are read, one inside the other."""
@@ -35,8 +36,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 _NOTE_KINDS = ("footnote", "endnote", "comment")
 
 
-def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
-    """Parse a DOCX file. ``include_hidden`` adds deleted text, hidden text and comments.
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+    """Parse a DOCX file. ``options.include_hidden`` adds deleted text, hidden text and comments.
 
     Raises ParseError if parts of the file are missing or damaged.
     """
@@ -44,7 +45,7 @@ def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
         package = Package(data)
         main = package.related("", "officeDocument")[0]
         body = child(package.xml(main), "body")
-        writer = _Writer(package, main, include_hidden=include_hidden)
+        writer = _Writer(package, main, include_hidden=options.include_hidden)
     except (*PACKAGE_ERRORS, IndexError):
         raise _damaged() from None
     if body is None:
@@ -63,7 +64,7 @@ def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
 
 
 def _damaged() -> ParseError:
-    return ParseError("it is damaged and cannot be opened; save it again in Word")
+    return ParseError("it is damaged and cannot be opened. Save it again in Word")
 
 
 def _iso_date(written: str) -> str:
@@ -131,7 +132,7 @@ class _Writer:
             (self._comments_left_out, "comments"),
         ):
             if count:
-                self.builder.warn(f"{what} left out ({count}); --include-hidden adds it")
+                self.builder.warn(f"{what} left out ({count}). Add it with --include-hidden")
 
     def cell_text(self, cell: Any, beside: list[ParagraphText]) -> str:
         """Return the text of a table cell without nested tables. What stands beside its text is added to ``beside``."""
@@ -191,7 +192,7 @@ class _Writer:
         try:
             add_table(self, table)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-            self.builder.warn("a table is damaged and was left out; save the document again in Word")
+            self.builder.warn("a table is damaged and was left out. Save the document again in Word")
 
     def _note(self, kind: str, identifier: str) -> None:
         note = self._notes[kind].get(identifier)

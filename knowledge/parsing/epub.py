@@ -22,7 +22,7 @@ def parse(data: bytes) -> ParsedDocument:
         book = attribute(next(descendants(package.xml("META-INF/container.xml"), "rootfile")), "full-path")
         root = package.xml(book)
     except (*PACKAGE_ERRORS, StopIteration):
-        raise ParseError("it is damaged and cannot be opened; download it again") from None
+        raise ParseError("it is damaged and cannot be opened. Download it again") from None
     about = {local_name(e): (e.text or "").strip() for e in child(root, "metadata") or ()}
     files = {attribute(e, "id"): attribute(e, "href") for e in children(child(root, "manifest"), "item")}
     builder = Builder()

@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
+from knowledge.parsing.parse_options import MAX_UNPACKED
 from knowledge.parsing.slack_export_layout import is_day, normalized, of_single_member
 
 Format = Literal[
@@ -34,8 +35,6 @@ Format = Literal[
     "plain",
 ]
 
-MAX_UNPACKED = 300 * 1024 * 1024
-"""Bytes that a ZIP archive may unpack to, unless the operator sets another limit."""
 MAX_RATIO = 200
 """How many times its own size a ZIP archive may unpack to. Text seldom reaches a tenth of it; zip bombs exceed it."""
 MAX_MEMBERS = 100_000
@@ -92,18 +91,18 @@ def detect(data: bytes, name: str = "", content_type: str = "", *, max_unpacked:
     """Return the format of the bytes. If no parser can read them, raises ParseError with the kind of file."""
     content_type = content_type.partition(";")[0].strip().lower()
     if not data.strip(b"\0 \t\r\n"):
-        raise NoTextError("it is empty; check that you chose the right file")
+        raise NoTextError("it is empty. Check that you chose the right file")
     if b"%PDF-" in data[:1024]:
         return "pdf"
     if data.startswith(b"PK\x03\x04"):
         return _zip_format(data, max_unpacked)
     suffix = _suffix(name)
     if suffix == ".pdf":
-        raise ParseError("its name ends in .pdf but it is not a PDF; download or export it again")
+        raise ParseError("its name ends in .pdf but it is not a PDF. Download or export it again")
     if suffix in (".docx", ".pptx", ".xlsx"):
         if _ENCRYPTED_PACKAGE in data[: 2**20]:
-            raise ParseError("it is encrypted; save it without a password and try again")
-        raise ParseError(f"its name ends in {suffix} but it is not an Office file; save it again as {suffix}")
+            raise ParseError("it is encrypted. Save it without a password and try again")
+        raise ParseError(f"its name ends in {suffix} but it is not an Office file. Save it again as {suffix}")
     old = _old_office_format(data)
     if old:
         return old
@@ -176,7 +175,7 @@ def _zip_format(data: bytes, max_unpacked: int) -> Format:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        raise ParseError("it is a damaged ZIP archive; download it again") from None
+        raise ParseError("it is a damaged ZIP archive. Download it again") from None
     _refuse_bomb(members, len(data), max_unpacked)
     names = [normalized(member.filename) for member in members]
     for kind, part in _OFFICE_PARTS:
@@ -188,18 +187,18 @@ def _zip_format(data: bytes, max_unpacked: int) -> Format:
     if kind_of_package == "application/epub+zip" or "META-INF/container.xml" in names:
         return "epub"
     if "xl/workbook.bin" in names:
-        raise ParseError("it is a binary workbook (XLSB), which cannot be read; save it as XLSX")
+        raise ParseError("it is a binary workbook (XLSB), which cannot be read. Save it as XLSX")
     if any(is_day(name) for name in names):
         return "slack"
     if any(name.rpartition("/")[2] == "import.jsonl" for name in names):
-        raise ParseError("it is a Mattermost export, which cannot be read yet; export the channel as text or PDF")
+        raise ParseError("it is a Mattermost export, which cannot be read yet. Export the channel as text or PDF")
     if any(name.lower().endswith(".json") for name in names):
         return "discord"
     if of_single_member(names):
         raise PrivateChatError(
-            "it is a Slack export of one member's conversations, which are private; export public channels"
+            "it is a Slack export of one member's conversations, which are private. Export public channels"
         )
-    raise ParseError("it is a ZIP archive without a supported format inside; add the documents in it one by one")
+    raise ParseError("it is a ZIP archive without a supported format inside. Add the documents in it one by one")
 
 
 def _package_kind(data: bytes, names: list[str]) -> str:
@@ -221,13 +220,13 @@ def _old_office_format(data: bytes) -> Format | None:
     if not data.startswith(_OLD_OFFICE):
         return None
     if _OUTLOOK_MESSAGE in data:
-        raise ParseError("it is an Outlook message (MSG), which cannot be read; save it as EML and try again")
+        raise ParseError("it is an Outlook message (MSG), which cannot be read. Save it as EML and try again")
     if _WORKBOOK in data:
         return "xls"
     if _ENCRYPTED_PACKAGE in data[: 2**20]:
-        raise ParseError("it is encrypted; save it without a password and try again")
+        raise ParseError("it is encrypted. Save it without a password and try again")
     raise ParseError(
-        "it is an old Office file (DOC or PPT), which cannot be read; open it in Word, PowerPoint or LibreOffice and "
+        "it is an old Office file (DOC or PPT), which cannot be read. Open it in Word, PowerPoint or LibreOffice and "
         "save it as DOCX or PPTX"
     )
 
@@ -236,26 +235,26 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, max_unpacked: int) -
     unpacked = sum(member.file_size for member in members)
     if unpacked > max(size, 100_000) * MAX_RATIO:
         raise ParseError(
-            f"it unpacks to {unpacked // 2**20} MB, which looks like a zip bomb; split it into smaller files"
+            f"it unpacks to {unpacked // 2**20} MB, which looks like a zip bomb. Split it into smaller files"
         )
     if len(members) > MAX_MEMBERS:
-        raise ParseError(f"it has more than {MAX_MEMBERS} files; split it into smaller archives")
+        raise ParseError(f"it has more than {MAX_MEMBERS} files. Split it into smaller archives")
     if unpacked > max_unpacked:
         raise ParseError(
-            f"it unpacks to {unpacked // 2**20} MB, more than the limit of {max_unpacked // 2**20} MB; "
-            "raise PARLEY_MAX_UNPACKED_MB, or unpack it and add the folder"
+            f"it unpacks to {unpacked // 2**20} MB, more than the limit of {max_unpacked // 2**20} MB. "
+            "Raise PARLEY_MAX_UNPACKED_MB, or unpack it and add the folder"
         )
     if any(member.flag_bits & 1 for member in members):
-        raise ParseError("it is encrypted; save it without a password and try again")
+        raise ParseError("it is encrypted. Save it without a password and try again")
 
 
 def _refuse_binary(data: bytes) -> None:
     for magic, kind in _KNOWN_BINARIES:
         if data.startswith(magic):
-            raise NoTextError(f"it is {kind}, which has no text to read; export it to a text format or PDF")
+            raise NoTextError(f"it is {kind}, which has no text to read. Export it to a text format or PDF")
     head = data[:8192]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return
     control = sum(byte < 9 or 13 < byte < 32 for byte in head)
     if b"\0" in head or control > len(head) * 0.1:
-        raise NoTextError("it is a binary file of an unknown format; export it to a text format or PDF")
+        raise NoTextError("it is a binary file of an unknown format. Export it to a text format or PDF")

@@ -38,7 +38,7 @@ def _tree(text: str) -> Any:
     try:
         tree = html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError):
-        raise ParseError("the page is empty or is not HTML; check the address or save the page again") from None
+        raise ParseError("the page is empty or is not HTML. Check the address or save the page again") from None
     return tree
 
 

@@ -45,6 +45,7 @@ def _blocks(element: Any, kind: BlockKind = "paragraph", marker: str = "") -> It
     """
     pieces: list[str] = [marker, (element.text or "").replace("\n", " ")]
     inline: list[Any] = []
+    in_link = element.tag == "a" or next(element.iterancestors("a"), None) is not None
 
     def flush() -> Iterator[PageBlock]:
         text = collapsed(pieces, "\n")
@@ -52,7 +53,7 @@ def _blocks(element: Any, kind: BlockKind = "paragraph", marker: str = "") -> It
         pieces.clear()
         inline.clear()
         if text and text != marker.strip():
-            yield PageBlock(kind, text, element, linked=linked + (len(text) if element.tag == "a" else 0))
+            yield PageBlock(kind, text, element, linked=len(text) if in_link else linked)
         elif text:
             pieces.append(marker)
 
@@ -207,7 +208,7 @@ def _numbers(element: Any) -> Iterator[str]:
 
 
 def _linked(element: Any) -> int:
-    """Return the number of characters of an element that are links."""
-    if element.tag == "a":
+    """Return the number of characters of an element that are links. A link may stand around the element."""
+    if element.tag == "a" or next(element.iterancestors("a"), None) is not None:
         return len(collapsed(pieces_of(element)))
     return sum(len(" ".join("".join(link.itertext()).split())) for link in element.iter("a"))

@@ -14,6 +14,7 @@ from knowledge.parsing import discord_messages, notebooks, slack_messages
 from knowledge.parsing.chat_export_forms import refuse_json
 from knowledge.parsing.csv_tables import add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_DEPTH = 100
 MAX_HEADING_LEVEL = 6
@@ -26,11 +27,11 @@ class NotJsonError(Exception):
     """The text is not valid JSON, whatever its file name says."""
 
 
-def parse(text: str, name: str = "", *, private_chats: bool = False) -> ParsedDocument:
+def parse(text: str, name: str = "", options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Parse JSON or JSON Lines.
 
     Raises NotJsonError, and ParseError if it is nested too deep or a conversation that may not be read.
-    ``private_chats`` reads private channels.
+    ``options.private_chats`` reads private channels.
     """
     try:
         value = _load(text)
@@ -40,10 +41,10 @@ def parse(text: str, name: str = "", *, private_chats: bool = False) -> ParsedDo
         return notebooks.parse(value)
     builder = Builder()
     if discord_messages.is_channel(value):
-        discord_messages.require_readable(value, private_chats=private_chats)
+        discord_messages.require_readable(value, private_chats=options.private_chats)
         discord_messages.write(builder, [value])
         return builder.build(discord_messages.document_title(value))
-    if slack_messages.is_channel(value) and private_chats:
+    if slack_messages.is_channel(value) and options.private_chats:
         slack_messages.write(builder, value)
         return builder.build(slack_messages.channel_name(value))
     refuse_json(value, name)
@@ -67,7 +68,7 @@ def _load(text: str) -> Any:
 
 
 def _too_deep() -> ParseError:
-    return ParseError(f"it is nested deeper than {MAX_DEPTH} levels; flatten it or split it into smaller files")
+    return ParseError(f"it is nested deeper than {MAX_DEPTH} levels. fLatten it or split it into smaller files")
 
 
 def _write(builder: Builder, value: Any, level: int, path: str, depth: int) -> None:

@@ -13,6 +13,7 @@ from knowledge.parsing import calendar_events, html, plain_text
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.mail_message import attached_parts, header, parse_message, shown_parts, text_of
 from knowledge.parsing.mail_replies import Known, split_reply
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_DEPTH = 5
 """Levels of mails that are attached to mails."""
@@ -21,19 +22,21 @@ _SHOWN_HEADERS = ("From", "To", "Cc", "Date")
 _WORD = re.compile(r"\w")
 
 
-def parse(data: bytes) -> ParsedDocument:
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Parse a message with its attachments, each under a heading. Raises ParseError if nothing in it can be read."""
     message = parse_message(data)
     subject = header(message, "Subject")
     builder = Builder()
     if subject:
         builder.heading(1, subject)
-    write(builder, message)
+    write(builder, message, options)
     metadata = {AUTHOR: header(message, "From"), DATE: header(message, "Date")}
     return replace(builder.build(subject), metadata={key: value for key, value in metadata.items() if value})
 
 
-def write(builder: Builder, message: EmailMessage, known: Known | None = None, depth: int = 0) -> None:
+def write(
+    builder: Builder, message: EmailMessage, options: ParseOptions, known: Known | None = None, depth: int = 0
+) -> None:
     """Add the message below the current heading. Raises ParseError if nothing in it can be read.
 
     Quotations and signatures whose lines are in ``known`` are left out; the message's lines are added to it.
@@ -42,9 +45,9 @@ def write(builder: Builder, message: EmailMessage, known: Known | None = None, d
     headers = ((name, header(message, name)) for name in _SHOWN_HEADERS)
     builder.add("paragraph", "\n".join(f"{name}: {value}" for name, value in headers if value))
     found = [_write_part(builder, part, known) for part in shown_parts(message)]
-    found += [_attach(builder, part, known, depth) for part in list(attached_parts(message))[:MAX_ATTACHMENTS]]
+    found += [_attach(builder, part, options, known, depth) for part in list(attached_parts(message))[:MAX_ATTACHMENTS]]
     if not any(found):
-        raise ParseError("the message has no text; add its attachments as separate files")
+        raise ParseError("the message has no text. Add its attachments as separate files")
 
 
 def _write_part(builder: Builder, part: EmailMessage, known: Known) -> bool:
@@ -63,7 +66,7 @@ def _write_part(builder: Builder, part: EmailMessage, known: Known) -> bool:
     return bool(text.strip())
 
 
-def _attach(builder: Builder, part: EmailMessage, known: Known, depth: int) -> bool:
+def _attach(builder: Builder, part: EmailMessage, options: ParseOptions, known: Known, depth: int) -> bool:
     """Add an attachment under a heading, and return whether it could be read. A warning names one that could not."""
     name = part.get_filename() or ""
     try:
@@ -71,18 +74,18 @@ def _attach(builder: Builder, part: EmailMessage, known: Known, depth: int) -> b
             inner = part.get_content()
             builder.heading(2, f"Attached mail: {header(inner, 'Subject') or name or '(no subject)'}")
             if depth >= MAX_DEPTH:
-                raise ParseError("it is attached too deep; add it as a file of its own")
-            write(builder, inner, known, depth + 1)
+                raise ParseError("it is attached too deep. Add it as a file of its own")
+            write(builder, inner, options, known, depth + 1)
             return True
-        return _attach_file(builder, part, name)
+        return _attach_file(builder, part, name, options)
     except ParseError as error:
         builder.warn(f"attachment {name or part.get_content_type()} left out: {error}")
     except (KeyError, ValueError, LookupError, TypeError, AttributeError):
-        builder.warn(f"attachment {name or part.get_content_type()} left out: it is damaged; add it as a file")
+        builder.warn(f"attachment {name or part.get_content_type()} left out: it is damaged. Add it as a file")
     return False
 
 
-def _attach_file(builder: Builder, part: EmailMessage, name: str) -> bool:
+def _attach_file(builder: Builder, part: EmailMessage, name: str, options: ParseOptions) -> bool:
     from knowledge.parsing import parsers
 
     content = part.get_payload(decode=True)
@@ -92,8 +95,8 @@ def _attach_file(builder: Builder, part: EmailMessage, name: str) -> bool:
         builder.add("paragraph", calendar_events.describe(text_of(part)))
         return True
     if kind == "application/ms-tnef" or name.lower() == "winmail.dat":
-        raise ParseError("it holds attachments in Outlook's own format (TNEF); ask the sender to send them as files")
-    parsed = parsers.parse(data, name, kind)
+        raise ParseError("it holds attachments in Outlook's own format (TNEF). Ask the sender to send them as files")
+    parsed = parsers.parse(data, name, kind, options)
     builder.heading(2, f"Attachment: {name or kind}")
     for warning in parsed.warnings:
         builder.warn(f"{name or kind}: {warning}")

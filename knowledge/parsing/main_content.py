@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from knowledge.parsing.html_blocks import PageBlock
+from knowledge.parsing.page_teasers import without_teasers
 
 MIN_MARKED_CHARS = 140
 """If less text than this is marked, everything that is not built like navigation is the content."""
@@ -38,9 +39,11 @@ _NAVIGATION_NAMES = re.compile(
     r"|recommendations?|recirc|comments?|disqus|cookies?|consent|gdpr|advert(?:isement)?s?|ads?|promo|promos|sponsored"
     r"|outbrain|taboola|newsletter|subscribe|subscription|signup|sign-up|popup|modal|overlay|scrim|pagination|pager"
     r"|footer|masthead|skip-link|skiplinks|toolbar|trending|most-read|mostread|popular|read-?more|more-stories|tags?"
-    r"|latest(?:-news)?|teasers?|gallery|carousel|slideshow|byline|author-bio|print-only|sr-only|visually-hidden|screen-reader-text|copyright)(?=$|[\s_-])",
+    r"|latest(?:-news)?|teasers?|relatedposts|cta|rodape|d-print-block|visible-print|gallery|carousel|slideshow|byline|author-bio|print-only|sr-only|visually-hidden|screen-reader-text|copyright)(?=$|[\s_-])",
     re.IGNORECASE,
 )
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+"""Where a part of a name starts, as in ``relatedContent``."""
 _WORD = re.compile(r"\w+")
 
 
@@ -50,7 +53,7 @@ def main_blocks(blocks: Sequence[PageBlock], found: str) -> list[PageBlock]:
     if sum(len(blocks[index].text) for index in marked) < MIN_MARKED_CHARS:
         kept = [block for block in blocks if not any(map(_is_navigation, _upward(block.element)))]
         return kept or list(blocks)
-    return _Selection(blocks, marked).chosen()
+    return without_teasers(_Selection(blocks, marked).chosen())
 
 
 def _marked(blocks: Sequence[PageBlock], found: str) -> set[int]:
@@ -171,7 +174,8 @@ class _Selection:
         around = path[above]
         branch = path[above + 1] if above + 1 < len(path) else block.element
         if self._is_full_of_links(branch):
-            return False
+            among = self._first[around] < index < self._last[around]
+            return among and branch is block.element and self._follows_heading(index)
         if self._first[around] < index < self._last[around]:
             return True
         if block.kind == "heading":
@@ -179,6 +183,12 @@ class _Selection:
         return self._is_alike(branch, around) or (
             self._reads_like_text(block) and (block.kind == "code" or len(path) - above <= MAX_DEPTH)
         )
+
+    def _follows_heading(self, index: int) -> bool:
+        """Return whether a heading stands directly before a block, as above the links to forms of a handbook."""
+        before = self._blocks[index - 1] if index else None
+        parent = self._blocks[index].element.getparent()
+        return before is not None and before.kind == "heading" and before.element.getparent() is parent
 
     def _leads(self, index: int) -> bool:
         """Return whether a first-level heading outside of the content is the last one before it, and the only one."""
@@ -217,7 +227,7 @@ def _is_navigation(element: Any) -> bool:
 
 
 def _is_named_like_navigation(element: Any) -> bool:
-    names = f"{element.get('class') or ''} {element.get('id') or ''}"
+    names = _CAMEL.sub("-", f"{element.get('class') or ''} {element.get('id') or ''}")
     return element.tag not in ("main", "article") and bool(_NAVIGATION_NAMES.search(names))
 
 

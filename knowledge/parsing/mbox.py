@@ -12,13 +12,14 @@ from knowledge.errors import ParseError
 from knowledge.parsing import mail, mail_message
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.mail_replies import Known
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_MAILS = 50_000
 _SEPARATOR = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*\n(?=[A-Za-z][A-Za-z-]{0,60}:)")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
-def parse(data: bytes) -> ParsedDocument:
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Parse the mailbox. Raises ParseError if it has more than ``MAX_MAILS`` emails.
 
     The section of an email whose text cannot be read says why.
@@ -27,13 +28,13 @@ def parse(data: bytes) -> ParsedDocument:
     known = Known()
     for number, raw in enumerate(_mails(data), 1):
         if number > MAX_MAILS:
-            raise ParseError(f"it has more than {MAX_MAILS} emails; split it into smaller files")
+            raise ParseError(f"it has more than {MAX_MAILS} emails. Split it into smaller files")
         message = mail_message.parse_message(_QUOTED_FROM.sub(rb"\1", raw))
         builder.heading(1, _heading(message))
         try:
-            mail.write(builder, message, known)
+            mail.write(builder, message, options, known)
         except ParseError as error:
-            problem, _, _ = str(error).partition(";")
+            problem, _, _ = str(error).partition(". ")
             builder.add("paragraph", f"({problem})")
     parsed = builder.build()
     return replace(parsed, title="")

@@ -87,7 +87,7 @@ def parse_xml(data: bytes) -> Any:
     root = etree.fromstring(data, parser)
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is not None and any(True for _ in dtd.iterentities()):
-        raise ParseError("its XML declares entities, which are not allowed; save it again")
+        raise ParseError("its XML declares entities, which are not allowed. Save it again")
     return root
 
 

@@ -11,6 +11,7 @@ from knowledge.metadata import AUTHOR, DATE, LANGUAGE
 from knowledge.parsing.csv_tables import MAX_ROWS, add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.ooxml_package import PACKAGE_ERRORS, Package, attribute, child, children, descendants, local_name
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_REPEATED_COLUMNS = 1000
 MAX_DEPTH = 50
@@ -19,15 +20,15 @@ _WHITE_SPACE = {"tab": "\t", "line-break": "\n", "s": " "}
 _METADATA = {"creator": AUTHOR, "date": DATE, "language": LANGUAGE}
 
 
-def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
-    """Parse an OpenDocument file. ``include_hidden`` adds hidden sheets, rows, columns and slides.
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+    """Parse an OpenDocument file. ``options.include_hidden`` adds hidden sheets, rows, columns and slides.
 
     Raises ParseError if it is damaged or encrypted.
     """
     try:
         package = Package(data)
         root = package.xml("content.xml")
-        writer = _Writer(root, include_hidden=include_hidden)
+        writer = _Writer(root, include_hidden=options.include_hidden)
         for body in children(child(root, "body"), "text"):
             writer.blocks(body, 0)
         for body in children(child(root, "body"), "spreadsheet"):
@@ -38,7 +39,7 @@ def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
                 writer.slide(page, number)
         about = {local_name(e): (e.text or "").strip() for e in child(package.xml("meta.xml"), "meta")}
     except (*PACKAGE_ERRORS, AttributeError):
-        raise ParseError("it is damaged or encrypted and cannot be opened; save it again without a password") from None
+        raise ParseError("it is damaged or encrypted and cannot be opened. Save it again without a password") from None
     metadata = {key: about[name] for name, key in _METADATA.items() if about.get(name)}
     return replace(writer.builder.build(about.get("title", "")), metadata=metadata)
 
@@ -79,17 +80,17 @@ class _Writer:
         """Add a sheet of a workbook."""
         name = attribute(table, "name")
         if self._is_hidden(table):
-            self.builder.warn(f"hidden sheets left out: {name}; --include-hidden adds them")
+            self.builder.warn(f"hidden sheets left out: {name}. Add them with --include-hidden")
             return
         self.builder.heading(1, name)
         region: list[list[str]] = []
         for row, shown in self._rows(table):
             if not shown:
-                self.builder.warn(f"hidden rows of sheet {name} left out; --include-hidden adds them")
+                self.builder.warn(f"hidden rows of sheet {name} left out. Add them with --include-hidden")
             elif any(row):
                 region.append(row)
                 if len(region) > MAX_ROWS:
-                    raise ParseError(f"it has more than {MAX_ROWS} rows; split it into smaller files")
+                    raise ParseError(f"it has more than {MAX_ROWS} rows. Split it into smaller files")
             elif region:
                 add_rows(self.builder, region)
                 region = []
@@ -99,7 +100,7 @@ class _Writer:
     def slide(self, page: Any, number: int) -> None:
         """Add a slide of a presentation without its notes."""
         if self._is_hidden(page):
-            self.builder.warn(f"hidden slide {number} left out; --include-hidden adds it")
+            self.builder.warn(f"hidden slide {number} left out. Add it with --include-hidden")
             return
         self.builder.page = number
         titles = [f for f in children(page, "frame") if attribute(f, "class") == "title"]
@@ -120,7 +121,7 @@ class _Writer:
             columns += [shown] * _repeated(column, "number-columns-repeated")
         if not all(columns):
             name = attribute(table, "name")
-            self.builder.warn(f"hidden columns of sheet {name} left out; --include-hidden adds them")
+            self.builder.warn(f"hidden columns of sheet {name} left out. Add them with --include-hidden")
         for row in descendants(table, "table-row"):
             cells: list[str] = []
             for cell in row:

@@ -36,9 +36,9 @@ _SIGN_IN = re.compile(
 )
 _REFRESH = re.compile(r"\s*(\d{1,3})\s*[;,]\s*url\s*=\s*['\"]?([^'\"\s]{1,300})", re.IGNORECASE)
 
-SIGN_IN = "it is a sign-in page, not the document; export the document, or give an address that needs no sign-in"
-MISSING = "the server says that this page does not exist, although it answered; check the address"
-SCRIPTED = "it shows its text only with JavaScript; save the page from a browser as HTML or PDF and add that file"
+SIGN_IN = "it is a sign-in page, not the document. Export the document, or give an address that needs no sign-in"
+MISSING = "the server says that this page does not exist, although it answered. Check the address"
+SCRIPTED = "it shows its text only with JavaScript. Save the page from a browser as HTML or PDF and add that file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def refuse_empty_page(tree: Any, blocks: Sequence[PageBlock], hints: Hints) -> N
     if words > FEW_WORDS:
         return
     if words <= NO_WORDS and (target := _refresh(tree)):
-        raise ParseError(f"it only leads to {target}; add that address")
+        raise ParseError(f"it only leads to {target}. Add that address")
     if (hints.scripted and words <= NO_WORDS) or (words <= NO_WORDS and _NEEDS_SCRIPTS.search(text)):
         raise ParseError(SCRIPTED)
     heads = " ".join([tree.findtext(".//title") or "", *(block.text for block in blocks if block.kind == "heading")])

@@ -17,7 +17,8 @@ from knowledge.metadata import FORMAT
 from knowledge.parsing import plain_text
 from knowledge.parsing.chat_export_forms import refuse_text
 from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.parsing.format_detection import MAX_UNPACKED, Format, detect, text_kind
+from knowledge.parsing.format_detection import Format, detect, text_kind
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 from knowledge.storable_text import storable, storable_values
 
 BINARY_PARSERS = MappingProxyType[Format, str](
@@ -38,44 +39,28 @@ BINARY_PARSERS = MappingProxyType[Format, str](
     }
 )
 """Modules with ``parse(data: bytes) -> ParsedDocument``."""
-HIDING_FORMATS = frozenset[Format](("docx", "pptx", "xlsx", "xls", "opendocument"))
-"""Formats whose modules have ``parse(data, *, include_hidden)``."""
-CHAT_ARCHIVES: tuple[Format, ...] = ("slack", "discord")
-"""Formats whose ``parse`` takes ``private_chats`` as well."""
+WITH_OPTIONS = frozenset[Format](("docx", "pptx", "xlsx", "xls", "opendocument", "slack", "discord", "mail", "mbox"))
+"""Formats whose modules have ``parse(data: bytes, options: ParseOptions) -> ParsedDocument``."""
 TEXT_PARSERS = MappingProxyType[Format, str]({"json": "json_documents", "csv": "csv_tables", "markdown": "markdown"})
 """Modules with ``parse(text: str) -> ParsedDocument``, for text that is already decoded."""
 
 
-def parse(
-    data: bytes,
-    name: str = "",
-    content_type: str = "",
-    *,
-    include_hidden: bool = False,
-    private_chats: bool = False,
-    max_unpacked: int = MAX_UNPACKED,
-) -> ParsedDocument:
-    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError.
-
-    ``include_hidden`` adds what Office files hide: sheets, rows, columns, deleted text, comments and notes of slides.
-    ``private_chats`` reads private channels of chat exports, for a document that only one channel will find.
-    ``max_unpacked`` is the number of bytes that an archive may unpack to.
-    """
+def parse(data: bytes, name: str = "", content_type: str = "", options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError."""
     media_type, charset = split_content_type(content_type)
-    kind = detect(data, name, media_type, max_unpacked=max_unpacked)
+    kind = detect(data, name, media_type, max_unpacked=options.max_unpacked)
     if kind == "html":
         from knowledge.parsing import html
 
-        refuse_text(data.decode("utf-8", "replace"), name, private_chats=private_chats)
+        refuse_text(data.decode("utf-8", "replace"), name, private_chats=options.private_chats)
         parsed: ParsedDocument = html.parse(data, charset)
     elif kind in BINARY_PARSERS:
-        options = {"include_hidden": include_hidden} if kind in HIDING_FORMATS else {}
-        options |= {"private_chats": private_chats} if kind in CHAT_ARCHIVES else {}
-        parsed = import_module(f"knowledge.parsing.{BINARY_PARSERS[kind]}").parse(data, **options)
+        parse_data = import_module(f"knowledge.parsing.{BINARY_PARSERS[kind]}").parse
+        parsed = parse_data(data, options) if kind in WITH_OPTIONS else parse_data(data)
     else:
-        parsed = _parse_text(kind, plain_text.decode(data, charset), name, media_type, private_chats)
+        parsed = _parse_text(kind, plain_text.decode(data, charset), name, media_type, options)
     if not parsed.blocks:
-        raise ParseError("it has no text; check that you chose the right file")
+        raise ParseError("it has no text. Check that you chose the right file")
     metadata = {**parsed.metadata, FORMAT: kind}
     return _storable(replace(parsed, title=parsed.title or title_from_name(name), metadata=metadata))
 
@@ -111,13 +96,13 @@ def import_parser(kind: Format) -> None:
         import_module(f"knowledge.parsing.{module}")
 
 
-def _parse_text(kind: Format, text: str, name: str, content_type: str, private_chats: bool) -> ParsedDocument:
-    refuse_text(text, name, private_chats=private_chats)
+def _parse_text(kind: Format, text: str, name: str, content_type: str, options: ParseOptions) -> ParsedDocument:
+    refuse_text(text, name, private_chats=options.private_chats)
     if kind == "json":
         from knowledge.parsing import json_documents
 
         try:
-            return json_documents.parse(text, name, private_chats=private_chats)
+            return json_documents.parse(text, name, options)
         except json_documents.NotJsonError:
             kind = text_kind(name, content_type)
     if kind in TEXT_PARSERS:

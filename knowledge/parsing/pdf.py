@@ -68,7 +68,7 @@ def parse(data: bytes) -> ParsedDocument:
     parsed = builder.build("" if title.lower() in _PLACEHOLDERS else title)
     if not parsed.blocks:
         raise ParseError(
-            f"its {len(pdf.pages)} page(s) have images and no text; run text recognition (OCR) on it and try again"
+            f"its {len(pdf.pages)} page(s) have images and no text. Run text recognition (OCR) on it and try again"
         )
     return replace(parsed, metadata=_metadata(pdf.info))
 
@@ -96,11 +96,11 @@ def _folded(line: str) -> str:
 def _pages_without_text(pages: list[int]) -> str:
     named = ", ".join(map(str, pages[:MAX_NAMED_PAGES])) + (" and more" if len(pages) > MAX_NAMED_PAGES else "")
     word = "page" if len(pages) == 1 else "pages"
-    return f"{word} without text left out: {named}; run text recognition (OCR) on the file to read scans"
+    return f"{word} without text left out: {named}. Run text recognition (OCR) on the file to read scans"
 
 
 def _encrypted() -> ParseError:
-    return ParseError("it is encrypted; save it without a password and try again")
+    return ParseError("it is encrypted. Save it without a password and try again")
 
 
 def _metadata(info: Mapping[str, str]) -> dict[str, str]:
@@ -191,7 +191,7 @@ def _read_with_pypdf(data: bytes) -> _PdfText:
         info = _clean_values({name.lstrip("/"): value for name, value in (reader.metadata or {}).items()})
         return _PdfText(info, [page.extract_text() for page in reader.pages])
     except _PYPDF_ERRORS:
-        raise ParseError("it is damaged and cannot be opened; export or download it again") from None
+        raise ParseError("it is damaged and cannot be opened. Export or download it again") from None
 
 
 def _clean_values(info: Mapping[str, object]) -> dict[str, str]:
@@ -200,4 +200,4 @@ def _clean_values(info: Mapping[str, object]) -> dict[str, str]:
 
 def _check_length(pages: int) -> None:
     if pages > MAX_PAGES:
-        raise ParseError(f"it has {pages} pages, more than {MAX_PAGES}; split it into smaller files")
+        raise ParseError(f"it has {pages} pages, more than {MAX_PAGES}. Split it into smaller files")

@@ -18,6 +18,7 @@ from knowledge.errors import ParseError
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.ooxml_graphics import add_graphic
 from knowledge.parsing.ooxml_package import Package, attribute, descendants, local_name, transitional
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_SLIDES = 5_000
 MAX_NAMED = 20
@@ -26,8 +27,8 @@ MAX_NESTING = 20
 """Levels of grouped shapes that are read."""
 
 
-def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
-    """Parse a PPTX file; ``page`` is the slide number. ``include_hidden`` adds hidden slides and the notes of slides.
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+    """Parse a PPTX file; ``page`` is the slide number. ``options.include_hidden`` adds hidden slides and notes.
 
     Raises ParseError if parts of the file are missing or damaged.
     """
@@ -38,21 +39,21 @@ def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
         package = Package(data)
         slides = presentation.slides
         if len(slides) > MAX_SLIDES:
-            raise ParseError(f"it has {len(slides)} slides, more than {MAX_SLIDES}; split it into smaller files")
+            raise ParseError(f"it has {len(slides)} slides, more than {MAX_SLIDES}. Split it into smaller files")
         hidden = [number for number, slide in enumerate(slides, 1) if slide.element.get("show") in ("0", "false")]
         with_notes = []
         for number, slide in enumerate(slides, 1):
-            if include_hidden or number not in hidden:
+            if options.include_hidden or number not in hidden:
                 _add_slide(builder, slide, number, package)
                 notes = _notes(slide)
-                if notes and include_hidden:
+                if notes and options.include_hidden:
                     builder.add("paragraph", f"Notes: {notes}")
                 elif notes:
                     with_notes.append(number)
         title = str(presentation.core_properties.title or "").strip()
     except (PythonPptxError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, OSError, etree.LxmlError):
-        raise ParseError("it is damaged and cannot be opened; save it again in PowerPoint") from None
-    if not include_hidden:
+        raise ParseError("it is damaged and cannot be opened. Save it again in PowerPoint") from None
+    if not options.include_hidden:
         _warn(builder, "hidden slides", hidden)
         _warn(builder, "notes of slides", with_notes)
     return builder.build("" if title == "PowerPoint Presentation" else title)
@@ -62,7 +63,7 @@ def _warn(builder: Builder, what: str, slides: list[int]) -> None:
     if slides:
         more = f" and {len(slides) - MAX_NAMED} more" if len(slides) > MAX_NAMED else ""
         named = ", ".join(map(str, slides[:MAX_NAMED]))
-        builder.warn(f"{what} left out: {named}{more}; --include-hidden adds them")
+        builder.warn(f"{what} left out: {named}{more}. Add them with --include-hidden")
 
 
 def _notes(slide: Any) -> str:

@@ -14,7 +14,7 @@ def parse(data: bytes) -> ParsedDocument:
     try:
         text = rtf_to_text(data.decode("latin-1"), errors="replace")  # type: ignore[no-untyped-call]
     except (ValueError, LookupError, IndexError, KeyError, TypeError):
-        raise ParseError("it is damaged and cannot be opened; save it again as DOCX") from None
+        raise ParseError("it is damaged and cannot be opened. Save it again as DOCX") from None
     builder = Builder()
     for line in plain_text.normalize(text).split("\n"):
         builder.add("paragraph", line)

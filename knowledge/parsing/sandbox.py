@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from knowledge import refusal_counts
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.parsing.format_detection import MAX_UNPACKED
+from knowledge.parsing.parse_options import MAX_UNPACKED, ParseOptions
 from knowledge.parsing.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.worker_process import MAX_MEMORY_BYTES
 from knowledge.types import Document, Fetched
@@ -27,7 +28,7 @@ TIMEOUT_SECONDS = 30.0
 WRITE_BYTES = 256 * 1024
 """Bytes of a file that are handed to the pipe at once; the next follow when it has taken them."""
 READ_BYTES = 1024 * 1024
-_INVALID = "the parser returned an invalid result; save the file again or in another format"
+_INVALID = "the parser returned an invalid result. Save the file again or in another format"
 
 log = logging.getLogger(__name__)
 _logged: set[Isolation] = set()
@@ -56,13 +57,14 @@ class Parser:
         self._lock = asyncio.Lock()
 
     async def parse(self, fetched: Fetched, *, max_chars: int | None = None, include_hidden: bool = False) -> Document:
-        """Parse a file, or read the first ``max_chars`` characters of its text. ``include_hidden`` as in ``parsers``.
+        """Parse a file, or read the first ``max_chars`` characters of its text.
 
-        Raises ParseError, whose message is meant to follow the document's name; PrivateChatError if it is a private
-        conversation.
+        ``include_hidden`` is as in ``ParseOptions``. Raises ParseError, whose message is meant to follow the document's
+        name; PrivateChatError if it is a private conversation.
         """
         async with self._lock:
-            parsed = await self._parse_in_worker(fetched, max_chars, include_hidden)
+            options = ParseOptions(include_hidden, fetched.private_chats, self._max_unpacked)
+            parsed = await self._parse_in_worker(fetched, max_chars, options)
         metadata = {**parsed.metadata, **fetched.metadata}
         title = fetched.title or parsed.title
         return Document(fetched.uri, title, parsed.text, parsed.blocks, metadata, parsed.warnings)
@@ -100,14 +102,12 @@ class Parser:
                 await self._end()
                 raise
 
-    async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None, include_hidden: bool) -> ParsedDocument:
+    async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None, options: ParseOptions) -> ParsedDocument:
         head = {
             "name": fetched.uri,
             "content_type": fetched.content_type,
             "max_chars": max_chars,
-            "include_hidden": include_hidden,
-            "private_chats": fetched.private_chats,
-            "max_unpacked": self._max_unpacked,
+            "options": asdict(options),
         }
         try:
             async with asyncio.timeout(self._seconds):
@@ -118,15 +118,15 @@ class Parser:
             refusal_counts.count("parser")
             await self._end()
             raise ParseError(
-                f"it took longer than {self._seconds:g} seconds to read; split it into smaller files"
+                f"it took longer than {self._seconds:g} seconds to read. Split it into smaller files"
             ) from None
         except (OSError, EOFError):
             refusal_counts.count("parser")
             returncode = await self._end()
             if returncode == -signal.SIGSYS:
                 log.warning("A file made the parser attempt a forbidden system call: %s", fetched.uri)
-                raise ParseError("it attempted something that no document needs; do not trust this file") from None
-            raise ParseError("it crashed the parser; save it again or in another format") from None
+                raise ParseError("it attempted something that no document needs. Do not trust this file") from None
+            raise ParseError("it crashed the parser. Save it again or in another format") from None
         except (ValueError, RecursionError):
             await self._end()
             raise ParseError(_INVALID) from None

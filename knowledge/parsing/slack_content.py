@@ -131,7 +131,8 @@ def _inline(element: Mapping[str, Any]) -> str:
             url, label = str(element.get("url") or ""), str(element.get("text") or "")
             return f"<{url}|{label}>" if label else f"<{url}>"
         case "date":
-            return str(element.get("fallback") or "")
+            label = f"|{element['fallback']}" if element.get("fallback") else ""
+            return f"<!date^{element.get('timestamp')}^{element.get('format')}{label}>"
         case _:
             return str(element.get("text") or "")
 

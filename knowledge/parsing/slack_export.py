@@ -14,22 +14,23 @@ from knowledge.parsing import chat_messages, slack_messages, zip_archives
 from knowledge.parsing.chat_messages import Message
 from knowledge.parsing.chat_visibility import may_read, slack_visibility
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 from knowledge.parsing.slack_export_layout import CHANNEL_LISTS, SlackExport, find_exports, member_lists
 
 MAX_NAMED_DAYS = 10
 
 
-def parse(data: bytes, *, private_chats: bool = False) -> ParsedDocument:
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Parse the archive. Raises ParseError if it is damaged or has no message in a channel that may be read.
 
-    ``private_chats`` reads private channels too.
+    ``options.private_chats`` reads private channels too.
     """
     builder = Builder()
     broken: list[str] = []
     with zip_archives.open_zip(data) as archive:
         names = _member_names(archive)
         exports = find_exports(archive.namelist())
-        channels = [(export, channel) for export in exports for channel in _readable(archive, export, private_chats)]
+        channels = [(export, channel) for export in exports for channel in _readable(archive, export, options)]
         hidden = sum(len(export.days) for export in exports) - len(channels)
         if hidden:
             builder.add("paragraph", f"{hidden} private channels and direct messages of this export were left out.")
@@ -39,11 +40,11 @@ def parse(data: bytes, *, private_chats: bool = False) -> ParsedDocument:
             messages = list(_messages(archive, export.days[channel], names, broken))
             written += chat_messages.write_channel(builder, title, messages)
     if not written and broken:
-        raise ParseError(f"the file {broken[0]} in this archive is not a valid list of messages; export it again")
+        raise ParseError(f"the file {broken[0]} in this archive is not a valid list of messages. Export it again")
     if not written:
         raise PrivateChatError(
             f"it is a Slack export without a message in a public channel that channels.json lists ({hidden} others "
-            "were left out); export a public channel, or add a private one for its members with --audience CHANNEL"
+            "were left out). Export a public channel, or add a private one for its members with --audience CHANNEL"
         )
     if broken:
         shown = ", ".join(broken[:MAX_NAMED_DAYS]) + (", ..." if len(broken) > MAX_NAMED_DAYS else "")
@@ -58,10 +59,12 @@ def _member_names(archive: zipfile.ZipFile) -> dict[str, str]:
     return found
 
 
-def _readable(archive: zipfile.ZipFile, export: SlackExport, private_chats: bool) -> list[str]:
+def _readable(archive: zipfile.ZipFile, export: SlackExport, options: ParseOptions) -> list[str]:
     """Return the channels of an export that may be read."""
     lists = {name: _read_list(archive, export.lists[name]) for name in CHANNEL_LISTS if name in export.lists}
-    return [name for name in export.days if may_read(slack_visibility(name, lists), private_chats=private_chats)]
+    return [
+        name for name in export.days if may_read(slack_visibility(name, lists), private_chats=options.private_chats)
+    ]
 
 
 def _read_list(archive: zipfile.ZipFile, name: str) -> object:

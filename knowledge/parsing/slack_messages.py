@@ -112,8 +112,18 @@ def _text(text: str, names: Mapping[str, str]) -> str:
         target, label = markup[1], markup[2] or ""
         if target.startswith("@"):
             return "@" + (label or names.get(target[1:]) or target[1:])
+        if target.startswith("!date^"):
+            return label or _date(target)
         if target.startswith(("#", "!")):
             return target[0].replace("!", "@") + (label.lstrip("@") or target[1:].split("^")[0])
         return f"{label} ({target})" if label and label != target else target
 
     return html.unescape(_MARKUP.sub(plain, text))
+
+
+def _date(target: str) -> str:
+    """Return a date that lacks the text which Slack should send for it."""
+    try:
+        return f"{chat_messages.time_from_timestamp(float(target.split('^')[1])):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return ""

@@ -88,7 +88,7 @@ def _guessed(data: bytes) -> str:
 
     best = from_bytes(data).best()
     if best is None:
-        raise ParseError("its text encoding is unknown; save it as UTF-8")
+        raise ParseError("its text encoding is unknown. Save it as UTF-8")
     text = str(best)
     if "cp1252" in best.could_be_from_charset:
         return text

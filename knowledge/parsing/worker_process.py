@@ -19,7 +19,8 @@ from typing import Any
 
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import parsers, process_isolation, worker_protocol
-from knowledge.parsing.format_detection import MAX_UNPACKED, detect
+from knowledge.parsing.format_detection import detect
+from knowledge.parsing.parse_options import ParseOptions
 from knowledge.parsing.worker_protocol import Response
 
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
@@ -105,11 +106,10 @@ def _respond(head: dict[str, Any], data: bytes, memory: _Memory) -> Response:
         return Response({"unavailable": _unavailable_formats()})
     name, content_type = str(head["name"]), str(head["content_type"])
     try:
-        private_chats, max_unpacked = bool(head.get("private_chats")), int(head.get("max_unpacked") or MAX_UNPACKED)
-        parsers.import_parser(detect(data, name, content_type, max_unpacked=max_unpacked))
+        options = ParseOptions(**head["options"])
+        parsers.import_parser(detect(data, name, content_type, max_unpacked=options.max_unpacked))
         memory.limit_for_file()
-        options = {"include_hidden": bool(head.get("include_hidden")), "private_chats": private_chats}
-        parsed = parsers.parse(data, name, content_type, max_unpacked=max_unpacked, **options)
+        parsed = parsers.parse(data, name, content_type, options)
         return worker_protocol.document_response(parsed, head.get("max_chars"))
     except PrivateChatError as error:
         return Response({"error": str(error), "private": True})
@@ -118,10 +118,10 @@ def _respond(head: dict[str, Any], data: bytes, memory: _Memory) -> Response:
     except ParseError as error:
         return Response({"error": str(error)})
     except (MemoryError, RecursionError):
-        error_text = f"it needs more than {memory.per_file // 2**20} MB of memory; split it into smaller files"
+        error_text = f"it needs more than {memory.per_file // 2**20} MB of memory. Split it into smaller files"
         return Response({"error": error_text, "restart": True})
     except Exception as error:
-        return Response({"error": f"it cannot be read ({type(error).__name__}); save it again or in another format"})
+        return Response({"error": f"it cannot be read ({type(error).__name__}). Save it again or in another format"})
 
 
 if __name__ == "__main__":

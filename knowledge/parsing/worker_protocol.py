@@ -80,11 +80,11 @@ def document_response(parsed: ParsedDocument, max_chars: int | None = None) -> R
         blocks = tuple(Block(b.kind, b.start, min(b.end, max_chars)) for b in parsed.blocks if b.start < max_chars)
         parsed = replace(parsed, text=parsed.text[:max_chars], blocks=blocks)
     if len(parsed.blocks) > MAX_BLOCKS:
-        raise ParseError(f"it has more than {MAX_BLOCKS} paragraphs and tables; split it into smaller files")
+        raise ParseError(f"it has more than {MAX_BLOCKS} paragraphs and tables. Split it into smaller files")
     text = storable(parsed.text).encode()
     if len(text) > MAX_TEXT_BYTES or _text_memory(text) > MAX_TEXT_BYTES:
         millions = max(1, len(parsed.text) // 1_000_000)
-        raise ParseError(f"it has too much text ({millions} million characters); split it into smaller files")
+        raise ParseError(f"it has too much text ({millions} million characters). Split it into smaller files")
     paths = _HeadingPaths()
     blocks_packed = bytearray()
     for b in parsed.blocks:
@@ -92,7 +92,7 @@ def document_response(parsed: ParsedDocument, max_chars: int | None = None) -> R
         blocks_packed += BLOCK.pack(_KINDS.index(b.kind), b.start, b.end, paths.number(b.heading), page)
     headings = "\n".join(paths.lines).encode()
     if len(headings) > MAX_HEADING_BYTES:
-        raise ParseError("it has too many headings; split it into smaller files")
+        raise ParseError("it has too many headings. Split it into smaller files")
     head = {
         "title": storable(parsed.title)[:MAX_TITLE_CHARS],
         "metadata": {key: value[:MAX_METADATA_CHARS] for key, value in storable_values(parsed.metadata).items()},

@@ -16,6 +16,7 @@ from knowledge.errors import ParseError
 from knowledge.parsing.csv_tables import MAX_ROWS
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.number_format import show_number
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 from knowledge.parsing.xlsx import add_table, warn_hidden
 from knowledge.parsing.xlsx_layout import Merge
 from knowledge.parsing.xlsx_tables import Row, TableFinder, regions
@@ -27,8 +28,8 @@ _DAMAGED = (
 """Errors that xlrd raises for a damaged file."""
 
 
-def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
-    """Parse an XLS file. ``include_hidden`` adds hidden sheets, rows and columns.
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+    """Parse an XLS file. ``options.include_hidden`` adds hidden sheets, rows and columns.
 
     Raises ParseError if it is damaged.
     """
@@ -36,13 +37,13 @@ def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
     try:
         book = xlrd.open_workbook(file_contents=data, formatting_info=True)
         for sheet in book.sheets():
-            if include_hidden or not sheet.visibility:
-                _add_sheet(builder, book, sheet, include_hidden=include_hidden)
-        if not include_hidden:
+            if options.include_hidden or not sheet.visibility:
+                _add_sheet(builder, book, sheet, include_hidden=options.include_hidden)
+        if not options.include_hidden:
             warn_hidden(builder, "hidden sheets", [sheet.name for sheet in book.sheets() if sheet.visibility])
     except _DAMAGED:
         raise ParseError(
-            "it is damaged or encrypted and cannot be opened; save it as XLSX without a password"
+            "it is damaged or encrypted and cannot be opened. Save it as XLSX without a password"
         ) from None
     return builder.build()
 

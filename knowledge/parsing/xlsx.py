@@ -25,6 +25,7 @@ from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.number_format import show_duration, show_number
 from knowledge.parsing.ooxml_graphics import add_graphic, rich_text
 from knowledge.parsing.ooxml_package import PACKAGE_ERRORS, Package, transitional
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 from knowledge.parsing.xlsx_layout import SheetLayout, read_comments, read_drawings, read_layout, text_boxes
 from knowledge.parsing.xlsx_tables import Row, Table, TableFinder, regions
 
@@ -37,8 +38,8 @@ _MAX_NAMED = 10
 """Hidden rows, columns and sheets that a warning names."""
 
 
-def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
-    """Parse an XLSX file. ``include_hidden`` adds hidden sheets, rows and columns.
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+    """Parse an XLSX file. ``options.include_hidden`` adds hidden sheets, rows and columns.
 
     Raises ParseError if it is damaged or empty, has too many rows or declares XML entities.
     """
@@ -49,21 +50,21 @@ def parse(data: bytes, *, include_hidden: bool = False) -> ParsedDocument:
         package = Package(data)
         rows_left = MAX_ROWS
         for sheet in book.worksheets:
-            if sheet.sheet_state == "visible" or include_hidden:
-                rows_left = _add_sheet(builder, sheet, package, rows_left, include_hidden=include_hidden)
+            if sheet.sheet_state == "visible" or options.include_hidden:
+                rows_left = _add_sheet(builder, sheet, package, rows_left, include_hidden=options.include_hidden)
         hidden = [sheet.title for sheet in book.worksheets if sheet.sheet_state != "visible"]
-        if not include_hidden:
+        if not options.include_hidden:
             warn_hidden(builder, "hidden sheets", hidden)
         title = str(book.properties.title or "").strip()
     except _DAMAGED as error:
         if isinstance(error, DefusedXmlException) or isinstance(error.__cause__, DefusedXmlException):
-            raise ParseError("its XML declares entities, which are not allowed; save it again in Excel") from None
-        raise ParseError("it is damaged and cannot be opened; save it again in Excel") from None
+            raise ParseError("its XML declares entities, which are not allowed. Save it again in Excel") from None
+        raise ParseError("it is damaged and cannot be opened. Save it again in Excel") from None
     parsed = builder.build(title)
     if all(block.kind == "heading" for block in parsed.blocks):
-        only_hidden = "its visible sheets are empty; add it with --include-hidden to read the hidden ones"
+        only_hidden = "its visible sheets are empty. Add it with --include-hidden to read the hidden ones"
         raise ParseError(
-            only_hidden if builder.warnings else "its sheets are empty; check that you chose the right file"
+            only_hidden if builder.warnings else "its sheets are empty. Check that you chose the right file"
         )
     return replace(parsed, title=title)
 
@@ -84,7 +85,7 @@ def _add_sheet(builder: Builder, sheet: Any, package: Package, rows_left: int, *
     for rows in regions(_rows(sheet, layout, hidden_rows), MAX_ROWS):
         rows_left -= len(rows)
         if rows_left < 0:
-            raise ParseError(f"it has more than {MAX_ROWS} rows; split it into smaller files")
+            raise ParseError(f"it has more than {MAX_ROWS} rows. Split it into smaller files")
         add_table(builder, finder.table(rows))
     warn_hidden(builder, f"hidden rows of sheet {sheet.title}", hidden_rows)
     _add_beside(builder, package, part, layout)
@@ -95,7 +96,7 @@ def warn_hidden(builder: Builder, what: str, names: list[str]) -> None:
     """Warn that hidden parts were left out, by their names; without names nothing is said."""
     if names:
         more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-        builder.warn(f"{what} left out: {', '.join(names[:_MAX_NAMED])}{more}; --include-hidden adds them")
+        builder.warn(f"{what} left out: {', '.join(names[:_MAX_NAMED])}{more}. Add them with --include-hidden")
 
 
 def add_table(builder: Builder, table: Table) -> None:
@@ -117,7 +118,7 @@ def _add_beside(builder: Builder, package: Package, part: str, layout: SheetLayo
             for graphic in graphics:
                 add_graphic(builder, package, graphic)
     except (*PACKAGE_ERRORS, ParseError):
-        builder.warn("comments or text boxes of a sheet are damaged and were left out; save it again in Excel")
+        builder.warn("comments or text boxes of a sheet are damaged and were left out. Save it again in Excel")
 
 
 def _rows(sheet: Any, layout: SheetLayout, hidden_rows: list[str]) -> Iterator[Row]:

@@ -23,7 +23,7 @@ def open_zip(data: bytes) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             yield archive
     except DAMAGED:
-        raise ParseError("it is a damaged ZIP archive; download it again") from None
+        raise ParseError("it is a damaged ZIP archive. Download it again") from None
 
 
 def read_json(archive: zipfile.ZipFile, name: str) -> Any:
@@ -34,6 +34,6 @@ def read_json(archive: zipfile.ZipFile, name: str) -> Any:
     except KeyError:
         return None
     except DAMAGED:
-        raise ParseError(f"the file {name} in this archive is damaged; download the archive again") from None
+        raise ParseError(f"the file {name} in this archive is damaged. Download the archive again") from None
     except (ValueError, RecursionError):
-        raise ParseError(f"the file {name} in this archive is not valid JSON; export the archive again") from None
+        raise ParseError(f"the file {name} in this archive is not valid JSON. Export the archive again") from None

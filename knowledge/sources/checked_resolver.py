@@ -61,6 +61,6 @@ def check_address(host: str, address: str, allow: Sequence[str], *, reason: str 
     if not may_fetch(host, parsed, allow):
         record_refusal(reason, host, address)
         raise AddressRefusedError(
-            f"{host} has the private address {address}, which may not be fetched from; "
-            f"an operator can allow it with PARLEY_FETCH_ALLOW={host}"
+            f"{host} has the private address {address}, which may not be fetched from. "
+            f"An operator can allow it with PARLEY_FETCH_ALLOW={host}"
         )

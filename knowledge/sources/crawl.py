@@ -113,7 +113,7 @@ def _is_html(page: Page) -> bool:
 
 
 def _page_limit_reached(pages: int, left: int) -> str:
-    return f"the crawl stopped after {pages} pages with {left} more to read; add the site's sitemap or parts of it."
+    return f"the crawl stopped after {pages} pages with {left} more to read. Add the site's sitemap or parts of it."
 
 
 def _pages_unavailable(count: int) -> str:

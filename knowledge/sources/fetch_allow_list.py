@@ -28,9 +28,9 @@ def parse_entry(entry: str) -> Network | re.Pattern[str]:
     """
     text = entry.strip().lower()
     if not text:
-        raise ValueError("an entry is empty; write a host such as wiki.corp or a network such as 10.0.0.0/8")
+        raise ValueError("an entry is empty. Write a host such as wiki.corp or a network such as 10.0.0.0/8")
     if "://" in text or "@" in text or "?" in text:
-        raise ValueError(f"{entry} is not a host; write only the host or network, such as wiki.corp or 10.0.0.0/8")
+        raise ValueError(f"{entry} is not a host. Write only the host or network, such as wiki.corp or 10.0.0.0/8")
     if pattern := _ADDRESS_PATTERN.fullmatch(text):
         return _octets_network(entry, pattern[1], pattern[2])
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -54,7 +54,7 @@ def _octets_network(entry: str, octets: str, stars: str) -> Network:
     """Return the network of ``10.1.*`` or ``10.1.*.*``."""
     parts = octets.split(".")
     if len(parts) + stars.count("*") > 4:
-        raise ValueError(f"{entry} has more than four parts; write a network such as 10.1.0.0/16")
+        raise ValueError(f"{entry} has more than four parts. Write a network such as 10.1.0.0/16")
     return _network(entry, ".".join([*parts, *["0"] * (4 - len(parts))]) + f"/{8 * len(parts)}")
 
 
@@ -65,7 +65,7 @@ def _network(entry: str, text: str) -> Network:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ValueError(
-            f"{entry} is not an address or network; write one such as 10.1.2.3, 10.1.0.0/16 or fd00::/8"
+            f"{entry} is not an address or network. Write one such as 10.1.2.3, 10.1.0.0/16 or fd00::/8"
         ) from None
 
 
@@ -76,12 +76,12 @@ def _name_pattern(entry: str, text: str) -> re.Pattern[str]:
         first, dot, rest = "", "", text
     if "*" in rest or (first and not _FIRST_LABEL.fullmatch(first)) or first.strip("*-_") + rest == "":
         raise ValueError(
-            f"{entry} is too open or not a name: a * may stand only in the first part; write one such as *.corp"
+            f"{entry} is too open or not a name: a * may stand only in the first part. Write one such as *.corp"
         )
     try:
         fixed = normalized_host(rest) if rest else ""
     except WebAddressError:
-        raise ValueError(f"{entry} is not a host name; write one such as wiki.corp or *.corp") from None
+        raise ValueError(f"{entry} is not a host name. Write one such as wiki.corp or *.corp") from None
     # No dots or colons in what a * stands for: "fd*" is a name, and must not match the address fd00::1.
     label = r"(?:[a-z0-9_-]+\.)*[a-z0-9_-]+" if first == "*" else re.escape(first).replace(r"\*", "[a-z0-9_-]*")
     return re.compile(label + re.escape(dot) + re.escape(fixed))

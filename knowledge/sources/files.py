@@ -26,9 +26,9 @@ SKIPPED_EXTENSIONS = frozenset(
 """Extensions that a folder skips: images, audio, video, fonts, archives, programs and databases."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _LFS_POINTER_BYTES = 1024
-_OF_EXPORT = "it is a part of a chat export; the export is read as a whole, without private conversations."
+_OF_EXPORT = "it is a part of a chat export. The export is read as a whole, without private conversations."
 _SINGLE_MEMBER_EXPORT = (
-    "it belongs to a Slack export of one member's conversations, which are private; it was left out."
+    "it belongs to a Slack export of one member's conversations, which are private. It was left out."
 )
 
 
@@ -222,27 +222,27 @@ def is_lfs_pointer(data: bytes) -> bool:
 def lfs_pointer(name: str) -> Failure:
     """Return the failure of a file of which only the Git LFS pointer is there."""
     return Failure(
-        name, "it is a Git LFS pointer, not the file itself; run git lfs pull in a clone and add the folder."
+        name, "it is a Git LFS pointer, not the file itself. Run git lfs pull in a clone and add the folder."
     )
 
 
 def unreadable(name: str, error: Exception) -> Failure:
     """Return the failure of a file or folder that the system cannot read."""
     reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
-    return Failure(name, f"it cannot be read ({reason}); check that it exists and that this user may read it.")
+    return Failure(name, f"it cannot be read ({reason}). Check that it exists and that this user may read it.")
 
 
 def _broken(name: str, error: Exception) -> Failure:
     """Return the failure of one file of an export."""
     if isinstance(error, OSError):
         return unreadable(name, error)
-    return Failure(name, "it is damaged or not valid JSON; the rest of the export was read. Export it again.")
+    return Failure(name, "it is damaged or not valid JSON. The rest of the export was read. Export it again.")
 
 
 def too_large(name: str, max_bytes: int) -> Failure:
     """Return the failure of a file that exceeds the size limit."""
     limit = max_bytes // 1_000_000
-    return Failure(name, f"it is larger than {limit} MB; raise PARLEY_MAX_FILE_MB, or split it into smaller files.")
+    return Failure(name, f"it is larger than {limit} MB. Raise PARLEY_MAX_FILE_MB, or split it into smaller files.")
 
 
 def open_path(spec: str, *, max_bytes: int) -> FileSource | FolderSource:
@@ -270,7 +270,7 @@ def _export_members(path: Path) -> dict[str, int]:
 
 
 def _unreadable_folders(count: int) -> str:
-    return f"{count} folders could not be read, so documents may be missing; nothing was removed. Check their rights."
+    return f"{count} folders could not be read, so documents may be missing. Nothing was removed. Check their rights."
 
 
 def _size(path: Path) -> int:

@@ -143,16 +143,16 @@ async def require_pinning(git: Git) -> None:
 def _explain(errors: str) -> str:
     """Turn what git prints to stderr into one line that says what to do."""
     if "dubious ownership" in errors:
-        return "The repository belongs to another user of this computer; run this as that user, or give its URL."
+        return "The repository belongs to another user of this computer. Run this as that user, or give its URL."
     if "not a git repository" in errors:
-        return "There is no git repository at this path; check the path, or give the folder without git: in front."
+        return "There is no git repository at this path. Check the path, or give the folder without git: in front."
     if "Needed a single revision" in errors:
-        return "The repository has no commit yet; commit something and try again."
+        return "The repository has no commit yet. Commit something and try again."
     if _INCOMPLETE.search(errors):
-        return "The repository is too large, or the connection was lost; clone it and give git:PATH."
+        return "The repository is too large, or the connection was lost. Clone it and give git:PATH."
     if _MOVED.search(errors):
-        return "The repository has moved; give its new URL."
+        return "The repository has moved. Give its new URL."
     if _NO_ACCESS.search(errors):
-        return "The repository does not exist or is not public; clone it and give git:PATH."
+        return "The repository does not exist or is not public. Clone it and give git:PATH."
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    return f"git could not read the repository ({(lines or ['no reason given'])[-1][:200]}); check the URL."
+    return f"git could not read the repository ({(lines or ['no reason given'])[-1][:200]}). Check the URL."

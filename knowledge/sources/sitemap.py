@@ -16,7 +16,7 @@ from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Item, Know
 
 MAX_SITEMAPS = 200
 """Sitemaps of an index that are read."""
-_OTHER_HOST = "it is on another host than the sitemap; add it by its own URL."
+_OTHER_HOST = "it is on another host than the sitemap. Add it by its own URL."
 _REFUSED_TYPES = ("image/", "audio/", "video/", "font/")
 
 
@@ -49,8 +49,8 @@ class SitemapSource(SiteSource):
             left = len(pages) - self._max_pages
             yield Failure(
                 self.uri,
-                f"only the first {self._max_pages} pages were read, and {left} more are listed; "
-                "add the sitemaps of its parts.",
+                f"only the first {self._max_pages} pages were read, and {left} more are listed. "
+                "Add the sitemaps of its parts.",
             )
         if failures:
             raise SourceError(

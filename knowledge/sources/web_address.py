@@ -29,7 +29,7 @@ def parse_web_address(text: str) -> URL:
     """Return the URL to dial. Its ``raw_host`` is an ASCII name or a canonical IP address. Raises WebAddressError."""
     shown = _CREDENTIALS.sub("//...@", text)
     shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
-    problem = f"{shown} is not a web address; give a URL that starts with http:// or https://."
+    problem = f"{shown} is not a web address. Give a URL that starts with http:// or https://."
     if len(text) > MAX_URL_CHARS:
         raise WebAddressError(problem)
     try:

@@ -247,5 +247,5 @@ def _connection_problem(url: str, error: Exception) -> PageError:
             return AddressNotAllowedError(f"{cause}.")
         cause = getattr(cause, "os_error", None) or cause.__cause__
     if isinstance(error, aiohttp.ClientConnectorError | socket.gaierror):
-        return PageError(f"{url} cannot be reached; check the URL and the network.")
-    return PageError(f"{url} cannot be read ({type(error).__name__}); check the URL.")
+        return PageError(f"{url} cannot be reached. Check the URL and the network.")
+    return PageError(f"{url} cannot be read ({type(error).__name__}). Check the URL.")

@@ -36,7 +36,7 @@ PLANTED = {
     "facts": ("text", "author_id", "author"),
     "slack_installations": ("installed_by",),
     "sources": ("uri", "added_by", "upload_name", "memo"),
-    "documents": ("uri", "title", "text", "metadata", "memo", "error"),
+    "documents": ("uri", "title", "text", "blocks", "metadata", "memo", "error", "warnings"),
     "chunks": ("header", "text", "heading"),
     "postings": ("term",),
     "ingests": ("asked_by", "content_type", "report", "error"),
@@ -81,7 +81,7 @@ EXEMPT = {
     "events_heard": {"tenant_id", "platform", "kind"},
     "knowledge_state": {"tenant_id", "model", "next_model"},
     "sources": {"tenant_id", "kind", "audience", "chunking", "held_back"},  # held_back: a sentence with numbers
-    "documents": {"tenant_id", "blocks", "content_hash", "recipe", "audience", "state"},
+    "documents": {"tenant_id", "content_hash", "recipe", "audience", "state"},
     "chunks": {"tenant_id", "audience", "digest"},
     "embeddings": {"tenant_id", "model", "audience"},
     "token_signs": {"tenant_id", "model", "signs"},
@@ -91,6 +91,7 @@ EXEMPT = {
     "posting_masks": {"tenant_id", "audience", "mask"},
     "ingests": {"tenant_id", "state"},
     "upload_parts": {"tenant_id"},
+    "counted_documents": {"tenant_id", "name_digest"},
     "page_files": {"tenant_id", "file_id", "purpose"},
     "page_commands": {"tenant_id", "command_id"},
 }  # fmt: skip
@@ -226,7 +227,8 @@ async def upload_and_leave_one_waiting(app: App, url: str) -> None:
         for assignments, table, key in (
             ("state = 'done', content_type = %s, report = to_jsonb(%s::text), error = %s", "ingests", "source_id"),
             ("memo = %s", "sources", "id"),
-            ("memo = %s, error = %s, metadata = to_jsonb(%s::text)", "documents", "source_id"),
+            ("memo = %s, error = %s", "documents", "source_id"),
+            ("metadata = to_jsonb(%s::text), warnings = to_jsonb(%s::text)", "documents", "source_id"),
         ):
             words = [WORD] * assignments.count("%s")
             connection.execute(f"UPDATE {table} SET {assignments} WHERE {key} IN {of_person}", (*words, PERSON))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import re
@@ -69,9 +70,17 @@ def logging_restored() -> Iterator[None]:
 
 
 @pytest.fixture
+def unfrozen() -> Iterator[None]:
+    """Return the objects that a command froze to the garbage collector, since other tests run in this process."""
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
 def parley(
     bare: Path,
     logging_restored: None,
+    unfrozen: None,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

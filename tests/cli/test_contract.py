@@ -280,7 +280,7 @@ def test_an_evaluation_uses_the_embedding_model_of_the_settings(
 
 def test_a_misspelt_setting_is_told(parley: Parley, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLEY_DAILY_TOKEN", "5")
-    assert "did you mean PARLEY_DAILY_TOKENS?" in parley("docs").err
+    assert "Did you mean PARLEY_DAILY_TOKENS?" in parley("docs").err
 
 
 def test_doctor_is_content_without_keys_and_names_a_wrong_setting(

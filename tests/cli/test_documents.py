@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.cli.conftest import Parley
 from tests.databases import as_superuser
+from tests.knowledge.test_hidden_content import workbook
 
 TWIN = "aaaaaaaa-0000-4000-8000-00000000000"
 
@@ -96,3 +98,17 @@ def test_an_answer_is_found_by_the_beginning_of_its_id(parley: Parley) -> None:
     for name in (turn_id, turn_id[:8], turn_id.replace("-", "")[:12]):
         assert parley("why", name, "--json").document["turn_id"] == turn_id
     assert parley("why", turn_id[:7]).status == 1
+
+
+def test_the_terminal_names_what_was_left_out(parley: Parley, bare: Path) -> None:
+    hidden = "hidden sheets left out: Pay; --include-hidden adds them"
+    (bare / "pay.xlsx").write_bytes(workbook())
+    made = parley("ingest", "pay.xlsx", "--json").document
+    assert [row["warning"] for row in made["warnings"]] == [hidden]
+    assert made["warnings"][0]["source"].endswith("pay.xlsx")
+    assert [row["warnings"] for row in parley("docs", "--json").document] == [[hidden]]
+    assert parley("docs", "show", "pay.xlsx", "--json").document["warnings"] == [hidden]
+    assert f"warning: {hidden}" in parley("docs", "show", "pay.xlsx").out
+    made = parley("ingest", "pay.xlsx", "--include-hidden", "--json").document
+    assert made["warnings"] == []
+    assert parley("docs", "show", "pay.xlsx", "--json").document["warnings"] == []

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
+
+import pytest
 
 from tests.cli.conftest import Parley
 
@@ -35,6 +38,15 @@ def test_each_file_is_one_line_of_json(bare: Path, parley: Parley) -> None:
     assert not list(bare.glob("**/postgres*"))
 
 
+def test_an_archive_may_unpack_to_what_the_setting_allows(
+    bare: Path, parley: Parley, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(bare / "large.zip", "w") as archive:
+        archive.writestr("a.json", bytes(2 * 2**20))
+    monkeypatch.setenv("PARLEY_MAX_UNPACKED_MB", "1")
+    assert "PARLEY_MAX_UNPACKED_MB" in parley("parse", "large.zip").err
+
+
 def test_the_text_is_shown_and_a_failure_is_one_line(bare: Path, parley: Parley) -> None:
     (bare / "a.txt").write_text("Dogs are welcome on Fridays.")
     (bare / "b.exe").write_bytes(b"MZ\x90\0")
@@ -44,3 +56,12 @@ def test_the_text_is_shown_and_a_failure_is_one_line(bare: Path, parley: Parley)
     assert [line for line in ran.err.splitlines() if "b.exe" in line] == ran.err.splitlines()
     assert parley("parse", "a.txt").status == 0
     assert parley("parse").status == 2
+
+
+def test_the_setting_limits_what_an_archive_unpacks_to(
+    bare: Path, parley: Parley, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(bare / "large.zip", "w") as archive:
+        archive.writestr("a.txt", bytes(2**21))
+    monkeypatch.setenv("PARLEY_MAX_UNPACKED_MB", "1")
+    assert "more than the limit of 1 MB" in parley("parse", "large.zip", "--json").document["error"]

@@ -28,6 +28,22 @@ async def work():
 run(work(), close_within={seconds})
 """
 
+WAITING = """
+import asyncio, time
+from bot.cli.command_runtime import run
+
+async def work():
+    waiting = asyncio.create_task(asyncio.to_thread(time.sleep, 3600))
+    await asyncio.sleep(0)
+    print("started", flush=True)
+    try:
+        await waiting
+    finally:
+        print("closed", flush=True)
+
+run(work(), close_within=2)
+"""
+
 SERVING = """
 import atexit
 from bot.cli import main
@@ -70,12 +86,22 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
 
 
 def test_a_process_ends_in_time_although_its_event_loop_hangs() -> None:
-    with started(STUBBORN.format(then="time.sleep(3600)", seconds=0.1)) as process:
+    with started(STUBBORN.format(then="time.sleep(3600)", seconds=2)) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=120)
         assert (process.returncode, out) == (1, "closing\n")
+        assert err.splitlines()[-1] == user_messages.STOPPED_EARLY
+
+
+def test_a_process_ends_in_time_although_a_thread_does_not() -> None:
+    with started(WAITING) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, out) == (1, "closed\n")
         assert err.splitlines()[-1] == user_messages.STOPPED_EARLY
 
 

@@ -255,6 +255,8 @@ async def test_arguments_that_are_like_nothing_get_the_usage_alone(app: App) -> 
         ("budget export to a spreadsheet?", None),
         ("budget delete requests go where?", None),
         ("docs set up by whom?", None),
+        ("docs preview", ("docs", "preview")),
+        ("docs preview of the roadmap?", None),
         ("privacy list of what we store?", None),
         ("privacy export", ("privacy", "export")),
         ("costs by day", ("costs", "by day")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +22,12 @@ from bot.store.added_days import AddedLimits
 from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT, Author
 from knowledge import refusal_counts
+from knowledge.errors import EmbeddingError
+from knowledge.ingest import Ingestor
+from knowledge.ports import Encoded, EncodeKind, Source
 from tests.commands.test_commands import ANN, BOSS, by, upload
 from tests.databases import superuser_connection
-from tests.knowledge.fakes import ListSource, markdown
+from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 NOON = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 SIZE = 400_000
@@ -117,9 +120,7 @@ async def test_pages_and_channels_count_document_by_document(limited: App) -> No
     pages = ListSource("https://site.example", *(markdown(f"p{n}.md", f"# Page {n}\n\nWords {n}.") for n in range(5)))
     services = limited.services
     run = await services.ingestion.begin(LOCAL_TENANT, pages, audience="C1", asked_by=ANN.id, limited=True)
-    await IngestRunner(limited.database, limited.ingestor, lambda *_, **__: pages, services.daily_limit).work(
-        LOCAL_TENANT, run.run.id
-    )
+    await _runner(limited, pages, limited.ingestor).work(LOCAL_TENANT, run.run.id)
     async for [ended] in services.ingestion.follow(LOCAL_TENANT, [run.run.id]):
         assert not ended.active
     assert ended.report["documents"] == 3
@@ -128,11 +129,37 @@ async def test_pages_and_channels_count_document_by_document(limited: App) -> No
     assert error.startswith("This is more than you can add today")
     free = ListSource("https://free.example", *pages.items)
     run = await services.ingestion.begin(LOCAL_TENANT, free, audience="C1", asked_by=BOSS.id)
-    await IngestRunner(limited.database, limited.ingestor, lambda *_, **__: free, services.daily_limit).work(
-        LOCAL_TENANT, run.run.id
-    )
+    await _runner(limited, free, limited.ingestor).work(LOCAL_TENANT, run.run.id)
     async for [ended] in services.ingestion.follow(LOCAL_TENANT, [run.run.id]):
         assert (ended.report["documents"], ended.report["failed"]) == (5, [])
+
+
+async def test_a_retried_ingestion_counts_each_document_once(limited: App) -> None:
+    class Away(WordEmbedder):
+        async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
+            raise EmbeddingError("The embedding model is away.")
+
+    pages = ListSource("https://site.example", *(markdown(f"p{n}.md", f"# Page {n}\n\nWords {n}.") for n in range(3)))
+    services = limited.services
+    run = await services.ingestion.begin(LOCAL_TENANT, pages, audience="C1", asked_by=ANN.id, limited=True)
+    away = Ingestor(limited.database.tenant, Away())
+    try:
+        for _ in range(2):
+            with pytest.raises(EmbeddingError):
+                await _runner(limited, pages, away).work(LOCAL_TENANT, run.run.id)
+    finally:
+        await away.aclose()
+    assert (await counted(limited) or (0, 0))[1] == 3
+    await _runner(limited, pages, limited.ingestor).work(LOCAL_TENANT, run.run.id)
+    async for [ended] in services.ingestion.follow(LOCAL_TENANT, [run.run.id]):
+        assert (ended.report["documents"], ended.report["failed"]) == (3, [])
+    assert (await counted(limited) or (0, 0))[1] == 3
+    async with limited.database.tenant(LOCAL_TENANT) as session:
+        assert await session.scalar(text("SELECT count(*) FROM counted_documents")) == 0
+
+
+def _runner(app: App, source: Source, ingestor: Ingestor) -> IngestRunner:
+    return IngestRunner(app.database, ingestor, lambda *_, **__: source, app.services.daily_limit)
 
 
 async def test_two_processes_together_keep_the_limit(database_url: str) -> None:

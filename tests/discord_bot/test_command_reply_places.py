@@ -15,16 +15,6 @@ from tests.doubles.discord_models import Channel, User
 CHART = File("costs.png", b"\x89PNG", "image/png")
 
 
-@pytest.fixture
-def general(discord: DiscordDouble) -> Channel:
-    return discord.channel("general")
-
-
-@pytest.fixture
-def ada(discord: DiscordDouble) -> User:
-    return discord.user("Ada")
-
-
 def answering(reply: Reply, progress: str = "") -> FakeCommands:
     """Return commands whose ``ingest`` gives this reply, after some progress."""
 

@@ -254,9 +254,10 @@ async def test_without_permission_to_embed_the_sources_follow_the_text(
     )
 
 
-async def test_a_thread_archived_during_an_answer_is_reopened(
+async def thread_archived_during_the_answer(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
-) -> None:
+) -> tuple[Message, Channel]:
+    """Ask, archive the thread of the answer while it is written, and return the question and the thread."""
     dispatcher.pause = 0.3
     await connect()
     asked = await ask(discord, general, ada)
@@ -264,6 +265,13 @@ async def test_a_thread_archived_during_an_answer_is_reopened(
     thread = discord.thread(asked)
     assert thread is not None
     thread.archived = True
+    return asked, thread
+
+
+async def test_a_thread_archived_during_an_answer_is_reopened(
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
+) -> None:
+    asked, _ = await thread_archived_during_the_answer(discord, dispatcher, connect, general, ada)
     await discord.until(lambda: answered(discord, asked))
     assert discord.answers(asked)[0].content == SCRIPT[-1]
 
@@ -367,13 +375,7 @@ async def test_without_the_history_it_answers_without_a_reply_reference(
 async def test_an_archived_thread_that_cannot_be_reopened_is_explained(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
-    dispatcher.pause = 0.3
-    await connect()
-    asked = await ask(discord, general, ada)
-    await discord.until(lambda: discord.answers(asked))
-    thread = discord.thread(asked)
-    assert thread is not None
-    thread.archived = True
+    _, thread = await thread_archived_during_the_answer(discord, dispatcher, connect, general, ada)
     discord.fail("PATCH", rf"/channels/{thread.id}$", status=403, code=50013)
     await discord.until(lambda: dispatcher.errors)
     assert isinstance(dispatcher.errors[0], MessageGone)
@@ -381,7 +383,7 @@ async def test_an_archived_thread_that_cannot_be_reopened_is_explained(
     assert "archived" in explanation.content
 
 
-async def test_a_message_that_discord_never_accepts_is_not_sent_again(
+async def test_a_message_that_discord_never_accepts_is_a_refused_layout(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()

@@ -280,6 +280,44 @@ async def test_channels_for_which_discord_does_not_answer_are_read_again(
     assert {incoming.message_id for incoming in dispatcher.incoming} == {str(message.id) for message in asked}
 
 
+async def test_waiting_for_the_database_leaves_the_attempts_to_read_from_discord(
+    discord: DiscordDouble,
+    dispatcher: ScriptedDispatcher,
+    connect: Connect,
+    general: Channel,
+    ada: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.platforms.discord.catch_up.STORE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("bot.platforms.discord.catch_up.MAX_ATTEMPTS", 3)
+    asked = await discord.say_undelivered(general, ada, f"{discord.bot.mention} how many days of leave?")
+    discord.fail("GET", rf"/channels/{general.id}/messages$", status=503, times=2)
+    dispatcher.last_connected, dispatcher.store_failures_at_start = datetime.now(UTC) - timedelta(minutes=1), 3
+    await connect()
+    await discord.until(lambda: dispatcher.served == ["discord"])
+    assert [incoming.message_id for incoming in dispatcher.incoming] == [str(asked.id)]
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_the_catch_up_ends_although_discord_never_answers_for_a_channel(
+    discord: DiscordDouble,
+    dispatcher: ScriptedDispatcher,
+    connect: Connect,
+    general: Channel,
+    ada: User,
+    attempts: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.platforms.discord.catch_up.STORE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("bot.platforms.discord.catch_up.MAX_ATTEMPTS", attempts)
+    await discord.say_undelivered(general, ada, f"{discord.bot.mention} how many days of leave?")
+    discord.fail("GET", rf"/channels/{general.id}/messages$", status=503, times=9)
+    dispatcher.last_connected = datetime.now(UTC) - timedelta(minutes=1)
+    await connect()
+    await discord.until(lambda: dispatcher.served == ["discord"])
+    assert dispatcher.incoming == []
+
+
 @pytest.mark.parametrize("status", [403, 400])
 async def test_a_channel_that_cannot_be_read_does_not_end_the_catch_up(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User, status: int

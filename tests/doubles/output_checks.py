@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.commands.base import Reply, Table
-from bot.engine.display.output_filter import sanitize, urls_in
+from bot.engine.display.output_filter import sanitize
 from bot.engine.display.split import rendered
+from bot.engine.display.urls import urls_in
 from bot.engine.markdown import displayable
 from bot.platforms.discord import render as discord
 from bot.platforms.slack import render as slack

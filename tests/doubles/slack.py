@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.doubles import slack_blocks
+from tests.doubles import slack_blocks, slack_content
 from tests.doubles.slack_api import SCOPES, WebApi
 from tests.doubles.slack_socket import REDELIVERY_SECONDS, Delivery, SocketMode
 from tests.doubles.slack_temporary_resources import TemporaryResources
@@ -70,6 +70,8 @@ class SlackDouble:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refused: list[str] = []
         """Methods that were rate limited."""
+        self.edit_window_closed = False
+        """Whether the workspace does not allow edits any more."""
         self.views: list[dict[str, Any]] = []
         self.statuses: list[str] = []
         self.uploaded: dict[str, bytes] = {}
@@ -132,17 +134,26 @@ class SlackDouble:
         thread_ts: str | None = None,
         *,
         files: Sequence[tuple[str, bytes, str]] = (),
+        shared: Sequence[dict[str, Any]] = (),
+        forwards: Message | None = None,
         subtype: str | None = None,
     ) -> Message:
-        """Post a user's message. A mention is sent as two events, and a link adds an unfurl event."""
+        """Post a user's message. A mention is sent as two events, and a link adds an unfurl event.
+
+        ``shared`` are files that exist already, in the form of events; ``forwards`` is a message to share.
+        """
         target, author = self.channel(channel), self.user_id(user)
         version = self.world.version(text)
         message = Message(target.id, self.world.next_ts(), author, [version], thread_ts)
         message.team = self.world.users[author].team_id
         assert author in target.members, f"{user} is not in {channel}"
-        message.files = [self.temporary.share(name, data, content_type) for name, data, content_type in files]
+        new_files = [self.temporary.share(name, data, content_type) for name, data, content_type in files]
+        message.files = [*new_files, *shared]
+        if forwards is not None:
+            names = self.world.users[forwards.user].name, self.channel(forwards.channel).name
+            message.attachments = [slack_content.forwarded(forwards, *names)]
         self.world.add(message)
-        more = {"subtype": subtype or "file_share"} if files or subtype else {}
+        more = {"subtype": subtype or "file_share"} if message.files or subtype else {}
         self.announce(message, **more)
         if re.search(r"<https?://", text):
             self._unfurl(message)
@@ -177,15 +188,17 @@ class SlackDouble:
             setattr(message, name, value)
         return self.world.add(message)
 
-    async def dm(self, user: str, text: str, thread_ts: str | None = None) -> Message:
+    async def dm(self, user: str, text: str, thread_ts: str | None = None, **more: Any) -> Message:
         """Post a direct message to the bot."""
-        return await self.say(self.world.direct(self.user_id(user)).id, user, text, thread_ts)
+        return await self.say(self.world.direct(self.user_id(user)).id, user, text, thread_ts, **more)
 
     async def edit(self, message: Message, text: str) -> None:
-        """Edit a user's message."""
+        """Edit a user's message. If it mentions the bot now, Slack sends ``app_mention`` again, with ``edited``."""
         before = message.payload()
         message.versions.append(self.world.version(text))
-        self._changed(message, before, {**message.payload(), "edited": {"user": message.user, "ts": message.ts}})
+        edited = {"edited": {"user": message.user, "ts": message.ts}}
+        self._changed(message, before, {**message.payload(), **edited})
+        self._announce_mention(message, **edited)
 
     async def delete(self, message: Message) -> None:
         """Delete a user's message."""
@@ -371,9 +384,12 @@ class SlackDouble:
         """Send the events of a new message: ``message``, and for a mention in a channel also ``app_mention``."""
         extra = {"subtype": "file_share"} if message.files and not message.bot_id else {}
         self._message_event(message, message.payload() | extra | more)
+        self._announce_mention(message)
+
+    def _announce_mention(self, message: Message, **more: Any) -> None:
         if self.bot in message.now.text and not message.bot_id and not message.channel.startswith("D"):
-            mention = {**message.payload(), "type": "app_mention", "channel": message.channel, "event_ts": message.ts}
-            self._event(mention)
+            event = {"type": "app_mention", "channel": message.channel, "event_ts": message.ts}
+            self._event({**message.payload(), **event, **more})
 
     def _message_event(self, message: Message, body: dict[str, Any]) -> None:
         channel_type = self.channel(message.channel).kind
@@ -401,6 +417,13 @@ class SlackDouble:
     def _unfurl(self, message: Message) -> None:
         preview = {"attachments": [{"title": "A preview", "from_url": "https://example.com"}]}
         self._changed(message, message.payload(), message.payload() | preview)
+
+    async def show_linked(self, message: Message, linked: Message) -> None:
+        """Show a message below another that has its link, as Slack does some moments after the link was posted."""
+        before = message.payload()
+        names = self.world.users[linked.user].name, self.channel(linked.channel).name
+        message.attachments = [{**slack_content.forwarded(linked, *names), "is_share": False}]
+        self._changed(message, before, message.payload())
 
     def _changed(self, message: Message, before: dict[str, Any], after: dict[str, Any]) -> None:
         change = {"subtype": "message_changed", "hidden": True, "message": after, "previous_message": before}

@@ -36,6 +36,8 @@ SCOPES: dict[str, str | None] = {
     "users.info": "users:read",
     "users.list": "users:read",
     "users.conversations": "channels:read",
+    "files.info": "files:read",
+    "usergroups.list": "usergroups:read",
     "files.getUploadURLExternal": "files:write",
     "files.completeUploadExternal": "files:write",
     "assistant.threads.setStatus": "assistant:write",
@@ -70,6 +72,8 @@ class WebApi:
             "users.info": self._user,
             "users.list": self._users,
             "users.conversations": self._own_channels,
+            "files.info": self._file_info,
+            "usergroups.list": self._groups,
             "files.getUploadURLExternal": self._upload_url,
             "files.completeUploadExternal": self._complete_upload,
             "assistant.threads.setStatus": self._set_status,
@@ -172,6 +176,8 @@ class WebApi:
     def _update(self, args: Args) -> dict[str, Any]:
         message = self._own(args, "cant_update_message")
         self.streams.require_closed(message, "streaming_state_conflict")
+        if self._slack.edit_window_closed:
+            raise Refusal("edit_window_closed")
         text, blocks = self._content(args)
         if slack_blocks.units(text) > 4000:
             raise Refusal("msg_too_long", f"text of {len(text)} characters")
@@ -288,7 +294,16 @@ class WebApi:
         """Return the people of the workspace, with those of other organizations whom it shares a channel with."""
         return _page([user.payload() for user in self._world.users.values()], "members", args, max_size=1000)
 
+    def _groups(self, _: Args) -> dict[str, Any]:
+        return {"usergroups": self._world.groups}
+
     # --- files
+
+    def _file_info(self, args: Args) -> dict[str, Any]:
+        described = self._slack.temporary.described.get(str(args.get("file")))
+        if described is None:
+            raise Refusal("file_not_found")
+        return {"file": described, "comments": [], "response_metadata": {"next_cursor": ""}}
 
     def _upload_url(self, args: Args) -> dict[str, Any]:
         file_id = self._world.next_id("F")

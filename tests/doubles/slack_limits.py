@@ -18,6 +18,8 @@ PER_MINUTE = {
     "conversations.members": 100,
     "conversations.open": 50,
     "conversations.replies": 50,
+    "files.info": 100,
+    "usergroups.list": 20,
     "users.info": 100,
     "users.list": 20,
     "users.conversations": 50,

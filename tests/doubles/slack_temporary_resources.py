@@ -25,6 +25,8 @@ class TemporaryResources:
         self._triggers: dict[str, float] = {}
         self._response_urls: dict[str, tuple[str, str, int, float]] = {}
         self._files: dict[str, tuple[bytes, str]] = {}
+        self.described: dict[str, dict[str, Any]] = {}
+        """The shared files as ``files.info`` returns them, by ID."""
 
     def trigger(self) -> str:
         """Return a new trigger."""
@@ -68,7 +70,16 @@ class TemporaryResources:
         self._files[file_id] = (data, content_type)
         url = f"{self._slack.base}/files-pri/{file_id}/{name}"
         described = {"id": file_id, "name": name, "mimetype": content_type, "size": len(data), "mode": "hosted"}
-        return {**described, "url_private": url, "url_private_download": url}
+        return self.describe({**described, "url_private": url, "url_private_download": url})
+
+    def describe(self, file: dict[str, Any]) -> dict[str, Any]:
+        """Let ``files.info`` describe a file so, and return it."""
+        self.described[file["id"]] = file
+        return file
+
+    def stub(self, file: dict[str, Any]) -> dict[str, Any]:
+        """Return a file as events of Slack Connect channels have it: an ID alone."""
+        return {"id": file["id"], "created": 0, "timestamp": 0, "mode": "file_access", "file_access": "check_file_info"}
 
     async def file(self, request: web.Request) -> web.Response:
         """Return a file's content for the bot's token, and the sign-in page otherwise."""

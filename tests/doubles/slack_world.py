@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.doubles import slack_blocks
+from tests.doubles import slack_blocks, slack_content
 
 TEAM = "T0PARLEY"
 PARTNER_TEAM = "T0PARTNER"
@@ -136,6 +136,8 @@ class Message:
     metadata: Mapping[str, Any] | None = None
     only_for: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
+    attachments: list[dict[str, Any]] = field(default_factory=list)
+    bot_name: str = ""
     deleted: bool = False
     stream: Stream | None = None
     team: str = TEAM
@@ -161,8 +163,11 @@ class Message:
         if self.team != TEAM:
             body |= {"user_team": self.team, "source_team": self.team}
         body |= {"text": self.now.text}
+        typed = slack_content.rich_text(self.now.text) if self.now.text and not self.bot_id else []
         optional = {
-            "blocks": self.now.blocks,
+            "blocks": self.now.blocks or typed,
+            "attachments": self.attachments,
+            "bot_profile": {"name": self.bot_name} if self.bot_name else None,
             "thread_ts": self.thread_ts,
             "bot_id": self.bot_id,
             "app_id": APP_ID if self.bot_id else None,
@@ -189,6 +194,7 @@ class World:
             Channel("C0OLD", "old", members=set(everyone), is_archived=True),
         ]
         self.channels = {channel.id: channel for channel in channels}
+        self.groups = [{"id": "S0OPS", "handle": "ops", "name": "Operations", "is_usergroup": True}]
         for user in users:
             self.direct(user.id)
         self.messages: list[Message] = []

@@ -85,11 +85,17 @@ class Harness:
     """A display on a channel, with its recorded parts."""
 
     def __init__(
-        self, limits: Limits | None = None, *, parts: tuple[str, ...] = (), allowed: frozenset[str] = frozenset()
+        self,
+        limits: Limits | None = None,
+        *,
+        parts: tuple[str, ...] = (),
+        allowed: frozenset[str] = frozenset(),
+        channel: type[Channel] = Channel,
     ) -> None:
         self.clock = Clock()
-        self.channel = Channel(self.clock, limits or Limits(2000, EVERY))
+        self.channel = channel(self.clock, limits or Limits(2000, EVERY))
         self.recorded: list[tuple[int, str | None]] = []
+        self.replaced: list[str] = []
         self.lost = False
         self.display = Display(
             self.channel,
@@ -103,12 +109,13 @@ class Harness:
         for ref in parts:
             self.channel.messages[ref] = Part("from before", "", "t1")
 
-    async def record(self, index: int, ref: str | None) -> None:
+    async def record(self, index: int, ref: str | None, *, replaced: str | None = None) -> None:
         if self.lost:
             raise LeaseLost("taken over")
         if ref is None:
-            assert len(self.channel.messages) == index
+            assert len(self.channel.messages) >= index
         self.recorded.append((index, ref))
+        self.replaced += [replaced] if replaced else []
 
 
 async def turns(count: int = 40) -> None:

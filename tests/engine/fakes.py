@@ -292,9 +292,13 @@ class FakeLeases(FakeParts, FakeBudgets, FakeAnswerCache):
         if self.lost:
             raise LeaseLost("taken over")
 
-    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
+    async def record_part(
+        self, turn: Turn, lease: Lease, index: int, ref: str | None, *, replaced: str | None = None
+    ) -> str | None:
         if self.lost:
             raise LeaseLost("taken over")
+        if replaced is not None and self.parts.get(index) == replaced:
+            self.parts[index] = ref
         return self._record(index, ref)
 
     async def finish(

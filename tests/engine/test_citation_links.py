@@ -8,7 +8,8 @@ from urllib.parse import unquote
 import pytest
 
 from bot.engine.display.citation_links import as_plain_text, link
-from bot.engine.display.output_filter import sanitize, urls_in
+from bot.engine.display.output_filter import sanitize
+from bot.engine.display.urls import urls_in
 from bot.types.display import Citation
 
 PAGE = Citation(

@@ -253,6 +253,8 @@ async def test_a_follow_up_is_searched_with_the_words_it_leans_on_and_never_cach
     ((query, scope),) = library.queries
     assert query == "And what does it cost?"
     assert library.earlier == [("How long may a journey to Lisbon last?",)]
+    assert llm.prompts[0].question == "And what does it cost?"
+    assert llm.prompts[0].carried == ("journey", "Lisbon", "last")
     assert scope.audiences == ("tenant", "C1")
     assert store.answers == {}
     contents = [message.text for message in llm.prompts[0].messages]

@@ -92,7 +92,7 @@ async def test_no_edit_is_made_that_is_not_confirmed() -> None:
         if answer is not None:
             raise answer
 
-    async def record(index: int, ref: str | None) -> str | None:
+    async def record(index: int, ref: str | None, *, replaced: str | None = None) -> str | None:
         return ref
 
     async def sleep(seconds: float) -> None:

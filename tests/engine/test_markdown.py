@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.engine.markdown import MIN_LIMIT, NOTICE, Size, code_ranges, displayable, split, truncated, utf16_units
+from bot.engine.markdown import MIN_LIMIT, NOTICE, TextSize, code_ranges, displayable, split, truncated, utf16_units
 
 WORDS = st.sampled_from(
     "alpha beta gamma delta café naïve 東京 don't e.g. 3.14 (see) “quoted” end. Why? `code` **bold** 🚀 R&D <b>".split()
@@ -76,7 +76,7 @@ def escaped(text: str) -> int:
     return utf16_units(html.escape(text, quote=False))
 
 
-SIZE: st.SearchStrategy[Size] = st.sampled_from([len, utf16_units, escaped])
+SIZE: st.SearchStrategy[TextSize] = st.sampled_from([len, utf16_units, escaped])
 
 
 def blocks(text: str, kind: str) -> list[str]:
@@ -99,7 +99,7 @@ def is_frame(line: str) -> bool:
 
 @given(DOCUMENT, LIMIT, SIZE)
 @settings(max_examples=150, deadline=None)
-def test_parts_hold_the_whole_text_in_order_within_the_limit(text: str, limit: int, size: Size) -> None:
+def test_parts_hold_the_whole_text_in_order_within_the_limit(text: str, limit: int, size: TextSize) -> None:
     parts, rest = split(text, limit, size=size)
     assert rest == ""
     assert all(part.strip() and size(part) <= limit for part in parts)
@@ -127,7 +127,7 @@ def test_every_fence_is_closed_in_its_own_part(text: str, limit: int) -> None:
 @given(st.one_of(SOUP, st.text(max_size=400)), LIMIT, SIZE)
 @example("`" * 51 + "\n``````x", 64, len)
 @settings(max_examples=300, deadline=None)
-def test_any_text_is_split_without_losing_letters(text: str, limit: int, size: Size) -> None:
+def test_any_text_is_split_without_losing_letters(text: str, limit: int, size: TextSize) -> None:
     """An open fence at the very end may be missing if it has no line and no room."""
     parts = split(text, limit, size=size).parts
     assert all(part.strip() and size(part) <= limit for part in parts)
@@ -141,7 +141,7 @@ def test_any_text_is_split_without_losing_letters(text: str, limit: int, size: S
 @given(st.one_of(SOUP, DOCUMENT), LIMIT, SIZE, st.data())
 @settings(max_examples=300, deadline=None)
 def test_finished_parts_do_not_change_while_the_text_grows(
-    text: str, limit: int, size: Size, data: st.DataObject
+    text: str, limit: int, size: TextSize, data: st.DataObject
 ) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     before: list[str] = []
@@ -225,7 +225,7 @@ def test_list_numbers_continue() -> None:
 
 
 @given(st.text(alphabet="a🚀& ", max_size=60), st.integers(2, 40), SIZE)
-def test_a_truncated_text_fits_and_loses_nothing_that_fits(text: str, limit: int, size: Size) -> None:
+def test_a_truncated_text_fits_and_loses_nothing_that_fits(text: str, limit: int, size: TextSize) -> None:
     shown = truncated(text, limit, size)
     assert size(shown) <= limit
     assert (shown == text) == (size(text) <= limit)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bot.engine.display import output_filter
-from bot.engine.display.output_filter import sanitize, urls_in
+from bot.engine.display.line_filter import LineFilter
+from bot.engine.display.output_filter import sanitize
+from bot.engine.display.urls import urls_in
 from tests.doubles import output_checks
 
 ALLOWED = urls_in(
@@ -281,13 +282,13 @@ def test_addresses_are_collected() -> None:
 
 def test_a_finished_line_is_sanitized_once_for_all_edits(monkeypatch: pytest.MonkeyPatch) -> None:
     gated: list[str] = []
-    line = output_filter._Line.sanitize
+    line = LineFilter.sanitize
 
-    def counted(self: output_filter._Line, text: str) -> str:
+    def counted(self: LineFilter, text: str) -> str:
         gated.append(text)
         return line(self, text)
 
-    monkeypatch.setattr(output_filter._Line, "sanitize", counted)
+    monkeypatch.setattr(LineFilter, "sanitize", counted)
     lines = [f"Line {n} of a draft that nobody has shown before." for n in range(20)]
     for shown in range(1, 21):
         sanitize("\n".join(lines[:shown]), frozenset())

@@ -86,7 +86,7 @@ class Workspace:
         return None
 
 
-async def _nothing(index: int, ref: str | None) -> None:
+async def _nothing(index: int, ref: str | None, *, replaced: str | None = None) -> None:
     return None
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from bot.engine import user_messages as said
 from bot.engine.display import output_filter
 from bot.engine.display import split as cutting
-from bot.engine.display.output_filter import sanitize, urls_in
+from bot.engine.display.output_filter import sanitize
 from bot.engine.display.split import rendered
 from bot.engine.display.stream import Display
+from bot.engine.display.urls import urls_in
 from bot.errors import MessageGone, SurfaceError
 from bot.types.display import Limits
 from tests.engine.display_harness import EVERY, SOURCE, Channel, Clock, Harness, stream, turns
@@ -70,7 +71,7 @@ async def test_the_note_about_the_file_is_true(refusal: Exception | None) -> Non
     channel = Uploads(clock, Limits(500, EVERY, 3), refusal=refusal)
     text = " ".join(f"word{n}" for n in range(1000))
 
-    async def record(index: int, ref: str | None) -> str | None:
+    async def record(index: int, ref: str | None, *, replaced: str | None = None) -> str | None:
         return ref
 
     display = Display(channel, turn_id="t1", record=record, monotonic=clock.monotonic, sleep=clock.sleep)

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from knowledge.parsing import parsers, worker_process
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CALLS = {
@@ -35,7 +36,7 @@ CALLS = {
 DONE = "done"
 
 
-def parse(data: bytes, name: str = "", content_type: str = "", **_: object) -> ParsedDocument:
+def parse(data: bytes, name: str = "", content_type: str = "", options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Run the attack that a file names."""
     wanted = json.loads(data)
     attack: Callable[..., str] = ATTACKS[wanted["attack"]]

@@ -14,7 +14,7 @@ from knowledge.followup_queries import (
     expand,
     leans_on_thread,
     unexpanded,
-    with_earlier_words,
+    with_carried_words,
 )
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
@@ -114,7 +114,7 @@ def test_which_questions_need_the_thread(question: str, leans: bool) -> None:
 
 
 def test_a_follow_up_takes_over_the_words_of_the_question_before_it() -> None:
-    query = with_earlier_words("And in Paris?", ["How much may a hotel in London cost?"])
+    query = with_carried_words("And in Paris?", ["How much may a hotel in London cost?"])
     assert query.startswith("And in Paris?")
     assert {"hotel", "London", "cost"} <= set(query.split())
 
@@ -125,12 +125,12 @@ def test_a_follow_up_of_a_follow_up_reaches_the_question_that_opened_the_subject
         "How much may a hotel in London cost?",
         "And in Paris?",
     ]
-    query = with_earlier_words("What was it before?", asked)
+    query = with_carried_words("What was it before?", asked)
     assert {"Paris", "hotel", "London"} <= set(query.split())
     assert "dogs" not in query
 
 
 def test_a_question_that_does_not_lean_on_its_thread_is_unchanged() -> None:
     question = "Which laptop models may engineers in Ghent choose from?"
-    assert with_earlier_words(question, ["How much may a hotel cost?"]) == question
-    assert with_earlier_words("And then?", []) == "And then?"
+    assert with_carried_words(question, ["How much may a hotel cost?"]) == question
+    assert with_carried_words("And then?", []) == "And then?"

@@ -110,7 +110,7 @@ async def test_failed_document_does_not_stop_the_others(ingestor: Ingestor, sess
     assert [failure.source for failure in report.failed] == ["bad.pdf", "gone.md"]
     assert {(row.source, row.state, row.error) for row in await listed(sessions)} == {
         ("good.md", "ready", ""),
-        ("bad.pdf", "failed", "its name ends in .pdf but it is not a PDF; download or export it again."),
+        ("bad.pdf", "failed", "its name ends in .pdf but it is not a PDF. Download or export it again."),
         ("gone.md", "failed", "it cannot be read (gone)"),
     }
     assert max(progress.done for progress in told) == 3

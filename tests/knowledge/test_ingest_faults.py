@@ -68,7 +68,7 @@ async def test_a_source_that_breaks_ends_alone(ingestor: Ingestor) -> None:
     (failure,) = report.failed
     assert (failure.source, failure.error) == (
         "broken",
-        "it cannot be read to its end (UnicodeEncodeError); check the source.",
+        "it cannot be read to its end (UnicodeEncodeError). Check the source.",
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import threading
+import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +28,7 @@ from knowledge.bm25 import indexing
 from knowledge.chunking import chunk, chunker, token_counting
 from knowledge.chunking.chunker import BATCH_CHUNKS
 from knowledge.document_rows import EmbeddedChunk
-from knowledge.errors import EmbeddingError
+from knowledge.errors import EmbeddingError, ParseError
 from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text, worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
@@ -221,10 +223,16 @@ class Sliced(str):
         return found
 
 
-def test_splitting_a_long_line_copies_it_a_few_times_only() -> None:
-    body = Sliced("A sentence of a line. " * 5000)
-    assert len(sentence_spans(body)) == 5000
-    assert Sliced.sliced <= 4 * len(body)
+@pytest.mark.parametrize(
+    ("repeated", "sentences"), [("A sentence of a line. ", 5000), ("Until am 12. Januar ", 1), ("Mr. ", 1), (". ", 1)]
+)
+def test_splitting_a_long_line_copies_it_a_few_times_only(
+    monkeypatch: pytest.MonkeyPatch, repeated: str, sentences: int
+) -> None:
+    monkeypatch.setattr(Sliced, "sliced", 0)
+    body = Sliced(repeated * 5000)
+    assert len(sentence_spans(body)) == sentences
+    assert Sliced.sliced <= 8 * len(body)
 
 
 @pytest.mark.parametrize("size", [1, 7, 20, 64])
@@ -232,6 +240,7 @@ def test_sentences_are_the_same_wherever_a_search_ends(monkeypatch: pytest.Monke
     bodies = (
         TEXT[:3000],
         "One. Two!  Three?\n\nFour\n- five\n1. six. e.g. this. “Seven.” 八。九。 Ten",
+        "Zehn“ „elf.“ Zwölf . . . 十三?十四!十五。 Πότε; Έξι. • 9. Nine",
         "no end " * 40,
     )
     whole = [sentence_spans(body) for body in bodies]
@@ -246,6 +255,18 @@ async def test_only_the_beginning_of_an_attached_file_is_read_into_the_process()
     finally:
         await reader.aclose()
     assert found == ("Words. " * 100_000)[:FILE_CHARS]
+
+
+async def test_an_attached_archive_may_unpack_to_what_the_setting_allows() -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("a.json", bytes(2000))
+    reader = FileReader(max_unpacked=1000)
+    try:
+        with pytest.raises(ParseError, match="PARLEY_MAX_UNPACKED_MB"):
+            await reader("a.zip", "application/zip", archive.getvalue())
+    finally:
+        await reader.aclose()
 
 
 async def test_documents_are_shown_in_part_and_quotes_are_found_anywhere(sessions: Sessions, parser: Parser) -> None:

@@ -170,3 +170,43 @@ def test_content_about_sign_in_errors_and_scripts_is_read() -> None:
     guide = "<h1>Error 404: page not found</h1><p>Enable JavaScript and sign in.</p><input type=password>" + FILLER
     assert "Enable JavaScript" in parsed(f"<main>{guide}</main>").text
     assert "blue" in parsed("<h1>Gate</h1><p>The gate is blue.</p><script></script>").text
+
+
+TEASERS = {
+    "label in a line": "<p>Related: <a href=/a>Ten parking lots that you should see</a></p>",
+    "label and link in another language": "<p><b>Lesen Sie auch:</b><br><a href=/b>Wie man in Lissabon parkt</a></p>",
+    "heading with linked headings": "<h3>You may also like...</h3><a href=/c><h3>Lot C opens its gate in May</h3></a>",
+    "heading with whole pages": "<div><h3>Te puede interesar</h3><article><p>Lot D lies in another town, where nobody "
+    "parks at night, and its gate is red.</p></article></div>",
+    "appeal": "<p><a href=/s>Subscribe to our newsletter for more about parking</a></p>"
+    "<p>Follow us on <a href=//x>Twitter</a> and <a href=//y>Facebook</a>.</p>",
+    "advertisement": "<center>Advertisement</center><div>Image 2 of 5</div>",
+    "names in camel case": "<div class=relatedContent><p>The very best lots of this year.</p></div>",
+    "what only a printer shows": "<div class='d-none d-print-block'>Citation: gates.example.org, today.</div>",
+}
+
+
+@pytest.mark.parametrize("teaser", TEASERS.values(), ids=list(TEASERS))
+def test_teasers_between_paragraphs_are_left_out(teaser: str) -> None:
+    after = "<p>Lot B has forty places, and the gate of the lot is blue on both of its sides.</p>"
+    assert (
+        article(f"{teaser}{after}") == "Lot B has forty places, and the gate of the lot is blue on both of its sides."
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<h2>Related</h2><p>Related departments share a lot, and nobody pays twice.</p>",
+        "<p>Read more about the badge at the desk, which is open from nine to five.</p>",
+        "<p>Subscribe to the channel of the lot, and follow the rules of the <a href=/g>guide</a>.</p>",
+        "<h2>See also</h2><ul><li><a href=/f>Form for a badge</a></li></ul>",
+        "<h2>Forms</h2><p><a href=/f>Request for a place in lot B</a></p>",
+        "<table><tr><th>Channel</th><th>Use</th></tr><tr><td>Newsletter</td><td>Comments</td></tr></table>",
+        "<p>The same text stands twice.</p><h2>Again</h2><p>The same text stands twice.</p>",
+    ],
+)
+def test_statements_that_look_like_teasers_are_kept(body: str) -> None:
+    body += "<p>Lot B has forty places, and the gate of the lot is blue on both of its sides.</p>"
+    words = re.findall(r"\w+", re.sub("<[^>]*>", " ", body))
+    assert re.findall(r"\w+", article(body)) == words

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from email.message import EmailMessage
 
+import openpyxl
 import pytest
 
 from knowledge.errors import ParseError
@@ -132,6 +134,28 @@ async def test_attachments_are_read_under_their_names_or_told(parser: Parser) ->
         "attachment logo.png",
         "attachment winmail.dat",
     ]
+
+
+@pytest.mark.parametrize("name", ["mail.eml", "mail.mbox"])
+async def test_hidden_parts_of_attachments_are_read_when_they_are_asked_for(parser: Parser, name: str) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Plan", "Price"])
+    book.create_sheet("Pay").append(["salary", 91000])
+    book["Pay"].sheet_state = "hidden"
+    saved = io.BytesIO()
+    book.save(saved)
+    message = EmailMessage()
+    message["From"], message["Subject"], message["Date"] = "eve@example.org", "Files", "Mon, 4 May 2026 09:00:00 +0200"
+    message.set_content("See the file.")
+    message.add_attachment(saved.getvalue(), maintype="application", subtype="octet-stream", filename="pay.xlsx")
+    separator = b"From eve@example.org Mon May  4 09:00:00 2026\n" if name.endswith("mbox") else b""
+    mail = Fetched(name, separator + message.as_bytes())
+    document = await parser.parse(mail)
+    assert document.warnings == ("pay.xlsx: hidden sheets left out: Pay; --include-hidden adds them",)
+    assert "91000" not in document.text
+    everything = await parser.parse(mail, include_hidden=True)
+    assert "91000" in everything.text
+    assert everything.warnings == ()
 
 
 async def test_message_without_anything_to_read_is_refused(parser: Parser) -> None:

@@ -97,8 +97,8 @@ async def test_notes_and_hidden_slides_are_left_out_and_told(parser: Parser) -> 
     assert "Redundancies" not in document.text
     assert "Ask Ann" not in document.text
     assert document.warnings == (
-        "hidden slides left out: 3; --include-hidden adds them",
-        "notes of slides left out: 1; --include-hidden adds them",
+        "hidden slides left out: 3. Add them with --include-hidden",
+        "notes of slides left out: 1. Add them with --include-hidden",
     )
     everything = await parser.parse(Fetched("plan.pptx", saved(deck)), include_hidden=True)
     assert "Notes: Ask Ann about the freeze." in everything.text

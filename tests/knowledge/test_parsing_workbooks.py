@@ -141,9 +141,9 @@ async def test_hidden_sheets_rows_and_columns_are_left_out_and_told(parser: Pars
     document = await read(parser, with_hidden())
     assert document.text == "Public\n\n| Item | Price |\n| --- | --- |\n| Chair | 100 |"
     assert document.warnings == (
-        "hidden columns of sheet Public left out: B; --include-hidden adds them",
-        "hidden rows of sheet Public left out: 3; --include-hidden adds them",
-        "hidden sheets left out: Pay, Deep; --include-hidden adds them",
+        "hidden columns of sheet Public left out: B. Add them with --include-hidden",
+        "hidden rows of sheet Public left out: 3. Add them with --include-hidden",
+        "hidden sheets left out: Pay, Deep. Add them with --include-hidden",
     )
 
 

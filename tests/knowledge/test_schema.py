@@ -64,6 +64,12 @@ async def test_rows_of_other_tenants_are_hidden(
                 "INSERT INTO upload_parts (tenant_id, ingest_id, part, data) SELECT tenant_id, id, 0, 'x' FROM ingests"
             )
         )
+        await session.execute(
+            text(
+                "INSERT INTO counted_documents (tenant_id, ingest_id, name_digest) "
+                "SELECT tenant_id, id, 'x' FROM ingests"
+            )
+        )
         assert await session.scalar(count)
     async with sessions("theirs") as session:
         assert await session.scalar(count) == 0

@@ -27,6 +27,9 @@ WHOLE = [
     "办公室的钥匙在前台。",
     "事務所は十八時に閉まります。",
     "दफ़्तर शाम छह बजे बंद होता है।",
+    "We wait . . . and then we leave.",
+    "• 9. Lock the gate.",
+    "1.) Lock the gate.",
 ]
 PAIRS = [
     ("The gate is blue.", "The key is red."),
@@ -40,6 +43,13 @@ PAIRS = [
     ("दफ़्तर छह बजे बंद होता है।", "चाबी पहरेदार के पास है।"),
     ("يغلق المكتب في السادسة.", "المفتاح عند الحارس."),
     ("متى يغلق المكتب؟", "في السادسة."),
+    ("開いていますか?", "六時までです。"),
+    ("猫は禁止です!", "鍵は受付にあります。"),
+    ("Sie sagte: „Um sechs.“", "Dann ging sie."),
+    ("Sie sagte: »Um sechs.«", "Dann ging sie."),
+    ("El tren va a 100 km/h.", "¿Cuándo llega?"),
+    ("Πότε κλείνει;", "Στις έξι."),
+    ("Գրասենյակը փակ է:", "Բանալին պահակի մոտ է:"),
 ]
 
 
@@ -52,7 +62,7 @@ def test_a_sentence_stays_whole(sentence: str) -> None:
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0])
 def test_two_sentences_are_told_apart(pair: tuple[str, str]) -> None:
-    for between in (" ", "\n\n", "" if pair[0][-1] in "。।" else " "):
+    for between in (" ", "\n\n", "" if pair[0][-1] in "。।" or pair[1][-1] == "。" else " "):
         text = between.join(pair)
         assert [text[start:end] for start, end in sentence_spans(text)] == list(pair)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from bot.llm.tokens import TokenCounter
 from bot.llm.user_messages import EXTRACTIVE_INTRO, FACT_SAVED, NOTHING_FOUND, SAID_IN_THREAD
 from bot.types.conversation import Fact
 from bot.types.usage import Call
+from knowledge import sample
+from knowledge.followup_queries import carried_words
 from tests.llm.requests import ask, passage, prompt
 
 LEAVE = passage(
@@ -89,6 +92,25 @@ def test_two_to_four_quotes_and_the_numbers_of_their_passages() -> None:
         assert 1 <= len(quotes) <= 4
         assert all(quote.text in ALL[quote.n - 1].text for quote in quotes)
     assert best_quotes("xyzzy plugh", ALL) == []
+
+
+@pytest.mark.parametrize(("city", "limit"), [("Oslo", "180 EUR"), ("Ghent", "140 EUR"), ("Zurich", "220 EUR")])
+def test_a_follow_up_is_answered_with_its_own_words_first(city: str, limit: str) -> None:
+    page = sample.path() / "expenses-and-travel.md"
+    hotels = page.read_text().partition("## Hotels")[2].partition("\n## ")[0]
+    asked = f"And in {city}?"
+    carried = carried_words(asked, ["How much may I spend on a hotel in London?"])
+    first, *_ = best_quotes(asked, [passage(hotels, title="Expenses and travel", heading=("Hotels",))], carried)
+    assert city in first.text
+    assert limit in first.text
+
+
+def test_a_follow_up_keeps_the_subject_of_the_thread() -> None:
+    own = passage("Sick notes are kept for a long time. The notice period is long, too.", title="Notices")
+    carried = carried_words("And how long does it take?", ["How do I get parental leave?"])
+    leave = passage("Parental leave takes 20 weeks. The office is closed on Sundays.", title="Leave")
+    first, *_ = best_quotes("And how long does it take?", [own, leave], carried)
+    assert first.text == "Parental leave takes 20 weeks."
 
 
 @settings(deadline=None, max_examples=50)

@@ -100,7 +100,7 @@ def test_the_file_goes_first_and_names_its_version(tmp_path: Path) -> None:
         ({"m": {"input": 1, "output": -2}}, "the output price of m is -2"),
         ({"m": {"input": 1, "output": "2 dollars"}}, "the output price of m is not a number"),
         ({"m": {"input": True, "output": 1}}, "the input price of m is not a number"),
-        ({"m": {"input": 2_000_000, "output": 1}}, "must be between 0 and 10000"),
+        ({"m": {"input": 2_000_000, "output": 1}}, "It must be between 0 and 10000"),
         ({"m": {"input": 1, "output": 2, "cache": 1}}, "unknown field cache"),
         ('{"m": {"input": NaN, "output": 1}}', "not a number"),
     ],

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.commands.base import Reply
-from bot.engine.display.output_filter import sanitize, urls_in
+from bot.engine.display.output_filter import sanitize
+from bot.engine.display.urls import urls_in
 from bot.platforms.discord import link_guard
 from bot.platforms.discord import render as discord
 from bot.platforms.slack import render as slack

@@ -25,6 +25,7 @@ from knowledge.ports import Sessions
 from knowledge.sources.chat_channel import LOOK_BACK, ChannelSource
 from knowledge.types import Document, Fetched
 from tests.doubles.slack import SlackDouble
+from tests.doubles.slack_content import forwarded
 from tests.doubles.slack_world import BOT_ID, BOT_USER
 from tests.knowledge.fakes import WordEmbedder
 from tests.slack.conftest import installed, slack_settings
@@ -123,6 +124,16 @@ async def test_a_channel_becomes_one_document_per_month(fast_slack: SlackDouble,
         "2026-11-05",
         "bob, 2026-11-05 09:00: The plan\n[file: plan.pdf]",
     ]
+
+
+async def test_groups_dates_and_forwards_are_read_by_name(fast_slack: SlackDouble, parser: Parser) -> None:
+    said = fast_slack.add_past("general", "ada", "The fair costs 5,000.", day(11, 1))
+    text = "<!subteam^S0OPS> and <!subteam^S0HR> by <!date^1767225600^{date}|Jan 1> or <!date^1767225600^{date}>"
+    shared = [forwarded(said, "ada", "general")]
+    fast_slack.add_past("general", "bob", text, day(11, 2), attachments=shared)
+    (read,) = (await documents(history(fast_slack), parser)).values()
+    assert "bob, 2026-11-02 09:00: @ops and @group by Jan 1 or 2026-01-01 00:00 UTC\nada\nThe fair costs" in read.text
+    assert [method for method, _ in fast_slack.calls].count("usergroups.list") == 1
 
 
 async def test_the_api_and_the_export_give_the_same_document(fast_slack: SlackDouble, parser: Parser) -> None:

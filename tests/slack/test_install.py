@@ -36,6 +36,7 @@ SCOPES_OF_METHODS: dict[str, set[str]] = {
     "conversations_open": {"im:write"},
     "conversations_replies": {"channels:history", "groups:history"},
     "files_upload_v2": {"files:write"},
+    "usergroups_list": {"usergroups:read"},
     "users_info": {"users:read"},
     "users_list": {"users:read"},
     "users_conversations": {"channels:read", "groups:read"},
@@ -54,7 +55,18 @@ SCOPES_OF_EVENTS: dict[str, set[str]] = {
     "tokens_revoked": set(),
 }
 
-PREFIXES = ("auth_", "apps_", "chat_", "conversations_", "files_", "users_", "views_", "assistant_", "reactions_")
+PREFIXES = (
+    "auth_",
+    "apps_",
+    "chat_",
+    "conversations_",
+    "files_",
+    "usergroups_",
+    "users_",
+    "views_",
+    "assistant_",
+    "reactions_",
+)
 
 
 def called_methods() -> set[str]:

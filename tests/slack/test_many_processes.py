@@ -26,8 +26,8 @@ from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import TEAM, Message
 from tests.slack.conftest import installed
 from tests.slack.oauth_serving import is_answered
+from tests.slack.streaming_scene import Clock, team
 from tests.slack.test_end_to_end import running
-from tests.slack.test_streams import Clock, team
 
 PACE = 20.0
 """Slack seconds in a real second."""
@@ -75,7 +75,7 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _discard(index: int, ref: str | None) -> None:
+async def _discard(index: int, ref: str | None, *, replaced: str | None = None) -> None:
     return None
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from bot.platforms.slack.message_text import plain_text
 from bot.platforms.slack.payloads import (
     BotUser,
     UserMessage,
     parse_click,
     parse_message,
     parse_slash_command,
-    plain_text,
 )
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, ThreadKey
@@ -33,7 +33,8 @@ def parsed(**more: Any) -> UserMessage | None:
 def test_a_mention_becomes_an_incoming_message() -> None:
     found = parsed()
     assert found is not None
-    incoming = found.incoming(Author("U1", "alice"), MEMBERS)
+    assert (found.raw, found.args) == ("<@U0BOT> hello", "hello")
+    incoming = found.incoming("hello", Author("U1", "alice"), MEMBERS)
     assert incoming.thread == ThreadKey("slack:T1", "slack", "C1", "1700000000.000100")
     assert (incoming.message_id, incoming.text, incoming.kind) == ("1700000000.000100", "hello", "mention")
     assert incoming.sent_at == datetime(2023, 11, 14, 22, 13, 20, 100, tzinfo=UTC)
@@ -99,7 +100,7 @@ def test_messages_that_are_ignored(more: dict[str, Any]) -> None:
         ("<mailto:bob@a.example|bob@a.example>", "bob@a.example", "bob@a.example"),
         ("<@U2|bob> and <@U3>", "@bob and @U3", "U2 and U3"),
         ("<#C2|general> <#C3>", "#general #C3", "C2 C3"),
-        ("<!here> <!subteam^S1|@ops> <!subteam^S2>", "@here @ops @subteam", "@here @ops @subteam"),
+        ("<!here> <!subteam^S1|@ops> <!subteam^S2>", "@here @ops @group", "@here @ops @group"),
         ("<!date^1700000000^{date}|14 Nov>", "14 Nov", "14 Nov"),
         ("if a < b and b > c", "if a < b and b > c", "if a < b and b > c"),
         ("<@U0BOT> one\n  two   three", "one\n  two   three", "one\n  two   three"),

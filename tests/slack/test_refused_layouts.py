@@ -12,7 +12,7 @@ import pytest
 from bot.engine import user_messages
 from bot.engine.display.split import rendered
 from bot.engine.display.stream import Display
-from bot.engine.markdown import divided
+from bot.engine.markdown import split_by_blocks
 from bot.platforms.slack.bot_tokens import StaticToken
 from bot.platforms.slack.surface import LIMITS, SlackSurface
 from bot.platforms.slack.web_client import create_clients
@@ -39,7 +39,7 @@ async def surface_of(slack: SlackDouble, asker: str = "") -> AsyncIterator[tuple
 async def displayed(slack: SlackDouble) -> AsyncIterator[tuple[Display, Message]]:
     """Yield an open display of an answer, and the question."""
 
-    async def record(index: int, ref: str | None) -> None:
+    async def record(index: int, ref: str | None, *, replaced: str | None = None) -> None:
         return None
 
     async with (
@@ -93,6 +93,9 @@ async def test_a_smaller_part_is_accepted_with_its_sources(slack: SlackDouble) -
         "\n\n".join(f"## Heading {number}\n\nText {number}." for number in range(40)),
         "\n\n".join(f"```\ncode {number}\n```" for number in range(70)),
         "\n\n".join(f"| a | b |\n|---|---|\n| {number} | x |\n\nText {number}." for number in range(40)),
+        "\n\n".join(f"Text {number}.\n\n---" for number in range(40)),
+        "\n".join(f"***\ntext {number}\n- - -" for number in range(40)),
+        "\n\n".join(f"Heading {number}\n-------\nText {number}." for number in range(40)),
         "\n".join(f"# H{number}\ntext {number}\n```xml\n<a>{number}</a>\n```" for number in range(30)),
     ],
 )
@@ -116,9 +119,9 @@ async def test_a_fence_of_markup_is_divided_by_its_escaped_length(slack: SlackDo
 
 def test_dividing_is_stable_while_a_text_grows_and_keeps_fences_whole() -> None:
     text = "\n".join(f"# H{number}\n\ntext {number}\n\n```\n# no heading\n\ncode\n```" for number in range(20))
-    whole = divided(text, 8)
+    whole = split_by_blocks(text, 8)
     for end in range(0, len(text), 7):
-        pieces = divided(text[:end], 8)
+        pieces = split_by_blocks(text[:end], 8)
         assert pieces[:-1] == whole[: max(0, len(pieces) - 1)]
     assert all(piece.count("```") % 2 == 0 for piece in whole)
     assert "".join("".join(whole).split()) == "".join(text.split())

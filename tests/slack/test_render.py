@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.commands.base import Reply, Table
-from bot.engine.display.output_filter import urls_in
 from bot.engine.display.split import rendered
+from bot.engine.display.urls import urls_in
 from bot.platforms.slack import modals, render, text_limits
 from bot.platforms.slack.surface import LIMITS
 from bot.types.display import Action, Citation, Part

@@ -125,7 +125,7 @@ async def shown(
     async def team(user_id: str) -> str:
         return TEAM
 
-    async def record(index: int, ref: str | None) -> None:
+    async def record(index: int, ref: str | None, *, replaced: str | None = None) -> None:
         return None
 
     surface = SlackSurface(
@@ -167,7 +167,9 @@ async def shown_despite_crashes(
     for crash, faults in lives:
         client = InProcessClient(slack, list(faults), crash=crash)
 
-        async def record(index: int, ref: str | None, client: InProcessClient = client) -> str | None:
+        async def record(
+            index: int, ref: str | None, client: InProcessClient = client, *, replaced: str | None = None
+        ) -> str | None:
             if "crashed" in client.calls:
                 raise Crashed
             recorded[index] = recorded.get(index) or ref

@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.display.stream import Display
-from bot.errors import LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.errors import EditRefused, LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.slack.bot_tokens import StaticToken
 from bot.platforms.slack.surface import LIMITS, DirectSurface, SlackSurface
 from bot.platforms.slack.web_client import create_clients
@@ -61,6 +61,8 @@ async def test_editing_a_deleted_message_raises_message_gone(slack: SlackDouble,
         ("token_revoked", MessageGone),
         ("account_inactive", MessageGone),
         ("thread_not_found", MessageGone),
+        ("edit_window_closed", EditRefused),
+        ("cant_update_message", EditRefused),
         ("msg_too_long", LayoutRefused),
         ("invalid_blocks", LayoutRefused),
         ("internal_error", PlatformAway),
@@ -125,7 +127,7 @@ async def test_nothing_is_found_in_a_thread_that_is_gone(slack: SlackDouble, cli
 
 
 async def test_an_answer_that_is_too_long_is_uploaded_completely(slack: SlackDouble, client: AsyncWebClient) -> None:
-    async def record(index: int, ref: str | None) -> None:
+    async def record(index: int, ref: str | None, *, replaced: str | None = None) -> None:
         return None
 
     question = await slack.say("general", "alice", "a question")
@@ -146,7 +148,7 @@ async def test_an_answer_that_is_too_long_is_uploaded_completely(slack: SlackDou
 async def test_the_file_of_a_private_answer_stays_in_the_direct_message(
     slack: SlackDouble, client: AsyncWebClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def record(index: int, ref: str | None) -> None:
+    async def record(index: int, ref: str | None, *, replaced: str | None = None) -> None:
         return None
 
     monkeypatch.setattr(DirectSurface, "limits", replace(LIMITS, message_chars=200, max_parts=1))

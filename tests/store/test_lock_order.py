@@ -66,7 +66,10 @@ gate: ContextVar[Gate | None] = ContextVar("gate", default=None)
 
 @dataclass(slots=True)
 class Scene:
-    """A thread with an answered question of U1, another of U2, one that is answered now, and one that waits."""
+    """A thread with an answered question of U1, another of U2, one that is answered now, and one that waits.
+
+    The replies of the answered questions are late.
+    """
 
     database: Database
     stores: Stores
@@ -188,6 +191,9 @@ async def _scene(database: Database, name: str) -> Scene:
     async with database.tenant(TENANT) as session:
         for table in ("ledger", "reservations"):
             await session.execute(text(f"UPDATE {table} SET created_at = now() - interval '1 day'"))
+        late = "UPDATE turns SET deliver_at = now() + interval '1 hour' WHERE turn_id = CAST(:turn AS uuid)"
+        for turn in (first, second):
+            await session.execute(text(late), {"turn": turn.id})
     return Scene(database, stores, thread, first, second, running, lease, waiting)
 
 
@@ -217,7 +223,7 @@ async def stepwise(database: Database, monkeypatch: pytest.MonkeyPatch) -> Async
     event.remove(database.engine.sync_engine, "before_cursor_execute", before_execute)
 
 
-async def _ended_or_blocked(task: asyncio.Task[object], watcher: psycopg.AsyncConnection[Any]) -> None:
+async def ended_or_blocked(task: asyncio.Task[object], watcher: psycopg.AsyncConnection[Any]) -> None:
     blocked = (
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
     )
@@ -261,7 +267,7 @@ async def test_no_two_operations_wait_for_each_other(stepwise: Database, first: 
             reached = asyncio.create_task(stop.reached.wait())
             await asyncio.wait((holding, reached), return_when=asyncio.FIRST_COMPLETED, timeout=30)
             other = asyncio.create_task(_run_through(OPERATIONS[second], scene, None))
-            await _ended_or_blocked(other, watcher)
+            await ended_or_blocked(other, watcher)
             stop.resume.set()
             results = await asyncio.gather(holding, other, return_exceptions=True)
             reached.cancel()

@@ -110,6 +110,18 @@ async def test_parts_are_known_after_a_restart(database: Database) -> None:
     assert (await stores.budgets.budget("slack:T1", "U1")).used == 30
 
 
+async def test_the_message_that_takes_the_place_of_another_one_is_recorded_once(database: Database) -> None:
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
+    lease = await stores.leases.lease(turn)
+    assert lease is not None
+    await stores.leases.record_part(turn, lease, 0, "ts-1")
+    assert await stores.leases.record_part(turn, lease, 0, None) == "ts-1"
+    assert await stores.leases.record_part(turn, lease, 0, "ts-2", replaced="ts-1") == "ts-2"
+    assert await stores.leases.record_part(turn, lease, 0, "ts-2", replaced="ts-1") == "ts-2", "the same, repeated"
+    assert await stores.leases.record_part(turn, lease, 0, "ts-3", replaced="ts-1") == "ts-2", "the first one wins"
+
+
 async def test_history_ends_before_the_question_and_knows_the_answer(database: Database) -> None:
     stores = store_of(database)
     first, second = await accepted(stores, "1"), await accepted(stores, "2")

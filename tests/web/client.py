@@ -1,4 +1,4 @@
-"""Reads the event stream like a browser, and applies the events like the page does."""
+"""Sends requests like the page, reads the event stream like a browser, and applies the events like the page does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+
+THREAD = "thread-0001"
+QUESTION = {"thread": THREAD, "id": "m1", "text": "What is the <limit>?", "name": "Ada"}
+"""A question that the scripted dispatcher answers, as the body of a request."""
 
 
 @dataclass
@@ -101,3 +105,15 @@ async def following(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         response.close()
+
+
+async def post(http: aiohttp.ClientSession, path: str, body: dict[str, Any], **headers: str) -> tuple[int, Any]:
+    """Post JSON, and return the status and the JSON of the response."""
+    async with http.post(path, json=body, headers=headers) as response:
+        return response.status, await response.json()
+
+
+async def get(http: aiohttp.ClientSession, path: str, **headers: str) -> tuple[int, Any]:
+    """Return the status and the JSON of a response."""
+    async with http.get(path, headers=headers) as response:
+        return response.status, await response.json()

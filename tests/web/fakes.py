@@ -230,7 +230,7 @@ class MemoryFiles:
 
 @dataclass
 class MemoryCards:
-    """The cards of commands, in memory, in their stored form."""
+    """The cards of commands, in memory, in their stored form. Like PostgreSQL, refuses NUL characters."""
 
     written: dict[str, tuple[int, str]] = field(default_factory=dict)
     position: int = 0
@@ -238,8 +238,11 @@ class MemoryCards:
     touched: list[Sequence[str]] = field(default_factory=list)
 
     async def write(self, card: CommandCard) -> None:
+        written = json.dumps(asdict(card))
+        if "\\u0000" in written:
+            raise ValueError("unsupported Unicode escape sequence")
         self.position += 1
-        self.written[card.id] = (self.position, json.dumps(asdict(card)))
+        self.written[card.id] = (self.position, written)
         self.dead = [one for one in self.dead if one.id != card.id]
 
     async def changes(self, after: int) -> tuple[Sequence[CommandCard], int]:

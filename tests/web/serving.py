@@ -1,4 +1,4 @@
-"""Serves a scripted playground with a sign-in on a real socket."""
+"""Serves the playground on a real socket: a scripted one with a sign-in, or that of an app."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bot.app import App
 from bot.config import Settings, load
-from bot.platforms.web import app
+from bot.platforms.web import app as web_app
 from bot.platforms.web.sign_in.access import build_access
 from tests.web.conftest import CONFIG, Running
 from tests.web.fakes import ScriptedDispatcher, scripted_playground
@@ -39,7 +40,7 @@ async def serving(
     ready = asyncio.Event()
     port = port or free_port()
     access = build_access(settings, clock=clock) if clock else build_access(settings)
-    task = asyncio.create_task(app.run(playground, CONFIG, access, host=host, port=port, ready=ready))
+    task = asyncio.create_task(web_app.run(playground, CONFIG, access, host=host, port=port, ready=ready))
     waiting = asyncio.create_task(ready.wait())
     async with asyncio.timeout(60):
         await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -53,6 +54,22 @@ async def serving(
         for running in dispatcher.running.values():
             running.cancel()
         await asyncio.gather(task, *dispatcher.running.values(), return_exceptions=True)
+
+
+@asynccontextmanager
+async def served(app: App) -> AsyncIterator[str]:
+    """Serve the playground of the app, and yield its URL."""
+    ready, found = asyncio.Event(), list[str]()
+    task = asyncio.create_task(
+        web_app.serve(app.dispatcher, app.services, app.settings, port=0, ready=ready, bound=found.append)
+    )
+    try:
+        async with asyncio.timeout(60):
+            await ready.wait()
+        yield found[0]
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def settings_with(folder: Path, **values: object) -> Settings:

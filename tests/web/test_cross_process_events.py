@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from bot.platforms.web.command_cards import CommandCard
 from bot.platforms.web.playground import Playground
 from bot.types.conversation import Author
 from bot.types.turns import Turn
@@ -140,6 +141,27 @@ async def test_a_command_is_shown_to_its_author_on_every_process() -> None:
     assert ended.final
     assert ended.file is not None
     assert pair.there._local.commands == {}, "the process no longer reports it as running"
+
+
+async def test_a_reply_that_the_poller_stores_at_the_same_time_is_shown() -> None:
+    class Polled(MemoryCards):
+        """Cards that the poller writes too, before the command's own write returns."""
+
+        async def write(self, card: CommandCard) -> None:
+            await super().write(card)
+            if card.reply.final and not self.polled:
+                self.polled = True
+                await playground.poller.keep_commands_alive()
+
+        polled = False
+
+    playground = scripted_playground(ScriptedDispatcher(asyncio.Event().wait), cards=Polled())
+    reply = await playground.start_command("costs", "", thread_id=THREAD, author=ANN)
+    assert await asyncio.gather(*playground._tasks) == [None]
+    assert playground._local.commands == {}
+    shown = playground.hub.message(reply)
+    assert shown is not None
+    assert shown.final
 
 
 async def test_a_command_of_a_dead_process_ends() -> None:

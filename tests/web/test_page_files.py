@@ -47,11 +47,19 @@ async def test_a_file_is_read_by_another_process(database: Database, other_datab
         await there.attachment(reply)
 
 
+@pytest.mark.parametrize("key", ["a\0b", "\ud800", ""])
+async def test_a_key_that_no_file_can_have_is_unknown(database: Database, key: str) -> None:
+    files = StoredPageFiles(database)
+    assert await files.reply(key) is None
+    with pytest.raises(UsageError, match="no longer available"):
+        await files.attachment(key)
+
+
 async def test_the_oldest_files_are_deleted(database: Database) -> None:
     files = StoredPageFiles(database, max_files=3, max_bytes=100)
     keys = [await files.attach(f"{number}.txt", "text/plain", b"x" * 20, "you") for number in range(4)]
     assert [await files.read(key) for key in keys[1:]] == [b"x" * 20] * 3
-    with pytest.raises(SurfaceError, match="attach it again"):
+    with pytest.raises(SurfaceError, match="Attach it again"):
         await files.read(keys[0])
     last = await files.attach("large.txt", "text/plain", b"y" * 90, "you")
     assert await files.read(last) == b"y" * 90
@@ -77,7 +85,7 @@ async def test_files_and_cards_are_deleted_after_a_day(database: Database) -> No
     assert [one.id for one in (await cards.changes(0))[0]] == ["c-recent"]
 
 
-async def test_cards_are_read_in_the_order_of_their_changes(database: Database, other_database: Database) -> None:
+async def test_each_change_of_a_card_is_read_once(database: Database, other_database: Database) -> None:
     here, there = StoredCommandCards(database, silent_seconds=0), StoredCommandCards(other_database)
     await asyncio.gather(*(here.write(card(f"{number}")) for number in range(250)))
     found: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.commands.base import Table
-from bot.engine.display.output_filter import urls_in
+from bot.engine.display.urls import urls_in
 from bot.platforms.web import render
 from bot.platforms.web.request_guard import allowed_hosts, host_allowed
 from bot.platforms.web.uvicorn_server import address, listen

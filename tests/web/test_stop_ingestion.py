@@ -29,7 +29,8 @@ from tests.web.browser import (
     wait_until,
 )
 from tests.web.client import following
-from tests.web.test_with_real_engine import THREAD, served
+from tests.web.serving import served
+from tests.web.test_with_real_engine import THREAD
 
 PAGES = 40
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,11 +13,11 @@ import pytest
 from bot.app import App, open_app
 from bot.config import load
 from bot.jobs import working
-from bot.platforms.web.app import serve
 from knowledge import sample
 from knowledge.sources import open_source
 from tests.parity.test_attachments import BROKEN, FILES
 from tests.web.client import Stream, following
+from tests.web.serving import served
 
 THREAD = "thread-0001"
 MOST = 50_000_000
@@ -28,23 +27,6 @@ MOST = 50_000_000
 async def _served(app: App) -> AsyncIterator[aiohttp.ClientSession]:
     async with served(app) as address, aiohttp.ClientSession(address) as session:
         yield session
-
-
-@asynccontextmanager
-async def served(app: App) -> AsyncIterator[str]:
-    """Serve the playground and yield its URL."""
-    ready = asyncio.Event()
-    found: list[str] = []
-    task = asyncio.create_task(
-        serve(app.dispatcher, app.services, app.settings, port=0, ready=ready, bound=found.append)
-    )
-    try:
-        async with asyncio.timeout(60):
-            await ready.wait()
-        yield found[0]
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.results import Results
-from bot.engine.display.output_filter import urls_in
+from bot.engine.display.urls import urls_in
 
 
 def allowed(attempt: Attempt, results: Results) -> frozenset[str]:

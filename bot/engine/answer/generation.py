@@ -133,7 +133,8 @@ def _build(context: Context, attempt: Attempt, material: Material, trim: trimmin
     terms = context.memory.terms if context.memory else None
     request = prompt.build(
         question=turn.question,
-        searched=evidence.query.expanded,
+        searched=evidence.query.question,
+        carried=evidence.query.carried,
         author=turn.author.name,
         past=past,
         passages=shown,

@@ -101,13 +101,15 @@ def build(
     told: Sequence[str] = (),
     bearing: Sequence[Fact] = (),
     said: Sequence[PastMessage] = (),
+    carried: Sequence[str] = (),
     boundary: str = "",
 ) -> Prompt:
     """Build the prompt of an answer.
 
-    ``searched`` is the question with the earlier words that it leans on. ``life`` is how long the provider caches the thread's prefix, None for not
-    at all. ``language`` is an ISO 639-1 code if one was requested. ``told``, ``bearing`` and ``said`` are
-    ``Prompt.told``, ``Prompt.facts`` and ``Prompt.said``. ``boundary`` marks the frames; by default it is random.
+    ``question`` is what the user asked, ``searched`` what it became when a model rewrote it. ``life`` is how long the
+    provider caches the thread's prefix, None for not at all. ``language`` is an ISO 639-1 code if one was requested.
+    ``told``, ``bearing``, ``said`` and ``carried`` are ``Prompt.told``, ``Prompt.facts``, ``Prompt.said`` and
+    ``Prompt.carried``. ``boundary`` marks the frames; by default it is random.
     """
     system, history = _prefix(past, persona, life)
     boundary = boundary or new_boundary()
@@ -127,6 +129,7 @@ def build(
         facts=tuple(bearing),
         said=tuple(said),
         looked_up=looked_up,
+        carried=tuple(carried),
     )
 
 

@@ -19,7 +19,7 @@ from bot.engine.answer.context import Context
 from bot.engine.ports.rewriter import Rewritten
 from bot.errors import LLMError
 from bot.types.conversation import History
-from knowledge.followup_queries import leans_on_thread, with_earlier_words
+from knowledge.followup_queries import carried_words, leans_on_thread, with_carried_words
 from knowledge.types import TENANT_AUDIENCE, Found, Scope
 
 log = logging.getLogger(__name__)
@@ -45,9 +45,14 @@ class Query:
     found_ahead: Found | None = None
 
     @property
+    def carried(self) -> tuple[str, ...]:
+        """The words of earlier questions that the question leans on."""
+        return carried_words(self.question, self.earlier)
+
+    @property
     def expanded(self) -> str:
-        """The question with the earlier words that it leans on: for matching words, not for showing."""
-        return with_earlier_words(self.question, self.earlier)
+        """The question with the carried words: for matching words, not for showing."""
+        return with_carried_words(self.question, self.earlier)
 
     @property
     def is_small_talk(self) -> bool:

@@ -144,7 +144,7 @@ class RunningTurn:
         if before and before[0].id != self.turn.id:
             return
         if not await stores.queue.hold(self.turn):
-            raise LeaseLost("Another process is answering this question now.")
+            raise LeaseLost(user_messages.LOST)
         try:
             await display.say(status)
         finally:

@@ -9,7 +9,16 @@ from math import inf
 
 from bot.engine import user_messages
 from bot.engine.display.edit_pacing import EditPacing
-from bot.errors import LayoutRefused, LeaseLost, MessageGone, PlatformAway, RateLimited, StoreAway, SurfaceError
+from bot.errors import (
+    EditRefused,
+    LayoutRefused,
+    LeaseLost,
+    MessageGone,
+    PlatformAway,
+    RateLimited,
+    StoreAway,
+    SurfaceError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +68,14 @@ class FinalRetry:
     async def run(self, action: Callable[[], Awaitable[None]], until: Deadline) -> None:
         """Run ``action`` until it succeeds, and wait as long as the platform demands.
 
-        Raises MessageGone, LeaseLost and LayoutRefused at once; RateLimited if the wait would end after ``until``; and
-        after ``until`` the last error, as PlatformAway if a later try may succeed, else as SurfaceError.
+        Raises MessageGone, EditRefused, LayoutRefused and LeaseLost at once; RateLimited if the wait would end after
+        ``until``; and after ``until`` the last error, as PlatformAway if a later try may succeed, else as SurfaceError.
         """
         while True:
             try:
                 await self._wait_for_permission(until)
                 return await action()
-            except (MessageGone, LeaseLost, LayoutRefused):
+            except (MessageGone, EditRefused, LayoutRefused, LeaseLost):
                 raise
             except Exception as error:
                 log.warning("turn %s: final text not shown yet: %s", self._turn_id, error or type(error).__name__)

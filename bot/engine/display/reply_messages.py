@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.engine.display.edit_pacing import EditPacing
 from bot.engine.ports.surface import PartRecorder, Surface
@@ -27,7 +27,8 @@ class _Message:
     """One message of the reply: its reference once posted, its last known content, and whether it is recorded.
 
     ``doubtful``: a post was started and its result is unknown. ``posting`` is the task of that post; it continues if
-    its caller is cancelled.
+    its caller is cancelled. ``replaced`` is the recorded reference of the message in whose place this one is posted,
+    and ``generation`` counts such messages.
     """
 
     ref: str | None = None
@@ -35,6 +36,16 @@ class _Message:
     recorded: bool = False
     doubtful: bool = False
     posting: asyncio.Task[None] | None = None
+    replaced: str | None = None
+    generation: int = 0
+
+    def nonce(self, nonce: str) -> str:
+        """Return the nonce of this message; a message that is posted in place of another one has its own."""
+        return f"anew{self.generation}:{nonce}" if self.generation else nonce
+
+    def named(self, part: Part) -> Part:
+        """Return the part with the nonce of this message."""
+        return replace(part, nonce=self.nonce(part.nonce))
 
 
 class ReplyMessages:
@@ -74,16 +85,21 @@ class ReplyMessages:
 
     def outdated(self, index: int, part: Part) -> bool:
         """Return whether the last known content of the message at ``index`` differs from ``part``."""
-        return index >= len(self._messages) or self._messages[index].shown != part
+        if index >= len(self._messages):
+            return True
+        message = self._messages[index]
+        return message.shown != message.named(part)
 
     async def put(self, index: int, part: Part) -> None:
         """Make the message at ``index`` show ``part``: record it, post it, record its reference, or edit it.
 
-        After a failed edit, the content of the message is unknown, so the message counts as outdated.
+        After a failed edit, the content of the message is unknown, so the message counts as outdated. Raises
+        EditRefused if it can no longer be edited: ``post_anew`` must follow.
         """
         if index == len(self._messages):
             self._messages.append(_Message())
         message = self._messages[index]
+        part = message.named(part)
         if message.ref is None:
             await self._record(index, None)
             await self._post(message, part)
@@ -96,6 +112,19 @@ class ReplyMessages:
             message.shown = None
             await self._edit(message.ref or "", part)
             message.shown = part
+
+    def post_anew(self, start: int, end: int) -> None:
+        """Replace the messages from ``start`` to before ``end``: ``put`` posts them anew, in their order.
+
+        The old ones are added to ``surplus``. Every process gives the new posts the same nonces, so that the post of a
+        process that died is found.
+        """
+        for index in range(start, min(end, len(self._messages))):
+            old = self._messages[index]
+            if old.ref is not None:
+                self.surplus.append(old.ref)
+                recorded = old.ref if old.recorded else old.replaced
+                self._messages[index] = _Message(doubtful=True, replaced=recorded, generation=old.generation + 1)
 
     async def hand_over_posts(self, take: Callable[[int, str], Awaitable[str | None]]) -> None:
         """Hand messages that were posted but not recorded to the next holder of the turn.
@@ -110,7 +139,7 @@ class ReplyMessages:
         """Delete the last message; find it by its nonce if necessary. It stays in the list until ``forget_last``."""
         message = self._messages[-1]
         if message.ref is None and message.doubtful:
-            message.ref = await self._surface.find(nonce)
+            message.ref = await self._surface.find(message.nonce(nonce))
         if message.ref is not None:
             await self._surface.delete(message.ref)
 
@@ -127,7 +156,8 @@ class ReplyMessages:
 
         If a process that lost the turn has recorded its own post of this message, that post stays and ours is deleted.
         """
-        existing = await self._record(index, message.ref)
+        replaced = {} if message.replaced is None else {"replaced": message.replaced}
+        existing = await self._record(index, message.ref, **replaced)
         message.recorded = True
         if existing is not None and message.ref is not None and existing != message.ref:
             own, message.ref, message.shown = message.ref, existing, None

@@ -16,7 +16,7 @@ from bot.engine import user_messages
 from bot.engine.display.stream import Display
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
-from bot.errors import MessageGone, ParleyError, SurfaceError
+from bot.errors import EditRefused, MessageGone, ParleyError, SurfaceError
 from bot.types.conversation import Platform
 from bot.types.display import Part
 from bot.types.turns import Turn
@@ -77,7 +77,8 @@ async def _delete_part(surface: Surface, turn: Turn, index: int) -> bool:
 async def _mark_deleted(surface: Surface, ref: str, part: Part) -> bool:
     try:
         await surface.edit(ref, part)
-    except MessageGone:
+    except (MessageGone, EditRefused) as error:
+        log.info("message %s of a deleted question stays as it is: %s", ref, error)
         return True
     except SurfaceError as error:
         log.warning("message %s of a deleted question could not be removed yet: %s", ref, error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from bot.engine.display.output_filter import sanitize
-from bot.engine.markdown import MIN_LIMIT, Size, Split, divided, fitting_length, split
+from bot.engine.markdown import MIN_LIMIT, Split, TextSize, fitting_length, split, split_by_blocks
 from bot.types.display import Limits
 
 
@@ -21,7 +21,7 @@ def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
     cut = split(sanitized, limits.message_chars, limits.max_parts, limits.size)
     pieces = cut.parts
     if limits.max_blocks is not None:
-        pieces = [piece for part in cut.parts for piece in divided(part, limits.max_blocks)]
+        pieces = [piece for part in cut.parts for piece in split_by_blocks(part, limits.max_blocks)]
     if pieces == [sanitized]:
         return cut
     parts = [message for piece in pieces for message in _sanitized(piece, limits, limits.message_chars, allowed)]
@@ -29,7 +29,7 @@ def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
     return Split(parts[: limits.max_parts], "\n\n".join([*surplus, cut.rest]) if surplus else cut.rest)
 
 
-def fitting(text: str, limit: int, allowed: frozenset[str], size: Size = len) -> tuple[str, bool]:
+def fitting(text: str, limit: int, allowed: frozenset[str], size: TextSize = len) -> tuple[str, bool]:
     """Return the text sanitized, as one message within ``limit``, and whether nothing was left out.
 
     ``size`` counts the characters as the platform does.

@@ -18,15 +18,16 @@ from types import TracebackType
 from typing import Self
 
 from bot.engine import user_messages
+from bot.engine.aio import cancel_all
 from bot.engine.display.edit_pacing import EditPacing, SharedPacing
+from bot.engine.display.fallback_layouts import LAYOUTS, Layout
 from bot.engine.display.final_retry import Deadline, FinalRetry
-from bot.engine.display.layouts import LAYOUTS, Layout
 from bot.engine.display.output_filter import sanitize
 from bot.engine.display.reply_messages import ReplyMessages
 from bot.engine.display.split import rendered
 from bot.engine.markdown import displayable, stable_length
 from bot.engine.ports.surface import FileDelivery, PartRecorder, Surface
-from bot.errors import LayoutRefused, LeaseLost, MessageGone, SurfaceError
+from bot.errors import EditRefused, LayoutRefused, LeaseLost, MessageGone, SurfaceError
 from bot.types.display import Action, Citation, Limits, Part
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Display:
         self._edit_lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._fatal: MessageGone | LeaseLost | None = None
+        self._frozen = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,7 +104,7 @@ class Display:
         if self._counted:
             self._counted = False
             self._shared.end()
-        await _cancel_all(self._messages.posting)
+        await cancel_all(self._messages.posting)
 
     @property
     def gone(self) -> bool:
@@ -159,7 +161,7 @@ class Display:
 
         Sources, notes and actions are under the last message; surplus messages of the draft are deleted. If the text is
         too long for the messages, a file with all of it follows where the platform takes files. A note says whether
-        there is one.
+        there is one. Messages that can no longer be edited are posted anew.
 
         If the platform refuses the layout, simpler ones follow, and at last a line that says so, with the file.
         Raises MessageGone and LeaseLost at once; PlatformAway or another SurfaceError after ``deadline`` seconds; and
@@ -188,11 +190,12 @@ class Display:
         for index, part in enumerate(parts):
             if index and self._messages.outdated(index, part):
                 await self._sleep(self._pacing.wait(self._monotonic()))
-            await self._final.run(partial(self._messages.put, index, part), until)
+            await self._put_final(index, part, len(parts), until)
         await self._remove_surplus(len(parts), until)
         if file is not None and not await self._delivered(file, text):
             parts[-1] = replace(parts[-1], notes=(*notes, user_messages.REST_CUT))
-            await self._final.run(partial(self._messages.put, len(parts) - 1, parts[-1]), until)
+            await self._put_final(len(parts) - 1, parts[-1], len(parts), until)
+            await self._remove_surplus(len(parts), until)
         return tuple(parts)
 
     async def remove(self) -> bool:
@@ -233,7 +236,12 @@ class Display:
                 await self._attempt()
 
     async def _attempt(self) -> None:
-        """Post or edit the first outdated message; after a failure, log it and mark the display for another attempt."""
+        """Post or edit the first outdated message; after a failure, log it and mark the display for another attempt.
+
+        A draft that can no longer be edited stays as it is until the final text.
+        """
+        if self._frozen:
+            return
         try:
             due = [(index, part) for index, part in enumerate(self._draft()) if self._messages.outdated(index, part)]
             if due:
@@ -242,6 +250,9 @@ class Display:
                 self._dirty.set()
         except (MessageGone, LeaseLost) as error:
             self._fatal = error
+        except EditRefused as error:
+            log.warning("turn %s: its draft stays as it is, and the answer is posted anew: %s", self._turn_id, error)
+            self._frozen = True
         except LayoutRefused as error:
             self._pacing.failed(self._monotonic(), error)
             if LAYOUTS[self._layout].plain:
@@ -297,6 +308,16 @@ class Display:
                 pass
         await self.abandon()
 
+    async def _put_final(self, index: int, part: Part, count: int, until: Deadline) -> None:
+        """Show one of ``count`` final messages. If it can no longer be edited, post it and those below it anew."""
+        put = partial(self._messages.put, index, part)
+        try:
+            await self._final.run(put, until)
+        except EditRefused as error:
+            log.warning("turn %s: message %d is posted anew: %s", self._turn_id, index + 1, error)
+            self._messages.post_anew(index, count)
+            await self._final.run(put, until)
+
     async def _delivered(self, file: FileDelivery, text: str) -> bool:
         """Upload the whole text as a file, and return whether that succeeded."""
         content = sanitize(text, self._addresses()).encode()
@@ -334,12 +355,6 @@ class Display:
             log.warning("turn %s: a message of an earlier draft could not be deleted: %s", self._turn_id, error)
             return False
         return True
-
-
-async def _cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _log_level(error: Exception) -> int:

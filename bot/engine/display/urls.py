@@ -76,6 +76,18 @@ def permitted(address: str, allowed: frozenset[str], cut: str = "") -> bool:
     )
 
 
+def has_other_address(text: str, allowed: frozenset[str], cut: str = "") -> bool:
+    """Return whether the text holds an address that is not allowed. ``cut``: marks at which an address may end early.
+
+    A parser ends a piece of text at a mark of emphasis, also inside an address.
+    """
+    for found in ADDRESS.finditer(text):
+        address = trimmed(found.group())
+        if address and address.lower() != "www" and not permitted(address, allowed, cut):
+            return True
+    return False
+
+
 def defanged(text: str, allowed: frozenset[str]) -> str:
     """Return the text with every address that is not allowed written so that no client links it.
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bot.engine.markdown.blocks import Fence, State, advance, fence_runs, may_be_delimiter
 from bot.engine.markdown.inline import atoms, character_start
-from bot.engine.markdown.size import Size, fitting_length
+from bot.engine.markdown.text_size import TextSize, fitting_length
 
 MIN_LIMIT = 64
 """Least limit of a part, in characters."""
@@ -40,7 +40,7 @@ class _Cut(NamedTuple):
     state: State
 
 
-def split(text: str, limit: int, max_parts: int | None = None, size: Size = len) -> Split:
+def split(text: str, limit: int, max_parts: int | None = None, size: TextSize = len) -> Split:
     """Split Markdown into parts of at most ``limit`` characters (at least 64), each valid on its own.
 
     ``size`` counts the characters as the platform does.
@@ -75,7 +75,7 @@ def split(text: str, limit: int, max_parts: int | None = None, size: Size = len)
     return Split(parts, "")
 
 
-def _capped(text: str, start: int, state: State, limit: int, size: Size) -> tuple[str, int]:
+def _capped(text: str, start: int, state: State, limit: int, size: TextSize) -> tuple[str, int]:
     """Return the last part allowed, with the notice, and where the missing text begins."""
     notice = NOTICE if len(NOTICE) + 2 <= limit - MIN_LIMIT else "*(cut)*"
     room = limit - len(notice) - 2
@@ -83,7 +83,7 @@ def _capped(text: str, start: int, state: State, limit: int, size: Size) -> tupl
     return _part(text, start, cut.end, state, cut.state.fence, room, size) + "\n\n" + notice, cut.following
 
 
-def _last(text: str, start: int, state: State, limit: int, size: Size) -> str | None:
+def _last(text: str, start: int, state: State, limit: int, size: TextSize) -> str | None:
     """Return the rest of the text as one part, or None if it does not fit.
 
     The check uses the shortest form that the finished text can have, so a text that does not fit now does not fit after
@@ -115,7 +115,7 @@ def _lines(text: str, state: State) -> Iterator[tuple[str, State, str]]:
         yield kind, state, line
 
 
-def _part(text: str, start: int, end: int, before: State, fence: Fence | None, limit: int, size: Size) -> str:
+def _part(text: str, start: int, end: int, before: State, fence: Fence | None, limit: int, size: TextSize) -> str:
     body = _reopened(text, start, before, limit, size) + (text[start:end] if fence else text[start:end].rstrip())
     if fence:
         body += "\n" + _closing(fence)
@@ -127,7 +127,7 @@ def _closing(fence: Fence) -> str:
     return fence.closer if len(fence.indent) <= _INDENT_CHARS else fence.marker
 
 
-def _reopened(text: str, start: int, state: State, limit: int, size: Size) -> str:
+def _reopened(text: str, start: int, state: State, limit: int, size: TextSize) -> str:
     """Return the lines that a part begins with to continue a fence or a table."""
     if state.fence:
         fence = state.fence
@@ -158,7 +158,7 @@ def _dedented(part: str, start: int, before: State) -> str:
 # --- where to cut
 
 
-def _cut(text: str, start: int, state: State, limit: int, size: Size) -> _Cut:
+def _cut(text: str, start: int, state: State, limit: int, size: TextSize) -> _Cut:
     """Return the best place to end a part. Reads at most one character more than the part can hold."""
     room = limit - size(_reopened(text, start, state, limit, size))
     reach = _reach(text, start, room, size)
@@ -175,7 +175,7 @@ def _cut(text: str, start: int, state: State, limit: int, size: Size) -> _Cut:
     return _skip(text, start, best or _hard(window, lines, reach))
 
 
-def _reach(text: str, start: int, room: int, size: Size) -> int:
+def _reach(text: str, start: int, room: int, size: TextSize) -> int:
     """Return how many characters of the text fit into ``room``. After the end of the text, each takes 1."""
     ahead = text[start : start + room]
     fitting = fitting_length(ahead, room, size)
@@ -193,7 +193,7 @@ class _Lines:
     ``start`` is where the next line begins.
     """
 
-    def __init__(self, window: str, state: State, room: int, size: Size) -> None:
+    def __init__(self, window: str, state: State, room: int, size: TextSize) -> None:
         self._window = window
         self._room = room
         self._size = size

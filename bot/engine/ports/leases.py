@@ -22,7 +22,9 @@ class Leases(Protocol):
     async def renew(self, turn: Turn, lease: Lease) -> None:
         """Extend the lease."""
 
-    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
+    async def record_part(
+        self, turn: Turn, lease: Lease, index: int, ref: str | None, *, replaced: str | None = None
+    ) -> str | None:
         """Record a reply message as ``PartRecorder`` describes. Return the recorded reference."""
 
     async def finish(

@@ -43,8 +43,9 @@ class Prompt:
     """One request to a model. ``system`` is stable; providers cache it for at least ``system_cache`` if long enough.
 
     ``cache_key`` names the thread for providers that route by it. The rest is for the extractive answerer, which
-    sends nothing: the standalone ``question``, the ``passages``, the statements ``told`` by a message that asks
-    nothing, the thread's relevant ``facts`` and earlier messages ``said``, and whether documents were ``looked_up``.
+    sends nothing: the ``question``, the words ``carried`` over from earlier questions, the ``passages``, the statements
+    ``told`` by a message that asks nothing, the thread's relevant ``facts`` and earlier messages ``said``, and whether
+    documents were ``looked_up``.
     """
 
     purpose: Purpose
@@ -60,6 +61,7 @@ class Prompt:
     facts: tuple[Fact, ...] = ()
     said: tuple[PastMessage, ...] = ()
     looked_up: bool = True
+    carried: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
     """JSON schema that the answer must match, for providers that can enforce it."""
 

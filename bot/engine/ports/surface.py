@@ -9,7 +9,10 @@ from bot.types.display import Limits, Part
 
 
 class Surface(Protocol):
-    """A place in a channel that shows one reply. Its methods raise RateLimited, MessageGone or SurfaceError."""
+    """A place in a channel that shows one reply.
+
+    Its methods raise RateLimited, MessageGone, EditRefused, LayoutRefused or another SurfaceError.
+    """
 
     @property
     def limits(self) -> Limits:
@@ -54,7 +57,10 @@ class PartRecorder(Protocol):
     """Records each reply message before it is posted (``ref`` is None) and again with its reference afterwards.
 
     Returns the recorded reference. The first reference wins, because another process may have posted the same message.
+    ``replaced`` is given after a final text: the reference of a message that could not be edited, whose place ``ref``
+    takes.
+
     Raises LeaseLost.
     """
 
-    async def __call__(self, index: int, ref: str | None) -> str | None: ...
+    async def __call__(self, index: int, ref: str | None, *, replaced: str | None = None) -> str | None: ...

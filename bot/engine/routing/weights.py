@@ -34,9 +34,9 @@ class Linear:
 
     def __post_init__(self) -> None:
         if tuple(self.shape) != SHAPE:
-            raise ValueError("the weights were trained on other features; train them again")
+            raise ValueError("the weights were trained on other features. Train them again")
         if len(self.quantiles) < 2 or list(self.quantiles) != sorted(self.quantiles):
-            raise ValueError("the calibration of the weights does not rise; train them again")
+            raise ValueError("the calibration of the weights does not rise. Train them again")
 
     def place(self, formed: Sequence[float], vector: Sequence[float]) -> float:
         """Return the share of the training questions with a smaller gain, 0 to 1."""

@@ -21,11 +21,11 @@ MAX_AGE = timedelta(hours=24)
 OVERLAP = timedelta(seconds=60)
 """Period before the last process disappeared in which it may have received messages without storing them."""
 STORE_RETRY_SECONDS = 2.0
-"""Pause before the next attempt while the database is unavailable."""
+"""Pause before the next attempt while the database is unavailable, and the first one while Discord is."""
 LONGEST_PAUSE = 60.0
 """The longest pause, in seconds, before channels for which Discord did not answer are read again."""
 MAX_ATTEMPTS = 60
-"""How often they are read, about an hour long."""
+"""How often they are read. The pauses between add up to about an hour."""
 MAX_MESSAGES = 500
 """Maximum number of messages to read in each channel."""
 

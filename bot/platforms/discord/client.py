@@ -156,29 +156,28 @@ class ParleyClient(discord.AutoShardedClient):
         process was connected.
 
         While the database is unavailable or Discord does not answer, it tries again. This process counts as connected
-        only afterwards, so that the next process reads from where the last one stopped.
+        only afterwards, so that the next process reads from where the last one stopped. Channels for which Discord does
+        not answer are given up after ``MAX_ATTEMPTS``.
         """
-        attempts, pause = 0, catch_up.STORE_RETRY_SECONDS
+        attempts_left, pause = catch_up.MAX_ATTEMPTS, catch_up.STORE_RETRY_SECONDS
         with self._tasks.track():
             while not self.is_closed():
+                wait = catch_up.STORE_RETRY_SECONDS
                 try:
-                    attempts += 1
-                    try:
+                    if attempts_left:
                         await self._handle_missed(disconnected_at, shard_id)
-                    except PlatformAway as away:
-                        if attempts < catch_up.MAX_ATTEMPTS:
-                            log.warning("missed Discord messages are read again: %s", away)
-                            await asyncio.sleep(pause)
-                            pause = min(2 * pause, catch_up.LONGEST_PAUSE)
-                            continue
                     await self._dispatcher.mark_serving("discord")
                     return
                 except StoreAway as away:
                     log.warning("missed Discord messages are read later: %s", for_operator(away))
+                except PlatformAway as away:
+                    log.warning("missed Discord messages could not all be read: %s", away)
+                    attempts_left -= 1
+                    wait, pause = pause, min(2 * pause, catch_up.LONGEST_PAUSE)
                 except (ParleyError, discord.DiscordException) as error:
                     log.warning("missed Discord messages could not be read: %s", error)
                     return
-                await asyncio.sleep(catch_up.STORE_RETRY_SECONDS)
+                await asyncio.sleep(wait)
 
     async def _handle_missed(self, disconnected_at: datetime | None, shard_id: int | None) -> None:
         last_connected = disconnected_at or await self._dispatcher.last_served("discord")

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import discord
 
 from bot.commands.base import File, OnUpdate, Reply
-from bot.commands.reply_places import Place, show_in_first
+from bot.commands.reply_delivery import Place, show_in_first
 from bot.errors import ParleyError, SurfaceError
 from bot.platforms.discord import render, text_limits, user_messages
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce

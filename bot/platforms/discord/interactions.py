@@ -23,6 +23,7 @@ from bot.platforms.discord.command_options import Suggested
 from bot.platforms.discord.command_runner import CommandRequest, CommandRunner
 from bot.platforms.discord.handler_tasks import HandlerTasks
 from bot.platforms.discord.render import NO_MENTIONS
+from bot.platforms.quoted_messages import question_about
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, ThreadKey
 
@@ -185,7 +186,7 @@ class Interactions:
 
 def _question_about(interaction: discord.Interaction) -> str:
     data: Mapping[str, object] = cast(Mapping[str, object], interaction.data or {})
-    return user_messages.question_about(modal_value(data, "question"), modal_value(data, "message"))
+    return question_about(modal_value(data, "question"), modal_value(data, "message"))
 
 
 async def _send_privately(interaction: discord.Interaction, text: str) -> None:

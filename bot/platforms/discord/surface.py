@@ -12,7 +12,7 @@ from typing import Any, Literal
 import aiohttp
 import discord
 
-from bot.errors import LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.errors import EditRefused, LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.discord import render, text_limits, thread_context, user_messages
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
 from bot.types.conversation import StoredAttachment, ThreadAbove
@@ -32,7 +32,9 @@ ARCHIVE_MINUTES: Literal[1440] = 1440
 # Discord's JSON error codes
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
+TOO_MANY_EDITS = 30046
 MISSING_ACCESS = 50001
+MESSAGE_OF_ANOTHER_USER = 50005
 EMPTY_MESSAGE = 50006
 NOT_A_TEXT_CHANNEL = 50008
 MISSING_PERMISSIONS = 50013
@@ -264,7 +266,7 @@ def _belongs_to(message: discord.Message, turn_id: str, nonce: str) -> bool:
 
 @contextlib.asynccontextmanager
 async def translated_errors() -> AsyncIterator[None]:
-    """Raise RateLimited, MessageGone, PlatformAway or SurfaceError in place of the library's errors.
+    """Raise RateLimited, MessageGone or another SurfaceError in place of the library's errors.
 
     The library raises RuntimeError for a closed session; a reference of another platform raises ValueError.
     """
@@ -288,7 +290,12 @@ def _translated(error: discord.HTTPException) -> SurfaceError:
         return MessageGone(user_messages.cannot_show(error.code))
     if error.status == 401:
         return MessageGone(user_messages.token_no_longer_accepted())
+    return _refusal(error)(user_messages.refused(error.status, error.code, error.text))
+
+
+def _refusal(error: discord.HTTPException) -> type[SurfaceError]:
+    if error.code in (TOO_MANY_EDITS, MESSAGE_OF_ANOTHER_USER):
+        return EditRefused
     if error.code in (INVALID_FORM, EMPTY_MESSAGE):
-        return LayoutRefused(user_messages.refused(error.status, error.code, error.text))
-    refused = PlatformAway if error.status >= 500 else SurfaceError
-    return refused(user_messages.refused(error.status, error.code, error.text))
+        return LayoutRefused
+    return PlatformAway if error.status >= 500 else SurfaceError

@@ -122,11 +122,11 @@ REASONS_GONE: dict[int, str] = {
     10003: "the channel or thread no longer exists",
     10004: "the bot is no longer on this server",
     10008: "the message was deleted",
-    50001: "the bot cannot see this channel; give it View Channel there",
+    50001: "the bot cannot see this channel. Give it View Channel there",
     50007: "this person does not accept direct messages from the bot",
-    50013: "the bot has no permission to write here; give it Send Messages and Send Messages in Threads",
-    50008: "messages cannot be written there; ask in a text channel or in a thread",
-    50024: "messages cannot be written there; ask in a text channel or in a thread",
+    50013: "the bot has no permission to write here. Give it Send Messages and Send Messages in Threads",
+    50008: "messages cannot be written there. Ask in a text channel or in a thread",
+    50024: "messages cannot be written there. Ask in a text channel or in a thread",
     50083: "the thread is archived and cannot be reopened",
     160005: "the thread is locked",
 }
@@ -242,9 +242,3 @@ def more_sources(count: int) -> str:
 def shared_by(name: str) -> str:
     """Return the line below a private answer that its asker shared."""
     return f"{name} asked this privately and shared the answer."
-
-
-def question_about(question: str, message: str) -> str:
-    """Return the question that a user asks about a message, with the message quoted below it."""
-    quoted = "\n".join(f"> {line}" for line in message.splitlines())
-    return f"{question}\n\nThe question is about this message:\n{quoted}"

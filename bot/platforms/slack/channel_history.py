@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from bot.config import Settings
 from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.platforms.slack import errors, payloads, user_messages, web_client
 from bot.platforms.slack.bot_tokens import BotTokenSource
+from bot.platforms.slack.message_text import UNKNOWN_GROUP
 from bot.types.conversation import Author
 from knowledge.errors import SourceError
 from knowledge.parsing import slack_content
@@ -41,6 +43,9 @@ LIMITED_INTERVAL = 60.0
 MAX_ATTEMPTS = 8
 EXPORTED_FIELDS = ("ts", "thread_ts", "user", "username", "subtype", "bot_id")
 FILE_FIELDS = ("name", "title", "plain_text", "preview_plain_text", "preview")
+
+GROUP = re.compile(r"<!subteam\^([A-Z0-9]+)>")
+"""A mention of a user group by ID, without a name."""
 
 Sleep = Callable[[float], Awaitable[None]]
 Method = Callable[..., Awaitable[AsyncSlackResponse]]
@@ -157,6 +162,7 @@ class ChannelReader:
     name: str
     own_bot_id: str
     _profiles: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _groups: dict[str, str] | None = None
 
     @classmethod
     async def open(cls, client: AsyncWebClient, call: PacedCalls, channel_id: str) -> ChannelReader:
@@ -225,12 +231,25 @@ class ChannelReader:
             entry["bot_profile"] = {"name": message["bot_profile"].get("name")}
         if message.get("files"):
             entry["files"] = [{key: file[key] for key in FILE_FIELDS if file.get(key)} for file in message["files"]]
-        text = "\n".join(slack_content.lines({**message, "files": []}))
+        text = await self._with_group_names("\n".join(slack_content.lines({**message, "files": []})))
         profiles = {user: await self._profile(user) for user in set(MENTION.findall(text))}
         entry["text"] = MENTION.sub(
             lambda mention: f"<@{mention[1]}|{_display_name(profiles[mention[1]]) or mention[1]}>", text
         )
         return entry
+
+    async def _with_group_names(self, text: str) -> str:
+        """Name the user groups in a text; they keep their IDs if Slack does not name them."""
+        if not GROUP.search(text):
+            return text
+        if self._groups is None:
+            try:
+                found = (await self.call(self.client.usergroups_list))["usergroups"]
+            except SourceError:
+                found = []
+            self._groups = {group["id"]: group.get("handle") or group.get("name") for group in found}
+        groups = self._groups
+        return GROUP.sub(lambda group: f"<!subteam^{group[1]}|@{groups.get(group[1]) or UNKNOWN_GROUP}>", text)
 
     async def _profile(self, user: str) -> Mapping[str, Any]:
         """Return the names of a user; empty if Slack does not return them."""

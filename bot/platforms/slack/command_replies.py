@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.commands.base import File, Reply
-from bot.commands.reply_places import Place
+from bot.commands.reply_delivery import Place
 from bot.errors import MessageGone, SurfaceError
 from bot.platforms.slack import errors, render, user_messages
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bot import commands
 from bot.commands.base import Channels, Context, Reply
-from bot.commands.reply_places import Place, show_in_first
+from bot.commands.reply_delivery import Place, show_in_first
 from bot.commands.services import Services
 from bot.errors import ParleyError
 from bot.platforms.slack import user_messages

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from bot.errors import LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.errors import EditRefused, LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.slack import user_messages
 
 UNCERTAIN = {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
@@ -30,10 +30,15 @@ def surface_error(error: SlackApiError) -> SurfaceError:
         return RateLimited(user_messages.RATE_LIMITED, retry_after=wait)
     if name in user_messages.GONE:
         return MessageGone(user_messages.message_gone(name))
+    return _refusal(name, error)(user_messages.call_refused(name))
+
+
+def _refusal(name: str, error: SlackApiError) -> type[SurfaceError]:
+    if name in user_messages.EDIT_REFUSED:
+        return EditRefused
     if name in user_messages.LAYOUT_REFUSED:
-        return LayoutRefused(user_messages.call_refused(name))
-    refused = PlatformAway if is_uncertain(error) else SurfaceError
-    return refused(user_messages.call_refused(name))
+        return LayoutRefused
+    return PlatformAway if is_uncertain(error) else SurfaceError
 
 
 def retry_after(error: SlackApiError) -> float | None:
@@ -65,7 +70,7 @@ def reached() -> Iterator[None]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise RateLimited, MessageGone, PlatformAway or SurfaceError in place of every SDK error."""
+    """Raise the error of ``surface_error`` in place of every SDK error, and PlatformAway if Slack gives no answer."""
     try:
         with reached():
             yield

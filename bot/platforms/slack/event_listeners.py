@@ -5,10 +5,11 @@ Each listener stores an event before it acknowledges it, so that Slack redeliver
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,17 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import commands
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
+from bot.platforms.quoted_messages import question_about
 from bot.platforms.slack import errors, modals, payloads, user_messages
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import ReplySender, ReplyTarget
 from bot.platforms.slack.command_runner import CommandRunner
 from bot.platforms.slack.file_downloads import FileDownloads
+from bot.platforms.slack.names import NameDirectory
 from bot.platforms.slack.payloads import BotUser, ButtonClick, DeletedMessage, SlashCommand, UserMessage
 from bot.platforms.slack.users import UserDirectory
-from bot.types.audience import Audience
-from bot.types.conversation import Author, Incoming
+from bot.types.conversation import Attachment, Author, Incoming
 from bot.types.turns import Turn
 from bot.types.usage import Tier
 
@@ -68,6 +70,7 @@ class EventListeners:
         *,
         client: AsyncWebClient,
         users: UserDirectory,
+        names: NameDirectory,
         readers: ChannelReaders,
         downloads: FileDownloads,
         replies: ReplySender,
@@ -80,6 +83,7 @@ class EventListeners:
         self._bot = bot
         self._client = client
         self._users = users
+        self._names = names
         self._readers = readers
         self._downloads = downloads
         self._replies = replies
@@ -97,6 +101,10 @@ class EventListeners:
             await self._on_change(payloads.parse_change(event, self._bot))
             return
         message = payloads.parse_message(event, self._bot)
+        if event.get("type") == "app_mention" and event.get("edited"):
+            # Slack repeats this event for an edited message, next to that of the change.
+            await self._on_change(message)
+            return
         if message is not None and body.get("is_ext_shared_channel"):
             message = replace(message, shared=True)
         if message is None or (message.kind == "follow_up" and not await self._dispatcher.follows(message.thread)):
@@ -121,8 +129,7 @@ class EventListeners:
             await self._accept(change, self._dispatcher.edited)
 
     async def _accept(self, message: UserMessage, store: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
-        author, audience = await self._asker(message)
-        incoming = message.incoming(author, audience, self._downloads.attachments(message.files))
+        incoming = await self._incoming(message, self._downloads.attachments(message.files))
         try:
             turn = await store(incoming)
         except (UsageError, Refused) as refusal:
@@ -136,13 +143,18 @@ class EventListeners:
 
     async def _consider_answering(self, message: UserMessage) -> None:
         """Let the dispatcher decide whether to answer a message that does not mention the bot."""
-        incoming = message.incoming(*await self._asker(message))
-        turn = await self._dispatcher.accept_unmentioned(incoming)
+        turn = await self._dispatcher.accept_unmentioned(await self._incoming(message))
         if turn is not None:
             self._dispatcher.start(turn, self._surface_for(turn))
 
-    async def _asker(self, message: UserMessage) -> tuple[Author, Audience]:
-        return await self._readers.asker(message.user_id, message.thread.channel_id, shared=message.shared)
+    async def _incoming(self, message: UserMessage, attachments: Sequence[Attachment] = ()) -> Incoming:
+        """Return the message as the dispatcher accepts it: with its asker and readers, and with names in its text."""
+        (author, audience), typed, beside = await asyncio.gather(
+            self._readers.asker(message.user_id, message.thread.channel_id, shared=message.shared),
+            self._names.readable(message.raw, self._bot.user_id),
+            self._names.readable(message.beside),
+        )
+        return message.incoming(question_about(typed, beside), author, audience, attachments)
 
     async def _run_typed_command(self, message: UserMessage, command: tuple[str, str]) -> None:
         """Run a command from a message, once among all processes, even if Slack delivers the message repeatedly."""

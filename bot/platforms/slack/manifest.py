@@ -24,6 +24,7 @@ SCOPES: dict[str, str] = {
     "im:write": "opens a direct message for progress and private files",
     "mpim:history": "follows threads in group messages",
     "mpim:read": "checks whether people outside the team read a group message",
+    "usergroups:read": "shows the names of user groups in place of their IDs",
     "users:read": "shows names in place of IDs, and recognizes members, guests and admins of the workspace",
 }
 """Every bot scope with its purpose."""

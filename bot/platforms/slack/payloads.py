@@ -11,7 +11,8 @@ from typing import Any
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.commands.arguments import first_word
-from bot.platforms.spoken_text import speaker
+from bot.platforms.slack import message_text
+from bot.platforms.slack.message_text import mention_of, plain_text, spoken
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
@@ -25,8 +26,6 @@ NO_CONTENT_MODES = frozenset({"tombstone", "hidden_by_limit", "external"})
 
 _FOR_OTHERS = re.compile(r"<@[UW]|<!(?:subteam\^|here|channel|everyone)")
 """Mentions of people, of groups, and of everybody."""
-_spoken = speaker("&gt;")
-_CONTROL_SEQUENCE = re.compile(r"<([@#!][^<>\n]+|[a-zA-Z][a-zA-Z0-9+.-]*:[^<>\n]+)>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +49,28 @@ class UserMessage:
     """A message that may be for the bot, before its author is looked up.
 
     ``follow_up`` is a thread message without a mention, ``overheard`` one outside threads. The dispatcher decides
-    whether the bot answers them. ``args`` is the text with users as bare IDs, as commands expect them.
+    whether the bot answers them. ``raw`` is the text in Slack's markup, ``args`` the text with users as bare IDs, as
+    commands expect them. ``beside`` is what the message says beside its text, such as a forwarded message, in markup.
     """
 
     kind: IncomingKind
     thread: ThreadKey
     ts: str
     user_id: str
-    text: str
+    raw: str
     args: str
     in_thread: bool
+    beside: str = ""
     files: tuple[Payload, ...] = ()
     shared: bool = False
     """Whether the event shows that the channel is shared with another workspace."""
 
-    def incoming(self, author: Author, audience: Audience, attachments: Sequence[Attachment] = ()) -> Incoming:
-        """Return the message as the dispatcher accepts it."""
+    def incoming(
+        self, text: str, author: Author, audience: Audience, attachments: Sequence[Attachment] = ()
+    ) -> Incoming:
+        """Return the message as the dispatcher accepts it; ``text`` is the question with names in place of IDs."""
         sent_at = datetime.fromtimestamp(float(self.ts), UTC)
-        return Incoming(
-            self.thread, self.ts, author, self.text, self.kind, sent_at, tuple(attachments), audience=audience
-        )
+        return Incoming(self.thread, self.ts, author, text, self.kind, sent_at, tuple(attachments), audience=audience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +90,20 @@ def parse_message(event: Payload, bot: BotUser) -> UserMessage | None:
         return None
     raw = event.get("text") or ""
     kind = _message_kind(event, raw, bot)
-    if kind is None:
+    files = tuple(file for file in event.get("files") or () if file.get("mode") not in NO_CONTENT_MODES)
+    args = plain_text(raw, bot.user_id, ids=True)
+    if kind is None or (kind in ("follow_up", "overheard") and not args and not files):
         return None
     return UserMessage(
         kind=kind,
         thread=ThreadKey(bot.tenant_id, "slack", channel, event.get("thread_ts") or ts),
         ts=ts,
         user_id=user,
-        text=plain_text(raw, bot.user_id),
-        args=plain_text(raw, bot.user_id, ids=True),
+        raw=raw,
+        args=args,
         in_thread=bool(event.get("thread_ts")),
-        files=tuple(file for file in event.get("files") or () if file.get("mode") not in NO_CONTENT_MODES),
+        beside=message_text.beside_text(event),
+        files=files,
         shared=_is_from_elsewhere(event, bot),
     )
 
@@ -134,7 +138,8 @@ def next_cursor(page: Payload | AsyncSlackResponse) -> str:
 def parse_change(event: Payload, bot: BotUser) -> UserMessage | DeletedMessage | None:
     """Parse a ``message_changed`` or ``message_deleted`` event.
 
-    Return None unless a user changed the text: link previews and the bot's own edits arrive as changes too.
+    Return None unless a user changed the text, or Slack added a message whose link the text has. Previews of other
+    links and the bot's own edits arrive as changes too.
     """
     before, after = event.get("previous_message") or {}, event.get("message") or {}
     if before.get("bot_id") or before.get("user") == bot.user_id:
@@ -144,67 +149,35 @@ def parse_change(event: Payload, bot: BotUser) -> UserMessage | DeletedMessage |
         ts = str(event.get("deleted_ts") or before.get("ts") or after.get("ts") or "")
         thread = ThreadKey(bot.tenant_id, "slack", channel, str(before.get("thread_ts") or ts))
         return DeletedMessage(thread, ts) if channel and ts else None
-    if event.get("subtype") != "message_changed" or not before or after.get("text") == before.get("text"):
+    if event.get("subtype") != "message_changed" or not before:
+        return None
+    if after.get("text") == before.get("text") and not _shared_messages(after) - _shared_messages(before):
         return None
     edited = {**after, "type": "message", "channel": channel, "channel_type": event.get("channel_type")}
     return parse_message(edited, bot)
 
 
+def _shared_messages(message: Payload) -> set[str]:
+    """Return the addresses of the messages that a message shows below its text."""
+    attachments = [one for one in message.get("attachments") or () if isinstance(one, dict)]
+    return {str(one.get("from_url")) for one in attachments if one.get("is_msg_unfurl") or one.get("is_share")}
+
+
 def _message_kind(event: Payload, raw: str, bot: BotUser) -> IncomingKind | None:
     if event.get("channel_type") == "im" or str(event["channel"]).startswith("D"):
         return "dm"
-    spoken, mention = _spoken(raw), _mention_of(bot.user_id)
-    if mention.search(spoken):
+    said, mention = spoken(raw), mention_of(bot.user_id)
+    if mention.search(said):
         return "mention"
     if event.get("type") == "app_mention":
         # Slack also sends this event for a mention in code or in a quotation, next to that of the message.
         return None if mention.search(raw) else "mention"
     thread_ts = event.get("thread_ts")
-    if _FOR_OTHERS.search(spoken):
+    if _FOR_OTHERS.search(said):
         return None
     if thread_ts and thread_ts != event["ts"]:
         return "follow_up"
     return None if thread_ts else "overheard"
-
-
-def plain_text(raw: str, bot_user_id: str = "", *, ids: bool = False) -> str:
-    """Return Slack's encoded text as the user typed it, without the bot's own mention.
-
-    Users become ``@name``, or their bare ID with ``ids``. A link with a label becomes ``label (address)``.
-    """
-
-    def decode(match: re.Match[str]) -> str:
-        target, _, label = match.group(1).partition("|")
-        return _decoded(target, label, ids=ids)
-
-    text = _without_mention(raw, bot_user_id) if bot_user_id else raw
-    text = _CONTROL_SEQUENCE.sub(decode, text)
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
-
-
-def _without_mention(raw: str, user_id: str) -> str:
-    """Remove a user's mentions, except those in code and quotations."""
-    kept, at = [], 0
-    for found in _mention_of(user_id).finditer(_spoken(raw)):
-        kept.append(raw[at : found.start()])
-        at = found.end()
-    return " ".join([*kept, raw[at:]])
-
-
-def _mention_of(user_id: str) -> re.Pattern[str]:
-    return re.compile(rf"[ \t]*<@{re.escape(user_id)}(\|[^>]*)?>[ \t]*")
-
-
-def _decoded(target: str, label: str, *, ids: bool) -> str:
-    if target.startswith("@"):
-        return target[1:] if ids else "@" + (label.removeprefix("@") or target[1:])
-    if target.startswith("#"):
-        return target[1:] if ids else "#" + (label or target[1:])
-    if target.startswith("!"):
-        name = target[1:].partition("^")[0]
-        return label or "@" + name
-    address = target.removeprefix("mailto:").removeprefix("tel:")
-    return address if ids or not label or label in address else f"{label} ({address})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,13 @@ from bot.commands import ask
 from bot.engine.dispatch.permissions import with_granted_role
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, ParleyError, UsageError
-from bot.platforms.slack import errors, manifest, modals, payloads, render, user_messages
+from bot.platforms.quoted_messages import question_about
+from bot.platforms.slack import errors, manifest, message_text, modals, payloads, render, user_messages
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import ReplySender, ReplyTarget
 from bot.platforms.slack.command_runner import CommandRunner
+from bot.platforms.slack.names import NameDirectory
 from bot.platforms.slack.payloads import BotUser
 from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import ThreadKey
@@ -37,6 +39,7 @@ class MessageShortcuts:
         *,
         client: AsyncWebClient,
         users: UserDirectory,
+        names: NameDirectory,
         readers: ChannelReaders,
         replies: ReplySender,
         command_runner: CommandRunner,
@@ -47,6 +50,7 @@ class MessageShortcuts:
         self._bot = bot
         self._client = client
         self._users = users
+        self._names = names
         self._readers = readers
         self._replies = replies
         self._command_runner = command_runner
@@ -56,7 +60,8 @@ class MessageShortcuts:
     async def on_about(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         """Open the modal that asks for a question about the message."""
         await ack()
-        about = {"channel": body["channel"]["id"], "url": body.get("response_url", ""), "said": _message_text(body)}
+        said = await self._names.readable(message_text.everything(body.get("message") or {}))
+        about = {"channel": body["channel"]["id"], "url": body.get("response_url", ""), "said": said}
         try:
             with errors.translated():
                 await self._client.views_open(
@@ -72,7 +77,7 @@ class MessageShortcuts:
         question = str(view["state"]["values"]["question"]["text"].get("value") or "").strip()
         by = await self._users.author(body["user"]["id"])
         target = ReplyTarget(about["channel"], by.id, response_url=about["url"])
-        text = f"{question}\n\n(About this message: {about['said']})" if about["said"] else question
+        text = question_about(question, about["said"])
         self._background.start(self._command_runner.run("ask", text, target, by, self._bot.tenant_id))
 
     async def on_forget(self, ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -125,7 +130,3 @@ class MessageShortcuts:
 def _target_of(body: Mapping[str, Any]) -> ReplyTarget:
     thread_ts = (body.get("message") or {}).get("thread_ts")
     return ReplyTarget(body["channel"]["id"], body["user"]["id"], thread_ts, body.get("response_url", ""))
-
-
-def _message_text(body: Mapping[str, Any]) -> str:
-    return payloads.plain_text(str((body.get("message") or {}).get("text") or ""))

@@ -9,8 +9,9 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.platforms.slack import errors, payloads
+from bot.platforms.slack import errors, message_text, payloads
 from bot.platforms.slack.file_downloads import FileDownloads
+from bot.platforms.slack.names import NameDirectory
 from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import StoredAttachment, ThreadAbove
 
@@ -31,12 +32,14 @@ class ThreadContext:
         client: AsyncWebClient,
         downloads: FileDownloads,
         users: UserDirectory,
+        names: NameDirectory,
         *,
         own_bot_id: Callable[[], Awaitable[str]],
     ) -> None:
         self._client = client
         self._downloads = downloads
         self._users = users
+        self._names = names
         self._own_bot_id = own_bot_id
 
     async def fetch(self, file: StoredAttachment) -> bytes:
@@ -52,7 +55,7 @@ class ThreadContext:
             messages = await self._earlier_messages(channel_id, thread_ts, before)
             if not messages:
                 return None
-            lines = [f"{await self._author_name(message)}: {_text(message)}" for message in messages]
+            lines = [f"{await self._author_name(message)}: {await self._text(message)}" for message in messages]
         user_ids = dict.fromkeys(str(message["user"]) for message in messages if message.get("user"))
         return ThreadAbove("\n".join(lines), tuple(user_ids))
 
@@ -73,6 +76,9 @@ class ThreadContext:
             if not cursor:
                 return [*first[:1], *last]
 
+    async def _text(self, message: Mapping[str, Any]) -> str:
+        return (await self._names.readable(message_text.everything(message)))[:MESSAGE_CHARS]
+
     async def _author_name(self, message: Mapping[str, Any]) -> str:
         if message.get("user") and not message.get("bot_id"):
             return (await self._users.author(str(message["user"]))).name
@@ -84,10 +90,4 @@ def _is_context(message: Mapping[str, Any], before: str, own_bot_id: str) -> boo
     is_own = own_bot_id and message.get("bot_id") == own_bot_id
     is_written = message.get("subtype") in payloads.USER_SUBTYPES or message.get("bot_id")
     is_earlier = float(message.get("ts") or 0) < float(before)
-    return bool(is_earlier and is_written and not is_own and _text(message))
-
-
-def _text(message: Mapping[str, Any]) -> str:
-    text = payloads.plain_text(str(message.get("text") or ""))[:MESSAGE_CHARS]
-    names = ", ".join(str(file.get("name")) for file in message.get("files") or () if file.get("name"))
-    return f"{text} (attached: {names})".strip() if names else text
+    return bool(is_earlier and is_written and not is_own and message_text.everything(message).strip())

@@ -164,9 +164,7 @@ GONE = {
     "thread_not_found": "the thread was deleted",
     "channel_not_found": "the channel does not exist, or the bot was never in it",
     "is_archived": "the channel is archived",
-    "not_in_channel": "the bot is not in the channel; invite it with /invite",
-    "cant_update_message": "the message belongs to another user",
-    "edit_window_closed": "the workspace no longer allows editing the message",
+    "not_in_channel": "the bot is not in the channel. Invite it with /invite",
     "restricted_action": "the workspace does not allow the bot to post there",
     "restricted_action_read_only_channel": "the channel is read-only",
     "restricted_action_non_threadable_channel": "the channel does not allow threads",
@@ -174,12 +172,12 @@ GONE = {
     "restricted_action_thread_only_channel": "the channel allows posts in threads only",
     "no_permission": "the bot has no permission to post there",
     "user_not_in_channel": "the user is not in the channel",
-    "token_revoked": "the bot token was revoked; reinstall the app",
-    "token_expired": "the bot token has expired; reinstall the app",
-    "account_inactive": "the app was removed from the workspace; reinstall it",
-    "invalid_auth": "Slack does not accept SLACK_BOT_TOKEN; copy it again from 'OAuth & Permissions'",
-    "not_authed": "Slack received no token; set SLACK_BOT_TOKEN",
-    "team_access_not_granted": "the app has no access to this workspace; install it there",
+    "token_revoked": "the bot token was revoked. Reinstall the app",
+    "token_expired": "the bot token has expired. Reinstall the app",
+    "account_inactive": "the app was removed from the workspace. Reinstall it",
+    "invalid_auth": "Slack does not accept SLACK_BOT_TOKEN. Copy it again from 'OAuth & Permissions'",
+    "not_authed": "Slack received no token. Set SLACK_BOT_TOKEN",
+    "team_access_not_granted": "the app has no access to this workspace. Install it there",
 }
 """Slack error codes after which nothing can be shown in that place any more, with their reasons."""
 
@@ -197,9 +195,15 @@ CURES = {
 """What an asker can do if the bot may not post where they asked, by Slack error code."""
 
 REFUSED = {
-    "missing_scope": "the app lacks a permission; run `parley doctor`, then reinstall the app",
+    "missing_scope": "the app lacks a permission. Run `parley doctor`, then reinstall the app",
 }
 """Other Slack error codes with their reasons."""
+
+EDIT_REFUSED = {
+    "cant_update_message": "the message belongs to another user",
+    "edit_window_closed": "the workspace no longer allows editing the message",
+}
+"""Slack error codes after which a message stays as it is, with their reasons."""
 
 LAYOUT_REFUSED = {
     "msg_too_long": "the text is too long for a Slack message",
@@ -227,7 +231,8 @@ def cannot_answer_in(channel_id: str, code: str) -> str:
 
 def call_refused(code: str) -> str:
     """Return the message for any other error code."""
-    return f"Slack refused this ({code}): {REFUSED.get(code) or LAYOUT_REFUSED.get(code, _UNKNOWN_REASON)}."
+    reasons = {**REFUSED, **EDIT_REFUSED, **LAYOUT_REFUSED}
+    return f"Slack refused this ({code}): {reasons.get(code, _UNKNOWN_REASON)}."
 
 
 def history_refused(code: str) -> str:

@@ -22,6 +22,7 @@ from bot.platforms.slack.command_runner import CommandRunner
 from bot.platforms.slack.event_listeners import EventListeners
 from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.installations import Installations, InstallationToken
+from bot.platforms.slack.names import NameDirectory
 from bot.platforms.slack.native_streams import StreamPolicy
 from bot.platforms.slack.payloads import BotUser
 from bot.platforms.slack.shortcuts import MessageShortcuts
@@ -66,12 +67,13 @@ class Workspace:
         self.clients = web_client.create_clients(settings, session, tokens)
         client = self.clients.retrying
         self.users = UserDirectory(client, settings.admins, bot_user)
+        self.names = NameDirectory(client, self.users)
         self.readers = ChannelReaders(client, self.users)
         max_bytes = settings.max_file_mb * 1_000_000
         self.downloads = FileDownloads(session, tokens, web_client.api_url(settings), max_bytes=max_bytes)
         self.replies = ReplySender(client, session)
         self.command_runner = CommandRunner(self.replies, shared.services, self.readers, channels=ChannelAccess(client))
-        self._context = ThreadContext(client, self.downloads, self.users, own_bot_id=self._own_bot_id)
+        self._context = ThreadContext(client, self.downloads, self.users, self.names, own_bot_id=self._own_bot_id)
         self._streams: StreamPolicy | None = None
         self._handlers: EventHandlers | None = None
 
@@ -110,6 +112,7 @@ class Workspace:
             bot,
             client=self.clients.retrying,
             users=self.users,
+            names=self.names,
             readers=self.readers,
             downloads=self.downloads,
             replies=self.replies,
@@ -124,6 +127,7 @@ class Workspace:
             bot,
             client=self.clients.retrying,
             users=self.users,
+            names=self.names,
             readers=self.readers,
             replies=self.replies,
             command_runner=self.command_runner,

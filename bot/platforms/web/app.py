@@ -12,7 +12,7 @@ from bot.commands.services import Services
 from bot.config import Settings
 from bot.errors import ConfigError
 from bot.platforms.web import uvicorn_server
-from bot.platforms.web.api import PageConfig, build_app
+from bot.platforms.web.api import PageConfig
 from bot.platforms.web.command_cards import StoredCommandCards
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
@@ -20,6 +20,7 @@ from bot.platforms.web.page_files import StoredPageFiles
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
 from bot.platforms.web.request_guard import allowed_hosts
+from bot.platforms.web.routes import build_app
 from bot.platforms.web.sign_in import access as sign_in
 from bot.platforms.web.sign_in import user_messages
 from bot.platforms.web.sign_in.access import Access

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
+from bot.engine.markdown import utf16_units
 from bot.platforms.web.json_views import Event, MessageView, ThreadView
 
 MAX_EVENTS = 2000
@@ -225,5 +226,5 @@ def _patch(before: MessageView, after: MessageView) -> dict[str, Any]:
         if old != new:
             break
         keep += 1
-    chars = len("".join(after.blocks[:keep]).encode("utf-16-le", "surrogatepass")) // 2
+    chars = utf16_units("".join(after.blocks[:keep]))
     return {"id": after.id, "thread": after.thread, "keep": keep, "chars": chars, "blocks": list(after.blocks[keep:])}

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from sqlalchemy import text
 
-from bot.engine.display.output_filter import urls_in, visible
+from bot.engine.display.urls import urls_in
+from bot.engine.display.visible_text import visible
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp, stored_answer_id
 from bot.store import threads as stored_threads

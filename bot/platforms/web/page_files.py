@@ -53,11 +53,10 @@ class StoredPageFiles:
         return await self._add(name, content_type, data, "attachment", added_by)
 
     async def attachment(self, key: str) -> Attachment:
-        async with self._database.tenant(LOCAL_TENANT) as session:
-            found = await page_files.find(session, tenant_id=LOCAL_TENANT, file_id=key, purpose="attachment")
+        found = await self._find(key, "attachment")
         if found is None:
             raise UsageError(user_messages.ATTACHMENT_EXPIRED)
-        return Attachment(found.name, found.content_type, found.size, partial(self.read, key), ref=key)
+        return Attachment(found.name, found.content_type, found.size, partial(self.read, found.id), ref=found.id)
 
     async def read(self, key: str) -> bytes:
         data = await self._read(key)
@@ -69,9 +68,8 @@ class StoredPageFiles:
         return await self._add(file.name, file.content_type, file.data, "reply", made_for)
 
     async def reply(self, key: str) -> File | None:
-        async with self._database.tenant(LOCAL_TENANT) as session:
-            found = await page_files.find(session, tenant_id=LOCAL_TENANT, file_id=key, purpose="reply")
-        data = await self._read(key) if found else None
+        found = await self._find(key, "reply")
+        data = await self._read(found.id) if found else None
         return File(found.name, data, found.content_type) if found and data is not None else None
 
     async def _add(self, name: str, content_type: str, data: bytes, purpose: Purpose, added_by: str) -> str:
@@ -90,6 +88,11 @@ class StoredPageFiles:
             )
         return file.id
 
-    async def _read(self, key: str) -> bytes | None:
+    async def _find(self, key: str, purpose: Purpose) -> PageFile | None:
+        """Return a file without its bytes. The key comes from a request, so it may hold anything."""
+        async with self._database.tenant(LOCAL_TENANT) as session:
+            return await page_files.find(session, tenant_id=LOCAL_TENANT, file_id=storable(key), purpose=purpose)
+
+    async def _read(self, file_id: str) -> bytes | None:
         async with self._database.bulk(LOCAL_TENANT) as session:
-            return await page_files.read(session, tenant_id=LOCAL_TENANT, file_id=storable(key))
+            return await page_files.read(session, tenant_id=LOCAL_TENANT, file_id=file_id)

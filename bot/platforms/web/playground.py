@@ -266,7 +266,8 @@ class Playground:
             log.warning("other processes cannot show the command %s: %s", card.id, error)
             return
         if card.reply.final:
-            del self._local.commands[card.id]
+            # Meanwhile the poller may have stored the card too.
+            self._local.commands.pop(card.id, None)
 
     async def command_panel(self, name: str, turn_id: str, *, thread_id: str, author: Author) -> MessageView:
         """Run the command ``why`` or ``sources`` for an answer and return its reply, for the panel under the answer."""

@@ -21,8 +21,9 @@ from markdown_it.utils import EnvType, OptionsDict
 
 from bot.commands.base import Cell, Table
 from bot.engine.display.citation_links import link
-from bot.engine.display.output_filter import sanitize, visible
+from bot.engine.display.output_filter import sanitize
 from bot.engine.display.urls import permitted
+from bot.engine.display.visible_text import visible
 from bot.engine.markdown import commonmark
 from bot.platforms.web import user_messages
 from bot.platforms.web.json_views import MessageView, SourceView

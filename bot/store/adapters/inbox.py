@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 
+from bot.errors import StoreAway, for_operator
 from bot.store import budget_reservations, late_replies, question_changes, threads, turns
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
@@ -15,8 +18,12 @@ from bot.types.audience import Audience
 from bot.types.conversation import Incoming, ThreadKey
 from bot.types.turns import Turn
 
+log = logging.getLogger(__name__)
+
 ACCEPT_SECONDS = 2.5
 """Seconds that one attempt to accept a question may take."""
+HURRY_SECONDS = 1.0
+"""Seconds that an acceptance waits for other transactions in order to bring late replies forward."""
 ACCEPT_RETRY_SECONDS = 1.0
 """Seconds for which an acceptance is retried, since a connection may have broken after its last use.
 
@@ -61,7 +68,9 @@ class PostgresInbox:
                 reservation_id=reservation_id,
                 need=self._expected(tokens),
             )
-            (rows, *_) = await self._database.flush(thread.tenant_id, *accepting, late_replies.hurrying(thread))
+            (rows, *_, late) = await self._database.flush(thread.tenant_id, *accepting, late_replies.waiting(thread))
+            if late:
+                await self._hurry(thread)
             if not rows:
                 return await self.turn(thread.tenant_id, turn_id) if again else None
             if 0 < rows[0].held < ACCOUNTS:
@@ -69,6 +78,14 @@ class PostgresInbox:
             return turns.accepted(rows[0])
 
         return await patiently(once, ACCEPT_RETRY_SECONDS, longest=ACCEPT_SECONDS)
+
+    async def _hurry(self, thread: ThreadKey) -> None:
+        """Try the thread's late replies at once. If that fails, they wait for their time: the question is stored."""
+        try:
+            async with asyncio.timeout(HURRY_SECONDS):
+                await self._database.flush(thread.tenant_id, *late_replies.hurrying(thread))
+        except (StoreAway, TimeoutError) as error:
+            log.info("late replies of a thread were not brought forward: %s", for_operator(error))
 
     async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
         return await self._database.run(

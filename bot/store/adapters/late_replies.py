@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.engine.user_messages import LOST
 from bot.errors import LeaseLost
 from bot.store import late_replies, turn_queue
 from bot.store.adapters.transactions import Transactions
-from bot.store.leases import TAKEN
 from bot.types.conversation import Platform
 from bot.types.turns import LateReplies, LateReply, Notice, Turn
 
@@ -41,7 +41,7 @@ class PostgresLateReplies:
             return await late_replies.postpone(session, reply, wait=wait)
 
         if not await self._transactions.session(reply.turn.thread.tenant_id, once):
-            raise LeaseLost(TAKEN)
+            raise LeaseLost(LOST)
 
     async def end(self, reply: LateReply, *, note: str = "") -> None:
         async def once(session: AsyncSession, again: bool) -> bool:
@@ -50,7 +50,7 @@ class PostgresLateReplies:
             return ended
 
         if not await self._transactions.session(reply.turn.thread.tenant_id, once):
-            raise LeaseLost(TAKEN)
+            raise LeaseLost(LOST)
 
     async def hurry(self, turn: Turn) -> bool:
         async def hurry(session: AsyncSession) -> bool:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from psycopg.errors import UniqueViolation
 
 from bot.config import Settings
+from bot.engine.user_messages import LOST
 from bot.errors import LeaseLost
 from bot.store import budget_reservations, leases, ledger, threads, turn_queue
 from bot.store.adapters.budget_days import BudgetDays
@@ -75,12 +76,15 @@ class PostgresLeases:
         renewing = leases.renewing(turn, lease, self._holder())
         (rows,) = await self._transactions.database.flush(turn.thread.tenant_id, renewing)
         if not rows:
-            raise LeaseLost(leases.TAKEN)
+            raise LeaseLost(LOST)
 
-    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
-        (rows,) = await self._transactions.send(turn.thread.tenant_id, leases.recording(turn, lease, index, ref))
+    async def record_part(
+        self, turn: Turn, lease: Lease, index: int, ref: str | None, *, replaced: str | None = None
+    ) -> str | None:
+        recording = leases.recording(turn, lease, index, ref, replaced=replaced)
+        (rows,) = await self._transactions.send(turn.thread.tenant_id, recording)
         if not rows:
-            raise LeaseLost(leases.TAKEN)
+            raise LeaseLost(LOST)
         known: str | None = rows[0].ref
         return known
 
@@ -103,7 +107,7 @@ class PostgresLeases:
             if again and (await work.ask(leases.ended(turn, lease, outcome)))[0]:
                 return
             if not (await work.ask(leases.ending(turn, lease, outcome)))[0]:
-                raise LeaseLost(leases.TAKEN)
+                raise LeaseLost(LOST)
             await work.last(*written, *settled, budget_reservations.release(tenant_id, turn.id))
 
         try:
@@ -146,7 +150,7 @@ class PostgresLeases:
 
         async def once(work: Work, _: bool) -> None:
             if not (await work.ask(leases.handing_back(turn, lease)))[0]:
-                raise LeaseLost(leases.TAKEN)
+                raise LeaseLost(LOST)
             await work.last(*_notices(turn), *settled, budget_reservations.release(tenant_id, turn.id))
 
         await self._transactions.work(tenant_id, once)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-Size = Callable[[str], int]
+TextSize = Callable[[str], int]
 """Returns how much of a limit a text takes. The size of a text is the sum of the sizes of its characters."""
 
 
@@ -13,7 +13,7 @@ def utf16_units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def fitting_length(text: str, limit: int, size: Size) -> int:
+def fitting_length(text: str, limit: int, size: TextSize) -> int:
     """Return how many characters from the start of the text fit into ``limit``."""
     low, high = 0, min(len(text), max(limit, 0))
     while low < high:
@@ -25,7 +25,7 @@ def fitting_length(text: str, limit: int, size: Size) -> int:
     return low
 
 
-def truncated(text: str, limit: int, size: Size) -> str:
+def truncated(text: str, limit: int, size: TextSize) -> str:
     """Return the text cut to ``limit``, with an ellipsis if it was longer."""
     if size(text) <= limit:
         return text

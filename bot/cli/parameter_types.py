@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from bot.cli import user_messages
-from bot.web_settings import host_name
+from bot.setting_values import host_name
 
 TENANT = re.compile(r"local|slack:[A-Za-z0-9_-]+|discord:[A-Za-z0-9_-]+")
 

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from bot.cli import cli
-from bot.cli.arguments import Identifier
+from bot.cli.parameter_types import Identifier
 from knowledge import sources
 from knowledge.types import SOURCE_KINDS
 from tests.cli.conftest import Parley

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.commands.reply_places import LONGEST_PAUSE, PAUSES, Place, show_in_first
+from bot.commands.reply_delivery import LONGEST_PAUSE, PAUSES, Place, show_in_first
 from bot.errors import MessageGone, PlatformAway, RateLimited, SurfaceError
 
 

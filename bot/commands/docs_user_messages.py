@@ -1,0 +1,62 @@
+"""Text about documents for users: the list, previews, deletion and refreshing with ``/docs``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.commands.user_messages import number
+
+NO_DOCUMENTS = "No documents yet. Add some with /ingest."
+ACCEPT_REMOVALS_ADMIN = "Only an admin can let a refresh remove many documents."
+REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
+DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
+
+
+def documents(total: int, *, first: int, last: int, page: int) -> str:
+    """Return the line above a page of the list of documents, which shows those from ``first`` to ``last``."""
+    if last < first:
+        return f"{number(total, 'document')}, but none on page {page}. Write /docs list to see the first page."
+    if last - first + 1 == total:
+        return f"{number(total, 'document')}."
+    following = f" /docs list page {page + 1} shows the next ones." if last < total else ""
+    return f"{total:,} documents. These are {first:,} to {last:,}.{following} Narrow the list with /docs list TEXT."
+
+
+def no_match(text: str) -> str:
+    return f"No document matches “{text}”."
+
+
+def deleted(title: str) -> str:
+    return f"Deleted {title}."
+
+
+PREVIEW_NEEDS_FILE = "Attach a file to see what I read of it, without adding it."
+
+
+def preview(name: str, title: str, form: str, blocks: int, warnings: Sequence[str]) -> str:
+    """Return the heading of a preview: what was read of a file, and what was left out."""
+    heading = f"**{name}**: {title} ({form}, {number(blocks, 'block')}). Nothing was stored."
+    return "\n".join([heading, *(f"- {warning}" for warning in warnings)])
+
+
+def no_preview(name: str, error: str) -> str:
+    return f"**{name}**: {error}."
+
+
+def unknown_document(document_id: str) -> str:
+    return f"No document in this channel has the ID {document_id}. /docs lists the documents."
+
+
+def uploaded_source(uri: str) -> str:
+    return f"{uri} was uploaded, so it cannot be fetched again. Upload the file again."
+
+
+def skipped_uploads(count: int) -> str:
+    return f"{number(count, 'uploaded file')} cannot be fetched again. Upload the files that changed."
+
+
+def refresh_interval(uri: str, period: str, seconds: int | None) -> str:
+    """Return how often a source is refreshed; ``seconds`` is None for the default and 0 for never."""
+    if seconds is None:
+        return f"{uri} is refreshed at the default interval (PARLEY_REFRESH_HOURS)."
+    return f"{uri} is refreshed every {period}." if seconds else f"{uri} is not refreshed automatically."

@@ -1,0 +1,55 @@
+"""The bot's tables. ``tenant_id`` leads every key. A test compares them with the migrations."""
+
+from __future__ import annotations
+
+from bot.store.schema.answer_cache import answer_flights, answer_hits, answers
+from bot.store.schema.browser_page import page_commands, page_files
+from bot.store.schema.budgets import added_days, budget_days, budgets, ledger, refusals, reservations
+from bot.store.schema.columns import metadata
+from bot.store.schema.conversations import (
+    NO_TURN,
+    attachments,
+    channels,
+    facts,
+    feedback,
+    inbox,
+    message_vectors,
+    messages,
+    reply_parts,
+    tenants,
+    threads,
+    turns,
+)
+from bot.store.schema.processes import events_heard, oauth_states, processes, slack_installations, slack_requests
+
+__all__ = [
+    "NO_TURN",
+    "added_days",
+    "answer_flights",
+    "answer_hits",
+    "answers",
+    "attachments",
+    "budget_days",
+    "budgets",
+    "channels",
+    "events_heard",
+    "facts",
+    "feedback",
+    "inbox",
+    "ledger",
+    "message_vectors",
+    "messages",
+    "metadata",
+    "oauth_states",
+    "page_commands",
+    "page_files",
+    "processes",
+    "refusals",
+    "reply_parts",
+    "reservations",
+    "slack_installations",
+    "slack_requests",
+    "tenants",
+    "threads",
+    "turns",
+]

@@ -1,0 +1,95 @@
+"""The tables of budgets and limits: model calls, daily tokens, reservations, what people added, and refusals."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, Float, Index, Numeric, Table, Text, text
+from sqlalchemy.dialects.postgresql import UUID
+
+from bot.store.schema.columns import count, metadata, now
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("call_id", UUID(as_uuid=True), primary_key=True),
+    Column("turn_id", UUID(as_uuid=True)),
+    Column("thread_uid", UUID(as_uuid=True)),
+    Column("platform", Text, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("tier", Text),
+    count("input_tokens"),
+    count("cached_tokens"),
+    count("cache_write_tokens"),
+    count("cache_write_long_tokens"),
+    count("completion_tokens"),
+    count("reasoning_tokens"),
+    Column("cost_usd", Numeric(18, 10)),
+    Column("price_version", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    Column("ttft_ms", Float),
+    Column("error", Text, nullable=False, server_default=text("''")),
+    Column("budget_day", Date, nullable=False),
+    now("created_at"),
+    Index("ledger_recent", "tenant_id", "created_at"),
+    Index("ledger_of_turn", "tenant_id", "turn_id"),
+    Index("ledger_open", "tenant_id", "turn_id", postgresql_where=text("status = 'open'")),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("daily_tokens", BigInteger, nullable=False),
+    Column("set_by", Text, nullable=False),
+    now("updated_at"),
+)
+
+budget_days = Table(
+    "budget_days",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    count("used"),
+    count("reserved"),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("reservation_id", UUID(as_uuid=True), primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), nullable=False),
+    Column("subject", Text, primary_key=True),
+    Column("day", Date, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    now("created_at"),
+    Index("reservations_held", "tenant_id", "turn_id", postgresql_where=text("state = 'held'")),
+)
+
+added_days = Table(
+    "added_days",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    count("bytes"),
+    count("documents"),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("tenant_id", Text, primary_key=True, server_default=text("'*'")),
+    Column("day", Date, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    count("count"),
+)

@@ -1,0 +1,25 @@
+"""The options of a parser: what of a file it may read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_UNPACKED = 300 * 1024 * 1024
+"""Bytes that a ZIP archive may unpack to, unless the operator sets another limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParseOptions:
+    """What a parser reads of a file and of the files attached to it.
+
+    ``include_hidden`` adds what Office files hide: sheets, rows, columns, deleted text, comments and notes of slides.
+    ``private_chats`` reads private channels of chat exports, for a document that only one channel will find.
+    ``max_unpacked`` is the number of bytes that an archive may unpack to.
+    """
+
+    include_hidden: bool = False
+    private_chats: bool = False
+    max_unpacked: int = MAX_UNPACKED
+
+
+NO_OPTIONS = ParseOptions()

@@ -1,4 +1,4 @@
-"""Splits compound words of German, Dutch and the Nordic languages into their parts, with the word lists of simplemma."""
+"""Splits compound words of German, Dutch and the Nordic languages into their parts, by the word lists of simplemma."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ _LINKS = {"de": ("s", "es", "n", "en"), "nl": ("s", "e", "en", "n"), "sv": ("s",
 _DROPPED = {"de": ("e", "en"), "nl": ("e", "en"), "sv": ("a", "e"), "da": ("e",), "no": ("e",)}
 """Letters that the first part loses before the second: ``Aushilfe`` in ``Aushilfskraft``."""
 _AFFIXES = {
-    "de": "aus auf ein ver vor bei mit ent her hin unter über durch wider ung heit keit lich isch bar sam los haft schaft "
-    "tum ische isches ischen ischer liche lichen licher liches bare baren sten ste ten ter tes tet end ende enden",
+    "de": "aus auf ein ver vor bei mit ent her hin unter über durch wider ung heit keit lich isch bar sam los haft "
+    "schaft tum ische isches ischen ischer liche lichen licher liches bare baren sten ste ten ter tes tet end "
+    "ende enden",
     "nl": "aan uit ver voor bij met ont her ing heid lijk lijke isch ische baar loos schap ten ter tje den der",
     "sv": "för ut upp från het lig liga ligt isk iska ning skap ande ende are arna erna orna ens ade",
     "da": "for ud op fra hed lig lige ligt isk iske ning skab ende ere erne ens ede",

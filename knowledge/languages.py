@@ -52,40 +52,44 @@ MAX_WORDS = 400
 _FUNCTION_WORDS = {
     ENGLISH: "the of and to in is that for it as with on are this be by from or an have not which you was at they has "
     "what how when where who why does do can will should would we our your their there if than but all any no",
-    "de": "der die das und ist nicht ein eine einer eines einem einen den dem des zu zum zur mit von vom für auf im in "
-    "wird werden sind sich auch als bei nach oder aus wie wer wann wo was warum welche welcher welches kann können "
-    "muss müssen darf dürfen wir ich ihr sie es man haben hat wenn dass nur noch über unter vor durch kein keine",
-    "nl": "de het een en van in is dat op te voor met zijn niet aan er om ook als bij door naar uit wordt worden kan "
-    "kunnen moet wat wie waar wanneer hoe welke deze dit die hebben heeft of maar nog over tot je wij geen",
-    "sv": "och att det som en ett är på för med av den till inte om har de jag vi kan ska när var vad vem hur varför "
-    "vilken vilket eller från vid efter under utan man blir måste får alla sig så hos hans",
+    "de": "der die das und ist nicht ein eine einer eines einem einen den dem des zu zum zur mit von vom für auf im "
+    "in wird werden sind sich auch als bei nach oder aus wie wer wann wo was warum welche welcher welches "
+    "kann können muss müssen darf dürfen wir ich ihr sie es man haben hat wenn dass nur noch über unter vor "
+    "durch kein keine",
+    "nl": "de het een en van in is dat op te voor met zijn niet aan er om ook als bij door naar uit wordt worden "
+    "kan kunnen moet wat wie waar wanneer hoe welke deze dit die hebben heeft of maar nog over tot je wij "
+    "geen",
+    "sv": "och att det som en ett är på för med av den till inte om har de jag vi kan ska när var vad vem hur "
+    "varför vilken vilket eller från vid efter under utan man blir måste får alla sig så hos hans",
     "da": "og at det som en et er på for med af den til ikke om har de jeg vi kan skal når hvor hvad hvem hvordan "
     "hvorfor hvilken hvilket eller fra ved efter under uden man bliver må får alle sig så hos hans af blive",
     "no": "og at det som en et er på for med av den til ikke om har de jeg vi kan skal når hvor hva hvem hvordan "
     "hvorfor hvilken hvilket eller fra ved etter under uten man blir må får alle seg så hos hans ble ei",
-    "fi": "ja on ei se että oli ovat tai kun kuin myös mutta niin joka jotka ole voi hän ne tämä siitä sen mitä missä "
-    "milloin miten kuka miksi mukaan jos vain olla sekä",
-    "fr": "le la les de des du et en un une est que qui dans pour par sur au aux avec ce cette ces ne pas sont il elle "
-    "nous vous ou où quand comment quel quelle quels quelles pourquoi son sa ses leur plus être peut doit",
-    "es": "el la los las de del y en un una es que por para con se al lo su sus no como más pero cuando cuándo dónde "
-    "qué cuál cuáles quién cómo cuánto cuántos porque está son ha este esta o si sin sobre ser puede debe",
-    "it": "il lo la i gli le di del della dei delle e in un una è che per con non si da al alla come quando dove chi "
-    "cosa quale quali perché quanto sono ha o ma più anche nel nella essere può deve questo questa",
-    "pt": "o a os as de do da dos das e em um uma é que por para com não se no na ao como quando onde quem qual quais "
+    "fi": "ja on ei se että oli ovat tai kun kuin myös mutta niin joka jotka ole voi hän ne tämä siitä sen mitä "
+    "missä milloin miten kuka miksi mukaan jos vain olla sekä",
+    "fr": "le la les de des du et en un une est que qui dans pour par sur au aux avec ce cette ces ne pas sont il "
+    "elle nous vous ou où quand comment quel quelle quels quelles pourquoi son sa ses leur plus être peut "
+    "doit",
+    "es": "el la los las de del en un una es que por para con se al lo su sus no como más pero cuando cuándo dónde "
+    "qué cuál cuáles quién cómo cuánto cuántos porque está son ha este esta si sin sobre ser puede debe",
+    "it": "il lo la gli le di del della dei delle in un una che per con non si da al alla come quando dove chi cosa "
+    "quale quali perché quanto sono ha ma più anche nel nella essere può deve questo questa",
+    "pt": "os as de do da dos das em um uma que por para com não se no na ao como quando onde quem qual quais "
     "porque quanto são tem ou mas mais também ser pode deve este esta pelo pela seu sua",
-    "ca": "el la els les de del dels i en un una és que per amb no es al com quan on qui què quin quina perquè són ha "
-    "o però més també ser pot aquest aquesta seva seu",
-    "ro": "și de la în a al ale cu pe care este nu un o din pentru sau ce când unde cine cum cât sunt au fi mai să se "
+    "ca": "el la els les de del dels en un una és que per amb no es al com quan on qui què quin quina perquè són ha "
+    "però més també ser pot aquest aquesta seva seu",
+    "ro": "și de la în al ale cu pe care este nu un din pentru sau ce când unde cine cum cât sunt au fi mai să se "
     "că prin dacă poate trebuie lui",
-    "pl": "i w na z do nie się jest to że o jak po za co dla od przez są gdzie kiedy kto ile dlaczego który która które "
-    "ale lub oraz być może musi tym tego",
-    "cs": "a v na z do ne se je to že o jak po za co pro od jsou kde kdy kdo kolik proč který která které ale nebo být "
-    "může musí tím toho s k u",
-    "hu": "a az és hogy nem is egy van ez mint meg már csak de ha volt mi mikor hol ki hogyan miért mennyi melyik vagy "
-    "kell lehet azt ezt minden",
-    "tr": "ve bir bu da de için ile ne mi mı olarak daha çok kadar gibi nasıl nerede kim neden hangi kaç zaman var yok "
-    "ise veya ya en her olan olur",
+    "pl": "na do nie się jest to że jak po za co dla od przez są gdzie kiedy kto ile dlaczego który która które ale "
+    "lub oraz być może musi tym tego",
+    "cs": "na do ne se je to že jak po za co pro od jsou kde kdy kdo kolik proč který která které ale nebo být může "
+    "musí tím toho",
+    "hu": "az és hogy nem is egy van ez mint meg már csak de ha volt mi mikor hol ki hogyan miért mennyi melyik "
+    "vagy kell lehet azt ezt minden",
+    "tr": "ve bir bu da de için ile ne mi mı olarak daha çok kadar gibi nasıl nerede kim neden hangi kaç zaman var "
+    "yok ise veya ya en her olan olur",
 }
+"""Of one letter are none: they are names of variables too."""
 _LETTERS = {
     "ß": ("de",),
     "ä": ("de", "sv", "fi"),
@@ -120,7 +124,7 @@ _LETTERS = {
 }
 _LANGUAGES_OF_WORD: dict[str, tuple[str, ...]] = {}
 for _language, _words in _FUNCTION_WORDS.items():
-    for _word in {one for one in _words.split() if len(one) > 1}:
+    for _word in set(_words.split()):
         _LANGUAGES_OF_WORD[_word] = (*_LANGUAGES_OF_WORD.get(_word, ()), _language)
 
 _SCRIPTS = (

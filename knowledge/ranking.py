@@ -122,9 +122,7 @@ class Ranker:
                 passages, signs = await self._load(fused[: max(self._reranked, least * 3)], similar, sparse, scope)
             with timer.stage("rerank"):
                 final = await self._rerank(encoded, passages, signs)
-            confidence = await asyncio.to_thread(
-                self._confidence, encoded, query.text, final[:least], similar, signs
-            )
+            confidence = await asyncio.to_thread(self._confidence, encoded, query.text, final[:least], similar, signs)
         order = [(passage.chunk_id, passage.score) for passage in final]
         loaded = {number for number, _ in order}
         return Ranking(

@@ -138,6 +138,6 @@ def _identifier_terms(run: str) -> list[str]:
 
 
 def _identifier_parts(run: str) -> list[str]:
-    """Split at underscores, at digits, and where a word begins with a capital: ``XMLHttp2`` is ``XML``, ``Http``, ``2``."""
+    """Split at underscores, digits, and before the capital of a word: ``XMLHttp2`` is ``XML``, ``Http``, ``2``."""
     shape = "".join("0" if one.isdigit() else "A" if one.isupper() else "_" if one == "_" else "a" for one in run)
     return [run[match.start() : match.end()] for match in _IDENTIFIER_PART.finditer(shape)]

@@ -31,7 +31,6 @@ PAGES = {
     "ko.md": "# 휴가\n\n휴가는 일 년에 이십팔 일입니다.",
 }
 QUESTIONS = {
-    "question": "page",
     "resume": "accents.md",
     "résumé": "accents.md",
     "Nunez": "accents.md",

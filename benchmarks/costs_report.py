@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 import psycopg
 
 from benchmarks.harness import fresh_postgres, resident_mb, run, sample_app, table
-from bot import commands
 from bot.app import App
+from bot.commands import registry as commands
 from bot.platforms import console
 from bot.store.connections import plain_url
 from bot.types.conversation import LOCAL_TENANT

@@ -29,11 +29,13 @@ from xml.sax.saxutils import escape
 from benchmarks.forbidden_forms import PRIVATE_LOOPBACK_NAMES, PRIVATE_NAMES, forms
 from knowledge.errors import SourceError
 from knowledge.ports import Source
-from knowledge.sources import CrawlSource, SitemapSource, open_source
 from knowledge.sources.checked_git_remote import checked_remote
+from knowledge.sources.crawl import CrawlSource
 from knowledge.sources.git_command import Git
 from knowledge.sources.git_tunnel import GitTunnel
+from knowledge.sources.opening import open_source
 from knowledge.sources.refused_requests import refused_requests
+from knowledge.sources.sitemap import SitemapSource
 from knowledge.types import Failure, Fetched
 
 SITE = "site.test"

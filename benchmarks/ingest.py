@@ -26,7 +26,7 @@ from bot.store.session import Database
 from knowledge.embedders.local import SentenceTransformerEmbedder, load
 from knowledge.embedders.model_files import OFFLINE_MODEL, locate
 from knowledge.ingest import Ingestor
-from knowledge.sources import FolderSource
+from knowledge.sources.files import FolderSource
 
 TENANT = "bench"
 WORDS = (

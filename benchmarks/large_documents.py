@@ -42,7 +42,7 @@ from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 
 TICK_SECONDS = 0.01
 SAMPLE_SECONDS = 0.02

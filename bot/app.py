@@ -36,11 +36,11 @@ from bot.llm.prices import Prices
 from bot.llm.query_rewriting import ModelRewriter
 from bot.llm.summarizing import ModelSummarizer
 from bot.llm.tokens import TokenCounter
-from bot.store import migrate, refusals
+from bot.store import refusals
 from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
-from bot.store.embedded import server as embedded_server
 from bot.store.job_queue import Queue
 from bot.store.notifications import Notifications, telling
+from bot.store.opening import opened_database
 from bot.store.session import NO_TENANT, Database
 from bot.store.stores import open_stores
 from bot.store.thread_memory import ThreadMemory
@@ -87,41 +87,6 @@ class Overrides:
     llm: Callable[[LLM], LLM] = _unchanged
     search: Callable[[Search], Search] = _unchanged
     engine: type[Engine] = Engine
-
-
-async def open_database(settings: Settings, stack: AsyncExitStack, health: Health | None = None) -> str:
-    """Return the URL of the database; start its server if it is the embedded one. Raises ConfigError."""
-    if settings.database_url:
-        return settings.database_url.get_secret_value()
-    server = await asyncio.to_thread(embedded_server.start, settings.data_dir)
-    stack.callback(server.release)
-    watching = asyncio.create_task(server.watch(health or Health()), name="watching the embedded database")
-    stack.push_async_callback(_cancelled, watching)
-    return server.url
-
-
-def session_url(settings: Settings, url: str) -> str:
-    """Return the address for connections that need a session of their own: LISTEN, advisory locks, the job queue."""
-    return settings.listen_database_url.get_secret_value() if settings.listen_database_url else url
-
-
-@asynccontextmanager
-async def opened_database(settings: Settings, health: Health | None = None) -> AsyncIterator[Database]:
-    """Open the migrated database alone, for commands that need no model. Raises ConfigError."""
-    async with AsyncExitStack() as stack:
-        url = await open_database(settings, stack, health)
-        direct = session_url(settings, url)
-        await asyncio.to_thread(migrate.upgrade, direct)
-        database = Database(url, session_url=direct)
-        stack.push_async_callback(database.aclose)
-        yield database
-
-
-def opened_stores(
-    database: Database, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Stores:
-    """Return the storage ports over an open database."""
-    return open_stores(database, settings, count_tokens=TokenCounter().count, clock=clock)
 
 
 def grace_of(settings: Settings) -> float:
@@ -278,7 +243,8 @@ def _open_knowledge(
     reranker = build_reranker(settings.reranker, models.current)
     if reranker is not None:
         stack.push_async_callback(reranker.aclose)
-    retriever = Retriever(database.tenant, models.current, reranker, models=models)
+    every = int(settings.refresh_hours * 3600)
+    retriever = Retriever(database.tenant, models.current, reranker, models=models, refresh_seconds=every)
     ingestor = Ingestor(
         database.bulk,
         models.current,

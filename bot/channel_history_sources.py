@@ -10,7 +10,7 @@ from bot.errors import ConfigError
 from bot.store.session import Database
 from knowledge.errors import SourceError
 from knowledge.ports import Source
-from knowledge.sources import OpenChannel
+from knowledge.sources.opening import OpenChannel
 
 
 def channel_opener(settings: Settings, database: Database) -> Callable[[str], OpenChannel]:

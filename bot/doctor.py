@@ -60,8 +60,8 @@ def _retention(settings: Settings) -> Check:
 
 
 async def _database(settings: Settings) -> list[Check]:
-    from bot.app import open_database, session_url
     from bot.store.diagnostics import check
+    from bot.store.opening import open_database, session_url
 
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)
@@ -138,7 +138,8 @@ async def _reranker(settings: Settings) -> list[Check]:
 
 async def _reembedding(settings: Settings) -> list[Check]:
     """Check the progress of re-embedding for each tenant, and whether its previous model can still be used."""
-    from bot.app import build_models, open_database
+    from bot.app import build_models
+    from bot.store.opening import open_database
     from bot.store.tenants import every_tenant
 
     checks: list[Check] = []
@@ -187,8 +188,8 @@ async def _web(settings: Settings) -> list[Check]:
 async def _slack(settings: Settings) -> list[Check]:
     if not settings.has_slack:
         return [Check("slack", True, "no token is set", "To connect Slack, see docs/slack.md.")]
-    from bot.app import open_database
     from bot.platforms.slack.diagnostics import check
+    from bot.store.opening import open_database
 
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)

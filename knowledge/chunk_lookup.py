@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge import superseded
 from knowledge.types import Scope
 
 
@@ -27,34 +29,88 @@ class ChunkRow:
     source: str
     title: str
     window: tuple[int, int] | None = None
+    superseded: bool = False
 
 
-# The columns of ChunkRow in its order; the last two are its window. The title of a document that no longer exists says
-# so, wherever it is cited.
+# The columns of ChunkRow in its order; then the start of the document, and the chunk's window. The title of a document
+# that no longer exists says so, wherever it is cited. The title of a document that cannot be read for longer than two
+# intervals of its source, alone or with the whole source, says when it was last read.
 _CHUNKS = text("""
     SELECT
         chunk_id, CAST(document_id AS text), position, header, chunks.text, start_char, end_char, page, heading,
         uri, title || CASE
             WHEN gone_readings >= 2 THEN ' (gone since ' || to_char(gone_since AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ')'
+            WHEN EXISTS (
+                SELECT FROM sources
+                WHERE sources.tenant_id = documents.tenant_id
+                    AND sources.id = source_id
+                    AND kind <> 'upload'
+                    AND coalesce(refresh_seconds, :every) > 0
+                    AND documents.fetched_at + 2 * make_interval(secs => coalesce(refresh_seconds, :every)) < now()
+                    AND (documents.error <> '' OR EXISTS (
+                        SELECT FROM documents AS whole
+                        WHERE whole.tenant_id = sources.tenant_id
+                            AND whole.source_id = sources.id
+                            AND whole.uri = sources.uri
+                            AND whole.error <> ''
+                    ))
+            ) THEN ' (last read ' || to_char(documents.fetched_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ')'
             ELSE ''
-        END, window_start, window_end
+        END, left(documents.text, :opening), CURRENT_DATE, window_start, window_end
     FROM chunks
     JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
     WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences) AND chunk_id = ANY(:numbers)
 """)
 
 
-async def load_chunks(session: AsyncSession, scope: Scope, numbers: Sequence[int]) -> dict[int, ChunkRow]:
-    """Return the chunks by number; those outside the scope are left out."""
+async def load_chunks(
+    session: AsyncSession, scope: Scope, numbers: Sequence[int], *, refresh_seconds: int = 0
+) -> dict[int, ChunkRow]:
+    """Return the chunks by number; those outside the scope are left out.
+
+    ``refresh_seconds`` is the interval of sources without one of their own; 0 means that they are not refreshed.
+    """
     if not numbers:
         return {}
-    found = await session.execute(_CHUNKS, _values(scope) | {"numbers": list(numbers)})
-    return {
-        number: ChunkRow(
-            number, document, position, header, body, start, end, page, tuple(heading), uri, title, _window(*window)
-        )
-        for number, document, position, header, body, start, end, page, heading, uri, title, *window in found
-    }
+    values = _values(scope) | {"numbers": list(numbers), "opening": superseded.OPENING_CHARS, "every": refresh_seconds}
+    rows = [_chunk_row(*columns) for columns in await session.execute(_CHUNKS, values)]
+    return {row.chunk_id: row for row in rows}
+
+
+def _chunk_row(
+    chunk_id: int,
+    document_id: str,
+    position: int,
+    header: str,
+    body: str,
+    start: int,
+    end: int,
+    page: int | None,
+    heading: Sequence[str],
+    source: str,
+    title: str,
+    opening: str,
+    today: date,
+    *window: int | None,
+) -> ChunkRow:
+    """Return a row of ``_CHUNKS``. The title of a document that is no longer in force says so."""
+    note = superseded.note(title, opening, today)
+    shown, place = f"{title} ({note})" if note else title, _window(*window)
+    return ChunkRow(
+        chunk_id,
+        document_id,
+        position,
+        header,
+        body,
+        start,
+        end,
+        page,
+        tuple(heading),
+        source,
+        shown,
+        place,
+        bool(note),
+    )
 
 
 # substr() counts from 1, offsets from 0.

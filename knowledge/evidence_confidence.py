@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from knowledge.embedders.token_vectors import Signs, sign_cosines
+from knowledge.named_rows import names_a_row
 from knowledge.ports import Vectors
 from knowledge.search_terms import document_terms, main_terms, query_terms
 from knowledge.sentence_splitter import sentence_spans
@@ -129,9 +130,18 @@ class Weights:
             raise ValueError("the weights were trained on other features. Train them again")
 
     def confidence(self, question: str, evidence: Sequence[Evidence]) -> float:
-        """Return how likely the passages contain the answer, 0 to 1; 0 if there are no passages."""
+        """Return how likely the passages contain the answer, 0 to 1; 0 if there are no passages.
+
+        It is at least ``threshold`` if the question names a row of a table in them.
+        """
         if not evidence:
             return 0.0
+        estimated = self._estimated(question, evidence)
+        if estimated < self.threshold and names_a_row(question, (one.text[:MAX_CHARS] for one in evidence)):
+            return self.threshold
+        return estimated
+
+    def _estimated(self, question: str, evidence: Sequence[Evidence]) -> float:
         words, embedding = word_features(question, evidence), embedding_features(evidence)
         if embedding is None:
             return self.words.probability(words)

@@ -84,7 +84,7 @@ class Ranker:
     """Ranks the chunks of a scope for a question. Raises EmbeddingError if the question cannot be encoded.
 
     ``candidates`` is the number of chunks that each search returns; ``reranked`` is the number of fused chunks to
-    rerank.
+    rerank. ``refresh_seconds`` is as in ``load_chunks``.
     """
 
     def __init__(
@@ -96,11 +96,13 @@ class Ranker:
         fusion: Fusion = "convex",
         candidates: int = CANDIDATES,
         reranked: int | None = None,
+        refresh_seconds: int = 0,
     ) -> None:
         self.embedder = embedder
         self.encoder = QuestionEncoder(embedder, with_tokens=isinstance(reranker, LateInteraction))
         self._sessions = sessions
         self._reranker = reranker
+        self._refresh_seconds = refresh_seconds
         self._fusion = fusion
         self._candidates = candidates
         self._reranked = reranked or (RERANKED_LATE if isinstance(reranker, LateInteraction) else RERANKED)
@@ -207,7 +209,7 @@ class Ranker:
         numbers = [number for number, _ in fused]
         signs: dict[int, Signs] = {}
         async with self._sessions(scope.tenant_id) as session:
-            rows = await load_chunks(session, scope, numbers)
+            rows = await load_chunks(session, scope, numbers, refresh_seconds=self._refresh_seconds)
             if isinstance(self._reranker, LateInteraction):
                 signs = await read_token_signs(
                     session,
@@ -285,4 +287,5 @@ def _passage(row: ChunkRow, score: float, legs: Legs) -> Passage:
         score=score,
         legs=legs,
         window=row.window,
+        superseded=row.superseded,
     )

@@ -67,6 +67,16 @@ sources = Table(
     UniqueConstraint("tenant_id", "audience", "uri", name="sources_identity"),
 )
 
+# On which platforms people were told that the source is held back.
+held_back_notices = Table(
+    "held_back_notices",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("source_id", Uuid, primary_key=True),
+    Column("platform", Text, primary_key=True),
+    ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
+)
+
 # recipe names how the text was parsed and chunked: a document is unchanged only if its content and recipe are.
 # dated_at is the date from the document's metadata, else the time when its content was first seen. memo is text that
 # the source receives again at its next run. warnings say what was left out of the text.

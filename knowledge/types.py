@@ -271,6 +271,8 @@ class Passage:
     """Its sentences in order, if their vectors are stored."""
     places: tuple[TextPlace, ...] = ()
     """The places in it, in order, if they are stored."""
+    superseded: bool = False
+    """Its document says that it is no longer in force, and the question does not ask for what was valid earlier."""
 
     def place_at(self, offset: int) -> TextPlace:
         """Return the heading and the page at an offset of the document, those of the passage if no others are known."""

@@ -18,8 +18,8 @@ from benchmarks.audiences.ways import (
     ask_about_file,
     asked_in,
 )
-from bot import commands
 from bot.app import App
+from bot.commands import registry as commands
 from bot.commands.base import Context
 from bot.errors import ParleyError
 from bot.store import tenants

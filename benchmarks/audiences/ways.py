@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from benchmarks import harness
-from bot import commands
 from bot.app import App
 from bot.commands import ask
+from bot.commands import registry as commands
 from bot.commands.ask import NullSurface
 from bot.commands.base import Context, Reply
 from bot.platforms.discord import autocomplete

@@ -216,7 +216,7 @@ async def _handle_line(app: App, line: str, thread: str, user: str, last: str | 
 
     Return the id of the new turn; None for a command.
     """
-    from bot import commands
+    from bot.commands import registry as commands
     from bot.commands.arguments import first_word
     from bot.platforms import console
 

@@ -37,13 +37,13 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
     loaded = settings()
 
     async def load() -> dict[str, Any]:
-        from bot.app import opened_database, opened_stores
+        from bot.store.opening import opened_database
 
         async with opened_database(loaded) as database:
             await require_tenant(database, tenant)
             if key == "*":
                 return await _limits(database, loaded, tenant)
-            return await _usage_today(opened_stores(database, loaded), tenant, key)
+            return await _usage_today(_stores(database, loaded), tenant, key)
 
     document = run(load())
     if as_json:
@@ -81,6 +81,15 @@ async def _usage_today(stores: Stores, tenant: str, subject: str) -> dict[str, A
     }
 
 
+def _stores(database: Database, loaded: Settings) -> Stores:
+    from datetime import UTC, datetime
+
+    from bot.llm.tokens import TokenCounter
+    from bot.store.stores import open_stores
+
+    return open_stores(database, loaded, count_tokens=TokenCounter().count, clock=lambda: datetime.now(UTC))
+
+
 def _limit(tokens: int) -> int | None:
     from bot.types.usage import UNLIMITED
 
@@ -105,12 +114,12 @@ def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
     loaded = settings()
 
     async def store_limit() -> int:
-        from bot.app import opened_database, opened_stores
+        from bot.store.opening import opened_database
 
         async with opened_database(loaded) as database:
             await ensure_tenant(database, tenant)
             await store(database, tenant, key, daily, set_by="terminal")
-            return await limit_of(database, opened_stores(database, loaded), tenant, key)
+            return await limit_of(database, _stores(database, loaded), tenant, key)
 
     limit = run(store_limit())
     if as_json:

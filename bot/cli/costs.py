@@ -58,11 +58,11 @@ def _reports(period: str, dimensions: Collection[Dimension], tenant: str) -> dic
     async def load() -> dict[Dimension, CostReport]:
         from datetime import UTC, datetime
 
-        from bot.app import opened_database
         from bot.commands.arguments import start_of
         from bot.llm.build import build
         from bot.llm.prices import Prices
         from bot.reports.costs import report
+        from bot.store.opening import opened_database
 
         now = datetime.now(UTC)
         start = start_of(period, now)

@@ -25,8 +25,8 @@ def upgrade(as_json: bool) -> None:
     loaded = settings()
 
     async def upgrade_schema() -> str | None:
-        from bot.app import open_database
         from bot.store import migrate
+        from bot.store.opening import open_database
 
         async with AsyncExitStack() as stack:
             address = await open_database(loaded, stack)

@@ -187,7 +187,7 @@ def _list(
     if not rows and not as_json:
         echo(user_messages.no_such_documents(matching, total))
         return
-    from bot.commands.docs import COLUMNS, cells
+    from bot.commands.document_table import COLUMNS, cells
 
     print_data([_as_document(row) for row in rows], COLUMNS, [cells(row) for row in rows], as_json=as_json)
     if not as_json:

@@ -15,7 +15,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.ingest_runs import Run
 from knowledge.ports import Source
 from knowledge.secret_redaction import redact
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport
 
 POLLS_WITHOUT_PROGRESS = 3

@@ -24,7 +24,7 @@ from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.secret_redaction import has_credentials
-from knowledge.sources import OpenChannel, open_source
+from knowledge.sources.opening import OpenChannel, open_source
 
 CREDENTIALS_IN_ADDRESS = (
     "An address with a name, password or token in it cannot be added, because addresses are stored and shown as "

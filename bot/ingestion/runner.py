@@ -24,7 +24,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.ingest import Ingestor
 from knowledge.ingest_runs import Run
 from knowledge.ports import OnProgress, Source
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 from knowledge.types import ChunkingMethod, IngestReport, Progress
 
 log = logging.getLogger(__name__)

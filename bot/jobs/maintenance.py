@@ -19,7 +19,7 @@ from bot.store.tenants import every_tenant
 from knowledge import source_records
 from knowledge.reembed import needs_reembedding
 from knowledge.refusal_counts import WHOLE_SERVER
-from knowledge.sources import reads_local_files
+from knowledge.sources.opening import reads_local_files
 
 log = logging.getLogger(__name__)
 

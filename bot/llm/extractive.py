@@ -13,7 +13,8 @@ from decimal import Decimal
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.llm import user_messages
 from bot.llm.call_metering import estimate_prompt
-from bot.llm.sentence_ranking import Quote, best_quotes, key_sentences
+from bot.llm.quote_selection import Quote, best_quotes
+from bot.llm.sentence_ranking import key_sentences
 from bot.llm.tokens import TokenCounter
 from bot.types.conversation import Fact
 from bot.types.usage import NO_MODEL, Call, CallStatus, Tier, Usage

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from bot.commands import Context
+from bot.commands.base import Context
 from bot.commands.services import Services
 from bot.engine import user_messages
 from bot.engine.display.visible_text import visible

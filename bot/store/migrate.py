@@ -1,18 +1,16 @@
-"""Runs Alembic from code: the same migrations that ``alembic upgrade head`` runs."""
+"""Runs Alembic from code: the same migrations that ``alembic upgrade head`` runs.
+
+Alembic is imported only when the schema changes, since every command checks the schema first.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from bot.errors import ConfigError
@@ -21,15 +19,22 @@ from bot.store.access import Problem
 from bot.store.connections import plain_url
 from bot.store.retry import unreachable
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 ROOT = Path(__file__).resolve().parents[2]
+REVISIONS = tuple(sorted(file.name[:4] for file in (ROOT / "migrations" / "versions").glob("[0-9]*.py")))
+"""Every revision of the schema, oldest first. The name of a migration's file begins with its revision."""
 
 
 def config(url: str) -> Config:
     """Return Alembic's configuration for one database."""
+    from alembic.config import Config
+
     settings = Config()
     settings.set_main_option("script_location", str(ROOT / "migrations"))
     settings.attributes["url"] = plain_url(url)
@@ -44,7 +49,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     the statement to run.
     """
     current, newest = revisions(url)
-    if current is not None and not _is_known(url, current):
+    if current is not None and current not in REVISIONS:
         log.warning("the schema has a later version (%s) than this process; continuing with it", current)
         return
     if revision == "head" and current == newest:
@@ -52,6 +57,8 @@ def upgrade(url: str, revision: str = "head") -> None:
         if found:
             raise ConfigError(str(found[0]))
         return
+    from alembic import command
+
     try:
         command.upgrade(config(url), revision)
     except OperationalError as error:
@@ -63,28 +70,30 @@ def upgrade(url: str, revision: str = "head") -> None:
         raise ConfigError(str(found[0])) from error
 
 
-def _is_known(url: str, revision: str) -> bool:
-    try:
-        return ScriptDirectory.from_config(config(url)).get_revision(revision) is not None
-    except CommandError:
-        return False
-
-
 def downgrade(url: str, revision: str = "base") -> None:
     """Downgrade the schema to ``revision``."""
+    from alembic import command
+
     command.downgrade(config(url), revision)
 
 
 def revisions(url: str) -> tuple[str | None, str | None]:
     """Return the revision of the database, and the newest one there is. Raises ConfigError."""
     try:
-        current = read(url, lambda connection: MigrationContext.configure(connection).get_current_revision())
+        current = read(url, _current)
     except DBAPIError as error:
         found = problems(url, migrates=False)
         if not found:
             raise
         raise ConfigError(str(found[0])) from error
-    return current, ScriptDirectory.from_config(config(url)).get_current_head()
+    return current, REVISIONS[-1]
+
+
+def _current(connection: Connection) -> str | None:
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 def problems(url: str, *, migrates: bool) -> list[Problem]:

@@ -14,6 +14,7 @@ from knowledge import document_removals, source_records
 from knowledge.chunking import METHODS, Chunking, Method
 from knowledge.embedding_models import Models
 from knowledge.errors import ErasedError
+from knowledge.ingest import removals
 from knowledge.ingest.document_pipeline import DocumentPipeline
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import IngestTotals, SourceRun
@@ -217,10 +218,10 @@ class Ingestor:
         if stop.is_set():
             return
         if source_error is None:
-            await pipeline.delete_vanished()
+            await removals.delete_vanished(run, self._sessions, self._clock)
         else:
             await pipeline.record_failure(Failure(run.source.uri, str(source_error), gone=source_error.gone))
-            await pipeline.delete_gone()
+            await removals.delete_gone(run, self._sessions, self._clock)
         if run.serving.next_model is not None:
             await switch_if_complete(self._sessions, run.tenant_id, self._embedder.model)
 

@@ -16,6 +16,7 @@ from knowledge.parsing.slack_export_layout import is_day, normalized, of_single_
 
 Format = Literal[
     "pdf",
+    "image",
     "docx",
     "pptx",
     "xlsx",
@@ -72,10 +73,8 @@ _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 _WORKBOOK = "Workbook".encode("utf-16-le")
 _OUTLOOK_MESSAGE = "__properties_version1.0".encode("utf-16-le")
 """The names of the streams that a workbook and a message have in their OLE containers."""
+_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _KNOWN_BINARIES = (
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"7z\xbc\xaf", "a 7z archive"),
     (b"Rar!", "a RAR archive"),
@@ -108,6 +107,8 @@ def detect(data: bytes, name: str = "", content_type: str = "", *, max_unpacked:
         return old
     if data.lstrip()[:5] == rb"{\rtf":
         return "rtf"
+    if _is_picture(data):
+        return "image"
     _refuse_binary(data)
     if _is_html(_beginning(data), suffix, content_type):
         return "html"
@@ -130,6 +131,13 @@ def text_kind(name: str, content_type: str = "") -> Format:
     if suffix in _MARKDOWN_NAMES or content_type.startswith("text/markdown"):
         return "markdown"
     return "plain"
+
+
+def _is_picture(data: bytes) -> bool:
+    """Return whether the data is a picture. A bitmap has the size of the file behind its two letters."""
+    if data.startswith(b"BM"):
+        return int.from_bytes(data[2:6], "little") == len(data)
+    return data.startswith(_PICTURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
 def _beginning(data: bytes) -> bytes:

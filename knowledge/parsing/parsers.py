@@ -24,6 +24,7 @@ from knowledge.storable_text import storable, storable_values
 BINARY_PARSERS = MappingProxyType[Format, str](
     {
         "pdf": "pdf",
+        "image": "image",
         "docx": "docx",
         "pptx": "pptx",
         "xlsx": "xlsx",
@@ -39,7 +40,9 @@ BINARY_PARSERS = MappingProxyType[Format, str](
     }
 )
 """Modules with ``parse(data: bytes) -> ParsedDocument``."""
-WITH_OPTIONS = frozenset[Format](("docx", "pptx", "xlsx", "xls", "opendocument", "slack", "discord", "mail", "mbox"))
+WITH_OPTIONS = frozenset[Format](
+    ("pdf", "image", "docx", "pptx", "xlsx", "xls", "opendocument", "slack", "discord", "mail", "mbox")
+)
 """Formats whose modules have ``parse(data: bytes, options: ParseOptions) -> ParsedDocument``."""
 TEXT_PARSERS = MappingProxyType[Format, str]({"json": "json_documents", "csv": "csv_tables", "markdown": "markdown"})
 """Modules with ``parse(text: str) -> ParsedDocument``, for text that is already decoded."""

@@ -15,7 +15,7 @@ from bot.app import App
 from bot.errors import UsageError
 from bot.store import privacy
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 
 WORD, PERSON, NAME = "zanzibarquokka", "U0CANARY7731", "Zofia Canarsky"
 TENANT, OTHER = LOCAL_TENANT, "U0OTHER"
@@ -90,6 +90,7 @@ EXEMPT = {
     "posting_parts": {"tenant_id"},
     "posting_masks": {"tenant_id", "audience", "mask"},
     "ingests": {"tenant_id", "state"},
+    "held_back_notices": {"tenant_id", "platform"},
     "upload_parts": {"tenant_id"},
     "counted_documents": {"tenant_id", "name_digest"},
     "page_files": {"tenant_id", "file_id", "purpose"},

@@ -8,10 +8,10 @@ import json
 import pytest
 from sqlalchemy import text
 
-from bot import commands
 from bot.app import App
-from bot.commands import Context, Reply
+from bot.commands import registry as commands
 from bot.commands.ask import NullSurface
+from bot.commands.base import Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.llm.user_messages import NO_SEARCH_NEEDED
 from bot.reports.trace import trace_of

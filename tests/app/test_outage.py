@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from bot import commands
 from bot.app import App
-from bot.commands import Context
+from bot.commands import registry as commands
+from bot.commands.base import Context
 from bot.llm.user_messages import NOTHING_FOUND_IN_OUTAGE, OUTAGE_INTRO
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author

@@ -14,14 +14,14 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bot import commands
 from bot.app import open_app
+from bot.commands import registry as commands
 from bot.commands.base import Context
 from bot.config import Settings
 from bot.jobs import working
 from bot.types.conversation import LOCAL_TENANT, Author
 from knowledge.secret_redaction import RedactingFilter
-from knowledge.sources import open_source
+from knowledge.sources.opening import open_source
 from tests.app.conftest import ask
 
 ANTHROPIC_KEY, OPENAI_KEY = "canaryAnthropic7731xyz", "canaryOpenai7731xyz"

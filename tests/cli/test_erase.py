@@ -11,7 +11,7 @@ from bot.store.session import Database
 from knowledge import upload_records
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 from tests.cli.conftest import Parley
 from tests.knowledge.fakes import WordEmbedder
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.cli import cli
 from bot.cli.parameter_types import Identifier
-from knowledge import sources
+from knowledge.sources import crawl, files, git, sitemap, web_page
 from knowledge.types import SOURCE_KINDS
 from tests.cli.conftest import Parley
 
@@ -134,7 +134,8 @@ def test_a_search_that_finds_nothing_says_so_beside_its_json(parley: Parley, doc
 
 
 def test_the_kinds_of_sources_are_those_that_exist() -> None:
-    fixed = {getattr(one, "kind", None) for one in vars(sources).values() if inspect.isclass(one)}
+    modules = (crawl, files, git, sitemap, web_page)
+    fixed = {getattr(one, "kind", None) for module in modules for one in vars(module).values() if inspect.isclass(one)}
     assert set(SOURCE_KINDS) == (fixed - {None}) | {"slack", "discord"}
 
 

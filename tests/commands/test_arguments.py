@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot import commands
 from bot.app import App
 from bot.cli import run as run_terminal
+from bot.commands import registry as commands
 from bot.commands.arguments import parse, with_plain_dashes, words
 from bot.errors import UsageError
 from tests.commands.test_commands import BOSS, by, upload

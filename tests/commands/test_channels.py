@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot import commands
 from bot.app import open_app
 from bot.cli.ingest import _default_audience
-from bot.commands import Context
+from bot.commands import registry as commands
 from bot.commands.arguments import mentioned_channel
+from bot.commands.base import Context
 from bot.config import Settings
 from bot.errors import NotAllowed, UsageError
 from bot.jobs import working

@@ -12,8 +12,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from bot import commands
 from bot.app import App, open_app
+from bot.commands import registry as commands
 from bot.commands.base import Reply
 from bot.config import Settings
 from bot.ingestion import DailyLimit, IngestRunner, OverDailyLimit

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from bot import commands
 from bot.app import App
+from bot.commands import registry as commands
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import Ingestion
 from bot.types.conversation import LOCAL_TENANT

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from bot import commands
 from bot.app import App
+from bot.commands import registry as commands
 from bot.commands.base import Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author

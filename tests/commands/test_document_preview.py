@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot import commands
 from bot.app import App
+from bot.commands import registry as commands
 from bot.errors import UsageError
 from tests.commands.test_commands import by, upload
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from bot import commands
 from bot.app import App
+from bot.commands import registry as commands
 from bot.commands.ingest_user_messages import MAX_LISTED
 from bot.types.conversation import Attachment
 from tests.commands.test_commands import by
 from tests.knowledge.test_hidden_content import workbook
 
-HIDDEN = "hidden sheets left out: Pay; --include-hidden adds them"
+HIDDEN = "hidden sheets left out: Pay. Add them with --include-hidden"
 
 
 def hiding(name: str) -> Attachment:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot import commands
 from bot.app import App
+from bot.commands import registry as commands
 from bot.errors import UsageError
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Incoming, ThreadKey

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from bot import commands
 from bot.app import App
+from bot.commands import registry as commands
 from bot.errors import NotAllowed, UsageError
 from bot.types.audience import decide
 from bot.types.conversation import LOCAL_TENANT, Author, ThreadKey

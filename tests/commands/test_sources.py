@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from bot import commands
 from bot.app import App
-from bot.commands import Context, cited_sources
+from bot.commands import cited_sources
+from bot.commands import registry as commands
+from bot.commands.base import Context
 from bot.commands.cited_sources import in_context
 from bot.commands.user_messages import DOCUMENT_CHANGED, DOCUMENT_GONE, NOTHING_CITED
 from bot.engine.display.output_filter import sanitize

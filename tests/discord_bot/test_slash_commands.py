@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from bot import commands as shipped
+from bot.commands import registry as shipped
 from bot.commands.base import Command, Context, Reply
 from bot.config import Settings
 from bot.errors import UsageError

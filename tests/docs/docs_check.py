@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import click
 
 from bot.cli import cli
-from bot.commands import COMMANDS
+from bot.commands.registry import COMMANDS
 from bot.config import Settings, environment_name
 from tests.docs.markdown_page import Page, parse
 

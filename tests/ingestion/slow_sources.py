@@ -16,7 +16,7 @@ from bot.store.added_days import AddedLimits
 from bot.store.session import Database
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind, Source
-from knowledge.sources import FolderSource
+from knowledge.sources.files import FolderSource
 from tests.knowledge.fakes import WordEmbedder
 
 TENANT = "local"

@@ -12,8 +12,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from bot import commands
 from bot.app import App, open_app
+from bot.commands import registry as commands
 from bot.commands.base import Context
 from bot.commands.services import Services
 from bot.config import Settings
@@ -28,7 +28,8 @@ from knowledge import document_catalog, ingest_runs, source_records
 from knowledge.errors import EmbeddingError, SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
-from knowledge.sources import UploadSource, open_source
+from knowledge.sources.files import UploadSource
+from knowledge.sources.opening import open_source
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 from tests.databases import superuser_connection
 from tests.knowledge.fakes import WordEmbedder, markdown

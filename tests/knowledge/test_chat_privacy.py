@@ -13,7 +13,7 @@ import pytest
 
 from knowledge.errors import ParseError
 from knowledge.parsing.sandbox import Parser
-from knowledge.sources import open_source
+from knowledge.sources.opening import open_source
 from knowledge.types import Failure, Fetched, Known
 
 MAX_BYTES = 10**7

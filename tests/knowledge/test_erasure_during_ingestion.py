@@ -17,7 +17,7 @@ from knowledge.ingest import Ingestor
 from knowledge.message_erasure import erase_messages
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 

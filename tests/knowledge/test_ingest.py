@@ -17,7 +17,8 @@ from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind, Sessions
 from knowledge.rerankers import LateInteraction
 from knowledge.retriever import Retriever
-from knowledge.sources import FolderSource, UploadSource, open_source
+from knowledge.sources.files import FolderSource, UploadSource
+from knowledge.sources.opening import open_source
 from knowledge.types import DocumentRow, Failure, Fetched, Progress, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 

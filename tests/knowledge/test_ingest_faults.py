@@ -11,7 +11,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind, Sessions
-from knowledge.sources import FolderSource
+from knowledge.sources.files import FolderSource
 from knowledge.types import NOTHING_KNOWN, Block, Document, Fetched, Item, Known
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 

@@ -19,7 +19,7 @@ from pypdf import PdfWriter
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
-from knowledge.sources import FolderSource
+from knowledge.sources.files import FolderSource
 from knowledge.types import Fetched
 from tests.knowledge.fakes import WordEmbedder
 

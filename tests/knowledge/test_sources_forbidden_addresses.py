@@ -18,7 +18,7 @@ from benchmarks.forbidden_addresses import (
     shooting_range,
 )
 from benchmarks.forbidden_forms import forms
-from knowledge.sources import UrlSource
+from knowledge.sources.web_page import UrlSource
 
 NEEDS_GIT = {"redirect of a repository", "alternates of a repository, if git follows"}
 FORMS = {"page": 2000, "pages of a sitemap": 2000, "git asks its proxy": 200, "redirect of a repository": 20}

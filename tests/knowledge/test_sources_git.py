@@ -15,12 +15,12 @@ from aiohttp import web
 from benchmarks.forbidden_addresses import shooting_range
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
-from knowledge.sources import GitSource, open_source
 from knowledge.sources.checked_git_remote import GitRemote, checked_remote
 from knowledge.sources.checked_resolver import CheckedResolver
-from knowledge.sources.git import parse_tree
+from knowledge.sources.git import GitSource, parse_tree
 from knowledge.sources.git_command import Git
 from knowledge.sources.git_tunnel import GitTunnel
+from knowledge.sources.opening import open_source
 from knowledge.types import Failure, Fetched
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

@@ -14,8 +14,12 @@ from aiohttp import web
 from knowledge import document_catalog
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions, Source
-from knowledge.sources import CrawlSource, FolderSource, GitSource, SitemapSource, UrlSource
+from knowledge.sources.crawl import CrawlSource
+from knowledge.sources.files import FolderSource
+from knowledge.sources.git import GitSource
+from knowledge.sources.sitemap import SitemapSource
 from knowledge.sources.sitemap_parser import SitemapEntry
+from knowledge.sources.web_page import UrlSource
 from knowledge.types import NOTHING_KNOWN, Failure, Item, Known, Mark, Unchanged
 from tests.knowledge.fakes import ListSource, markdown
 
@@ -25,13 +29,17 @@ MAX_BYTES = 1_000_000
 
 @dataclass
 class Site:
-    """A test site whose pages have versions. ``requests``: the path and response status of each request."""
+    """A test site whose pages have versions. ``requests``: the path and response status of each request.
+
+    ``status`` has the status of paths that cannot be read for now.
+    """
 
     url: str = ""
     pages: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     dated: bool = False
     moved: dict[str, str] = field(default_factory=dict)
+    status: dict[str, int] = field(default_factory=dict)
     requests: list[tuple[str, int]] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -40,6 +48,8 @@ class Site:
         return response
 
     def _response(self, request: web.Request) -> web.Response:
+        if request.path in self.status:
+            return web.Response(status=self.status[request.path])
         if request.path in self.moved:
             return web.Response(status=302, headers={"Location": self.moved[request.path]})
         if request.path not in self.pages:

@@ -14,7 +14,9 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import SourceError
-from knowledge.sources import CrawlSource, SitemapSource, UrlSource
+from knowledge.sources.crawl import CrawlSource
+from knowledge.sources.sitemap import SitemapSource
+from knowledge.sources.web_page import UrlSource
 from knowledge.types import Fetched
 
 PUBLIC = "93.184.216.34"

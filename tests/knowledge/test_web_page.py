@@ -10,9 +10,10 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import SourceError
-from knowledge.sources import UrlSource, open_source
 from knowledge.sources.checked_resolver import CheckedResolver
 from knowledge.sources.ip_address_policy import is_public, may_fetch
+from knowledge.sources.opening import open_source
+from knowledge.sources.web_page import UrlSource
 from knowledge.types import Fetched
 
 Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from bot.engine.ports.llm import Ended, TextDelta
 from bot.llm.extractive import ExtractiveLLM, compose
 from bot.llm.quotable_pieces import Piece, pieces, sentences
-from bot.llm.sentence_ranking import best_quotes, key_sentences
+from bot.llm.quote_selection import best_quotes
+from bot.llm.sentence_ranking import key_sentences
 from bot.llm.tokens import TokenCounter
 from bot.llm.user_messages import EXTRACTIVE_INTRO, FACT_SAVED, NOTHING_FOUND, SAID_IN_THREAD
 from bot.types.conversation import Fact
@@ -79,8 +80,15 @@ def test_abbreviations_do_not_cut_sentences() -> None:
 def test_questions_and_bare_headings_lead_and_are_not_quoted() -> None:
     text = "LEAVE (2026)\n\nQ: How long is the notice?\nA: Two weeks, by mail.\n\nHotels\nThe limit is 160 EUR."
     assert pieces(text) == [
-        Piece("A: Two weeks, by mail.", "sentence", "LEAVE (2026) Q: How long is the notice?"),
-        Piece("The limit is 160 EUR.", "sentence", "Hotels "),
+        Piece(
+            "A: Two weeks, by mail.",
+            "sentence",
+            start=41,
+            heading="LEAVE (2026)",
+            question="Q: How long is the notice?",
+            block=2,
+        ),
+        Piece("The limit is 160 EUR.", "sentence", start=72, heading="Hotels", block=4),
     ]
     [quote, *_] = best_quotes("How long is the notice?", [passage(text)])
     assert quote.text == "A: Two weeks, by mail."
@@ -103,6 +111,73 @@ def test_a_follow_up_is_answered_with_its_own_words_first(city: str, limit: str)
     first, *_ = best_quotes(asked, [passage(hotels, title="Expenses and travel", heading=("Hotels",))], carried)
     assert city in first.text
     assert limit in first.text
+
+
+FAQ = passage(
+    "QUESTIONS\n\nQ: May I bring a dog?\nA: Yes, on Mondays.\n\nQ: When is pay day?\nA: On the 25th of the month. "
+    "Claims are paid on the 10th.\n\nQ: Is there a pension?\nA: Yes. The company pays 4 % of your salary.",
+    title="FAQ",
+)
+OFFICES = passage(
+    "## Offices\n\nWe have three offices and a fair number of kitchens.\n\n| Office | People |\n|---|---|\n"
+    "| Ghent | 47 |\n| Lisbon | 17 |\n| Trondheim | 22 |\n",
+    title="Welcome",
+    heading=("Offices",),
+)
+
+
+def test_a_question_that_the_document_asks_is_followed_to_its_answer() -> None:
+    first, *_ = best_quotes("When is pay day?", [FAQ])
+    assert first.text == "A: On the 25th of the month."
+
+
+def test_a_question_for_all_is_answered_with_the_whole_table() -> None:
+    rows = [quote.text for quote in best_quotes("Which offices do we have?", [OFFICES])]
+    assert rows == ["| Ghent | 47 |", "| Lisbon | 17 |", "| Trondheim | 22 |"]
+    [row, *_] = best_quotes("How many people work in Lisbon?", [OFFICES])
+    assert row.text == "| Lisbon | 17 |"
+
+
+def test_a_definition_comes_before_a_mention() -> None:
+    glossary = passage("Datum readings are stored twice.\n\n**Datum** - the height that counts as zero.", title="Words")
+    first, *_ = best_quotes("What is a datum?", [glossary])
+    assert first.text.startswith("**Datum**")
+
+
+def test_a_name_that_is_nowhere_is_covered_by_everywhere_else() -> None:
+    limits = passage(
+        "| City | Limit |\n|---|---|\n| Paris | 180 EUR |\n| everywhere else | 140 EUR |\n",
+        title="Hotels",
+        heading=("Limit",),
+    )
+    first, *_ = best_quotes("What is the limit in Berlin?", [limits])
+    assert "140 EUR" in first.text
+    first, *_ = best_quotes("What is the limit in Paris?", [limits])
+    assert "180 EUR" in first.text
+
+
+def test_what_is_superseded_is_quoted_after_what_is_in_force() -> None:
+    old = replace(passage("The hotel limit is 160 EUR in every city.", title="Travel 2024"), superseded=True)
+    current = passage("The hotel limit is 140 EUR in Berlin.", title="Travel")
+    texts = [quote.text for quote in best_quotes("What is the hotel limit?", [old, current])]
+    assert texts[0] == "The hotel limit is 140 EUR in Berlin."
+
+
+def test_a_sentence_that_refers_back_counts_the_words_before_it() -> None:
+    page = passage(
+        "A hotfix skips the first stage. It needs two people: the author and an engineer.\n\nCakes are nice."
+    )
+    texts = [quote.text for quote in best_quotes("Who must agree to a hotfix?", [page])]
+    assert "It needs two people: the author and an engineer." in texts
+
+
+def test_a_numbered_heading_is_no_list_item() -> None:
+    found = pieces("4. Claims\nClaims are handed in within 30 days.\n\n1. first do this\n2. then do that")
+    assert [(piece.kind, piece.text) for piece in found] == [
+        ("sentence", "Claims are handed in within 30 days."),
+        ("item", "first do this"),
+        ("item", "then do that"),
+    ]
 
 
 def test_a_follow_up_keeps_the_subject_of_the_thread() -> None:

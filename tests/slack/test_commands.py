@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bot import commands
+from bot.commands import registry as commands
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.errors import NotAllowed
 from bot.types.conversation import Author

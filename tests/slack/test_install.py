@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import bot.platforms.slack
-from bot import commands
+from bot.commands import registry as commands
 from bot.errors import ConfigError
 from bot.platforms.slack.diagnostics import check
 from bot.platforms.slack.manifest import EVENTS, SHORT_COMMANDS, manifest
@@ -35,6 +35,7 @@ SCOPES_OF_METHODS: dict[str, set[str]] = {
     "conversations_members": {"channels:read", "groups:read"},
     "conversations_open": {"im:write"},
     "conversations_replies": {"channels:history", "groups:history"},
+    "files_info": {"files:read"},
     "files_upload_v2": {"files:write"},
     "usergroups_list": {"usergroups:read"},
     "users_info": {"users:read"},

@@ -17,7 +17,7 @@ from bot.platforms.slack.manifest import manifest
 from bot.store import event_log
 from bot.store.session import Database
 from bot.types.checks import Check
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 from tests.doubles.slack_oauth import SlackCloud
 from tests.slack.fake_dispatcher import ScriptedDispatcher
 from tests.slack.oauth_serving import (

@@ -18,7 +18,7 @@ from bot.config import Settings
 from bot.errors import ConfigError
 from bot.store import access, migrate
 from bot.store.diagnostics import check
-from knowledge.sources import open_source
+from knowledge.sources.opening import open_source
 from tests.app.conftest import ask
 
 

@@ -18,7 +18,7 @@ from bot.store.added_days import AddedLimits
 from bot.store.job_queue import Queue
 from bot.store.session import Database
 from knowledge import ingest_runs
-from knowledge.sources import UploadSource
+from knowledge.sources.files import UploadSource
 
 ROOT = Path(__file__).parents[2]
 

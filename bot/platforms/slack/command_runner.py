@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from bot import commands
+from bot.commands import registry as commands
 from bot.commands.base import Channels, Context, Reply
 from bot.commands.reply_delivery import Place, show_in_first
 from bot.commands.services import Services

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot import commands
+from bot.commands import registry as commands
 from bot.platforms.slack import user_messages
 
 NAME = "Parley"

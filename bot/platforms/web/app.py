@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from bot import commands
+from bot.commands import registry as commands
 from bot.commands.base import Context, OnUpdate
 from bot.commands.services import Services
 from bot.config import Settings
+from bot.engine.answer.final_reply import stronger_model
 from bot.errors import ConfigError
 from bot.platforms.web import uvicorn_server
 from bot.platforms.web.api import PageConfig
@@ -54,7 +55,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
 
     return Playground(
         dispatcher=dispatcher,
-        history=StoreHistory(services.database.tenant),
+        history=StoreHistory(services.database.tenant, strong_model=stronger_model(services.llm)),
         commands=CommandRunner(tuple(commands.COMMANDS.values()), commands.run, context),
         hub=EventHub(),
         clock=services.clock,

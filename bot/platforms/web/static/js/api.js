@@ -20,7 +20,7 @@ export async function request(path, body) {
   try {
     response = await fetch(path, options(body));
   } catch {
-    throw new Error(NOT_REACHABLE);
+    throw Object.assign(new Error(NOT_REACHABLE), { isUnreachable: true });
   }
   const value = await response.json().catch(() => ({}));
   if (!response.ok) {

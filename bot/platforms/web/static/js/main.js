@@ -5,7 +5,7 @@ import { request } from "./api.js";
 import { send, setUpComposer } from "./composer.js";
 import { openThreadInUrl, setUpConversation } from "./conversation.js";
 import { button, byId, orNotice, showNotice } from "./dom.js";
-import { connect, setUpHiddenPages } from "./events.js";
+import { connect, setUpHiddenPages, setUpNetwork } from "./events.js";
 import { closePassage, isPassageOpen, setUpPassage } from "./passage.js";
 import { setUpQuestionActions } from "./question-actions.js";
 import { focusQuestion } from "./question-box.js";
@@ -59,6 +59,7 @@ async function start() {
   setUpUploads();
   setUpKeyboard();
   setUpHiddenPages();
+  setUpNetwork();
   byId("notice").lastElementChild.onclick = () => showNotice("");
   state.config = await request("api/state");
   drawUser();

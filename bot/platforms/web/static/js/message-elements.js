@@ -2,7 +2,7 @@
 
 import { button, element, icon } from "./dom.js";
 import {
-  ACTION_LABELS, DELETE, EDIT, ONLY_YOU, SEARCHING, SHOW_PASSAGE, SOURCES, shortPage,
+  ACTION_LABELS, DELETE, EDIT, ONLY_YOU, SHOW_PASSAGE, SOURCES, shortPage,
 } from "./user-messages.js";
 import { answersOf, state } from "./state.js";
 
@@ -58,6 +58,7 @@ function commandElement(message) {
   const card = element("div", { className: "card" });
   card.classList.toggle("failed", message.failed);
   if (message.blocks.length) card.append(bodyElement(message));
+  if (message.sources.length) card.append(sourceList(message));
   if (message.file) card.append(fileElement(message.file));
   if (message.notes.length) {
     const line = element("div", { className: "notes" });
@@ -123,7 +124,7 @@ function actionBar(message) {
 
 /** Creates the line that shows that a turn is being answered while it has no message yet. */
 export function waitingLine(turn) {
-  const line = element("div", { className: "waiting" }, logo(), dots(), SEARCHING);
+  const line = element("div", { className: "waiting" }, logo(), dots(), element("span"));
   line.dataset.waiting = turn;
   return line;
 }

@@ -15,9 +15,18 @@ export async function loadThreads() {
   drawThreads();
 }
 
-/** Moves a conversation to the top of the list, or adds it. */
+/** Moves a conversation to the top of the list, or adds it. A known title stays. */
 export function putThread(thread) {
-  state.threads = [thread, ...state.threads.filter(({ id }) => id !== thread.id)];
+  const known = state.threads.find(({ id }) => id === thread.id);
+  state.threads = [{ ...thread, ...(known && { title: known.title }) }, ...state.threads.filter((one) => one !== known)];
+  drawThreads();
+}
+
+/** Gives a conversation another title. Without a title it has no question left, so it is not listed. */
+export function retitleThread({ id, title }) {
+  state.threads = state.threads
+    .map((thread) => (thread.id === id ? { ...thread, title } : thread))
+    .filter((thread) => thread.title);
   drawThreads();
 }
 

@@ -28,6 +28,7 @@ export const EARLIER = "Earlier";
 export const CONNECTED = "connected";
 export const RECONNECTING = "reconnecting";
 export const SIGNED_OUT = "signed out";
+export const CONNECTION_LOST = "The connection to Parley is lost. Trying to connect again…";
 
 export const EDIT = "Edit";
 export const DELETE = "Delete";
@@ -38,6 +39,7 @@ export const CANCEL = "Cancel";
 
 export const ONLY_YOU = "only you can see this";
 export const SEARCHING = "Searching the documents";
+export const WAITING = "Waiting for the answer above";
 export const SOURCES = "Sources";
 export const SHOW_PASSAGE = "Show the quoted passage";
 export const shortPage = (page) => `p. ${page}`;

@@ -8,7 +8,6 @@ from bisect import bisect_left
 from functools import lru_cache
 
 import numpy as np
-from simplemma.strategies.dictionaries.dictionary_factory import DefaultDictionaryFactory
 
 from knowledge.word_forms import fold, transliterate
 
@@ -43,6 +42,8 @@ class _WordList:
     """Words as sorted hashes: the German list has a million words, and takes 10 MB this way."""
 
     def __init__(self, language: str) -> None:
+        from simplemma.strategies.dictionaries.dictionary_factory import DefaultDictionaryFactory
+
         factory = DefaultDictionaryFactory(cache_max_size=0)
         affixes = set(_AFFIXES[language].split())
         words, nouns, others = array("q"), array("q"), [""]

@@ -100,12 +100,12 @@ async def test_a_long_document_is_read_in_parts(database: Database) -> None:
         parts.insert(0, await viewer.view(document, MEMBER, quote=QUOTE, start=100_000, at=parts[0].earlier))
     first = "".join(segment.text for segment in parts[0].segments)
     assert (len(first), set(first)) == (WINDOW_CHARS, {"a"})
-    rest, at = "", 0
-    while at is not None:
-        part = await viewer.view(document, MEMBER, quote=QUOTE, start=100_000, at=at)
-        rest += "".join(segment.text for segment in part.segments)
-        at = part.later
-    assert rest == text
+    part = await viewer.view(document, MEMBER, quote=QUOTE, start=100_000, at=0)
+    pieces = [*part.segments]
+    while part.later is not None:
+        part = await viewer.view(document, MEMBER, quote=QUOTE, start=100_000, at=part.later)
+        pieces += part.segments
+    assert "".join(segment.text for segment in pieces) == text
     beyond = await viewer.view(document, MEMBER, at=2**31 - 2)
     assert "".join(segment.text for segment in beyond.segments) == "b"
 

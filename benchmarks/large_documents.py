@@ -9,9 +9,9 @@ Each case runs in a process of its own, with a real database and the real parser
 - ``busy_max``: the longest time that the event loop's thread computed between two wake-ups, which needs no idle machine
 
 ``--together`` ingests that many documents of the case at the same time. ``--model-share`` has the real model encode
-that share of the chunks of each batch, from 0.01 to 1; the others get copies of these vectors. All chunks are counted,
-staged and stored as usual, and the model's memory is that of a batch, so 10 MB end within minutes. ``--no-model``
-computes no vectors, which shows the share of everything else.
+that share of the batches, from 0.01 to 1, whole; the others get copies of these vectors. All chunks are counted, staged
+and stored as usual, and the model's memory is that of its batches, so 10 MB end within minutes. ``--no-model`` computes
+no vectors, which shows the share of everything else.
 """
 
 from __future__ import annotations
@@ -129,19 +129,21 @@ class NoModel:
 
 
 class SampledModel(SentenceTransformerEmbedder):
-    """The offline model, which encodes every ``step``-th text of a call; those after it get copies of its vectors."""
+    """The offline model, which encodes the texts of every ``step``-th call; the other calls get copies of its vectors."""
 
     def __init__(self, step: int) -> None:
         super().__init__()
         self._step = step
+        self._calls = 0
+        self._rows: list[TokenVectors] = []
 
     async def encode_tokens(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
-        """Return the vectors of each text, or copies of those of a text before it."""
-        rows = await super().encode_tokens(texts[:: self._step], kind)
-        return [
-            copy.deepcopy(rows[at // self._step]) if at % self._step else rows[at // self._step]
-            for at in range(len(texts))
-        ]
+        """Return the vectors of the texts, or copies of those of an earlier call."""
+        self._calls += 1
+        if not self._rows or (self._calls % self._step == 0 and len(texts) >= len(self._rows)):
+            self._rows = await super().encode_tokens(texts, kind)
+            return self._rows
+        return [copy.deepcopy(self._rows[at % len(self._rows)]) for at in range(len(texts))]
 
 
 @dataclass

@@ -21,6 +21,7 @@ from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoredPage, thread_key
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner
+from bot.platforms.web.welcome import Welcome
 from bot.store.page_conversations import MessageRow, ThreadRow
 from bot.types.audience import Audience
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
@@ -326,6 +327,21 @@ def _context(
     return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, cast(Services, None), attachments, update)
 
 
+QUESTIONS = ("What is the limit?", "Who is on call?", "When is pay day?")
+
+
+@dataclass
+class ScriptedWelcome:
+    """Offers what a test sets."""
+
+    offered: Welcome = Welcome(QUESTIONS, 3, False)
+    admins: list[bool] = field(default_factory=list)
+
+    async def read(self, *, admin: bool) -> Welcome:
+        self.admins.append(admin)
+        return self.offered if admin else replace(self.offered, steps=())
+
+
 def scripted_playground(
     dispatcher: ScriptedDispatcher, *, hub: EventHub | None = None, cards: MemoryCards | None = None
 ) -> Playground:
@@ -338,4 +354,5 @@ def scripted_playground(
         now,
         MemoryFiles(),
         MemoryCards() if cards is None else cards,
+        ScriptedWelcome(),
     )

@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from bot.errors import UsageError
-from bot.health import SAMPLE
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL, live_on_page, message_views, thread_views
 from bot.platforms.web.http_messages import (
@@ -53,7 +52,6 @@ class PageConfig:
     ``question_limit`` in characters.
     """
 
-    questions: tuple[str, ...]
     writes: bool
     upload_limit: int
     question_limit: int
@@ -79,9 +77,12 @@ class Api:
         ]
         identity = identity_of(request)
         user = {"name": identity.name, "sign_out": identity.method in ("token", "oidc")}
-        adding = SAMPLE in self.playground.unready()
-        about = {"channel": CHANNEL, "commands": commands, "user": user, "adding_sample": adding}
+        about = {"channel": CHANNEL, "commands": commands, "user": user}
         return json_response({**about, **asdict(self.config), "heartbeat_seconds": HEARTBEAT_SECONDS})
+
+    async def welcome(self, request: Request) -> Response:
+        """Return what an empty page offers."""
+        return json_response(asdict(await self.playground.welcome.read(admin=identity_of(request).is_admin)))
 
     async def threads(self, request: Request) -> Response:
         await self.playground.poller.poll()

@@ -23,6 +23,7 @@ from bot.platforms.web.json_views import FileView, MessageView, ThreadView, iso_
 from bot.platforms.web.page_files import PageFiles
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
 from bot.platforms.web.surface import WebSurface
+from bot.platforms.web.welcome import WelcomeSource
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming
 from bot.types.turns import Outcome, Turn, TurnState
@@ -70,6 +71,8 @@ class Playground:
     clock: Clock
     files: PageFiles
     cards: CommandCards
+    welcome: WelcomeSource
+    """Finds out what an empty page offers."""
     unready: Callable[[], Mapping[str, str]] = dict
     """Returns the reason for each part of this process that does not work yet."""
     poller: CrossProcessPoller = field(init=False)

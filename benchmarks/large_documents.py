@@ -129,7 +129,7 @@ class NoModel:
 
 
 class SampledModel(SentenceTransformerEmbedder):
-    """The offline model, which encodes the texts of every ``step``-th call; the other calls get copies of its vectors."""
+    """The offline model, which encodes the texts of every ``step``-th call; the others get copies of its vectors."""
 
     def __init__(self, step: int) -> None:
         super().__init__()

@@ -172,6 +172,28 @@ def unknown_tenant(tenant: str, known: Sequence[str]) -> str:
     return f"The tenant {tenant} has no data here. The tenants are: {', '.join(known)}."
 
 
+def failed_case(name: str, question: str, why: str) -> str:
+    return f"{name}: {question}\n    {why}"
+
+
+def changed_cases(fixed: Sequence[str], broken: Sequence[str]) -> str:
+    good, bad = ", ".join(fixed) or "none", ", ".join(broken) or "none"
+    return f"Pass now, failed before: {good}. Fail now, passed before: {bad}."
+
+
+def nothing_to_ask(documents: str) -> str:
+    return f"{documents} has no document that can be read. Name a file or folder with documents."
+
+
+def time_spent(medians: Mapping[str, float | None], answers: int) -> str:
+    parts = ", ".join(f"{name} {median:.0f} ms" for name, median in medians.items() if median is not None)
+    return f"Answers: {answers}. Medians of the parts: {parts or 'none'}."
+
+
+def slowest_answers(turn_ids: Sequence[str]) -> str:
+    return f"Slowest to begin: {', '.join(turn_ids) or 'none'}."
+
+
 # --- errors
 
 

@@ -67,9 +67,7 @@ def columns(words: Sequence[Word]) -> tuple[list[list[Word]], float] | None:
 
     A band is either what crosses the gap, or what stands beside it.
     """
-    if not 2 * MIN_COLUMN_LINES <= len(words) <= MAX_LINES:
-        return None
-    gap = _gap(words)
+    gap = gap_between_columns(words)
     if gap is None:
         return None
     left = [word for word in words if word.right <= gap]
@@ -79,10 +77,12 @@ def columns(words: Sequence[Word]) -> tuple[list[list[Word]], float] | None:
     return _bands(words, gap), gap
 
 
-def _gap(words: Sequence[Word]) -> float | None:
+def gap_between_columns(words: Sequence[Word]) -> float | None:
     """Return the place that the fewest lines cross and that has lines on both sides; None if there is none."""
     lefts = sorted(word.left for word in words)
     rights = sorted(word.right for word in words)
+    if not 2 * MIN_COLUMN_LINES <= len(words) <= MAX_LINES:
+        return None
     width = MIN_GAP * median(word.height for word in words)
     found: list[tuple[int, int, float]] = []
     for start in sorted(set(lefts)):

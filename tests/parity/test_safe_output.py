@@ -96,6 +96,8 @@ def test_an_allowed_address_in_ambiguous_code_is_not_linked_with_what_follows_it
         "il.com._ht::1]/x",
         "``````](2)",
         "<br>\xa0[m]:",
+        "*\xa0k.om/](",
+        ":\xa0<br>",
         "l.com.1",
         "```\n ```|[](http:)",
         "```ok.com/x\n```word [x](https://ok.example/page<https://ok.example/book_(2)>-| ``",
@@ -109,7 +111,7 @@ def test_a_text_that_was_rendered_does_not_change_when_it_is_rendered_again(text
 
 @pytest.mark.parametrize("address", ["https:/evil.example", "http:evil.example", "https:ok"])
 def test_an_address_in_angle_brackets_needs_no_slashes_to_be_disabled(address: str) -> None:
-    for form in ("<{}>", "``````<{}>", "~~~<{}>\n~~~", "`<{}>"):
+    for form in ("<{}>", "[]({})", "```\n ```[]({})", "``````<{}>", "~~~<{}>\n~~~", "`<{}>"):
         assert output_checks.faults(form.format(address)) == []
 
 

@@ -46,8 +46,8 @@ _ROUND = str.maketrans("[]", "()")
 _DEEP_HEADING = re.compile(r"^#{4,6} +(.+?)[ \t]*#*$")
 _SPACE = " \t\n"
 """White space of Markdown. Any other one is text, and without it the next word could begin a block."""
-_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt):([^:]{1,80})")
-_WITHOUT_TURN = frozenset(("share", "about", "halt"))
+_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept):([^:]{1,80})")
+_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ def share_view(turn_id: str) -> discord.ui.View:
     button = discord.ui.Button[discord.ui.View](
         label=user_messages.SHARE, custom_id=custom_id("share", turn_id or "this")
     )
-    return _single_button_view(button)
+    return single_button_view(button)
 
 
 def stop_ingestion_view(stop: str) -> discord.ui.View | None:
@@ -278,10 +278,11 @@ def stop_ingestion_view(stop: str) -> discord.ui.View | None:
     button = discord.ui.Button[discord.ui.View](
         label=user_messages.STOP_INGESTION, custom_id=custom_id("halt", stop), style=style
     )
-    return _single_button_view(button)
+    return single_button_view(button)
 
 
-def _single_button_view(button: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
+def single_button_view(button: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
+    """Return the components of a message with one button."""
     shown = discord.ui.View(timeout=None)
     shown.add_item(button)
     shown.stop()

@@ -12,8 +12,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ParleyError
 from bot.platforms.slack import errors, message_text, payloads
-from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.names import NameDirectory
+from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import StoredAttachment, ThreadAbove
 
@@ -36,21 +36,21 @@ class ThreadContext:
     def __init__(
         self,
         client: AsyncWebClient,
-        downloads: FileDownloads,
+        files: SharedFiles,
         users: UserDirectory,
         names: NameDirectory,
         *,
         own_bot_id: Callable[[], Awaitable[str]],
     ) -> None:
         self._client = client
-        self._downloads = downloads
+        self._files = files
         self._users = users
         self._names = names
         self._own_bot_id = own_bot_id
 
     async def fetch(self, file: StoredAttachment) -> bytes:
-        """Return the content of an attached file. Raises UsageError."""
-        return await self._downloads.read(file.ref, file.name, file.content_type)
+        """Return the content of an attached file. Raises UsageError, SurfaceError."""
+        return await self._files.read(file.ref, file.name, file.content_type)
 
     async def above(self, channel_id: str, thread_ts: str, before: str) -> ThreadAbove | None:
         """Return what users and other bots wrote in the thread before the message ``before``.

@@ -25,7 +25,7 @@ _IPV4 = rf"{_NEW_WORD}\d{{1,3}}(?:\.\d{{1,3}}){{3}}"
 ADDRESS = re.compile(
     rf"(?<![a-zA-Z0-9])[a-zA-Z0-9][a-zA-Z0-9+.-]{{1,60}}{_MARK}{_END}"
     rf"|https?{_MARK}{_END}"
-    rf"|(?<=[<(])https?{_COLON}{_END}"
+    rf"|(?<=[<(])https?{_COLON}(?=[\w/]){_END}"
     rf"|(?<![a-zA-Z0-9+])(?<![a-zA-Z0-9+]\.)www\.{_END}"
     rf"|{_SCRIPT}{_END}"
     r"|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"

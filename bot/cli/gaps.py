@@ -45,11 +45,8 @@ def gaps(period: str, tenant: str, as_json: bool) -> None:
             return await reports.gaps(session, tenant_id=tenant, start=start, encode=encode)
 
     found = with_tenant(tenant, load)
-    rows = [
-        (gap.label, len(gap.questions), gap.askers, gap.best_source or "-", "yes" if gap.stale else "no")
-        for gap in found
-    ]
-    columns = ("about", "questions", "askers", "best source", "stale")
+    rows = [(gap.label, gap.times, gap.askers, gap.best_source or "-", "yes" if gap.stale else "no") for gap in found]
+    columns = ("about", "times", "askers", "best source", "stale")
     print_data([gap.as_json() for gap in found], columns, rows, as_json=as_json)
 
 

@@ -37,7 +37,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Questions about one subject, named by its most telling words.
+    """Different questions about one subject, named by its most telling words, and how many ``times`` they were asked.
 
     ``best_source`` is the source that was found for most of them. ``stale``: its document is gone, or says that it is
     superseded.
@@ -45,6 +45,7 @@ class Gap:
 
     label: str
     questions: tuple[str, ...]
+    times: int
     askers: int
     best_source: str | None
     stale: bool
@@ -54,6 +55,7 @@ class Gap:
         return {
             "label": self.label,
             "questions": list(self.questions),
+            "times": self.times,
             "askers": self.askers,
             "best_source": self.best_source,
             "stale": self.stale,
@@ -94,7 +96,7 @@ async def gaps(session: AsyncSession, *, tenant_id: str, start: datetime, encode
     stale = await _stale(session, tenant_id, sorted(sources), datetime.now(UTC).date())
     labels = labelled([[asked[place].text for place in group] for group in groups])
     found = [_gap(label, [asked[place] for place in group], stale) for label, group in zip(labels, groups, strict=True)]
-    return sorted(found, key=lambda gap: (-len(gap.questions), -gap.askers, gap.label))
+    return sorted(found, key=lambda gap: (-gap.times, -gap.askers, gap.label))
 
 
 def grouped(vectors: Vectors) -> list[list[int]]:
@@ -131,7 +133,7 @@ def _gap(label: str, asked: Sequence[Question], stale: Mapping[str, bool]) -> Ga
     best = sources.most_common(1)[0][0] if sources else None
     texts = tuple(dict.fromkeys(one.text for one in asked))
     askers = len({one.user_id for one in asked})
-    return Gap(label or texts[0], texts, askers, best, stale.get(best or "", False))
+    return Gap(label or texts[0], texts, len(asked), askers, best, stale.get(best or "", False))
 
 
 async def _stale(session: AsyncSession, tenant_id: str, sources: Sequence[str], today: date) -> dict[str, bool]:

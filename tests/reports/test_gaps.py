@@ -41,6 +41,7 @@ async def test_what_is_missing_is_grouped(database: Database) -> None:
         asked(1, "Where is the parking garage?", unanswered=True),
         asked(2, "Is parking free?", unanswered=True),
         asked(3, "Who pays for parking?", unanswered=True),
+        asked(9, "Is parking free?", unanswered=True),
         asked(4, "What does the canteen cost?", confidence=0.0),
         asked(5, "What is the hotel limit?", source="old.md"),
         # Good answers, withdrawn questions and those of last month do not count.
@@ -61,9 +62,11 @@ async def test_what_is_missing_is_grouped(database: Database) -> None:
     ]
     assert set(found[0].questions) == {"Where is the parking garage?", "Is parking free?", "Who pays for parking?"}
     assert "parking" in found[0].label
+    assert found[0].times == 4
     assert found[2].as_json() == {
         "label": found[2].label,
         "questions": ["What is the hotel limit?"],
+        "times": 1,
         "askers": 1,
         "best_source": "old.md",
         "stale": True,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from knowledge import document_removals, search_terms, source_records
+from knowledge import document_removals, source_records
 from knowledge.chunking import METHODS, Chunking, Method
 from knowledge.embedding_models import Models
 from knowledge.errors import ErasedError
@@ -183,7 +183,7 @@ class Ingestor:
 
     def _recipe(self, chunking: Chunking) -> str:
         """Return a text that names how documents are parsed and chunked; documents with another recipe are redone."""
-        return f"parse {PARSING}, terms {search_terms.VERSION}, chunks {chunking.recipe(self._embedder.model)}"
+        return f"parse {PARSING}, chunks {chunking.recipe(self._embedder.model)}"
 
     async def _load_known(self, run: SourceRun) -> Known:
         """Load the documents that the source may report as unchanged."""

@@ -1,13 +1,18 @@
-"""Composes what a reply shows in the end from how its turn ended, also when it is shown later."""
+"""Composes what a reply shows in the end from how its turn ended, and shows it, at once or later."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from bot.engine import user_messages
+from bot.engine.display.stream import Display
 from bot.engine.ports.llm import LLM
+from bot.errors import ParleyError, SurfaceError
 from bot.types.display import Action, FinalReply
 from bot.types.turns import Outcome
+
+log = logging.getLogger(__name__)
 
 ACTIONS_AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
 
@@ -21,6 +26,21 @@ def stronger_model(llm: LLM) -> str | None:
 def final_reply(outcome: Outcome, notes: Sequence[str], *, strong_model: str | None) -> FinalReply:
     """Return the final texts and buttons of a turn. ``strong_model`` is the result of ``stronger_model``."""
     return FinalReply(_text(outcome), outcome.citations, tuple(notes), _actions(outcome, strong_model))
+
+
+async def show_final(display: Display, reply: FinalReply, turn_id: str) -> None:
+    """Show the reply; raises the errors of ``Display.close``.
+
+    If a mistake in the program prevents that, say so in its place and raise SurfaceError: a later try would fail too.
+    """
+    try:
+        await display.close(reply.text, sources=reply.sources, notes=reply.notes, actions=reply.actions)
+    except ParleyError:
+        raise
+    except Exception as error:
+        log.exception("the final text of turn %s could not be shown", turn_id)
+        await display.close(user_messages.failed(user_messages.BROKEN, turn_id), actions=ACTIONS_AFTER_FAILURE)
+        raise SurfaceError(user_messages.BROKEN) from error
 
 
 def _text(outcome: Outcome) -> str:

@@ -12,11 +12,16 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from knowledge.errors import NoTextError, ParseError
+from knowledge.ingest import Ingestor
 from knowledge.parsing import image, pdf
 from knowledge.parsing.parse_options import ParseOptions
 from knowledge.parsing.sandbox import Parser
 from knowledge.parsing.text_recognition import MAX_SIDE, Recognizer, is_installed
-from knowledge.types import Fetched
+from knowledge.ports import Sessions
+from knowledge.retriever import Retriever
+from knowledge.sources.files import UploadSource
+from knowledge.types import Fetched, Scope
+from tests.knowledge.fakes import WordEmbedder
 from tests.knowledge.test_parsing_pdf import lines, pdf_of
 
 installed = pytest.mark.skipif(not is_installed(), reason="parley[ocr] is not installed")
@@ -205,14 +210,22 @@ async def test_a_process_that_reads_pages_for_ever_is_ended() -> None:
 
 @installed
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits of memory are those of Linux")
-async def test_the_models_read_a_scan_in_the_sandbox() -> None:
+async def test_a_scan_is_read_in_the_sandbox_and_found_with_its_page(
+    sessions: Sessions, embedder: WordEmbedder
+) -> None:
+    data = scanned_pdf(scan("The permit costs 48.50 euros a month."), scan("Die Frist endet am 31. Dezember."))
     parser = Parser(seconds=240)
     try:
-        data = scanned_pdf(scan("The permit costs 48.50 euros a month."), scan("Die Frist endet am 31. Dezember."))
-        document = await parser.parse(Fetched("scan.pdf", data))
+        ingestor = Ingestor(sessions, embedder, parser=parser)
+        report = await ingestor.ingest([UploadSource("scan.pdf", data)], tenant_id="t")
     finally:
         await parser.aclose()
-    found = [(document.text[b.start : b.end], b.page) for b in document.blocks]
-    assert found == [("The permit costs 48.50 euros a month.", 1), ("Die Frist endet am 31. Dezember.", 2)]
-    assert document.blocks[1].heading[0].startswith("Read by OCR, 9")
-    assert document.warnings[0].startswith("pages 1, 2 read by OCR")
+    assert report.failed == ()
+    assert report.warnings[0].warning.startswith("pages 1, 2 read by OCR, at least 9")
+    found = await Retriever(sessions, embedder)("Frist Dezember", Scope("t"))
+    passage = found.passages[0]
+    assert passage.text.split("\n\n") == ["The permit costs 48.50 euros a month.", "Die Frist endet am 31. Dezember."]
+    place = passage.place_at(passage.text.index("Die Frist"))
+    assert place.page == 2
+    assert place.heading is not None
+    assert place.heading[0].startswith("Read by OCR, 9")

@@ -141,6 +141,7 @@ _TURNS = text(
     " created_at, started_at, finished_at, deliver_at IS NOT NULL AS late,"
     " trace -> 'shown_after_s' IS NOT NULL AS shown_late FROM turns ORDER BY seq"
 )
+_OPEN = text("SELECT count(*) FROM turns WHERE state IN ('queued', 'running') OR deliver_at IS NOT NULL")
 _RESERVED = text("SELECT coalesce(sum(reserved), 0)::bigint FROM budget_days")
 _LEDGER = text(
     "SELECT provider, model, input_tokens, cached_tokens, cache_write_tokens, cache_write_long_tokens,"
@@ -165,6 +166,16 @@ def read_database(url: str, *, tries: int = 20) -> DatabaseState:
         except OperationalError:
             time.sleep(1.0)
     return _read_database(url)
+
+
+def count_open(url: str) -> int:
+    """Return the number of questions whose answer is not shown yet. Raises OperationalError."""
+    engine = create_engine(driver_url(url))
+    try:
+        with engine.connect() as connection:
+            return int(connection.scalar(_OPEN) or 0)
+    finally:
+        engine.dispose()
 
 
 def _read_database(url: str) -> DatabaseState:

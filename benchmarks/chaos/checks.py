@@ -211,7 +211,8 @@ def judge(
         if question.deleted:
             verdict.deleted += 1
             continue
-        _judge_one(verdict, question, answers[question.tag], refused=refused)
+        state = "never accepted" if row is None else f"{row.state}, fence {row.fence}{', late' if row.late else ''}"
+        _judge_one(verdict, question, answers[question.tag], refused=refused, state=state)
     verdict.drafts = [message.text[:120] for message in shown if message.draft]
     verdict.stray_messages, verdict.repeated_notices = _stray_messages(shown, database)
     verdict.out_of_order = _out_of_order(questions, answers, turn_of)
@@ -223,13 +224,16 @@ def judge(
     return verdict
 
 
-def _judge_one(verdict: Verdict, question: Question, answers: list[tuple[BotMessage, int]], *, refused: bool) -> None:
+def _judge_one(
+    verdict: Verdict, question: Question, answers: list[tuple[BotMessage, int]], *, refused: bool, state: str
+) -> None:
     numbers = [number for _, number in answers]
     if not numbers:
         if refused:
             verdict.refused += 1
         else:
-            verdict.lost.append(f"{question.tag} in {question.platform} {question.thread} at {question.asked_at:.1f}")
+            asked = f"{question.message_id} in {question.platform} {question.thread} at {question.asked_at:.1f}"
+            verdict.lost.append(f"{question.tag} ({asked}: {state})")
         return
     verdict.answered += 1
     total = _sentence_total(question.tag, answers)

@@ -138,7 +138,7 @@ def discord_messages(discord: DiscordDouble) -> list[BotMessage]:
 
 _TURNS = text(
     "SELECT turn_id::text AS turn_id, thread_uid::text AS thread_uid, message_id, state, seq, fence, refused,"
-    " created_at, started_at, finished_at, deliver_at IS NOT NULL AS late,"
+    " created_at, started_at, finished_at, deliver_at IS NOT NULL AS late, withdrawn_at IS NOT NULL AS withdrawn,"
     " trace -> 'shown_after_s' IS NOT NULL AS shown_late FROM turns ORDER BY seq"
 )
 _OPEN = text("SELECT count(*) FROM turns WHERE state IN ('queued', 'running') OR deliver_at IS NOT NULL")
@@ -213,15 +213,20 @@ def judge(
             continue
         state = "never accepted" if row is None else f"{row.state}, fence {row.fence}{', late' if row.late else ''}"
         _judge_one(verdict, question, answers[question.tag], refused=refused, state=state)
-    verdict.drafts = [message.text[:120] for message in shown if message.draft]
+    verdict.drafts = [f"{one.platform} {one.place} at {one.at:.1f}: {one.text[:120]}" for one in shown if one.draft]
     verdict.stray_messages, verdict.repeated_notices = _stray_messages(shown, database)
     verdict.out_of_order = _out_of_order(questions, answers, turn_of)
-    verdict.unfinished = sum(row.state in OPEN or row.late for row in database.turns)
+    verdict.unfinished = sum(is_unfinished(row) for row in database.turns)
     verdict.shown_late = sum(row.shown_late for row in database.turns)
     verdict.reserved = database.reserved
     verdict.open_calls = sum(row.is_open for row in database.ledger)
     verdict.without_exact_row, verdict.missing_rows = _missing_rows(database, models)
     return verdict
+
+
+def is_unfinished(row: Any) -> bool:
+    """Return whether an answer is still to be shown, or that of a deleted question to be removed."""
+    return row.state in OPEN or row.late or row.withdrawn
 
 
 def _judge_one(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.chaos.checks import OPEN, Verdict, read_database
+from benchmarks.chaos.checks import Verdict, is_unfinished, read_database
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.test_bed import Environment, open_environment
@@ -175,7 +175,7 @@ async def wait_until_settled(environment: Environment, pool: ProcessPool, settle
         await asyncio.sleep(2.0)
         waiting = [one for one in environment.slack.socket.deliveries if not one.acked.is_set()]
         database = await asyncio.to_thread(read_database, environment.postgres.admin_url)
-        open_turns = sum(row.state in OPEN or row.late for row in database.turns)
+        open_turns = sum(is_unfinished(row) for row in database.turns)
         if not waiting and not open_turns and before == len(database.ledger):
             return
         before = len(database.ledger)

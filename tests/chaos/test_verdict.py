@@ -24,7 +24,7 @@ def asked(number: int, thread: str = "C1/1") -> Question:
 
 def turn(number: int, **more: Any) -> Any:
     row = {"message_id": str(number), "turn_id": f"t{number}", "state": "done", "seq": number, "refused": None}
-    row |= {"late": False, "shown_late": False, "withdrawn": False}
+    row |= {"fence": 1, "late": False, "shown_late": False, "withdrawn": False}
     return SimpleNamespace(**{**row, **more})
 
 

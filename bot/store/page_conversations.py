@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.schema import feedback, threads, turns
 from bot.store.schema import messages as message_table
 from bot.store.threads import citations_from, thread_uid
-from bot.types.conversation import Platform, ThreadKey
+from bot.types.conversation import PRIVATE_THREAD, Platform, ThreadKey
 from bot.types.display import Citation
 from bot.types.turns import TurnState
 
@@ -150,3 +150,30 @@ async def ratings(session: AsyncSession, *, tenant_id: str, turn_ids: Sequence[s
         )
     )
     return {str(row.turn_id): int(row.value) for row in rows}
+
+
+_MOST_ASKED = text("""
+    SELECT (array_agg(question ORDER BY seq DESC))[1] AS question
+    FROM turns
+    WHERE tenant_id = :tenant AND platform = 'web' AND channel_id = :channel AND created_at > :since
+        AND thread_id NOT LIKE :private AND state = 'done' AND refused IS NULL AND citations <> '[]'
+        AND question <> '' AND length(question) <= :chars AND NOT EXISTS (
+            SELECT FROM turns AS earlier
+            WHERE earlier.tenant_id = :tenant AND earlier.thread_uid = turns.thread_uid AND earlier.seq < turns.seq
+        )
+    GROUP BY lower(trim(question))
+    HAVING count(*) > 1
+    ORDER BY count(*) DESC, max(seq) DESC
+    LIMIT :limit
+""")
+
+
+async def most_asked(
+    session: AsyncSession, *, tenant_id: str, channel_id: str, since: datetime, chars: int, limit: int
+) -> list[str]:
+    """Return the questions that began several conversations of the page and were answered from documents.
+
+    The most frequent is first. Questions of more than ``chars`` characters are left out, and so are private ones.
+    """
+    values = {"channel": channel_id, "since": since, "private": f"{PRIVATE_THREAD}%", "chars": chars, "limit": limit}
+    return [str(one) for one in await session.scalars(_MOST_ASKED, {"tenant": tenant_id, **values})]

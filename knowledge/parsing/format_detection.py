@@ -28,11 +28,16 @@ Format = Literal[
     "discord",
     "html",
     "mail",
+    "msg",
     "mbox",
     "json",
     "csv",
     "code",
     "markdown",
+    "rst",
+    "asciidoc",
+    "org",
+    "latex",
     "plain",
 ]
 
@@ -40,7 +45,13 @@ MAX_RATIO = 200
 """How many times its own size a ZIP archive may unpack to. Text seldom reaches a tenth of it; zip bombs exceed it."""
 MAX_MEMBERS = 100_000
 
-_MARKDOWN_NAMES = (".md", ".markdown", ".mdx", ".mkd")
+_MARKUP_NAMES: dict[str, Format] = {
+    **dict.fromkeys((".md", ".markdown", ".mdx", ".mkd"), "markdown"),
+    **dict.fromkeys((".rst", ".rest"), "rst"),
+    **dict.fromkeys((".adoc", ".asciidoc"), "asciidoc"),
+    **dict.fromkeys((".tex", ".latex", ".ltx"), "latex"),
+    ".org": "org",
+}
 _HTML_START = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
@@ -128,9 +139,9 @@ def text_kind(name: str, content_type: str = "") -> Format:
         return "csv"
     if suffix in _CODE_NAMES:
         return "code"
-    if suffix in _MARKDOWN_NAMES or content_type.startswith("text/markdown"):
-        return "markdown"
-    return "plain"
+    if suffix in _MARKUP_NAMES:
+        return _MARKUP_NAMES[suffix]
+    return "markdown" if content_type.startswith("text/markdown") else "plain"
 
 
 def _is_picture(data: bytes) -> bool:
@@ -159,7 +170,7 @@ def _is_html(head: bytes, suffix: str, content_type: str) -> bool:
     stated = content_type in ("text/html", "application/xhtml+xml")
     if (named or stated) and re.search(rb"<[a-z!/][^<>]*>", head, re.I):
         return True
-    return suffix not in _CODE_NAMES and suffix not in _MARKDOWN_NAMES and bool(_HTML_PART.match(head))
+    return suffix not in _CODE_NAMES and suffix not in _MARKUP_NAMES and bool(_HTML_PART.match(head))
 
 
 def _suffix(name: str) -> str:
@@ -228,7 +239,7 @@ def _old_office_format(data: bytes) -> Format | None:
     if not data.startswith(_OLD_OFFICE):
         return None
     if _OUTLOOK_MESSAGE in data:
-        raise ParseError("it is an Outlook message (MSG), which cannot be read. Save it as EML and try again")
+        return "msg"
     if _WORKBOOK in data:
         return "xls"
     if _ENCRYPTED_PACKAGE in data[: 2**20]:

@@ -26,6 +26,7 @@ from knowledge.parsing.text_recognition import is_installed
 from knowledge.types import Fetched
 from tests.knowledge import test_parsing, test_parsing_chats, test_parsing_office, test_parsing_other_formats
 from tests.knowledge.hostile_parser import CANARY, HERE, HostileParser, linux, needs_both
+from tests.knowledge.outlook_files import compound_file, message
 
 
 @linux
@@ -83,6 +84,7 @@ async def test_process_dies_with_the_bot(tmp_path: Path) -> None:
     code = """
 import asyncio
 from tests.knowledge.hostile_parser import HostileParser
+from tests.knowledge.outlook_files import compound_file, message
 async def main():
     parser = HostileParser(seconds=100)
     await parser.isolation()
@@ -118,6 +120,11 @@ SAMPLES: dict[Format, tuple[str, Callable[[], bytes]]] = {
     ),
     "epub": ("a.epub", test_parsing_other_formats.book),
     "rtf": ("a.rtf", lambda: rb"{\rtf1\ansi Fine words.\par}"),
+    "msg": ("a.msg", lambda: compound_file(message(subject="Fine", body="Fine words."))),
+    "rst": ("a.rst", lambda: b"Fine\n====\n\nWords.\n"),
+    "asciidoc": ("a.adoc", lambda: b"= Fine\n\nWords.\n"),
+    "org": ("a.org", lambda: b"* Fine\nWords.\n"),
+    "latex": ("a.tex", lambda: b"\\section{Fine} Words."),
     "slack": ("a.zip", test_parsing_chats.slack),
     "discord": ("a.zip", lambda: test_parsing_chats.archive({"a/ops.json": test_parsing_chats.channel()})),
     "html": ("a.html", lambda: b"<!doctype html><title>A</title><h1>Head</h1><p>Fine words of a page.</p>"),

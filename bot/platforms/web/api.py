@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from bot.errors import UsageError
-from bot.health import SAMPLE
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL, live_on_page, message_views, thread_views
 from bot.platforms.web.http_messages import (
@@ -25,6 +24,7 @@ from bot.platforms.web.http_messages import (
     json_body,
     json_response,
     keys_in,
+    offset_in,
     query_text,
     text_in,
     thread_id_from,
@@ -53,7 +53,6 @@ class PageConfig:
     ``question_limit`` in characters.
     """
 
-    questions: tuple[str, ...]
     writes: bool
     upload_limit: int
     question_limit: int
@@ -79,9 +78,12 @@ class Api:
         ]
         identity = identity_of(request)
         user = {"name": identity.name, "sign_out": identity.method in ("token", "oidc")}
-        adding = SAMPLE in self.playground.unready()
-        about = {"channel": CHANNEL, "commands": commands, "user": user, "adding_sample": adding}
+        about = {"channel": CHANNEL, "commands": commands, "user": user}
         return json_response({**about, **asdict(self.config), "heartbeat_seconds": HEARTBEAT_SECONDS})
+
+    async def welcome(self, request: Request) -> Response:
+        """Return what an empty page offers."""
+        return json_response(asdict(await self.playground.welcome.read(admin=identity_of(request).is_admin)))
 
     async def threads(self, request: Request) -> Response:
         await self.playground.poller.poll()
@@ -129,6 +131,18 @@ class Api:
         kind = file.content_type if file.content_type in ("image/png", "image/jpeg") else "application/octet-stream"
         disposition = f"{'inline' if kind.startswith('image/') else 'attachment'}; filename*=UTF-8''{quote(file.name)}"
         return Response(file.data, media_type=kind, headers={**NO_STORE, "Content-Disposition": disposition})
+
+    async def document(self, request: Request) -> Response:
+        """Return a part of a document. It is posted because the quote may be too long for an address."""
+        body = await json_body(request)
+        view = await self.playground.documents.view(
+            request.path_params["document_id"],
+            author_of(request, ""),
+            quote=text_in(body, "quote"),
+            start=offset_in(body, "start") or 0,
+            at=offset_in(body, "at"),
+        )
+        return json_response(asdict(view))
 
     # --- writing
 

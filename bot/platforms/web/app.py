@@ -15,6 +15,7 @@ from bot.errors import ConfigError
 from bot.platforms.web import uvicorn_server
 from bot.platforms.web.api import PageConfig
 from bot.platforms.web.command_cards import StoredCommandCards
+from bot.platforms.web.document_viewer import StoredDocuments
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
 from bot.platforms.web.page_files import StoredPageFiles
@@ -25,9 +26,9 @@ from bot.platforms.web.routes import build_app
 from bot.platforms.web.sign_in import access as sign_in
 from bot.platforms.web.sign_in import user_messages
 from bot.platforms.web.sign_in.access import Access
+from bot.platforms.web.welcome import StoredWelcome
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author
-from knowledge import sample
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,10 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
         clock=services.clock,
         files=StoredPageFiles(services.database),
         cards=StoredCommandCards(services.database),
+        welcome=StoredWelcome(
+            services.database.tenant, services.settings, lambda: services.health.unready, services.clock
+        ),
+        documents=StoredDocuments(services.database.tenant),
         unready=lambda: services.health.unready,
     )
 
@@ -68,7 +73,6 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
 def page_config(settings: Settings) -> PageConfig:
     """Return the configuration of the page, taken from the settings."""
     return PageConfig(
-        questions=sample.questions(),
         writes=settings.has_model,
         upload_limit=settings.max_file_mb * 1_048_576,
         question_limit=settings.max_question_chars,

@@ -35,10 +35,12 @@ def build_app(playground: Playground, config: PageConfig, access: Access, *, hos
     routes = [
         Route("/", api.index),
         Route("/api/state", api.state),
+        Route("/api/welcome", api.welcome),
         Route("/api/threads", api.threads),
         Route("/api/threads/{thread_id}", api.thread),
         Route("/api/events", api.events),
         Route("/api/files/{key}", api.file),
+        Route("/api/documents/{document_id}", api.document, methods=["POST"]),
         Route("/api/ask", api.ask, methods=["POST"]),
         Route("/api/command", api.command, methods=["POST"]),
         Route("/api/upload", api.upload, methods=["POST"]),

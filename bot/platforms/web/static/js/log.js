@@ -1,7 +1,7 @@
 /** Shows the messages of the open conversation: adds, replaces, patches and removes them in the log. */
 
 import { announce, byId, element } from "./dom.js";
-import { messageElement, waitingLine } from "./message-elements.js";
+import { blockElement, messageElement, waitingLine } from "./message-elements.js";
 import { ANNOUNCE_ANSWERED, SEARCHING, WAITING } from "./user-messages.js";
 import { isAtEnd, keepPlace, offerScrollToEnd, scrollToEnd } from "./scroll.js";
 import { answersOf, runningTurnsOf, state } from "./state.js";
@@ -69,7 +69,7 @@ export function patchMessage({ id, keep, chars, blocks }) {
   }
   const follow = isAtEnd();
   while (body.children.length > keep) body.lastElementChild.remove();
-  for (const block of blocks) body.append(element("div", { innerHTML: block }));
+  for (const block of blocks) body.append(blockElement(block));
   if (follow) scrollToEnd();
   else offerScrollToEnd();
 }
@@ -173,6 +173,8 @@ function labelWaitingLines() {
 
 /** Shows the welcome text if the conversation has no message. */
 export function updateEmptyState() {
+  const wasHidden = byId("empty").hidden;
   state.isEmpty = byId("log").childElementCount === 0;
   byId("empty").hidden = !state.isEmpty;
+  if (state.isEmpty && wasHidden) document.dispatchEvent(new CustomEvent("welcome"));
 }

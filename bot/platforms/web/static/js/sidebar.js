@@ -59,7 +59,7 @@ export function drawThreads() {
 
 function threadLink(thread) {
   const title = element("span", { textContent: thread.title });
-  const link = element("a", { href: `#${thread.id}`, title: thread.title }, title);
+  const link = element("a", { className: "thread-link", href: `#${thread.id}`, title: thread.title }, title);
   if (thread.id === state.thread) link.setAttribute("aria-current", "page");
   if (runningTurnsOf(thread.id).size) link.classList.add("running");
   else if (state.unread.has(thread.id)) link.classList.add("unread");

@@ -3,7 +3,7 @@
 export const state = {
   /** The server's configuration, loaded once from api/state. */
   config: {
-    questions: [], commands: [], writes: true, upload_limit: Infinity, question_limit: Infinity,
+    commands: [], writes: true, upload_limit: Infinity, question_limit: Infinity,
     /** The name is empty if the user chooses it here. */
     user: { name: "", sign_out: false },
     /** Seconds between two signs of life of the event stream. */

@@ -222,16 +222,21 @@ def _count(found: Found, person: str, way: str, where: str, text: str, permitted
 
 
 async def _try_pages(app: App, found: Found, place: Elsewhere) -> None:
-    """Request every page. Who is signed in is an admin, who may see what public answers used; others see nothing."""
-    shown = await web_pages.pages(app, place.thread, {"public": place.wide, "private": place.private})
-    for page, text in shown.items():
-        person = "web"
-        found.checks[person] += 1
-        signed_in = page.startswith("signed in")
-        of_answers = page.endswith((" of a public answer", "/api/events afterwards"))
-        readable = (TENANT_AUDIENCE, *CHANNELS, DIRECT) if of_answers else (TENANT_AUDIENCE,)
-        permitted = {canary(LOCAL_TENANT, audience) for audience in readable} if signed_in else set()
-        _count(found, person, page, f"{LOCAL_TENANT}, page, {person}, {page}", text, permitted)
+    """Request every page. Admins may see what public answers used, members what is for everybody, others nothing.
+
+    A command and its reply are for the person who runs it alone.
+    """
+    private = {person: canary(LOCAL_TENANT, f"command of {person}") for person in web_pages.PEOPLE}
+    answers = {"public": place.wide, "private": place.private}
+    for (person, page), text in (await web_pages.pages(app, place.thread, answers, private)).items():
+        found.checks["web"] += 1
+        readable: set[str] = set()
+        if person in web_pages.MEMBERS | web_pages.ADMINS:
+            readable = {TENANT_AUDIENCE, f"command of {person}"}
+        if person in web_pages.ADMINS and not page.endswith("of a private answer"):
+            readable |= {*CHANNELS, DIRECT}
+        permitted = {canary(LOCAL_TENANT, audience) for audience in readable}
+        _count(found, "web", f"{person}, {page}", f"{LOCAL_TENANT}, page, web, {person}, {page}", text, permitted)
 
 
 def _words(text: str) -> list[str]:

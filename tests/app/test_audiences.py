@@ -47,6 +47,11 @@ async def test_no_canary_reaches_people_who_may_not_read_it(database_url: str, a
         "question without a mention",
         "attached file, in its thread",
         "signed in, sources of a public answer",
+        "signed in, /sources of a public answer",
+        "proxy, admin, sources of a public answer",
+        "proxy, admin, conversation afterwards",
+        "proxy, member ann, conversation afterwards",
+        "proxy, member ben, conversation afterwards",
     ):
         assert found.ways[way], f"{way} shows nothing at all, so the matrix proves nothing"
 

@@ -134,8 +134,17 @@ class ScriptedDispatcher:
             raise NotAllowed("Only the asker can stop it.")
         self.running[turn_id].cancel()
 
-    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience) -> Turn:
-        if turn_id not in self.turns:
+    async def repeat(
+        self,
+        turn_id: str,
+        by: Author,
+        *,
+        tenant_id: str,
+        wish: Tier | None,
+        audience: Audience,
+        place: tuple[Platform, str] | None,
+    ) -> Turn:
+        if turn_id not in self.turns or place != ("web", self.turns[turn_id].thread.channel_id):
             raise UsageError("This answer is not known.")
         again = replace(self.turns[turn_id], id=str(uuid.uuid4()), message_id=uuid.uuid4().hex, wish=wish, fresh=True)
         self.turns[again.id] = again

@@ -57,16 +57,16 @@ async def serving(
 
 
 @asynccontextmanager
-async def served(app: App) -> AsyncIterator[str]:
-    """Serve the playground of the app, and yield its URL."""
-    ready, found = asyncio.Event(), list[str]()
+async def served(app: App, settings: Settings | None = None) -> AsyncIterator[str]:
+    """Serve the playground of the app, with its settings or these, and yield its local URL."""
+    ready, port = asyncio.Event(), free_port()
     task = asyncio.create_task(
-        web_app.serve(app.dispatcher, app.services, app.settings, port=0, ready=ready, bound=found.append)
+        web_app.serve(app.dispatcher, app.services, settings or app.settings, port=port, ready=ready)
     )
     try:
         async with asyncio.timeout(60):
             await ready.wait()
-        yield found[0]
+        yield f"http://127.0.0.1:{port}"
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

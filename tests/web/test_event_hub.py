@@ -65,3 +65,13 @@ async def test_a_thread_keeps_its_first_title() -> None:
     hub.bump_thread(ThreadView("thread-2", "Other", "2"))
     hub.bump_thread(ThreadView("thread-1", "Second", "3"))
     assert hub.threads("you") == [ThreadView("thread-1", "First", "3"), ThreadView("thread-2", "Other", "2")]
+
+
+def test_the_title_that_a_private_command_gave_is_not_shown_to_others() -> None:
+    for only_for in ("ben", ""):
+        hub = EventHub()
+        hub.bump_thread(ThreadView("thread-1", "/ask for my salary", "1"), only_for="ann")
+        hub.bump_thread(ThreadView("thread-1", "/ask for my salary again", "2"), only_for="ann")
+        assert [thread.title for thread in hub.threads("ann")] == ["/ask for my salary"]
+        hub.bump_thread(ThreadView("thread-1", "Other", "3"), only_for=only_for)
+        assert [thread.title for thread in hub.threads("ben")] == ["Other"]

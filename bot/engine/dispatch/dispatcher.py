@@ -165,13 +165,26 @@ class Dispatcher:
         asked = turn.message_id if turn.thread.private else turn.message_id.partition(":")[0]
         return await self.deleted(turn.thread, asked, surface_for)
 
-    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience) -> Turn:
+    async def repeat(
+        self,
+        turn_id: str,
+        by: Author,
+        *,
+        tenant_id: str,
+        wish: Tier | None,
+        audience: Audience,
+        place: tuple[Platform, str] | None = None,
+    ) -> Turn:
         """Accept the question of an earlier turn again, bypassing the answer cache.
 
-        ``audience`` is that of the person who asks again, not that of the first asker. Raises UsageError: for a private
-        turn, because its answer would appear in the channel, and while the same is being answered again already.
+        ``audience`` is that of the person who asks again, not that of the first asker. ``place`` is the platform and
+        the channel that must have the turn, where people choose the ID freely. Raises UsageError: for a turn elsewhere,
+        for a private turn, because its answer would appear in the channel, and while the same is being answered again
+        already.
         """
         earlier = await self._known(tenant_id, turn_id, by)
+        if place not in (None, (earlier.thread.platform, earlier.thread.channel_id)):
+            raise UsageError(user_messages.UNKNOWN_TURN)
         if earlier.thread.private:
             raise UsageError(user_messages.PRIVATE_AGAIN)
         asked = earlier.message_id.partition(":")[0]

@@ -94,10 +94,13 @@ class EventHub:
     def bump_thread(self, thread: ThreadView, *, only_for: str = "") -> None:
         """Move a conversation to the top of the list, or add it. An existing title stays, here and on the pages.
 
+        The title that one person's command gave stays with that person.
+
         ``only_for`` is the author ID of the only person who sees a new conversation. A public one stays public.
         """
         existing = self._threads.pop(thread.id, None)
-        thread = replace(thread, title=existing.title) if existing else thread
+        if existing and self._private_threads.get(thread.id, only_for) == only_for:
+            thread = replace(thread, title=existing.title)
         self._threads[thread.id] = thread
         if only_for and (existing is None or thread.id in self._private_threads):
             self._private_threads[thread.id] = only_for

@@ -19,7 +19,7 @@ from bot.platforms.web.command_cards import CommandCard, CommandCards
 from bot.platforms.web.cross_process_events import CrossProcessPoller, LocalWork
 from bot.platforms.web.document_viewer import DocumentViewer
 from bot.platforms.web.event_hub import EventHub
-from bot.platforms.web.history import OPEN_STATES, History, thread_key
+from bot.platforms.web.history import CHANNEL, OPEN_STATES, History, thread_key
 from bot.platforms.web.json_views import FileView, MessageView, ThreadView, iso_timestamp
 from bot.platforms.web.page_files import PageFiles
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
@@ -117,7 +117,9 @@ class Playground:
     async def ask_again(self, turn_id: str, author: Author, tier: Tier | None) -> Turn:
         """Ask an earlier question again, on the given model tier if one is given."""
         with self._accepting():
-            turn = await self.dispatcher.repeat(turn_id, author, tenant_id=LOCAL_TENANT, wish=tier, audience=MEMBERS)
+            turn = await self.dispatcher.repeat(
+                turn_id, author, tenant_id=LOCAL_TENANT, wish=tier, audience=MEMBERS, place=("web", CHANNEL)
+            )
             self._start_turn(turn)
         return turn
 

@@ -23,7 +23,14 @@ class DispatcherPort(Protocol):
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]: ...
     async def stop(self, turn_id: str, by: Author, *, tenant_id: str) -> None: ...
     async def repeat(
-        self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience
+        self,
+        turn_id: str,
+        by: Author,
+        *,
+        tenant_id: str,
+        wish: Tier | None,
+        audience: Audience,
+        place: tuple[Platform, str] | None,
     ) -> Turn: ...
     async def change(
         self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience

@@ -16,6 +16,7 @@ import click
 from bot.cli import (
     ask,
     budget,
+    completion,
     costs,
     database,
     docs,
@@ -23,6 +24,7 @@ from bot.cli import (
     evaluate,
     feedback,
     ingest,
+    init,
     manifest,
     parse,
     privacy,
@@ -50,6 +52,7 @@ def cli() -> None:
 
 
 for module in (
+    init,
     serve,
     ask,
     why,
@@ -65,6 +68,7 @@ for module in (
     doctor,
     manifest,
     database,
+    completion,
 ):
     for command in module.COMMANDS:
         cli.add_command(command)

@@ -36,9 +36,9 @@ A collection stops the process, and it takes longer if more modules are loaded.
 """
 
 
-def settings() -> Settings:
-    """Load the settings and set up logging."""
-    loaded = load()
+def settings(**given: object) -> Settings:
+    """Load the settings and set up logging. ``given`` values take precedence, by the names of their fields."""
+    loaded = load(**given)
     _set_up_logging(loaded.log_level)
     return loaded
 

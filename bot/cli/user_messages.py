@@ -152,7 +152,7 @@ NO_SUPERUSER = "--superuser is for the bundled PostgreSQL. Ask the administrator
 
 # --- init
 
-INIT_NEEDS_TERMINAL = "parley init asks questions. Run it in a terminal, or copy .env.example to .env and edit it."
+INIT_NEEDS_TERMINAL = "This command asks questions. Run it in a terminal, or copy .env.example to .env and edit it."
 INIT_INTRO = "Press Enter to leave a setting as it is. What you type for a secret is not shown."
 INIT_STEPS = {
     "database": (

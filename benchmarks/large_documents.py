@@ -1,6 +1,6 @@
 """Measures the memory and the event loop of the process that ingests one large document.
 
-    python -m benchmarks.large_documents [--mb 10] [--cases text,line,...] [--together 3] [--no-model]
+    python -m benchmarks.large_documents [--mb 10] [--cases text,line,...] [--together 3] [--model-share 0.1]
 
 Each case runs in a process of its own, with a real database and the real parser process. Prints:
 
@@ -8,14 +8,17 @@ Each case runs in a process of its own, with a real database and the real parser
 - ``late``: how late the event loop woke up, beside ``idle_late`` of a process that does nothing on the same machine
 - ``busy_max``: the longest time that the event loop's thread computed between two wake-ups, which needs no idle machine
 
-``--together`` ingests that many documents of the case at the same time. ``--no-model`` computes no vectors, which shows
-the share of everything else and takes less time.
+``--together`` ingests that many documents of the case at the same time. ``--model-share`` has the real model encode
+that share of the batches, from 0.01 to 1, whole; the others get copies of these vectors. All chunks are counted, staged
+and stored as usual, and the model's memory is that of its batches, so 10 MB end within minutes. ``--no-model`` computes
+no vectors, which shows the share of everything else.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import copy
 import json
 import os
 import random
@@ -40,6 +43,8 @@ from bot.cli.command_runtime import collect_garbage_rarely
 from bot.config import Settings
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample
+from knowledge.embedders.local import SentenceTransformerEmbedder
+from knowledge.embedders.token_vectors import TokenVectors
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind
 from knowledge.sources.files import UploadSource
@@ -123,6 +128,24 @@ class NoModel:
         """Do nothing."""
 
 
+class SampledModel(SentenceTransformerEmbedder):
+    """The offline model, which encodes the texts of every ``step``-th call; the others get copies of its vectors."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self._step = step
+        self._calls = 0
+        self._rows: list[TokenVectors] = []
+
+    async def encode_tokens(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
+        """Return the vectors of the texts, or copies of those of an earlier call."""
+        self._calls += 1
+        if not self._rows or (self._calls % self._step == 0 and len(texts) >= len(self._rows)):
+            self._rows = await super().encode_tokens(texts, kind)
+            return self._rows
+        return [copy.deepcopy(self._rows[at % len(self._rows)]) for at in range(len(texts))]
+
+
 @dataclass
 class Ticks:
     """How late each wake-up of an event loop was, and how long its thread computed before it, in milliseconds."""
@@ -185,13 +208,14 @@ def _peak_memory() -> Iterator[Callable[[], float]]:
         thread.join()
 
 
-async def _measure(case: str, size: int, together: int, model: bool, url: str, folder: Path) -> dict[str, object]:
+async def _measure(case: str, size: int, together: int, share: float, url: str, folder: Path) -> dict[str, object]:
     extension, generate = CASES[case]
     path = folder / f"large.{extension}"
     path.write_text(generate(size))
     settings = Settings(_env_file=None, database_url=SecretStr(url), data_dir=folder, reranker="none")
     async with open_app(settings) as app:
-        ingestor = app.ingestor if model else Ingestor(app.database.tenant, NoModel())
+        embedder = SampledModel(round(1 / share)) if share else NoModel()
+        ingestor = Ingestor(app.database.bulk, embedder)
         small = [UploadSource(f"small{at}.md", b"# Title\n\nA sentence about nothing.") for at in range(2)]
         await ingestor.ingest(small, tenant_id=LOCAL_TENANT)
         collect_garbage_rarely()
@@ -206,8 +230,8 @@ async def _measure(case: str, size: int, together: int, model: bool, url: str, f
             reports = await asyncio.gather(*ingestions)
             ticking.cancel()
             seconds, most = time.perf_counter() - began, peak()
-        if ingestor is not app.ingestor:
-            await ingestor.aclose()
+        await ingestor.aclose()
+        await embedder.aclose()
     return {
         "case": case,
         "mb": size / 1e6,
@@ -223,9 +247,9 @@ async def _measure(case: str, size: int, together: int, model: bool, url: str, f
     }
 
 
-def _one(case: str, size: int, together: int, model: bool) -> None:
+def _one(case: str, size: int, together: int, share: float) -> None:
     with fresh_postgres() as url, tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(run(_measure(case, size, together, model, url, Path(folder)))))
+        print(json.dumps(run(_measure(case, size, together, share, url, Path(folder)))))
 
 
 COLUMNS = (
@@ -240,24 +264,25 @@ def main() -> None:
     parser.add_argument("--mb", type=float, default=10)
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--together", type=int, default=1)
-    parser.add_argument("--no-model", action="store_true")
+    parser.add_argument("--model-share", type=float, default=1.0)
+    parser.add_argument("--no-model", dest="model_share", action="store_const", const=0.0)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--tick", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.tick:
         asyncio.run(_tick_until_closed())
     elif given.one:
-        _one(given.one, int(given.mb * 1e6), given.together, not given.no_model)
+        _one(given.one, int(given.mb * 1e6), given.together, given.model_share)
     else:
         print("  ".join(f"{name:>13}" for name in COLUMNS))
         for case in given.cases.split(","):
-            _print_case(case, given.mb, given.together, given.no_model)
+            _print_case(case, given.mb, given.together, given.model_share)
 
 
-def _print_case(case: str, mb: float, together: int, no_model: bool) -> None:
+def _print_case(case: str, mb: float, together: int, share: float) -> None:
     """Measure a case in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.large_documents", "--one", case, "--mb", str(mb)]
-    command += ["--together", str(together), *(["--no-model"] if no_model else [])]
+    command += ["--together", str(together), "--model-share", str(share)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     row = json.loads(done.stdout.splitlines()[-1])
     shown = [f"{row[name]:.1f}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS]

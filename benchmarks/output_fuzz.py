@@ -1,10 +1,10 @@
 """Show random hostile texts on every platform, and count crashes, links that are not allowed and disagreements.
 
-    python -m benchmarks.output_fuzz [--runs 20000] [--seconds 0] [--seed 1] [--show 5]
+    python -m benchmarks.output_fuzz [--runs 20000] [--seconds 0] [--seed 1] [--pieces 8] [--processes 2] [--show 5]
 
-Each run builds one text and shows it as an answer, as a command's reply, as the names of a source, and as a draft cut
-at one random place, on Slack, Discord and the web page. The readers of the output share no code with the bot. Ends
-with status 1 if anything is wrong.
+Each run builds one text, filters it, and shows it in one way: as an answer, as a command's reply, as the names of a
+source, or as a draft cut at a random place, on Slack, Discord and the web page. The readers of the output share no code
+with the bot. A fault is printed with the shortest text that still shows it. Ends with status 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -13,11 +13,26 @@ import argparse
 import random
 import sys
 import time
-import traceback
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 
+from benchmarks.shortest import shortest
 from benchmarks.unusable_input import unusable
 from tests.doubles import hostile_markdown, output_checks
+
+BATCH = 1_000
+"""Runs that a process does before it reports."""
+
+
+@dataclass
+class Found:
+    """What a number of runs found. ``examples`` are short texts with what is wrong with them."""
+
+    runs: int = 0
+    faulty: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
 
 
 def main() -> int:
@@ -26,31 +41,59 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after this time; 0 is never")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pieces", type=int, default=8, help="most pieces of a text")
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--show", type=int, default=5, help="faulty texts to print")
     options = parser.parse_args()
-    started, runs, crashes, faulty = time.monotonic(), 0, 0, 0
-    kinds: Counter[str] = Counter()
-    for number in range(options.runs):
-        if options.seconds and time.monotonic() - started > options.seconds:
-            break
-        runs += 1
-        chance = random.Random(f"{options.seed}:{number}")
-        text = hostile_markdown.text(chance)
-        try:
-            cut = chance.randint(0, len(text))
-            found = [*output_checks.faults(text), *output_checks.stream_faults(text, range(cut, cut + 1))]
-        except Exception:
-            crashes += 1
-            found = [traceback.format_exc()]
-        if found:
-            faulty += 1
-            kinds.update(fault.partition(":")[0] for fault in found)
-            if faulty <= options.show:
-                print(repr(text), *found, sep="\n  ")
-    print(f"{runs:,} runs in {time.monotonic() - started:.0f} s, {crashes} crashes, {faulty} texts with a fault")
-    for kind, count in kinds.most_common():
+    started = time.monotonic()
+    ends = started + options.seconds if options.seconds else float("inf")
+    total = Found()
+    with ProcessPoolExecutor(options.processes) as pool:
+        batches = [
+            pool.submit(_batch, f"{options.seed}:{first}", min(BATCH, options.runs - first), options.pieces, ends)
+            for first in range(0, options.runs, BATCH)
+        ]
+        for batch in batches:
+            found = batch.result()
+            for example in found.examples[: max(0, options.show - total.faulty)]:
+                print(example, flush=True)
+            total.runs, total.faulty = total.runs + found.runs, total.faulty + found.faulty
+            total.kinds.update(found.kinds)
+    print(f"{total.runs:,} runs in {time.monotonic() - started:.0f} s, {total.faulty} texts with a fault or a crash")
+    for kind, count in total.kinds.most_common():
         print(f"  {count:6,}  {kind}")
-    return bool(faulty) if runs else unusable("no text was made.")
+    return bool(total.faulty) if total.runs else unusable("no text was made.")
+
+
+def _batch(seed: str, runs: int, pieces: int, ends: float) -> Found:
+    """Do ``runs`` runs, or fewer if the monotonic clock passes ``ends``."""
+    found = Found()
+    for number in range(runs):
+        if time.monotonic() > ends:
+            break
+        found.runs += 1
+        text = hostile_markdown.text(random.Random(f"{seed}:{number}"), pieces)
+        if kinds := _kinds(text, f"{seed}:{number}"):
+            found.faulty += 1
+            found.kinds.update(kinds.keys())
+            if len(found.examples) < 5:
+                found.examples.append(_example(text, min(kinds), f"{seed}:{number}"))
+    return found
+
+
+def _example(text: str, kind: str, seed: str) -> str:
+    """Return the shortest text that shows the same kind of fault, with everything that is wrong with it."""
+    short = shortest(text, lambda part: kind in _kinds(part, seed))
+    return "\n  ".join([repr(short), *_kinds(short, seed).values()])
+
+
+def _kinds(text: str, seed: str) -> dict[str, str]:
+    """Return what is wrong with the text, by its kind. ``seed`` chooses the way in which the text is shown."""
+    try:
+        faults = output_checks.some_faults(text, random.Random(seed))
+    except Exception as error:
+        faults = [f"crash {type(error).__name__}: {error}"]
+    return {fault.partition(":")[0]: fault for fault in faults}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from knowledge.parsing.sandbox import Parser
 from knowledge.types import Fetched
 
 PARSE_TIMEOUT = 20.0
-"""Timeout for one file, in seconds."""
+"""Timeout for one file, and for each scanned page of it, in seconds."""
+RECOGNIZED_PAGES = 3
+"""Scanned pages that are read of a file, since the user waits for the answer."""
 
 
 class FileReader:
@@ -20,7 +22,7 @@ class FileReader:
     """
 
     def __init__(self, *, max_unpacked: int = MAX_UNPACKED) -> None:
-        self._parser = Parser(seconds=PARSE_TIMEOUT, max_unpacked=max_unpacked)
+        self._parser = Parser(seconds=PARSE_TIMEOUT, max_unpacked=max_unpacked, recognized_pages=RECOGNIZED_PAGES)
 
     async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image:
         """Return the beginning of the text, or the image, in a file. Raises ParseError, UsageError."""

@@ -33,12 +33,28 @@ class ChunkRow:
 
 
 # The columns of ChunkRow in its order; then the start of the document, and the chunk's window. The title of a document
-# that no longer exists says so, wherever it is cited.
+# that no longer exists says so, wherever it is cited. The title of a document that cannot be read for longer than two
+# intervals of its source, alone or with the whole source, says when it was last read.
 _CHUNKS = text("""
     SELECT
         chunk_id, CAST(document_id AS text), position, header, chunks.text, start_char, end_char, page, heading,
         uri, title || CASE
             WHEN gone_readings >= 2 THEN ' (gone since ' || to_char(gone_since AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ')'
+            WHEN EXISTS (
+                SELECT FROM sources
+                WHERE sources.tenant_id = documents.tenant_id
+                    AND sources.id = source_id
+                    AND kind <> 'upload'
+                    AND coalesce(refresh_seconds, :every) > 0
+                    AND documents.fetched_at + 2 * make_interval(secs => coalesce(refresh_seconds, :every)) < now()
+                    AND (documents.error <> '' OR EXISTS (
+                        SELECT FROM documents AS whole
+                        WHERE whole.tenant_id = sources.tenant_id
+                            AND whole.source_id = sources.id
+                            AND whole.uri = sources.uri
+                            AND whole.error <> ''
+                    ))
+            ) THEN ' (last read ' || to_char(documents.fetched_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ')'
             ELSE ''
         END, left(documents.text, :opening), CURRENT_DATE, window_start, window_end
     FROM chunks
@@ -47,11 +63,16 @@ _CHUNKS = text("""
 """)
 
 
-async def load_chunks(session: AsyncSession, scope: Scope, numbers: Sequence[int]) -> dict[int, ChunkRow]:
-    """Return the chunks by number; those outside the scope are left out."""
+async def load_chunks(
+    session: AsyncSession, scope: Scope, numbers: Sequence[int], *, refresh_seconds: int = 0
+) -> dict[int, ChunkRow]:
+    """Return the chunks by number; those outside the scope are left out.
+
+    ``refresh_seconds`` is the interval of sources without one of their own; 0 means that they are not refreshed.
+    """
     if not numbers:
         return {}
-    values = _values(scope) | {"numbers": list(numbers), "opening": superseded.OPENING_CHARS}
+    values = _values(scope) | {"numbers": list(numbers), "opening": superseded.OPENING_CHARS, "every": refresh_seconds}
     rows = [_chunk_row(*columns) for columns in await session.execute(_CHUNKS, values)]
     return {row.chunk_id: row for row in rows}
 

@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import bm25
+from knowledge import bm25, search_terms
 from knowledge.types import Chunk
 
 ROWS_PER_READ = 2000
@@ -174,11 +174,12 @@ async def move_chunks(session: AsyncSession, tenant_id: str, kept: Mapping[int, 
 _INSERT_CHUNKS = text("""
     INSERT INTO chunks (
         tenant_id, chunk_id, document_id, position, audience, header, text, start_char, end_char, page,
-        heading, digest, terms, window_start, window_end
+        heading, digest, terms, terms_version, window_start, window_end
     )
     SELECT
         :tenant, number, document, position, :audience, header, body, opens, closes, page,
-        ARRAY(SELECT jsonb_array_elements_text(CAST(heading AS jsonb))), digest, terms, window_start, window_end
+        ARRAY(SELECT jsonb_array_elements_text(CAST(heading AS jsonb))), digest, terms, :version, window_start,
+        window_end
     FROM unnest(
         CAST(:numbers AS bigint[]), CAST(:documents AS uuid[]), CAST(:positions AS int[]), CAST(:headers AS text[]),
         CAST(:texts AS text[]), CAST(:starts AS int[]), CAST(:ends AS int[]), CAST(:pages AS int[]),
@@ -203,6 +204,7 @@ async def insert_chunks(
         {
             "tenant": tenant_id,
             "audience": audience,
+            "version": search_terms.VERSION,
             "numbers": list(added),
             "documents": [document for document, _ in added.values()],
             "positions": [chunk.position for chunk in chunks],

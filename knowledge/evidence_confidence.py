@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from knowledge.embedders.token_vectors import Signs, sign_cosines
+from knowledge.named_rows import names_a_row
 from knowledge.ports import Vectors
-from knowledge.search_terms import document_terms, query_terms
+from knowledge.search_terms import document_terms, main_terms, query_terms
 from knowledge.sentence_splitter import sentence_spans
 
 _FILE = "confidence.json"
@@ -65,7 +66,7 @@ def word_features(question: str, evidence: Sequence[Evidence]) -> list[float]:
     weights = _term_weights(question)
     total = sum(weights.values()) or 1.0
     terms = [_terms(one.text[:MAX_CHARS]) for one in evidence]
-    names = {term: 1.0 for name in _NAME.findall(question) for term in document_terms(name)}
+    names = {term: 1.0 for name in _NAME.findall(question) for term in main_terms(name)}
     return [
         max(_covered(weights, found) for found in terms) / total,
         max(_covered_by_sentence(weights, one.text[:MAX_CHARS]) for one in evidence) / total,
@@ -129,9 +130,18 @@ class Weights:
             raise ValueError("the weights were trained on other features. Train them again")
 
     def confidence(self, question: str, evidence: Sequence[Evidence]) -> float:
-        """Return how likely the passages contain the answer, 0 to 1; 0 if there are no passages."""
+        """Return how likely the passages contain the answer, 0 to 1; 0 if there are no passages.
+
+        It is at least ``threshold`` if the question names a row of a table in them.
+        """
         if not evidence:
             return 0.0
+        estimated = self._estimated(question, evidence)
+        if estimated < self.threshold and names_a_row(question, (one.text[:MAX_CHARS] for one in evidence)):
+            return self.threshold
+        return estimated
+
+    def _estimated(self, question: str, evidence: Sequence[Evidence]) -> float:
         words, embedding = word_features(question, evidence), embedding_features(evidence)
         if embedding is None:
             return self.words.probability(words)
@@ -159,7 +169,7 @@ def shipped() -> Weights:
 
 def _term_weights(question: str) -> Mapping[str, float]:
     """Return the terms of a question; specific ones (names, numbers, long words) count twice."""
-    names = {term for name in _NAME.findall(question) for term in document_terms(name)}
+    names = {term for name in _NAME.findall(question) for term in main_terms(name)}
     return {
         term: 2.0 if term in names or len(term) >= SPECIFIC_CHARS or any(map(str.isdigit, term)) else 1.0
         for term in query_terms(question)
@@ -189,4 +199,4 @@ def _shared_pairs(question: str, text: str) -> float:
     pairs = set(pairwise(query_terms(question)))
     if not pairs:
         return 0.0
-    return len(pairs & set(pairwise(document_terms(text)))) / len(pairs)
+    return len(pairs & set(pairwise(main_terms(text)))) / len(pairs)

@@ -17,7 +17,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from knowledge.search_terms import QUESTION_WORDS, STOP_WORDS, document_terms, query_terms
+from knowledge import languages
+from knowledge.script_words import words as split_words
+from knowledge.search_terms import QUESTION_WORDS, STOP_WORDS, main_terms, query_weights
 
 FADING = 0.5
 """The weight of an earlier question relative to the one after it."""
@@ -33,7 +35,6 @@ LEANED_ON = 4
 MAX_CARRIED_WORDS = 12
 """Maximum number of words that ``carried_words`` returns."""
 
-_WORD = re.compile(r"\w+")
 _HYPHENATED_WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 _REFERRING_WORDS = frozenset(
     "it its this that these those they them their he she him her his one ones there then same else other "
@@ -74,32 +75,36 @@ class ExpandedQuery:
         return " ".join((self.question, *self.words))
 
 
-def unexpanded(question: str) -> ExpandedQuery:
-    """Return the query of a question without earlier questions."""
-    terms: dict[str, float] = {}
-    for term in query_terms(question):
-        terms[term] = terms.get(term, 0.0) + 1.0
-    return ExpandedQuery(question, terms)
+def spoken_languages(question: str) -> tuple[str, ...]:
+    """Return the languages that a question may be in; several or none if it does not tell. English is one of them."""
+    return languages.of_question(split_words(question))
 
 
-def earlier_terms(earlier: Sequence[str]) -> set[str]:
+def unexpanded(question: str, spoken: Sequence[str] = ()) -> ExpandedQuery:
+    """Return the query of a question without earlier questions. ``spoken``: see ``search_terms.query_weights``."""
+    return ExpandedQuery(question, query_weights(question, spoken))
+
+
+def earlier_terms(earlier: Sequence[str], spoken: Sequence[str] = ()) -> set[str]:
     """Return the terms whose idf ``expand`` needs. ``earlier`` are the thread's questions, oldest first."""
-    return {term for text in _recent(earlier) for term in document_terms(text)}
+    return {term for text in _recent(earlier) for term in (*main_terms(text), *query_weights(text, spoken))}
 
 
-def expand(question: str, earlier: Sequence[str], idf: Mapping[str, float]) -> ExpandedQuery:
+def expand(
+    question: str, earlier: Sequence[str], idf: Mapping[str, float], spoken: Sequence[str] = ()
+) -> ExpandedQuery:
     """Add the earlier terms and words with the highest weights to the question.
 
-    Terms without an idf occur in no document.
+    Terms without an idf occur in no document. ``spoken``: see ``search_terms.query_weights``.
     """
-    query = unexpanded(question)
-    own_terms = query.terms.keys() | set(document_terms(question))
+    query = unexpanded(question, spoken)
+    own_terms = query.terms.keys() | set(main_terms(question))
     weights: dict[str, float] = {}
     words: dict[str, tuple[float, str]] = {}
     for text, weight in _weighted(earlier):
-        for term in query_terms(text):
+        for term, count in query_weights(text, spoken).items():
             if term not in own_terms and term in idf:
-                weights[term] = weights.get(term, 0.0) + weight
+                weights[term] = weights.get(term, 0.0) + weight * count
         for word, rarity in _new_words(text, own_terms, idf):
             words[word.lower()] = max(words.get(word.lower(), (0.0, "")), (weight * rarity, word))
     heaviest = sorted(weights, key=lambda term: (-weights[term] * idf[term], term))[:MAX_TERMS]
@@ -156,10 +161,10 @@ def _weighted(earlier: Sequence[str]) -> list[tuple[str, float]]:
 def _new_words(text: str, own_terms: set[str], idf: Mapping[str, float]) -> list[tuple[str, float]]:
     """Return the words of a text that the question does not have, with their rarity."""
     found = []
-    for word in _WORD.findall(text):
+    for word in split_words(text):
         if word.lower() in STOP_WORDS | QUESTION_WORDS:
             continue
-        terms = document_terms(word)
+        terms = main_terms(word)
         if terms and terms[0] not in own_terms and any(term in idf for term in terms):
             found.append((word, max(idf.get(term, 0.0) for term in terms)))
     return found

@@ -21,7 +21,7 @@ from rank_bm25 import BM25Okapi
 from knowledge.chunk_vectors import Vector
 from knowledge.date_expressions import Span, spans
 from knowledge.ports import Vectors
-from knowledge.search_terms import document_terms, query_terms
+from knowledge.search_terms import main_terms, query_terms
 
 LEXICAL_SHARE = 0.35
 """The share of BM25 in the combined score."""
@@ -105,7 +105,7 @@ def _terms(message: ConversationMessage) -> list[str]:
 
 @lru_cache(maxsize=8192)
 def _terms_of(text: str) -> tuple[str, ...]:
-    return tuple(document_terms(text))
+    return tuple(main_terms(text))
 
 
 def _standardize(scores: npt.NDArray[np.floating], present: Any = None) -> Scores:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from knowledge.search_terms import document_terms, query_terms
+from knowledge.search_terms import main_terms, query_terms
 from knowledge.sentence_splitter import sentence_spans
 from knowledge.types import Passage
 
@@ -140,7 +140,7 @@ def _sentences(passage: int, text: str, start: int, end: int) -> list[_Unit]:
 
 def _score(question: str, passages: Sequence[Passage], units: Sequence[_Unit]) -> None:
     """Set the score of each unit."""
-    terms = [Counter(document_terms(passages[unit.passage].text[unit.start : unit.end])) for unit in units]
+    terms = [Counter(main_terms(passages[unit.passage].text[unit.start : unit.end])) for unit in units]
     weights = _term_weights(query_terms(question), terms)
     total = sum(weights.values()) or 1.0
     own = [_match(weights, found) / total for found in terms]

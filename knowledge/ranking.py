@@ -19,9 +19,11 @@ from knowledge.embedders.token_vectors import Signs
 from knowledge.followup_queries import ExpandedQuery
 from knowledge.fusion import Fusion, Spread, add_document_scores, combine_with_reranker, convex, rrf, sort_scores
 from knowledge.knowledge_version import read_version
+from knowledge.languages import ENGLISH, STEMMERS, of_script
 from knowledge.ports import Embedder, Reranker, Sessions
 from knowledge.question_encoding import EncodedQuestion, QuestionEncoder
 from knowledge.rerankers import LateInteraction
+from knowledge.search_terms import language_term
 from knowledge.serving_model import Serving
 from knowledge.types import Legs, Passage, Scope
 from knowledge.vector_search import cosine_spread, nearest_chunks
@@ -82,7 +84,7 @@ class Ranker:
     """Ranks the chunks of a scope for a question. Raises EmbeddingError if the question cannot be encoded.
 
     ``candidates`` is the number of chunks that each search returns; ``reranked`` is the number of fused chunks to
-    rerank.
+    rerank. ``refresh_seconds`` is as in ``load_chunks``.
     """
 
     def __init__(
@@ -94,11 +96,13 @@ class Ranker:
         fusion: Fusion = "convex",
         candidates: int = CANDIDATES,
         reranked: int | None = None,
+        refresh_seconds: int = 0,
     ) -> None:
         self.embedder = embedder
         self.encoder = QuestionEncoder(embedder, with_tokens=isinstance(reranker, LateInteraction))
         self._sessions = sessions
         self._reranker = reranker
+        self._refresh_seconds = refresh_seconds
         self._fusion = fusion
         self._candidates = candidates
         self._reranked = reranked or (RERANKED_LATE if isinstance(reranker, LateInteraction) else RERANKED)
@@ -120,6 +124,7 @@ class Ranker:
                 passages, signs = await self._load(fused[: max(self._reranked, least * 3)], similar, sparse, scope)
             with timer.stage("rerank"):
                 final = await self._rerank(encoded, passages, signs)
+            confidence = await asyncio.to_thread(self._confidence, encoded, query.text, final[:least], similar, signs)
         order = [(passage.chunk_id, passage.score) for passage in final]
         loaded = {number for number, _ in order}
         return Ranking(
@@ -134,17 +139,28 @@ class Ranker:
             model=self.embedder.model,
             serving=serving,
             searched=query.text,
-            confidence=self._confidence(encoded, query.text, final[:least], similar, signs),
+            confidence=confidence,
             sentences={one.chunk_id: similar[one.chunk_id].sentences for one in final if one.chunk_id in similar},
         )
 
     async def _expand(self, question: str, earlier: Sequence[str], scope: Scope) -> ExpandedQuery:
-        """Expand the question with terms and words of the thread's earlier questions."""
-        terms = followup_queries.earlier_terms(earlier)
-        if not terms:
-            return followup_queries.unexpanded(question)
-        async with self._sessions(scope.tenant_id) as session:
-            return followup_queries.expand(question, earlier, await bm25.idf(session, scope.tenant_id, terms))
+        """Find the terms of the question, and expand it with those of the thread's earlier questions.
+
+        If the question does not tell its language, it may be in any language of the tenant's documents.
+        """
+        spoken = followup_queries.spoken_languages(question)
+        asked = {language_term(one): one for one in STEMMERS if len(spoken) != 1 and of_script(question) is None}
+        if earlier or asked:
+            terms = await asyncio.to_thread(followup_queries.earlier_terms, earlier, spoken)
+            async with self._sessions(scope.tenant_id) as session:
+                idf = await bm25.idf(session, scope.tenant_id, terms | asked.keys())
+            in_documents = tuple(language for term, language in asked.items() if term in idf)
+            spoken = tuple(one for one in in_documents if one in spoken) or in_documents or spoken
+        else:
+            idf = {}
+        spoken = tuple(one for one in spoken if one != ENGLISH)
+        # In a thread, because a word list may have to be loaded.
+        return await asyncio.to_thread(followup_queries.expand, question, earlier, idf, spoken)
 
     async def _search_dense(
         self, timer: StageTimer, vector: Vector, scope: Scope
@@ -193,7 +209,7 @@ class Ranker:
         numbers = [number for number, _ in fused]
         signs: dict[int, Signs] = {}
         async with self._sessions(scope.tenant_id) as session:
-            rows = await load_chunks(session, scope, numbers)
+            rows = await load_chunks(session, scope, numbers, refresh_seconds=self._refresh_seconds)
             if isinstance(self._reranker, LateInteraction):
                 signs = await read_token_signs(
                     session,

@@ -28,6 +28,9 @@ _WARMING = "How many days of leave does everybody have?"
 class Retriever:
     """Finds passages with hybrid search: dense and sparse search, fusion, reranking, and merging of neighbors.
 
+    ``refresh_seconds`` is the interval of sources without one of their own: a passage says when its document was last
+    read if that cannot be read for longer than two intervals.
+
     Implements the engine's ``Search``. Questions are encoded with the model that serves the tenant; ``models`` opens it
     if ``embedder`` is another one. Raises EmbeddingError if the question cannot be encoded.
     """
@@ -42,6 +45,7 @@ class Retriever:
         candidates: int = CANDIDATES,
         reranked: int | None = None,
         models: Models | None = None,
+        refresh_seconds: int = 0,
     ) -> None:
         self._sessions = sessions
         self._embedder = embedder
@@ -49,6 +53,7 @@ class Retriever:
         self._fusion = fusion
         self._candidates = candidates
         self._reranked = reranked
+        self._refresh_seconds = refresh_seconds
         self._models = models or Models(embedder)
         self._ranker = self._new_ranker(embedder, reranker)
         self._rankers_by_model: dict[str, Ranker] = {}
@@ -64,6 +69,7 @@ class Retriever:
             candidates=self._candidates,
             reranked=self._reranked,
             models=self._models,
+            refresh_seconds=self._refresh_seconds,
         )
 
     async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
@@ -160,6 +166,7 @@ class Retriever:
             fusion=self._fusion,
             candidates=self._candidates,
             reranked=self._reranked,
+            refresh_seconds=self._refresh_seconds,
         )
 
     @staticmethod

@@ -67,6 +67,16 @@ sources = Table(
     UniqueConstraint("tenant_id", "audience", "uri", name="sources_identity"),
 )
 
+# On which platforms people were told that the source is held back.
+held_back_notices = Table(
+    "held_back_notices",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("source_id", Uuid, primary_key=True),
+    Column("platform", Text, primary_key=True),
+    ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
+)
+
 # recipe names how the text was parsed and chunked: a document is unchanged only if its content and recipe are.
 # dated_at is the date from the document's metadata, else the time when its content was first seen. memo is text that
 # the source receives again at its next run. warnings say what was left out of the text.
@@ -98,7 +108,8 @@ documents = Table(
     Index("documents_dated", "tenant_id", "dated_at"),
 )
 
-# A found chunk that has a window is read as the text from window_start to window_end, such as the sentences around it.
+# terms is the chunk's number of terms by the rules of terms_version. A found chunk that has a window is read as the
+# text from window_start to window_end, such as the sentences around it.
 chunks = Table(
     "chunks",
     metadata,
@@ -115,10 +126,12 @@ chunks = Table(
     Column("heading", ARRAY(Text), nullable=False),
     Column("digest", Text, nullable=False),
     Column("terms", Integer, nullable=False),
+    Column("terms_version", SmallInteger, nullable=False, server_default="1"),
     Column("window_start", Integer),
     Column("window_end", Integer),
     ForeignKeyConstraint(["tenant_id", "document_id"], ["documents.tenant_id", "documents.id"], ondelete="CASCADE"),
     Index("chunks_document", "tenant_id", "document_id", "position"),
+    Index("chunks_terms_version", "tenant_id", "terms_version", "chunk_id"),
 )
 
 # Separate from chunks: updating a row under an HNSW index is expensive even if the vector does not change.
@@ -157,7 +170,8 @@ sentence_vectors = Table(
     ForeignKeyConstraint(["tenant_id", "chunk_id"], ["chunks.tenant_id", "chunks.chunk_id"], ondelete="CASCADE"),
 )
 
-# entries has three little-endian u16 per chunk: place in the segment, term frequency, length of the chunk.
+# entries has three little-endian u16 per chunk: place in the segment, term frequency, length of the chunk. Each version
+# of the terms has ten levels: version 1 has 0 to 9, version 2 has 10 to 19.
 postings = Table(
     "postings",
     metadata,
@@ -179,7 +193,8 @@ posting_parts = Table(
     Column("part", BigInteger, primary_key=True, autoincrement=False),
 )
 
-# One bit per chunk of the segment. The row with audience '' marks every living chunk and counts the dead ones.
+# One bit per chunk of the segment. The row with audience '' marks every living chunk and counts the dead ones. The row
+# with ' terms 2' marks chunks whose entries of earlier versions of the terms no longer count.
 posting_masks = Table(
     "posting_masks",
     metadata,

@@ -1,26 +1,31 @@
-"""Extracts the terms that BM25 counts: stemmed words without stop words, and parts of identifiers. Does no I/O.
+"""Extracts the terms that BM25 counts, for documents and for questions. Does no I/O.
 
-The rules are the same for documents and queries, except that queries leave out question words. An identifier such as
-``parse_config`` or ``HttpClient`` is indexed as a whole and by its parts. Stored postings depend on the rules, so
-change ``VERSION`` with every change of the rules.
+A word of a document is found by several terms: its stem without accents, its stem in the language of the text, its
+spelling with accents and with umlauts spelled out, the parts of a compound, and the parts of an identifier such as
+``parse_config`` or ``HttpClient``. Scripts without spaces yield pairs of letters. A question has the same terms with
+weights, so that the spelling of the question ranks higher. Stored postings depend on these rules: increase ``VERSION``
+with every change, and the chunks are indexed again in the background.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-import Stemmer
+from knowledge import compounds, languages
+from knowledge.script_words import is_ideograph, letter_pairs, runs, words
+from knowledge.word_forms import MAX_CHARS, fold, stem, transliterate
 
-VERSION = "1"
-MAX_TERM_CHARS = 64
+VERSION = 2
+"""The version of these rules. Chunks with terms of an older version are indexed again."""
 MAX_QUERY_TERMS = 200
-
-_WORD = re.compile(r"\w+")
-_IDENTIFIER_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
-_UNSPACED_SCRIPT = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
+STEM_WEIGHT = 0.7
+"""The weight of a word's stem in the language of a question, next to the word's main term."""
+SPELLING_WEIGHT = 0.3
+"""The weight of a word's spelling with accents, or with umlauts spelled out."""
+PARTS_WEIGHT = 0.7
+"""The weight of all parts of a compound together."""
 
 STOP_WORDS = frozenset(
     """a about after again all also am an and any are as at be because been before being between both but by can could
@@ -35,55 +40,104 @@ QUESTION_WORDS = frozenset(
     purpose mean means anyone someone there's question wonder let help""".split()
 )
 
-_stemmer = threading.local()
+
+_IDENTIFIER_PART = re.compile(r"A+(?!a)|A?a+|0+")
+"""A part in the shape of an identifier: ``A`` is a capital, ``a`` another letter or mark, ``0`` a digit."""
 
 
 def document_terms(text: str) -> list[str]:
-    """Return the terms of a document in order, with repetitions."""
-    return list(_terms(text))
+    """Return all terms of a document, with repetitions. May load a word list, which takes seconds."""
+    found = words(text)
+    spoken = languages.of_document(found)
+    terms = [language_term(one) for one in spoken]
+    for run, unspaced in _runs(found):
+        if unspaced:
+            terms += letter_pairs(run)
+            terms += [one for one in run if is_ideograph(one)] if len(run) > 1 else []
+        elif (lower := run.casefold()) not in STOP_WORDS:
+            terms += (stem(fold(lower)), *_other_terms(lower, spoken), *_identifier_terms(run))
+    return terms
+
+
+def main_terms(text: str) -> list[str]:
+    """Return one term for each word of a text in order: those that ``query_terms`` returns for a question."""
+    return list(_main_terms(words(text)))
 
 
 def query_terms(text: str) -> list[str]:
-    """Return the first terms of a question, without question words if it has any other words."""
-    content_words = [run for run in _WORD.findall(text) if run.lower() not in QUESTION_WORDS]
-    return (document_terms(" ".join(content_words)) or document_terms(text))[:MAX_QUERY_TERMS]
+    """Return the main term of each word of a question in order, without question words if it has any other words."""
+    return list(_main_terms(_content_words(text, ())))[:MAX_QUERY_TERMS]
 
 
-def _terms(text: str) -> Iterator[str]:
-    for run in _WORD.findall(text):
-        word = run.lower()
-        if word in STOP_WORDS:
-            continue
-        if _UNSPACED_SCRIPT.search(run):
-            yield from _character_pairs(run)
-            continue
-        yield stem(word)
-        parts = _identifier_parts(run)
-        if len(parts) > 1:
-            yield from (stem(part) for part in parts if part not in STOP_WORDS)
+def query_weights(text: str, spoken: Sequence[str] = ()) -> dict[str, float]:
+    """Return the terms of a question with their weights; a main term weighs 1 for each time it occurs.
+
+    ``spoken`` are the languages that it may be in, other than English. May load a word list, which takes seconds.
+    """
+    weights: dict[str, float] = {}
+    for run, unspaced in _runs(_content_words(text, spoken)):
+        others = {} if unspaced else _other_terms(run.casefold(), tuple(spoken))
+        for term, weight in [*((main, 1.0) for main in _main_terms([run])), *others.items()]:
+            weights[term] = weights.get(term, 0.0) + weight
+            if len(weights) == MAX_QUERY_TERMS:
+                return weights
+    return weights
 
 
-def _identifier_parts(run: str) -> list[str]:
-    """Return the parts of an identifier in lower case; empty for an ordinary word."""
-    if run.islower() and "_" not in run and not any(map(str.isdigit, run)):
-        return []
-    return [part.lower() for part in _IDENTIFIER_PART.findall(run)]
+def language_term(language: str) -> str:
+    """Return the term of all chunks in a language. No word has a colon."""
+    return f"lang:{language}"
 
 
-def _character_pairs(run: str) -> Iterator[str]:
-    """Yield pairs of characters for scripts that put no spaces between words."""
-    for piece in _UNSPACED_SCRIPT.findall(run):
-        yield from (piece[i : i + 2] for i in range(max(1, len(piece) - 1)))
-    yield from (stem(rest.lower()) for rest in _UNSPACED_SCRIPT.split(run) if rest)
+def _content_words(text: str, spoken: Sequence[str]) -> list[str]:
+    """Return the words of a question without those that only ask, if it has any others."""
+    found = words(text)
+    for left_out in (QUESTION_WORDS.union(STOP_WORDS, *map(languages.function_words, spoken)), STOP_WORDS):
+        if content := [word for word in found if word.casefold() not in left_out]:
+            return content
+    return []
+
+
+def _main_terms(found: Sequence[str]) -> Iterator[str]:
+    for run, unspaced in _runs(found):
+        if unspaced:
+            yield from letter_pairs(run)
+        elif (lower := run.casefold()) not in STOP_WORDS:
+            yield stem(fold(lower))
+            yield from _identifier_terms(run)
+
+
+def _runs(found: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    for word in found:
+        yield from runs(word)
 
 
 @lru_cache(maxsize=50_000)
-def stem(word: str) -> str:
-    """Return the stem of a lower-case word, cut to ``MAX_TERM_CHARS``."""
-    word = word[:MAX_TERM_CHARS]
-    if not word.isascii() or not word.isalpha():
-        return word
-    stemmer = getattr(_stemmer, "english", None)
-    if stemmer is None:
-        stemmer = _stemmer.english = Stemmer.Stemmer("english")
-    return str(stemmer.stemWord(word))
+def _other_terms(word: str, spoken: tuple[str, ...]) -> dict[str, float]:
+    """Return the terms of a lower-case word besides its main term, with their weights."""
+    plain = fold(word)
+    others: dict[str, float] = {}
+    for language in spoken:
+        parts = compounds.parts(word, language)
+        stems = {stem(part, spoken_in) for part in parts for spoken_in in (language, "en")}
+        others |= dict.fromkeys(stems, PARTS_WEIGHT / max(1, len(stems)))
+    if word != plain:
+        spelled = transliterate(word)
+        others |= dict.fromkeys((word[:MAX_CHARS], *({stem(spelled)} if spelled != plain else ())), SPELLING_WEIGHT)
+    others |= dict.fromkeys((stem(plain, language) for language in spoken), STEM_WEIGHT)
+    others.pop(stem(plain), None)
+    return others
+
+
+def _identifier_terms(run: str) -> list[str]:
+    """Return the terms of the parts of an identifier; empty for an ordinary word."""
+    if run.islower() and "_" not in run and not any(map(str.isdigit, run)):
+        return []
+    parts = [part.lower() for part in _identifier_parts(run)]
+    return [stem(fold(part)) for part in parts if part not in STOP_WORDS] if len(parts) > 1 else []
+
+
+def _identifier_parts(run: str) -> list[str]:
+    """Split at underscores, digits, and before the capital of a word: ``XMLHttp2`` is ``XML``, ``Http``, ``2``."""
+    shape = "".join("0" if one.isdigit() else "A" if one.isupper() else "_" if one == "_" else "a" for one in run)
+    return [run[match.start() : match.end()] for match in _IDENTIFIER_PART.finditer(shape)]

@@ -159,14 +159,6 @@ async def set_mark(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUI
     )
 
 
-async def set_held_back(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, reason: str) -> None:
-    """Store why the last reading of the source was held back; an empty reason means that it was not."""
-    await session.execute(
-        text("UPDATE sources SET held_back = :reason WHERE tenant_id = :tenant AND id = :source"),
-        {"tenant": tenant_id, "source": source_id, "reason": reason},
-    )
-
-
 LONGEST_BACKOFF_SECONDS = 86_400
 """Pause after failed refreshes beyond which it no longer doubles, unless the source's interval is longer."""
 

@@ -6,7 +6,7 @@ import inspect
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import fields
 from typing import Any, cast
@@ -44,6 +44,8 @@ EDGES = (
     "surface.edit.after",
     "store.finish.before",
     "store.finish.after",
+    "store.end.before",
+    "store.end.after",
     "llm.summary.asked",
     "llm.summary.ended",
     "store.summarize.before",
@@ -54,21 +56,22 @@ EDGES = (
 """The edges between the states of a turn, in order."""
 
 LATE_EDGES = (
-    "store.finish_late.before",
-    "store.finish_late.after",
+    "store.postpone.before",
+    "store.postpone.after",
     "late.edit.before",
     "late.edit.after",
-    "store.postpone.before",
-    "store.end.before",
-    "store.end.after",
+    "store.end_late.before",
+    "store.end_late.after",
 )
-"""The edges of a late reply, in order: stored with the time of its next try, shown, tried again later, ended."""
+"""The edges of a late reply, in order: left for a later try, shown, ended."""
 
 RULE = "Everybody has 30 days of leave a year. Five of them may be taken into the next year."
 
 _TURN_EVENTS = {
     "store.lease.after": "leased",
     "store.finish.after": "ended",
+    "store.end.after": "ended",
+    "store.postpone.after": "ended",
     "store.hand_back.after": "ended",
     "store.forget.after": "ended",
 }
@@ -83,22 +86,24 @@ class CrashPointWatch:
         self._at = at
         self._passed: Counter[str] = Counter()
 
-    def passed(self, point: str, arguments: tuple[Any, ...] = (), result: object = None) -> None:
+    def passed(
+        self, point: str, arguments: tuple[Any, ...] = (), result: object = None, named: Collection[str] = ()
+    ) -> None:
         """Report the start and end of a turn; kill the process at its crash point."""
-        event_name = _TURN_EVENTS.get(point)
+        event_name = None if _is_being_shown(arguments) else _TURN_EVENTS.get(point)
         if event_name and arguments and (event_name != "leased" or result is not None):
             fence = result.fence if isinstance(result, Lease) else 0
             self._send({event_name: arguments[0].id, "fence": fence})
-        if point.startswith("store.finish.") and _is_late(arguments):
-            self.passed(point.replace("finish", "finish_late"))
+        if point.startswith("store.end.") and "total_ms" not in named:
+            self.passed(point.replace("end", "end_late"))
         self._passed[point] += 1
         if point == self._point and self._passed[point] == self._at:
             self._send({"died_at": point})
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _is_late(arguments: tuple[Any, ...]) -> bool:
-    """Return whether these are the arguments of ``finish`` for a reply that is to be shown later."""
+def _is_being_shown(arguments: tuple[Any, ...]) -> bool:
+    """Return whether these are the arguments of ``finish`` for a reply that is not shown yet."""
     return any(isinstance(one, Outcome) and one.deliver_in is not None for one in arguments)
 
 
@@ -116,9 +121,9 @@ class WatchedPort:
             return found
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            self._watch.passed(f"{self._name}.{method}.before", arguments)
+            self._watch.passed(f"{self._name}.{method}.before", arguments, named=named)
             result = await found(*arguments, **named)
-            self._watch.passed(f"{self._name}.{method}.after", arguments, result)
+            self._watch.passed(f"{self._name}.{method}.after", arguments, result, named)
             return result
 
         return call

@@ -1,4 +1,4 @@
-"""The ``parley eval`` commands: measure retrieval, follow-ups, routing, cache, abstention and memory on data sets."""
+"""The ``parley eval`` commands: measure answers, retrieval, follow-ups, routing, cache, abstention and memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings, with_app
+from bot.cli.evaluate_answers import answers
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_data
 
@@ -159,4 +160,5 @@ def memory(data: Path, budget: int, as_json: bool) -> None:
     print_data(document, *evals.table(document), as_json=as_json)
 
 
+evaluate.add_command(answers)
 COMMANDS = (evaluate,)

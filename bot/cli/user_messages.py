@@ -207,6 +207,19 @@ def unknown_tenant(tenant: str, known: Sequence[str]) -> str:
     return f"The tenant {tenant} has no data here. The tenants are: {', '.join(known)}."
 
 
+def failed_case(name: str, question: str, why: str) -> str:
+    return f"{name}: {question}\n    {why}"
+
+
+def changed_cases(fixed: Sequence[str], broken: Sequence[str]) -> str:
+    good, bad = ", ".join(fixed) or "none", ", ".join(broken) or "none"
+    return f"Pass now, failed before: {good}. Fail now, passed before: {bad}."
+
+
+def nothing_to_ask(documents: str) -> str:
+    return f"{documents} has no document that can be read. Name a file or folder with documents."
+
+
 # --- errors
 
 

@@ -66,7 +66,14 @@ async def run(context: Context, line: str) -> Reply:
     assert turn is not None
     outcome = await services.dispatcher.start(turn, NullSurface())
     links = _links(outcome.citations, line, outcome.trace)
-    return Reply(text_of(outcome, line), shareable=outcome.refused is None, turn_id=outcome.turn_id, links=links)
+    return Reply(
+        text_of(outcome, line),
+        shareable=outcome.refused is None,
+        turn_id=outcome.turn_id,
+        links=links,
+        answer=outcome.answer,
+        citations=outcome.citations,
+    )
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from bot.commands import csv_export
 from bot.types.audience import UNCHECKED, Audience
 from bot.types.conversation import Attachment, Author, Platform
+from bot.types.display import Citation
 from knowledge.types import audiences
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Reply:
     shareable: bool = False
     turn_id: str = ""
     """The turn that this reply answers; empty if it answers no question."""
+    answer: str = ""
+    """The answer without the list of its sources that ``text`` ends with, for platforms that show ``citations``."""
+    citations: tuple[Citation, ...] = ()
     links: frozenset[str] = frozenset()
 
 

@@ -18,7 +18,7 @@ from bot.engine.display.urls import urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
 from bot.store.session import Database
-from knowledge import document_catalog, document_names, source_records
+from knowledge import document_catalog, document_names, held_back_sources, source_records
 from knowledge.errors import KnowledgeError
 from knowledge.types import ORDERS, Failure, Order
 
@@ -52,6 +52,8 @@ async def run(context: Context, line: str) -> Reply:
             return await _set_interval(context, await _named(context, words), period)
         case ["refresh", document, period] if arguments.is_interval(period):
             return await _set_interval(context, await _named(context, [document]), period)
+        case ["accept", source_id]:
+            return await _accept_removals(context, source_id)
         case ["refresh", *words]:
             return await _refresh(context, await _named(context, words))
         case _:
@@ -80,13 +82,41 @@ async def _refresh(context: Context, document_id: str | None, *, accept_removals
         rows = await document_catalog.sources(
             session, context.tenant_id, document_id=document_id, audiences=context.readable
         )
+    again = [row for row in rows if row.can_be_read_again or document_id is not None]
+    reply = await _read_again(context, again, accept_removals=accept_removals)
+    skipped = skipped_uploads(rows, document_id)
+    return replace(reply, text=f"{reply.text}\n{skipped}") if skipped else reply
+
+
+async def _accept_removals(context: Context, source_id: str) -> Reply:
+    """Refresh a source that is held back, and let it remove many documents. The button of the notice runs this.
+
+    Paths on the server are read if the terminal set an interval for the source, as the scheduled refresh does.
+    """
+    if not context.author.is_admin:
+        raise NotAllowed(docs_user_messages.ACCEPT_REMOVALS_ADMIN)
+    async with context.services.database.tenant(context.tenant_id) as session:
+        held_back = await held_back_sources.is_held_back(session, tenant_id=context.tenant_id, source_id=source_id)
+        rows = [row for row in await document_catalog.sources(session, context.tenant_id) if row.id == source_id]
+    if not held_back:
+        raise UsageError(docs_user_messages.NOT_HELD_BACK)
+    return await _read_again(context, rows, accept_removals=True, scheduled_paths=True)
+
+
+async def _read_again(
+    context: Context,
+    rows: Sequence[document_catalog.SourceRow],
+    *,
+    accept_removals: bool,
+    scheduled_paths: bool = False,
+) -> Reply:
+    """Ingest the sources again. ``scheduled_paths`` reads paths on the server that are refreshed at an interval."""
     requested: list[RequestedRun] = []
     failed: list[Failure] = []
     for row in rows:
-        if not row.can_be_read_again and document_id is None:
-            continue
+        files = scheduled_paths and bool(row.refresh_seconds)
         try:
-            context.services.open_source(row.uri, files=False, tenant_id=context.tenant_id)
+            context.services.open_source(row.uri, files=files, tenant_id=context.tenant_id)
         except KnowledgeError as error:
             failed.append(Failure(row.uri, str(error)))
             continue
@@ -95,13 +125,12 @@ async def _refresh(context: Context, document_id: str | None, *, accept_removals
                 context.tenant_id,
                 row.id,
                 asked_by=context.author.id,
+                files=files,
                 accept_removals=accept_removals,
                 limited=not context.author.is_admin,
             )
         )
-    reply = await follow_runs(context, requested, failed, here=False)
-    skipped = skipped_uploads(rows, document_id)
-    return replace(reply, text=f"{reply.text}\n{skipped}") if skipped else reply
+    return await follow_runs(context, requested, failed, here=False)
 
 
 async def _set_interval(context: Context, document_id: str, period: str) -> Reply:

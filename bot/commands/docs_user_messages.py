@@ -8,6 +8,7 @@ from bot.commands.user_messages import number
 
 NO_DOCUMENTS = "No documents yet. Add some with /ingest."
 ACCEPT_REMOVALS_ADMIN = "Only an admin can let a refresh remove many documents."
+NOT_HELD_BACK = "This source is no longer held back, so there is nothing to remove."
 REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
 DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
 
@@ -41,6 +42,15 @@ def preview(name: str, title: str, form: str, blocks: int, warnings: Sequence[st
 
 def no_preview(name: str, error: str) -> str:
     return f"**{name}**: {error}."
+
+
+def held_back(uri: str, reason: str) -> str:
+    """Return the notice about a source whose last reading was held back."""
+    return f"**{uri}**: {reason} If this is right, an admin can let it through."
+
+
+ACCEPT_REMOVALS = "Let it through"
+HOW_TO_ACCEPT = "In the server: /docs refresh ID --accept-removals, with the ID of one of its documents."
 
 
 def unknown_document(document_id: str) -> str:

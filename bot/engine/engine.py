@@ -29,6 +29,7 @@ from bot.engine.answer import (
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.citations import Resolved, resolve
 from bot.engine.answer.context import Context
+from bot.engine.answer.final_reply import stronger_model
 from bot.engine.answer.lease import take_lease
 from bot.engine.answer.poison import is_poison
 from bot.engine.answer.query import Query
@@ -162,7 +163,7 @@ class Engine:
             context.stores,
             reply,
             surface,
-            strong_model=context.llm.model("strong"),
+            strong_model=stronger_model(context.llm),
             pacing=self.pace(reply.turn, surface),
             monotonic=context.monotonic,
             doubt=doubt,
@@ -193,6 +194,7 @@ class Engine:
         if material is None:
             return _from_cache(attempt, results)
         await generation.generate(self._context, attempt, material, display)
+        attempt.journal.notes.extend(material.evidence.notes)
         if attempt.journal.outage:  # Once a model answers again, its answer is better than these quotes.
             results.lookup = cached.CacheLookup()
         return _resolved(attempt, results)

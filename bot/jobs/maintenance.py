@@ -61,6 +61,8 @@ async def maintain(services: Services, tenant_id: str) -> None:
     await delete_expired_conversations(services, tenant_id)
     if found.serving is not None and not services.models.is_complete(tenant_id, found.serving):
         await reembed_if_needed(services, tenant_id)
+    if found.terms_outdated:
+        await services.queue.defer("reindex", tenant_id=tenant_id, lock="reindex", once="reindex", across_tenants=True)
     if found.runs:
         await services.ingestion.revive(tenant_id)
 

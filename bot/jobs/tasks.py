@@ -17,6 +17,7 @@ from bot.jobs import maintenance
 from bot.jobs.retries import retry_delay
 from knowledge.errors import KnowledgeError
 from knowledge.reembed import reembed as reembed_passages
+from knowledge.reindex import reindex as reindex_passages
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,12 @@ async def reembed(services: Services, attempts: int, *, tenant_id: str) -> None:
     await reembed_passages(services.database.tenant, services.models, tenant_id)
 
 
+async def reindex(services: Services, attempts: int, *, tenant_id: str) -> None:
+    """Make the search terms of the passages again, because Parley's rules for them changed."""
+    if done := await reindex_passages(services.database.tenant, tenant_id):
+        log.info("made the search terms of %d passages of %s again", done, tenant_id)
+
+
 async def run_maintenance(services: Services, attempts: int) -> None:
     """Run maintenance for every tenant."""
     await maintenance.run_maintenance(services)
@@ -68,7 +75,7 @@ async def refresh_due(services: Services, attempts: int) -> None:
     await maintenance.refresh_due(services)
 
 
-TASKS: Mapping[str, Task] = {"ingest": ingest, "reembed": reembed}  # type: ignore[dict-item]
+TASKS: Mapping[str, Task] = {"ingest": ingest, "reembed": reembed, "reindex": reindex}  # type: ignore[dict-item]
 """Tasks that can be enqueued, by name."""
 
 PERIODIC: Mapping[str, PeriodicTask] = {

@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from bot.engine.memory import small_talk
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.llm import user_messages
 from bot.llm.call_metering import estimate_prompt
@@ -38,7 +39,7 @@ _FIXED_PHRASES = (
     *astuple(OUTAGE),
     user_messages.FACT_SAVED,
     user_messages.SAID_IN_THREAD,
-    user_messages.NO_SEARCH_NEEDED,
+    *user_messages.SMALL_TALK.values(),
 )
 """Phrases of earlier answers that a summary must not quote."""
 
@@ -125,7 +126,7 @@ def compose(prompt: Prompt, phrases: Phrases = NOT_CONFIGURED) -> str:
     if prompt.told:
         return "\n\n".join([*notes, user_messages.FACT_SAVED, *(f"“{one}”" for one in prompt.told)])
     if not prompt.looked_up:
-        return "\n\n".join([*notes, user_messages.NO_SEARCH_NEEDED])
+        return "\n\n".join([*notes, user_messages.SMALL_TALK[small_talk(prompt.question) or "thanks"]])
     facts = [_attributed(fact.text, fact.author, fact.said_at) for fact in prompt.facts]
     messages = [
         _attributed(one.text, one.author, one.at) for one in prompt.said if not _is_fact(one.text, prompt.facts)

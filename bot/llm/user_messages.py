@@ -21,7 +21,14 @@ NOTHING_FOUND_IN_OUTAGE = (
 QUOTED_INSTEAD = "no model could answer. The passages are quoted instead"
 FACT_SAVED = "I will remember this in this thread. `/memory` shows and deletes it."
 SAID_IN_THREAD = "Said in this thread:"
-NO_SEARCH_NEEDED = "Glad to help. Ask me a question, and I will search the documents."
+SMALL_TALK = {
+    "thanks": "Glad to help. Ask me a question, and I will search the documents.",
+    "greeting": "Hello. Ask me a question, and I will search the documents.",
+    "about the bot": (
+        "I answer questions from your team's documents, and show the place that each answer rests on. "
+        "Ask me something in plain words."
+    ),
+}
 
 # --- errors of a provider; ``label`` is its name, the settings are environment variables
 

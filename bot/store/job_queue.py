@@ -63,18 +63,19 @@ class Queue:
         lock: str | None = None,
         once: str | None = None,
         after: timedelta | None = None,
+        across_tenants: bool = False,
         **ids: str,
     ) -> int | None:
         """Submit a job and return its number, or None if a job with the same ``once`` is already waiting.
 
         Jobs with one ``lock`` run one after the other. ``after`` is the minimum delay. Locks of different tenants never
-        collide.
+        collide, unless the lock is meant ``across_tenants``.
         """
         app = await self.opened()
         job = app.configure_task(
             task,
             queue=lane(task),
-            lock=lock and f"{tenant_id} {lock}",
+            lock=lock and (lock if across_tenants else f"{tenant_id} {lock}"),
             queueing_lock=once and f"{tenant_id} {once}",
             schedule_in={"seconds": after.total_seconds()} if after else None,
         )

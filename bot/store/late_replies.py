@@ -1,7 +1,7 @@
-"""Late replies: stored replies that could not be shown, kept as turns with a ``deliver_at``.
+"""Late replies: stored replies that are not shown yet, kept as turns with a ``deliver_at``.
 
 ``deliver_at`` is the time of the next try; it is empty once the reply is shown. A turn that is leased to be shown also
-has a ``lease_until``. An edited or deleted question is no longer late.
+has a ``lease_until``; the process that answered it shows it first. An edited or deleted question is no longer late.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.engine.answer.poison import SUSPECT_AFTER
 from bot.store import lock_order, threads, turn_queue, turns
 from bot.store.leases import LEASE
 from bot.store.pipelined_transactions import Statement
@@ -31,36 +32,42 @@ SHORTEST, LONGEST = timedelta(seconds=5), timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A late reply. It is due in ``wait`` seconds, 0 or less for now."""
+    """A late reply. It is due in ``wait`` seconds, 0 or less for now. ``suspect``: it may crash its processes."""
 
     tenant_id: str
     turn_id: str
     wait: float
+    suspect: bool
 
 
 _DUE = text(
-    """
-    SELECT tenant_id, turn_id, extract(epoch FROM at - now())::float AS wait
+    f"""
+    SELECT tenant_id, turn_id, extract(epoch FROM at - now())::float AS wait, takeovers >= {SUSPECT_AFTER} AS suspect
     FROM (
         SELECT *, greatest(deliver_at, lease_until) AS at FROM queued_turns()
         WHERE platform = :platform AND deliver_at IS NOT NULL AND turn_id <> ALL (CAST(:known AS uuid[]))
     ) late
+    WHERE :suspects OR takeovers < {SUSPECT_AFTER}
     ORDER BY greatest(at, now()), seq
     LIMIT :most
-    """
+    """  # noqa: S608
 )
 
 
-async def due(session: AsyncSession, *, platform: Platform, known: Collection[str], most: int) -> list[Due]:
+async def due(
+    session: AsyncSession, *, platform: Platform, known: Collection[str], most: int, suspects: bool = True
+) -> list[Due]:
     """Return late replies, the next to be shown first; needs ``Database.queue``."""
-    rows = await session.execute(_DUE, {"platform": platform, "known": list(known), "most": most})
-    return [Due(row.tenant_id, str(row.turn_id), row.wait) for row in rows]
+    asked = {"platform": platform, "known": list(known), "most": most, "suspects": suspects}
+    rows = await session.execute(_DUE, asked)
+    return [Due(row.tenant_id, str(row.turn_id), row.wait, row.suspect) for row in rows]
 
 
 _CLAIM = text(
     """
     UPDATE turns
     SET fence = fence + 1, holder = :holder, lease_until = now() + CAST(:lease AS interval),
+        takeovers = takeovers + CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END,
         deliver_at = now() + least(greatest((now() - finished_at) * :share, CAST(:shortest AS interval)),
                                    CAST(:longest AS interval))
     WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid)
@@ -108,48 +115,52 @@ def _reply(turn: Turn, row: Any) -> LateReply:
     return LateReply(turn, lease, outcome, notes, links, row.age)
 
 
-_POSTPONE = text(
-    """
-    UPDATE turns
-    SET lease_until = NULL, holder = :anybody,
-        deliver_at = CASE WHEN CAST(:wait AS interval) IS NULL THEN now()
-                     ELSE greatest(deliver_at, now() + CAST(:wait AS interval)) END
-    WHERE tenant_id = :tenant AND turn_id = :turn AND fence = :fence AND deliver_at IS NOT NULL
-    RETURNING fence
-    """
-)
+_POSTPONE = """
+UPDATE turns
+SET lease_until = NULL, holder = %(anybody)s,
+    deliver_at = CASE WHEN CAST(%(wait)s AS interval) IS NULL THEN now()
+                 ELSE greatest(deliver_at, now() + CAST(%(wait)s AS interval)) END
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND deliver_at IS NOT NULL
+RETURNING fence
+"""
 
 
-async def postpone(session: AsyncSession, reply: LateReply, *, wait: float | None) -> bool:
-    """Release the lease, and wait before the next try. Return False if the lease was lost."""
+def postponing(turn: Turn, lease: Lease, *, wait: float | None) -> Statement:
+    """Release the lease, and wait before the next try. Returns no row if the lease was lost."""
     pause = None if wait is None else timedelta(seconds=wait)
-    done = await session.execute(_POSTPONE, {**_named(reply), "anybody": ANYBODY, "wait": pause})
-    return done.first() is not None
+    return Statement(_POSTPONE, {**_named(turn, lease), "anybody": ANYBODY, "wait": pause})
 
 
-_END = text(
-    """
-    UPDATE turns
-    SET deliver_at = NULL, lease_until = NULL,
-        trace = trace || CASE
-            WHEN CAST(:note AS text) = ''
+_END = """
+UPDATE turns
+SET deliver_at = NULL, lease_until = NULL,
+    trace = trace
+        || CASE WHEN CAST(%(total)s AS float) IS NULL THEN '{}' ELSE jsonb_build_object('timings_ms',
+            coalesce(trace -> 'timings_ms', '{}') || jsonb_build_object('total', CAST(%(total)s AS float))) END
+        || CASE
+            WHEN CAST(%(note)s AS text) <> ''
+            THEN jsonb_build_object('notes', coalesce(trace -> 'notes', '[]') || to_jsonb(CAST(%(note)s AS text)))
+            WHEN CAST(%(total)s AS float) IS NULL
             THEN jsonb_build_object('shown_after_s', round(extract(epoch FROM now() - finished_at)))
-            ELSE jsonb_build_object('notes', coalesce(trace -> 'notes', '[]') || to_jsonb(CAST(:note AS text))) END
-    WHERE tenant_id = :tenant AND turn_id = :turn AND fence = :fence AND deliver_at IS NOT NULL
-    RETURNING fence
-    """
-)
+            ELSE '{}' END
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND deliver_at IS NOT NULL
+RETURNING fence
+"""
 
-_ENDED = text("SELECT 1 FROM turns WHERE tenant_id = :tenant AND turn_id = :turn AND fence = :fence AND question <> ''")
+_ENDED = """
+SELECT fence FROM turns
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND question <> ''
+"""
 
 
-async def end(session: AsyncSession, reply: LateReply, *, note: str, again: bool) -> bool:
-    """Record that the reply is shown, or never will be. Return False if the lease was lost.
+def ending(turn: Turn, lease: Lease, *, note: str, total_ms: float | None) -> Statement:
+    """Record that the reply is shown, or never will be. Returns no row if the lease was lost."""
+    return Statement(_END, {**_named(turn, lease), "note": note, "total": total_ms})
 
-    ``again``: an earlier attempt may have been committed although its confirmation was lost.
-    """
-    done = await session.execute(_END, {**_named(reply), "note": note})
-    return done.first() is not None or (again and (await session.execute(_ENDED, _named(reply))).first() is not None)
+
+def ended(turn: Turn, lease: Lease) -> Statement:
+    """Return a row if that was recorded under this lease already, since a commit may succeed without confirmation."""
+    return Statement(_ENDED, _named(turn, lease))
 
 
 _HURRY = text(
@@ -195,6 +206,5 @@ def _of_thread(thread: ThreadKey) -> dict[str, object]:
     return {"tenant": thread.tenant_id, "thread": threads.thread_uid(thread)}
 
 
-def _named(reply: LateReply) -> dict[str, object]:
-    turn = reply.turn
-    return {"tenant": turn.thread.tenant_id, "turn": uuid.UUID(turn.id), "fence": reply.lease.fence}
+def _named(turn: Turn, lease: Lease) -> dict[str, object]:
+    return {"tenant": turn.thread.tenant_id, "turn": uuid.UUID(turn.id), "fence": lease.fence}

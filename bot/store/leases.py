@@ -107,15 +107,15 @@ def handing_back(turn: Turn, lease: Lease) -> Statement:
 
 
 _END = """
-UPDATE turns SET state = %(state)s, lease_until = NULL, stopping = false, answer = %(answer)s,
+UPDATE turns SET state = %(state)s, stopping = false, answer = %(answer)s,
     citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s,
     tenant_wide = %(tenant_wide)s, finished_at = now(),
     deliver_at = now() + CAST(%(deliver_in)s AS interval),
-    holder = CASE WHEN CAST(%(deliver_in)s AS interval) IS NULL THEN holder ELSE %(anybody)s END
+    lease_until = CASE WHEN CAST(%(deliver_in)s AS interval) IS NOT NULL THEN now() + %(lease)s END
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
 RETURNING fence
 """
-"""Stores the end of a leased turn. Any process may show a reply that is not shown yet."""
+"""Stores the end of a leased turn. The lease goes on while the reply is being shown."""
 
 
 def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
@@ -133,7 +133,7 @@ def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
             "trace": Jsonb(dict(outcome.trace)),
             "tenant_wide": outcome.tenant_wide,
             "deliver_in": None if outcome.deliver_in is None else timedelta(seconds=outcome.deliver_in),
-            "anybody": ANYBODY,
+            "lease": LEASE,
         },
     )
 

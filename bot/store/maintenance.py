@@ -14,6 +14,8 @@ from bot.store.answer_cache.validity import INTACT
 from bot.store.pipelined_transactions import Statement
 from bot.store.schema import NO_TURN
 from bot.store.session import Database
+from knowledge import search_terms
+from knowledge.bm25 import posting_codec
 from knowledge.serving_model import Serving
 
 RESERVATION_GRACE = timedelta(minutes=5)
@@ -30,13 +32,15 @@ PAGE_RETENTION = timedelta(days=1)
 class Found:
     """Turns whose reservations are orphaned, calls of dead processes, and the number of active ingestion runs.
 
-    ``serving`` has the embedding models; None if the tenant has no documents.
+    ``serving`` has the embedding models; None if the tenant has no documents. ``terms_outdated``: the search terms must
+    be made again.
     """
 
     orphaned: Sequence[str]
     lost: Sequence[ledger.LostCalls]
     runs: int
     serving: Serving | None
+    terms_outdated: bool
 
 
 _DELETE_ANSWERS = f"DELETE FROM answers WHERE tenant_id = %(tenant)s AND (expires_at < now() OR NOT {INTACT})"  # noqa: S608
@@ -67,13 +71,21 @@ WHERE tenant_id = %(tenant)s AND (chunks > 0 OR next_model IS NOT NULL)
 """
 
 
+_OUTDATED_TERMS = """
+SELECT
+    EXISTS (SELECT FROM chunks WHERE tenant_id = %(tenant)s AND terms_version < %(version)s)
+    OR EXISTS (SELECT FROM posting_parts WHERE tenant_id = %(tenant)s AND level < %(level)s) AS outdated
+"""
+"""Tells whether chunks must be indexed again, or old entries be deleted, since the rules of the terms changed."""
+
+
 async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
     """Delete outdated answers, ended ingestion runs, old ids and old counts; return what else needs maintenance.
 
     Ingestion runs are deleted by the clock ``now``, everything else by the database's.
     """
     named = {"tenant": tenant_id}
-    *_, orphaned, lost, ((active,),), serving = await database.flush(
+    *_, orphaned, lost, ((active,),), serving, ((terms_outdated,),) = await database.flush(
         tenant_id,
         Statement(_DELETE_ANSWERS, named),
         Statement(_DELETE_COMMANDS, {**named, "kept": COMMAND_RETENTION}),
@@ -86,7 +98,11 @@ async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
         ledger.lost(tenant_id, OPEN_CALL_GRACE),
         Statement(_ACTIVE_RUNS, named),
         Statement(_SERVING, named),
+        Statement(
+            _OUTDATED_TERMS,
+            {**named, "version": search_terms.VERSION, "level": posting_codec.base_level(search_terms.VERSION)},
+        ),
     )
     calls = [ledger.LostCalls(row.user_id, row.channel_id, row.budget_day) for row in lost]
     models = next((Serving(row.model, row.next_model) for row in serving), None)
-    return Found([str(row.turn_id) for row in orphaned], calls, active, models)
+    return Found([str(row.turn_id) for row in orphaned], calls, active, models, terms_outdated)

@@ -25,7 +25,7 @@ from knowledge import message_relevance
 from knowledge.chunk_vectors import Vector
 from knowledge.errors import KnowledgeError
 from knowledge.ports import Embedder
-from knowledge.search_terms import document_terms
+from knowledge.search_terms import main_terms
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class ThreadMemory:
         await self._database.run(turn.thread.tenant_id, keep)
 
     def terms(self, text: str) -> list[str]:
-        return document_terms(text)
+        return main_terms(text)
 
     async def _asked(self, query: str) -> Vector | None:
         if self._embedder.billed:

@@ -1,12 +1,10 @@
-"""Reads and writes threads and their messages."""
+"""Reads and writes threads: their titles, their history, their summaries and their tier."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import UUID, bindparam, func, select, update
 from sqlalchemy import exists as any_row
@@ -16,43 +14,12 @@ from bot.store import lock_order
 from bot.store.pipelined_transactions import Statement, Template, send
 from bot.store.schema import messages as message_table
 from bot.store.schema import threads, turns
-from bot.types.conversation import History, PastMessage, Platform, ThreadKey
+from bot.types.conversation import History, PastMessage, ThreadKey
 from bot.types.display import Citation
-from bot.types.turns import TurnState
 from bot.types.usage import Tier
 
 _NAMESPACE = uuid.UUID("5b1b5f0e-6d9f-4c1e-9a52-3f0f5a7c2d11")
 TITLE_CHARS = 80
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadRow:
-    """A thread as shown in a list of threads."""
-
-    key: ThreadKey
-    title: str
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRow:
-    """A stored message as the playground shows it.
-
-    ``state``, ``citations`` and the fields after them belong to an answer's turn.
-    """
-
-    turn_id: str
-    role: Literal["user", "assistant"]
-    author: str
-    text: str
-    created_at: datetime
-    state: TurnState = "done"
-    citations: tuple[Citation, ...] = ()
-    notes: tuple[str, ...] = ()
-    links: frozenset[str] = frozenset()
-    """The addresses that may be links in the answer."""
-    refused: str | None = None
-    """Why the turn has no answer. Set on the question, because the turn then has no other message."""
 
 
 def thread_uid(key: ThreadKey) -> uuid.UUID:
@@ -241,51 +208,6 @@ async def summary(session: AsyncSession, *, key: ThreadKey, tenant_wide: bool) -
         )
     ).first()
     return found.summary if found and (tenant_wide or not found.tenant_wide) else ""
-
-
-async def list_threads(
-    session: AsyncSession, *, tenant_id: str, platform: Platform, channel_id: str, limit: int = 50
-) -> list[ThreadRow]:
-    """Return the threads of a channel, the last used first."""
-    rows = await session.execute(
-        select(threads)
-        .where(threads.c.tenant_id == tenant_id, threads.c.platform == platform, threads.c.channel_id == channel_id)
-        .order_by(threads.c.updated_at.desc())
-        .limit(limit)
-    )
-    return [
-        ThreadRow(ThreadKey(r.tenant_id, r.platform, r.channel_id, r.thread_id), r.title, r.updated_at) for r in rows
-    ]
-
-
-async def messages(session: AsyncSession, *, tenant_id: str, thread: ThreadKey) -> list[MessageRow]:
-    """Return all messages of the thread, oldest first, with what is shown under each answer."""
-    rows = await session.execute(
-        select(message_table, turns.c.state, turns.c.citations, turns.c.trace, turns.c.refused)
-        .join(
-            turns,
-            (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id),
-        )
-        .where(message_table.c.tenant_id == tenant_id, message_table.c.thread_uid == thread_uid(thread))
-        .order_by(turns.c.seq, message_table.c.seq)
-    )
-    return [_message_row(r) for r in rows]
-
-
-def _message_row(row: Any) -> MessageRow:
-    answer = row.role == "assistant"
-    return MessageRow(
-        turn_id=str(row.turn_id),
-        role=row.role,
-        author=row.author,
-        text=row.text,
-        created_at=row.created_at,
-        state=row.state,
-        citations=citations_from(row.citations) if answer else (),
-        notes=tuple(row.trace.get("notes", ())) if answer else (),
-        links=frozenset(row.trace.get("links", ())) if answer else frozenset(),
-        refused=row.refused,
-    )
 
 
 def citations_from(stored: list[dict[str, Any]]) -> tuple[Citation, ...]:

@@ -13,7 +13,7 @@ from bot.engine.answer.poison import SUSPECT_AFTER
 from bot.engine.user_messages import LOST
 from bot.errors import LeaseLost
 from bot.store import reply_parts
-from bot.store.leases import LEASE
+from bot.store.leases import LEASE, LEASED
 from bot.store.notifications import CHANNEL, payload
 from bot.store.pipelined_transactions import Statement
 from bot.store.processes import dead
@@ -32,7 +32,7 @@ TRIED_FOR = "1 day"
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A turn of a dead process. ``charged``: the death counts against it if it was running."""
+    """A turn of a dead process. ``charged``: the death counts against it if it was running or being shown."""
 
     tenant_id: str
     turn_id: str
@@ -139,7 +139,7 @@ _LEFT = text(
     SELECT tenant_id, turn_id, platform, fence, suspect,
            suspect OR NOT bool_or(suspect) OVER (PARTITION BY holder) AS charged
     FROM (
-        SELECT *, state = 'running' AND takeovers >= {SUSPECT_AFTER} AS suspect FROM queued_turns()
+        SELECT *, {LEASED} AND takeovers >= {SUSPECT_AFTER} AS suspect FROM queued_turns()
     ) held JOIN (
         SELECT DISTINCT holder FROM queued_turns()
         WHERE holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
@@ -158,9 +158,9 @@ async def left_behind(session: AsyncSession, *, holder: int | None, settling: fl
 
 
 _SET_FREE = text(
-    """
+    f"""
     WITH theirs AS (
-        SELECT turns.turn_id, dead.charged AND state = 'running' AS charged, state = 'running' AS running
+        SELECT turns.turn_id, dead.charged AND {LEASED} AS charged, state = 'running' AS running
         FROM turns JOIN unnest(CAST(:turns AS uuid[]), CAST(:fences AS integer[]), CAST(:charged AS boolean[]))
             AS dead (turn_id, fence, charged) ON turns.turn_id = dead.turn_id AND turns.fence = dead.fence
         WHERE tenant_id = :tenant
@@ -174,7 +174,7 @@ _SET_FREE = text(
     FROM theirs
     WHERE tenant_id = :tenant AND turns.turn_id = theirs.turn_id
     RETURNING platform
-    """
+    """  # noqa: S608
 )
 """Queues turns of dead processes again; rows that another process has locked are skipped."""
 

@@ -96,8 +96,8 @@ class TurnRecord:
 class Outcome:
     """How a turn ended. ``refused`` tells the asker why there is no answer, else it is None.
 
-    ``tenant_wide``: the answer could use documents of the whole tenant. ``deliver_in``: the reply could not be shown;
-    it is tried again in so many seconds.
+    ``tenant_wide``: the answer could use documents of the whole tenant. ``deliver_in``: the reply is not shown yet;
+    if its process does not show it now, it is tried again in so many seconds.
     """
 
     turn_id: str
@@ -119,7 +119,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class LateReply:
-    """A stored reply that could not be shown when its turn ended, leased to be shown now.
+    """A stored reply that was not shown when its turn ended, leased to be shown now.
 
     ``outcome`` lacks usage, costs and calls. ``links`` are the addresses that the text may link. ``age`` is the number
     of seconds since the turn ended.

@@ -4,13 +4,27 @@ Postings are written in the transaction of their chunks and can be read by every
 Once a segment has many parts of one level, they are merged, so that a term is read from few rows. Deleted chunks are
 masked, and removed from a segment once it has many of them. Frequencies are counted from the live entries as they are
 read, so statistics are never stale. Writers of one tenant run one after the other: they lock the tenant's state row.
+
+When the rules of the terms change, chunks are indexed again batch by batch. A chunk is found by its old entries until
+it has entries of the present version.
 """
 
 from __future__ import annotations
 
 from knowledge.bm25.indexing import index, remove, sweep_dead
 from knowledge.bm25.posting_codec import IndexedChunk
+from knowledge.bm25.reindexing import delete_replaced, replace, replaced_segment
 from knowledge.bm25.search import candidates
 from knowledge.bm25.term_statistics import idf
 
-__all__ = ["IndexedChunk", "candidates", "idf", "index", "remove", "sweep_dead"]
+__all__ = [
+    "IndexedChunk",
+    "candidates",
+    "delete_replaced",
+    "idf",
+    "index",
+    "remove",
+    "replace",
+    "replaced_segment",
+    "sweep_dead",
+]

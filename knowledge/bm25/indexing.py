@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge import search_terms
 from knowledge.bm25.posting_codec import (
     EVERYBODY,
     SEGMENT,
+    TOP_LEVEL,
     Bits,
     IndexedChunk,
+    base_level,
     bits,
     keep_alive,
     mask,
@@ -24,8 +27,6 @@ from knowledge.psycopg_connection import psycopg_connection
 
 MERGE_PARTS = 16
 """Parts of one level that are merged into one part of the next level."""
-TOP_LEVEL = 9
-"""The level of a swept or full segment, above every level that merging reaches."""
 TERMS_PER_STATEMENT = 2000
 """Terms that one statement reads or writes. A full segment has hundreds of thousands."""
 SWEEP_SHARE = 0.2
@@ -36,22 +37,22 @@ async def index(session: AsyncSession, tenant_id: str, chunks: Sequence[IndexedC
     """Add chunks in the session's transaction. Their numbers must never have been indexed before."""
     if not chunks:
         return
-    await _add_to_totals(session, tenant_id, len(chunks), sum(len(chunk.terms) for chunk in chunks))
+    await add_to_totals(session, tenant_id, len(chunks), sum(len(chunk.terms) for chunk in chunks))
     for segment, terms in (await asyncio.to_thread(pack, chunks)).items():
         inside = [chunk for chunk in chunks if segment_of(chunk.chunk_id) == segment]
         part = min(chunk.chunk_id for chunk in inside)
-        await _write_part(session, tenant_id, segment, 0, part, terms)
-        await _set_bits(session, tenant_id, segment, inside)
+        await write_part(session, tenant_id, segment, base_level(search_terms.VERSION), part, terms)
+        await set_bits(session, tenant_id, segment, _places(inside))
         if segment and place_of(part) == 0:
-            await _merge_full_segment(session, tenant_id, segment - 1)
-        await _merge_parts(session, tenant_id, segment)
+            await merge_full_segment(session, tenant_id, segment - 1)
+        await merge_parts(session, tenant_id, segment)
 
 
 async def remove(session: AsyncSession, tenant_id: str, chunks: Mapping[int, int]) -> None:
     """Remove chunks in the session's transaction. ``chunks`` has the number of terms of each chunk, by number."""
     if not chunks:
         return
-    await _add_to_totals(session, tenant_id, -len(chunks), -sum(chunks.values()))
+    await add_to_totals(session, tenant_id, -len(chunks), -sum(chunks.values()))
     by_segment: dict[int, list[int]] = defaultdict(list)
     for chunk_id in chunks:
         by_segment[segment_of(chunk_id)].append(place_of(chunk_id))
@@ -82,7 +83,8 @@ _ADD_TO_TOTALS = """
 """
 
 
-async def _add_to_totals(session: AsyncSession, tenant_id: str, chunks: int, terms: int) -> None:
+async def add_to_totals(session: AsyncSession, tenant_id: str, chunks: int, terms: int) -> None:
+    """Change the tenant's totals, and take its write lock."""
     connection = await psycopg_connection(session)
     await connection.execute(_ADD_TO_TOTALS, (tenant_id, chunks, terms))
 
@@ -99,9 +101,10 @@ _INSERT_POSTINGS = """
 """
 
 
-async def _write_part(
+async def write_part(
     session: AsyncSession, tenant_id: str, segment: int, level: int, part: int, terms: Mapping[str, bytes]
 ) -> None:
+    """Write the entries of a part by term, and register the part."""
     connection = await psycopg_connection(session)
     await connection.execute(_INSERT_PART, (tenant_id, segment, level, part))
     await _write_postings(session, tenant_id, segment, level, part, terms)
@@ -144,10 +147,11 @@ _MERGE_LEVEL = """
 """
 
 
-async def _merge_parts(session: AsyncSession, tenant_id: str, segment: int) -> None:
+async def merge_parts(session: AsyncSession, tenant_id: str, segment: int) -> None:
     """Merge the parts of each level that has MERGE_PARTS of them; a merged part may complete the next level."""
     connection = await psycopg_connection(session)
-    for level in range(TOP_LEVEL - 1):
+    base = base_level(search_terms.VERSION)
+    for level in range(base, base + TOP_LEVEL - 1):
         values = {"tenant": tenant_id, "segment": segment, "level": level, "merge": MERGE_PARTS}
         taken = await connection.execute(_TAKE_PARTS_OF_LEVEL, values)
         parts = [row[0] for row in await taken.fetchall()]
@@ -157,11 +161,11 @@ async def _merge_parts(session: AsyncSession, tenant_id: str, segment: int) -> N
         await connection.execute(_MERGE_LEVEL, values | {"next_level": level + 1, "part": min(parts)})
 
 
-# Moves all postings of a segment to one part.
+# Moves all postings of a segment that are of the present version to one part.
 _MERGE_SEGMENT = """
     WITH taken AS (
         DELETE FROM postings
-        WHERE tenant_id = %(tenant)s AND segment = %(segment)s
+        WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND level BETWEEN %(base)s AND %(level)s
         RETURNING term, entries
     )
     INSERT INTO postings (tenant_id, term, segment, level, part, entries)
@@ -171,30 +175,38 @@ _MERGE_SEGMENT = """
 """
 
 
-async def _merge_full_segment(session: AsyncSession, tenant_id: str, segment: int) -> None:
+_TAKE_PARTS = """
+    DELETE FROM posting_parts
+    WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND level BETWEEN %(base)s AND %(level)s
+"""
+
+
+async def merge_full_segment(session: AsyncSession, tenant_id: str, segment: int) -> None:
     """Merge all parts of a full segment, which no longer grows, into one, so that a question reads one row per term."""
     connection = await psycopg_connection(session)
-    taken = await connection.execute(
-        "DELETE FROM posting_parts WHERE tenant_id = %s AND segment = %s RETURNING part", (tenant_id, segment)
-    )
-    if not await taken.fetchall():
+    base = base_level(search_terms.VERSION)
+    part, level = segment * SEGMENT, base + TOP_LEVEL
+    values = {"tenant": tenant_id, "segment": segment, "base": base, "level": level, "part": part}
+    if not (await connection.execute(_TAKE_PARTS, values)).rowcount:
         return
-    part = segment * SEGMENT
-    await connection.execute(_INSERT_PART, (tenant_id, segment, TOP_LEVEL, part))
-    await connection.execute(
-        _MERGE_SEGMENT, {"tenant": tenant_id, "segment": segment, "level": TOP_LEVEL, "part": part}
-    )
+    await connection.execute(_INSERT_PART, (tenant_id, segment, level, part))
+    await connection.execute(_MERGE_SEGMENT, values)
 
 
-async def _set_bits(session: AsyncSession, tenant_id: str, segment: int, chunks: Sequence[IndexedChunk]) -> None:
-    """Set the bits of new chunks in the mask of all live chunks and in the mask of their audience."""
+def _places(chunks: Sequence[IndexedChunk]) -> dict[str, list[int]]:
+    """Return the places of the chunks by mask: that of all live chunks, and that of their audience."""
     places: dict[str, list[int]] = {EVERYBODY: [place_of(chunk.chunk_id) for chunk in chunks]}
     for chunk in chunks:
         places.setdefault(chunk.audience, []).append(place_of(chunk.chunk_id))
+    return places
+
+
+async def set_bits(session: AsyncSession, tenant_id: str, segment: int, places: Mapping[str, Sequence[int]]) -> None:
+    """Set the bits of the places in each mask."""
     stored = await _read_masks(session, tenant_id, segment, list(places))
     for audience, added in places.items():
         flags = bits(stored.get(audience, b""))
-        flags[added] = True
+        flags[list(added)] = True
         await _write_mask(session, tenant_id, segment, audience, flags)
 
 
@@ -249,12 +261,14 @@ _TAKE_NEXT_POSTINGS = """
     WITH next AS (
         SELECT DISTINCT term
         FROM postings
-        WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND term > %(after)s
+        WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND level BETWEEN %(base)s AND %(level)s
+            AND term > %(after)s
         ORDER BY term
         LIMIT %(limit)s
     ), taken AS (
         DELETE FROM postings
-        WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND term IN (SELECT term FROM next)
+        WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND level BETWEEN %(base)s AND %(level)s
+            AND term IN (SELECT term FROM next)
         RETURNING term, entries
     )
     SELECT term, string_agg(entries, ''::bytea)
@@ -265,15 +279,24 @@ _TAKE_NEXT_POSTINGS = """
 
 
 async def _sweep(session: AsyncSession, tenant_id: str, segment: int, alive: Bits) -> None:
-    """Rewrite the segment as one part without its dead chunks."""
-    cursor = (await psycopg_connection(session)).cursor(binary=True)
-    await cursor.execute("DELETE FROM posting_parts WHERE tenant_id = %s AND segment = %s", (tenant_id, segment))
-    await cursor.execute(
+    """Rewrite the segment as one part, for each version of the terms that it has, without its dead chunks."""
+    connection = await psycopg_connection(session)
+    await connection.execute(
         "UPDATE posting_masks SET dead = 0 WHERE tenant_id = %s AND segment = %s AND audience = %s",
         (tenant_id, segment, EVERYBODY),
     )
+    for version in range(1, search_terms.VERSION + 1):
+        await _sweep_version(session, tenant_id, segment, version, alive)
+
+
+async def _sweep_version(session: AsyncSession, tenant_id: str, segment: int, version: int, alive: Bits) -> None:
+    cursor = (await psycopg_connection(session)).cursor(binary=True)
     part, after, rewritten = segment * SEGMENT, "", False
-    values = {"tenant": tenant_id, "segment": segment, "limit": TERMS_PER_STATEMENT}
+    base = base_level(version)
+    level = base + TOP_LEVEL
+    values = {"tenant": tenant_id, "segment": segment, "limit": TERMS_PER_STATEMENT, "base": base, "level": level}
+    if not (await cursor.execute(_TAKE_PARTS, values)).rowcount:
+        return
     while True:
         await cursor.execute(_TAKE_NEXT_POSTINGS, values | {"after": after})
         taken = dict(await cursor.fetchall())
@@ -282,7 +305,7 @@ async def _sweep(session: AsyncSession, tenant_id: str, segment: int, alive: Bit
         after = next(reversed(taken))
         kept = await asyncio.to_thread(keep_alive, taken, alive)
         if kept and not rewritten:
-            await cursor.execute(_INSERT_PART, (tenant_id, segment, TOP_LEVEL, part))
+            await cursor.execute(_INSERT_PART, (tenant_id, segment, level, part))
             rewritten = True
         if kept:
-            await _write_postings(session, tenant_id, segment, TOP_LEVEL, part, kept)
+            await _write_postings(session, tenant_id, segment, level, part, kept)

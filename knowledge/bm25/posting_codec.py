@@ -20,6 +20,10 @@ U16_MAX = 65_535
 EVERYBODY = ""
 """The audience of the mask of all live chunks."""
 
+VERSION_LEVELS = 10
+TOP_LEVEL = VERSION_LEVELS - 1
+"""The level of a swept or full segment, above every level that merging reaches, counted from the version's first."""
+
 Entries = npt.NDArray[np.uint16]
 """Shape ``(entries, 3)``: place, frequency, length."""
 
@@ -42,6 +46,21 @@ def segment_of(chunk_id: int) -> int:
 
 def place_of(chunk_id: int) -> int:
     return chunk_id & (SEGMENT - 1)
+
+
+def base_level(version: int) -> int:
+    """Return the lowest level of parts whose terms are of this version. Each version has VERSION_LEVELS levels."""
+    return (version - 1) * VERSION_LEVELS
+
+
+def version_of(level: int) -> int:
+    """Return the version of the terms of a part of this level."""
+    return level // VERSION_LEVELS + 1
+
+
+def reindexed(version: int) -> str:
+    """Return the audience of the mask of chunks whose entries of versions before this one no longer count."""
+    return f" terms {version}"
 
 
 def pack(chunks: Iterable[IndexedChunk]) -> dict[int, dict[str, bytes]]:

@@ -30,7 +30,7 @@ async def candidates(
     corpus = await read_corpus(session, scope)
     if not corpus.chunks or not terms:
         return []
-    postings = await read_postings(session, scope.tenant_id, list(dict.fromkeys(terms)), corpus.alive)
+    postings = await read_postings(session, scope.tenant_id, list(dict.fromkeys(terms)), corpus)
     idf = await okapi_idf(session, scope.tenant_id, corpus, postings.frequency)
     average_length = corpus.terms / corpus.chunks
     weights: Mapping[str, float] = terms if isinstance(terms, Mapping) else Counter(terms)

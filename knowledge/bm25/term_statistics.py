@@ -6,12 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from weakref import WeakKeyDictionary
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.bm25.corpus import Corpus
-from knowledge.bm25.posting_codec import unpack
+from knowledge.bm25.posting_codec import unpack, version_of
 from knowledge.psycopg_connection import psycopg_connection
 
 EPSILON = 0.25
@@ -35,7 +36,7 @@ async def idf(session: AsyncSession, tenant_id: str, terms: Iterable[str]) -> di
     """Return the idf of those terms that occur in the tenant's corpus.
 
     It is approximate, to choose among terms: chunks that are deleted but not yet removed from their segment count as
-    well.
+    well, and while chunks are indexed again, some count twice.
     """
     cursor = await (await psycopg_connection(session)).execute(
         _STORED_FREQUENCIES_OF_TERMS, (tenant_id, tenant_id, list(dict.fromkeys(terms)))
@@ -97,7 +98,9 @@ async def _mean_idf(session: AsyncSession, tenant_id: str, corpus: Corpus) -> fl
 
 
 async def _compute_mean_idf(session: AsyncSession, tenant_id: str, corpus: Corpus) -> float:
-    counts = await (_living_frequencies if corpus.dead else _stored_frequencies)(session, tenant_id, corpus)
+    counts = await (_living_frequencies if corpus.dead or corpus.reindexed else _stored_frequencies)(
+        session, tenant_id, corpus
+    )
     total = sum(terms * _raw_idf(corpus.chunks, count) for count, terms in counts.items())
     return total / max(1, counts.total())
 
@@ -122,11 +125,12 @@ async def _stored_frequencies(session: AsyncSession, tenant_id: str, _: Corpus) 
 
 
 async def _living_frequencies(session: AsyncSession, tenant_id: str, corpus: Corpus) -> Counter[int]:
-    """Like ``_stored_frequencies``, but without the entries of dead chunks. Looks up every entry in the masks."""
+    """Like ``_stored_frequencies``, but without the entries that no longer count. Looks up every entry in the masks."""
     cursor = (await psycopg_connection(session)).cursor(binary=True)
-    await cursor.execute("SELECT segment, term, entries FROM postings WHERE tenant_id = %s", (tenant_id,))
+    await cursor.execute("SELECT segment, term, level, entries FROM postings WHERE tenant_id = %s", (tenant_id,))
     frequency: Counter[str] = Counter()
-    async for segment, term, entries in cursor:
+    counted = cache(corpus.counted)
+    async for segment, term, level, entries in cursor:
         if segment in corpus.alive:
-            frequency[term] += int(corpus.alive[segment][unpack(entries)[:, 0]].sum())
+            frequency[term] += int(counted(segment, version_of(level))[unpack(entries)[:, 0]].sum())
     return Counter(count for count in frequency.values() if count)

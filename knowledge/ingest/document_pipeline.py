@@ -17,7 +17,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import DataError
 
-from knowledge import document_removals, document_writes, search_terms, source_records
+from knowledge import document_removals, document_writes, search_terms
 from knowledge.chunk_writes import NewChunk
 from knowledge.chunking.chunk_headers import header, with_header
 from knowledge.chunking.chunker import chunk_batches
@@ -45,7 +45,6 @@ A process that dies loses about two batches of small documents. Larger batches w
 """
 FAULTS_OF_A_DOCUMENT = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError, DataError)
 """Errors that one document can cause in any step. They fail that document. Others, as of the database, end the run."""
-KEPT = "no longer in its source, but kept: too many were gone at once. See /docs refresh ID --accept-removals"
 STORE_ATTEMPTS = 5
 """How often a document is stored again after another writer changed it."""
 
@@ -86,48 +85,11 @@ class DocumentPipeline:
             await self._encoding.aclose()
             await self._storing.aclose()
 
-    async def delete_vanished(self) -> None:
-        """Delete the documents that are no longer in the source, and store the source's mark.
-
-        If too many are gone, none is deleted, and the report says so.
-        """
-        run = self._run
-        async with self._sessions(run.tenant_id) as session:
-            vanished = await document_removals.find_vanished(
-                session,
-                tenant_id=run.tenant_id,
-                source_id=run.source_id,
-                seen=run.seen,
-                gone_before=self._clock() - run.keep_gone,
-            )
-            lost = [one.id for one in vanished if one.is_loss]
-            held_back = not run.accept_removals and document_removals.is_too_much(len(lost), run.stored)
-            deleted = [one.id for one in vanished if not (held_back and one.is_loss)]
-            run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, deleted)
-            if held_back:
-                await document_removals.keep(session, tenant_id=run.tenant_id, ids=lost, reason=KEPT)
-            reason = held_back_reason(len(lost), run.stored) if held_back else ""
-            await source_records.set_held_back(session, tenant_id=run.tenant_id, source_id=run.source_id, reason=reason)
-            mark = "" if run.failed or held_back else run.mark
-            await source_records.set_mark(session, tenant_id=run.tenant_id, source_id=run.source_id, mark=mark)
-        if held_back:
-            log.warning("%s: %s", run.source.uri, reason)
-            run.count_failed(Failure(run.source.uri, reason))
-
-    async def delete_gone(self) -> None:
-        """Delete the documents that are gone for long enough, when the source as a whole could not be read."""
-        run = self._run
-        async with self._sessions(run.tenant_id) as session:
-            ids = await document_removals.find_gone(
-                session, tenant_id=run.tenant_id, source_id=run.source_id, gone_before=self._clock() - run.keep_gone
-            )
-            if run.accept_removals or not document_removals.is_too_much(len(ids), run.stored):
-                run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, ids)
-
     async def _store_changed_pages(self) -> None:
         """Store the pages that changed, unless many of them have become the same page."""
         for page in self._changed_pages.decided(self._run.stored):
             if isinstance(page, Failure):
+                self._run.kept_pages += 1
                 await self.record_failure(page)
                 continue
             try:
@@ -149,6 +111,7 @@ class DocumentPipeline:
         if not stored:
             return False
         if reason := suspicion(fetched.data, len(document.text), stored):
+            run.kept_pages += 1
             raise ParseError(reason.removesuffix("."))
         if run.source.kind == "url":
             return False
@@ -349,14 +312,6 @@ class DocumentPipeline:
         except OutdatedError:
             return False
         return True
-
-
-def held_back_reason(removed: int, stored: int) -> str:
-    """Return what users read about a reading that was held back."""
-    return (
-        f"{removed} of {stored} documents are gone from it, so nothing was removed. Check the source. If this is "
-        "right, run parley docs refresh ID --accept-removals with the ID of one of them."
-    )
 
 
 def _storable(item: Item) -> Item:

@@ -10,10 +10,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from knowledge import document_removals, search_terms, source_records
+from knowledge import document_removals, source_records
 from knowledge.chunking import METHODS, Chunking, Method
 from knowledge.embedding_models import Models
 from knowledge.errors import ErasedError
+from knowledge.ingest import removals
 from knowledge.ingest.document_pipeline import DocumentPipeline
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import IngestTotals, SourceRun
@@ -182,7 +183,7 @@ class Ingestor:
 
     def _recipe(self, chunking: Chunking) -> str:
         """Return a text that names how documents are parsed and chunked; documents with another recipe are redone."""
-        return f"parse {PARSING}, terms {search_terms.VERSION}, chunks {chunking.recipe(self._embedder.model)}"
+        return f"parse {PARSING}, chunks {chunking.recipe(self._embedder.model)}"
 
     async def _load_known(self, run: SourceRun) -> Known:
         """Load the documents that the source may report as unchanged."""
@@ -217,10 +218,10 @@ class Ingestor:
         if stop.is_set():
             return
         if source_error is None:
-            await pipeline.delete_vanished()
+            await removals.delete_vanished(run, self._sessions, self._clock)
         else:
             await pipeline.record_failure(Failure(run.source.uri, str(source_error), gone=source_error.gone))
-            await pipeline.delete_gone()
+            await removals.delete_gone(run, self._sessions, self._clock)
         if run.serving.next_model is not None:
             await switch_if_complete(self._sessions, run.tenant_id, self._embedder.model)
 

@@ -44,7 +44,8 @@ class SourceRun:
     still in the source, including failed ones. ``read_at`` is the knowledge version before the source was read if an
     erasure of a person's data concerns the source, else None. ``stored`` is the number of documents with text before
     the reading. ``accept_removals``: a reading that removes many documents is not held back.
-    ``keep_gone`` is the time after which a document that no longer exists is removed.
+    ``keep_gone`` is the time after which a document that no longer exists is removed. ``kept_pages`` is the number of
+    pages that keep their earlier text, because they show a notice or a sign-in now.
     """
 
     source: Source
@@ -63,6 +64,7 @@ class SourceRun:
     stored: int = 0
     accept_removals: bool = False
     keep_gone: timedelta = timedelta(days=7)
+    kept_pages: int = 0
     mark: str = ""
     done: int = 0
     failed: int = 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from knowledge.errors import ParseError, PrivateChatError
-from knowledge.parsing import chat_messages
+from knowledge.parsing import chat_messages, discord_content
 from knowledge.parsing.chat_messages import Message
 from knowledge.parsing.chat_visibility import Visibility, discord_visibility, may_read
 from knowledge.parsing.document_builder import Builder
@@ -89,7 +89,15 @@ def _messages(entries: list[dict[str, Any]]) -> list[Message]:
         root = _thread_root(key, reply_targets)
         thread = root if root != key or key in replied_to else None
         if str(entry.get("type", "Default")) in _USER_MESSAGE_TYPES:
-            messages.append(Message(key, _author(entry), _time(str(entry["timestamp"])), _text(entry), thread))
+            messages.append(
+                Message(
+                    key,
+                    discord_content.author_name(entry),
+                    _time(str(entry["timestamp"])),
+                    "\n".join(discord_content.lines(entry)),
+                    thread,
+                )
+            )
     return messages
 
 
@@ -108,58 +116,6 @@ def _thread_root(key: str, reply_targets: dict[str, str]) -> str:
     return key
 
 
-def _author(entry: dict[str, Any]) -> str:
-    author = entry.get("author") or {}
-    return str(author.get("nickname") or author.get("name") or "unknown")
-
-
 def _time(stamp: str) -> datetime:
     time = datetime.fromisoformat(stamp)
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _text(entry: dict[str, Any]) -> str:
-    """Return what a reader of the message sees: the text, embeds, names of files, and the forwarded message."""
-    lines = [*_interaction(entry), str(entry.get("content") or ""), *_embeds(entry), *_files(entry)]
-    for forwarded in _forwarded(entry):
-        lines += ["[forwarded]", str(forwarded.get("content") or ""), *_embeds(forwarded), *_files(forwarded)]
-    return "\n".join(filter(None, lines))
-
-
-def _interaction(entry: dict[str, Any]) -> Iterator[str]:
-    """Yield the command that the message answers."""
-    interaction = entry.get("interaction") or entry.get("interactionMetadata")
-    if isinstance(interaction, dict) and interaction.get("name"):
-        user = interaction.get("user")
-        asker = _author({"author": user}) if isinstance(user, dict) else ""
-        yield f"[/{interaction['name']}{' of ' + asker if asker else ''}]"
-
-
-def _embeds(entry: dict[str, Any]) -> Iterator[str]:
-    for embed in _objects(entry.get("embeds")):
-        author = embed.get("author")
-        footer = embed.get("footer")
-        yield str(author.get("name") or "") if isinstance(author, dict) else ""
-        yield str(embed.get("title") or "")
-        yield str(embed.get("description") or "")
-        for part in _objects(embed.get("fields")):
-            yield ": ".join(filter(None, (str(part.get("name") or ""), str(part.get("value") or ""))))
-        yield str(footer.get("text") or "") if isinstance(footer, dict) else ""
-
-
-def _files(entry: dict[str, Any]) -> Iterator[str]:
-    for file in _objects(entry.get("attachments")):
-        yield f"[file: {file.get('fileName') or file.get('filename')}]"
-
-
-def _forwarded(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the messages that this one forwards, as the exporter and as Discord's API write them."""
-    if isinstance(entry.get("forwardedMessage"), dict):
-        yield entry["forwardedMessage"]
-    for snapshot in _objects(entry.get("message_snapshots") or entry.get("messageSnapshots")):
-        if isinstance(snapshot.get("message"), dict):
-            yield snapshot["message"]
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

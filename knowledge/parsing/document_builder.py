@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from knowledge.types import Block, BlockKind
@@ -40,6 +41,14 @@ class Builder:
         self._path = [(above, name) for above, name in self._path if above < level]
         self.add("heading", title)
         self._path.append((level, title))
+
+    @contextmanager
+    def section(self, title: str) -> Iterator[None]:
+        """Put what is added within below a heading that the text itself does not have."""
+        above = list(self._path)
+        self._path.append((max((level for level, _ in above), default=0) + 1, title))
+        yield
+        self._path = above
 
     def add(self, kind: BlockKind, text: str) -> None:
         """Add a block. A block without text is left out."""

@@ -16,6 +16,7 @@ from knowledge.parsing.slack_export_layout import is_day, normalized, of_single_
 
 Format = Literal[
     "pdf",
+    "image",
     "docx",
     "pptx",
     "xlsx",
@@ -27,11 +28,16 @@ Format = Literal[
     "discord",
     "html",
     "mail",
+    "msg",
     "mbox",
     "json",
     "csv",
     "code",
     "markdown",
+    "rst",
+    "asciidoc",
+    "org",
+    "latex",
     "plain",
 ]
 
@@ -39,7 +45,13 @@ MAX_RATIO = 200
 """How many times its own size a ZIP archive may unpack to. Text seldom reaches a tenth of it; zip bombs exceed it."""
 MAX_MEMBERS = 100_000
 
-_MARKDOWN_NAMES = (".md", ".markdown", ".mdx", ".mkd")
+_MARKUP_NAMES: dict[str, Format] = {
+    **dict.fromkeys((".md", ".markdown", ".mdx", ".mkd"), "markdown"),
+    **dict.fromkeys((".rst", ".rest"), "rst"),
+    **dict.fromkeys((".adoc", ".asciidoc"), "asciidoc"),
+    **dict.fromkeys((".tex", ".latex", ".ltx"), "latex"),
+    ".org": "org",
+}
 _HTML_START = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
@@ -72,10 +84,8 @@ _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 _WORKBOOK = "Workbook".encode("utf-16-le")
 _OUTLOOK_MESSAGE = "__properties_version1.0".encode("utf-16-le")
 """The names of the streams that a workbook and a message have in their OLE containers."""
+_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _KNOWN_BINARIES = (
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"7z\xbc\xaf", "a 7z archive"),
     (b"Rar!", "a RAR archive"),
@@ -108,6 +118,8 @@ def detect(data: bytes, name: str = "", content_type: str = "", *, max_unpacked:
         return old
     if data.lstrip()[:5] == rb"{\rtf":
         return "rtf"
+    if _is_picture(data):
+        return "image"
     _refuse_binary(data)
     if _is_html(_beginning(data), suffix, content_type):
         return "html"
@@ -127,9 +139,16 @@ def text_kind(name: str, content_type: str = "") -> Format:
         return "csv"
     if suffix in _CODE_NAMES:
         return "code"
-    if suffix in _MARKDOWN_NAMES or content_type.startswith("text/markdown"):
-        return "markdown"
-    return "plain"
+    if suffix in _MARKUP_NAMES:
+        return _MARKUP_NAMES[suffix]
+    return "markdown" if content_type.startswith("text/markdown") else "plain"
+
+
+def _is_picture(data: bytes) -> bool:
+    """Return whether the data is a picture. A bitmap has the size of the file behind its two letters."""
+    if data.startswith(b"BM"):
+        return int.from_bytes(data[2:6], "little") == len(data)
+    return data.startswith(_PICTURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
 def _beginning(data: bytes) -> bytes:
@@ -151,7 +170,7 @@ def _is_html(head: bytes, suffix: str, content_type: str) -> bool:
     stated = content_type in ("text/html", "application/xhtml+xml")
     if (named or stated) and re.search(rb"<[a-z!/][^<>]*>", head, re.I):
         return True
-    return suffix not in _CODE_NAMES and suffix not in _MARKDOWN_NAMES and bool(_HTML_PART.match(head))
+    return suffix not in _CODE_NAMES and suffix not in _MARKUP_NAMES and bool(_HTML_PART.match(head))
 
 
 def _suffix(name: str) -> str:
@@ -220,7 +239,7 @@ def _old_office_format(data: bytes) -> Format | None:
     if not data.startswith(_OLD_OFFICE):
         return None
     if _OUTLOOK_MESSAGE in data:
-        raise ParseError("it is an Outlook message (MSG), which cannot be read. Save it as EML and try again")
+        return "msg"
     if _WORKBOOK in data:
         return "xls"
     if _ENCRYPTED_PACKAGE in data[: 2**20]:

@@ -24,7 +24,11 @@ _WORD = re.compile(r"\w")
 
 def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Parse a message with its attachments, each under a heading. Raises ParseError if nothing in it can be read."""
-    message = parse_message(data)
+    return document_of(parse_message(data), options)
+
+
+def document_of(message: EmailMessage, options: ParseOptions) -> ParsedDocument:
+    """Return a message with its attachments as a document. Raises ParseError if nothing in it can be read."""
     subject = header(message, "Subject")
     builder = Builder()
     if subject:

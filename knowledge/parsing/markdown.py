@@ -8,11 +8,10 @@ import re
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from knowledge.parsing import front_matter
 from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.types import Block, BlockKind
 
-_FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
-_FRONT_TITLE = re.compile(r"^title:[ \t]*[\"']?(.*?)[\"']?[ \t]*$", re.MULTILINE)
 _KINDS: dict[str, BlockKind] = {
     "paragraph_open": "paragraph",
     "bullet_list_open": "list",
@@ -26,14 +25,14 @@ _KINDS: dict[str, BlockKind] = {
 
 
 def parse(text: str) -> ParsedDocument:
-    """Parse Markdown with tables. Front matter provides the title and is not a block."""
-    front = _FRONT_MATTER.match(text)
-    skipped = text[: front.end()].count("\n") if front else 0
+    """Parse Markdown with tables. Front matter is a block of its own, and provides the title and metadata."""
+    front = front_matter.read(text)
+    skipped = text[: front.end].count("\n")
     line_starts = _line_starts(text)
-    body = text[front.end() :] if front else text
+    body = text[front.end :]
     tokens = MarkdownIt("commonmark").enable("table").parse(body)
     path: list[tuple[int, str]] = []
-    blocks: list[Block] = []
+    blocks = [Block("paragraph", front.start, front.stop - 1)] if front.stop > front.start + 1 else []
     for token, following in zip(tokens, [*tokens[1:], None], strict=False):
         if token.level != 0 or token.map is None:
             continue
@@ -47,7 +46,7 @@ def parse(text: str) -> ParsedDocument:
             path.append((level, name))
         elif token.type in _KINDS:
             blocks.append(Block(_KINDS[token.type], start, end, tuple(title for _, title in path)))
-    return ParsedDocument(_title(front.group(1) if front else "", tokens), text, tuple(blocks))
+    return ParsedDocument(front.title or _title(tokens), text, tuple(blocks), front.metadata)
 
 
 def _line_starts(text: str) -> list[int]:
@@ -71,9 +70,6 @@ def _plain(inline: Token | None) -> str:
     return " ".join("".join(c.content for c in children if c.type in ("text", "code_inline")).split())
 
 
-def _title(front: str, tokens: list[Token]) -> str:
-    titled = _FRONT_TITLE.search(front)
-    if titled and titled.group(1):
-        return titled.group(1)
+def _title(tokens: list[Token]) -> str:
     pairs = itertools.pairwise(tokens)
     return next((_plain(inline) for token, inline in pairs if token.type == "heading_open" and token.tag == "h1"), "")

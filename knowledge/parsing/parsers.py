@@ -24,6 +24,7 @@ from knowledge.storable_text import storable, storable_values
 BINARY_PARSERS = MappingProxyType[Format, str](
     {
         "pdf": "pdf",
+        "image": "image",
         "docx": "docx",
         "pptx": "pptx",
         "xlsx": "xlsx",
@@ -35,13 +36,26 @@ BINARY_PARSERS = MappingProxyType[Format, str](
         "discord": "discord_export",
         "html": "html",
         "mail": "mail",
+        "msg": "outlook",
         "mbox": "mbox",
     }
 )
 """Modules with ``parse(data: bytes) -> ParsedDocument``."""
-WITH_OPTIONS = frozenset[Format](("docx", "pptx", "xlsx", "xls", "opendocument", "slack", "discord", "mail", "mbox"))
+WITH_OPTIONS = frozenset[Format](
+    ("pdf", "image", "docx", "pptx", "xlsx", "xls", "opendocument", "slack", "discord", "mail", "msg", "mbox")
+)
 """Formats whose modules have ``parse(data: bytes, options: ParseOptions) -> ParsedDocument``."""
-TEXT_PARSERS = MappingProxyType[Format, str]({"json": "json_documents", "csv": "csv_tables", "markdown": "markdown"})
+TEXT_PARSERS = MappingProxyType[Format, str](
+    {
+        "json": "json_documents",
+        "csv": "csv_tables",
+        "markdown": "markdown",
+        "rst": "light_markup",
+        "asciidoc": "light_markup",
+        "org": "light_markup",
+        "latex": "latex",
+    }
+)
 """Modules with ``parse(text: str) -> ParsedDocument``, for text that is already decoded."""
 
 
@@ -105,6 +119,10 @@ def _parse_text(kind: Format, text: str, name: str, content_type: str, options: 
             return json_documents.parse(text, name, options)
         except json_documents.NotJsonError:
             kind = text_kind(name, content_type)
+    if kind in ("rst", "asciidoc", "org"):
+        from knowledge.parsing import light_markup
+
+        return light_markup.parse(text, kind)
     if kind in TEXT_PARSERS:
         parsed: ParsedDocument = import_module(f"knowledge.parsing.{TEXT_PARSERS[kind]}").parse(text)
         return parsed

@@ -16,15 +16,22 @@ from pypdf.errors import PyPdfError
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 from knowledge.parsing.pdf_forms import form_values
+from knowledge.parsing.pdf_lines import PageText, text_of_page
+from knowledge.parsing.pdf_pages import PageWriter
+from knowledge.parsing.pdf_pictures import PagePictures, is_scan
+from knowledge.parsing.pdf_tables import PdfTable
 from knowledge.parsing.pdf_text import clean, clean_pages, without_running_lines
+from knowledge.parsing.recognized_pages import RecognizedPages
+from knowledge.parsing.text_recognition import INSTALL, MAX_SIDE
 
 MAX_PAGES = 10_000
+MAX_ARRANGED_PAGES = 1000
+"""Pages whose columns and tables are looked for, which takes a few milliseconds each."""
 MAX_BAD_SHARE = 0.2
 """Share of characters without Unicode value from which on the text of a page is not used."""
-MAX_NAMED_PAGES = 20
 _BAD = re.compile("[\ufffd\ue000-\uf8ff]|\x00")
-_PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _PLACEHOLDERS = ("untitled", "anonymous", "(anonymous)", "(unspecified)")
 _PYPDF_ERRORS = (PyPdfError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 """Errors that pypdf raises for a damaged file."""
@@ -43,11 +50,15 @@ class _PdfText:
     pages: list[str]
     fields: Mapping[int, list[str]] = field(default_factory=dict)
     """The form fields of a page, by its index, as lines of label and value."""
+    scans: frozenset[int] = frozenset()
+    """Pages that are a picture with hardly any text, by their index."""
     outline: Mapping[int, list[tuple[int, str]]] = field(default_factory=dict)
     """The entries of the outline that lead to a page, by its index, with their level from 1."""
+    tables: Mapping[str, PdfTable] = field(default_factory=dict)
+    """The tables by the line of the text that stands for each."""
 
 
-def parse(data: bytes) -> ParsedDocument:
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Parse a PDF. Raises ParseError if it is encrypted, damaged or too long, or has no text."""
     try:
         pdf = _read_with_pdfium(data)
@@ -57,46 +68,29 @@ def parse(data: bytes) -> ParsedDocument:
         pdf = _read_with_pypdf(data)
     builder = Builder()
     pages = clean_pages(pdf.pages)
-    empty = [number for number, text in enumerate(pages, 1) if not text.strip() and number - 1 not in pdf.fields]
+    scans = {index for index, text in enumerate(pages) if not text.strip() and index not in pdf.fields} | pdf.scans
+    recognized = RecognizedPages(builder, options.recognizer)
+    pictures = PagePictures(data, MAX_SIDE)
+    writer = PageWriter(builder, pdf.tables)
     for index, text in enumerate(without_running_lines(pages)):
         builder.page = index + 1
-        _add_page(builder, text, pdf.outline.get(index, []))
+        writer.add(text, pdf.outline.get(index, []))
         builder.add("paragraph", "\n".join(pdf.fields.get(index, [])))
+        if index in scans:
+            recognized.add(pictures.of(index) if options.recognizer is not None else None, index + 1)
+    pictures.close()
+    recognized.warn()
     title = pdf.info.get("Title", "")
-    if empty:
-        builder.warn(_pages_without_text(empty))
     parsed = builder.build("" if title.lower() in _PLACEHOLDERS else title)
     if not parsed.blocks:
-        raise ParseError(
-            f"its {len(pdf.pages)} page(s) have images and no text. Run text recognition (OCR) on it and try again"
-        )
+        raise ParseError(_without_text(len(pdf.pages), options))
     return replace(parsed, metadata=_metadata(pdf.info))
 
 
-def _add_page(builder: Builder, text: str, outline: list[tuple[int, str]]) -> None:
-    """Add the paragraphs of a page. A line that is an entry of the outline for this page is a heading."""
-    levels = {_folded(title): level for level, title in reversed(outline)}
-    for paragraph in _PARAGRAPH.split(text):
-        lines: list[str] = []
-        for line in paragraph.split("\n"):
-            level = levels.pop(_folded(line), 0)
-            if level:
-                builder.add("paragraph", "\n".join(lines))
-                lines = []
-                builder.heading(level, line)
-            else:
-                lines.append(line)
-        builder.add("paragraph", "\n".join(lines))
-
-
-def _folded(line: str) -> str:
-    return "".join(line.split()).casefold()
-
-
-def _pages_without_text(pages: list[int]) -> str:
-    named = ", ".join(map(str, pages[:MAX_NAMED_PAGES])) + (" and more" if len(pages) > MAX_NAMED_PAGES else "")
-    word = "page" if len(pages) == 1 else "pages"
-    return f"{word} without text left out: {named}. Run text recognition (OCR) on the file to read scans"
+def _without_text(pages: int, options: ParseOptions) -> str:
+    if options.recognizer is None:
+        return f"its {pages} page(s) have images and no text. {INSTALL}, or add a file with text"
+    return f"its {pages} page(s) have no text, also in their images. Check that you chose the right file"
 
 
 def _encrypted() -> ParseError:
@@ -135,15 +129,22 @@ def _read_with_pdfium(data: bytes) -> _PdfText:
         info = _clean_values(document.get_metadata_dict(skip_empty=True))
         pages: list[str] = []
         fields: dict[int, list[str]] = {}
+        scans: set[int] = set()
+        tables: dict[str, PdfTable] = {}
         for index, page in enumerate(document):
             text = page.get_textpage()
-            pages.append(text.get_text_range())
+            arranged = index < MAX_ARRANGED_PAGES
+            read = text_of_page(page, text, len(tables)) if arranged else PageText(text.get_text_range())
+            pages.append(read.text)
+            tables |= read.tables
+            if is_scan(page, pages[-1]):
+                scans.add(index)
             if document.formenv is not None:
                 values = [f"{label}: {value}" for label, value in form_values(document, page, text)]
                 fields |= {index: values} if values else {}
             text.close()
             page.close()
-        return _PdfText(info, _readable(pages, data), fields, _outline(document))
+        return _PdfText(info, _readable(pages, data), fields, frozenset(scans), _outline(document), tables)
     finally:
         document.close()
 

@@ -18,7 +18,7 @@ from knowledge import refusal_counts
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.parsing.parse_options import MAX_UNPACKED, ParseOptions
+from knowledge.parsing.parse_options import MAX_UNPACKED, RECOGNIZED_PAGES, ParseOptions
 from knowledge.parsing.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.worker_process import MAX_MEMORY_BYTES
 from knowledge.types import Document, Fetched
@@ -48,8 +48,10 @@ class Parser:
         seconds: float = TIMEOUT_SECONDS,
         memory: int = MAX_MEMORY_BYTES,
         max_unpacked: int = MAX_UNPACKED,
+        recognized_pages: int = RECOGNIZED_PAGES,
     ) -> None:
         self._seconds = seconds
+        self._recognized_pages = recognized_pages
         self._max_unpacked = max_unpacked
         self._memory = memory
         self._process: asyncio.subprocess.Process | None = None
@@ -63,7 +65,7 @@ class Parser:
         name; PrivateChatError if it is a private conversation.
         """
         async with self._lock:
-            options = ParseOptions(include_hidden, fetched.private_chats, self._max_unpacked)
+            options = ParseOptions(include_hidden, fetched.private_chats, self._max_unpacked, self._recognized_pages)
             parsed = await self._parse_in_worker(fetched, max_chars, options)
         metadata = {**parsed.metadata, **fetched.metadata}
         title = fetched.title or parsed.title
@@ -110,10 +112,15 @@ class Parser:
             "options": asdict(options),
         }
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds) as limit:
                 process = await self._worker()
                 _log_once(self._isolation)
                 response, body = await _request(process, head, fetched.data)
+                for _ in range(options.recognized_pages):
+                    if response.get("recognized") is not True:
+                        break
+                    limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
+                    response, body = await _response(process)
         except TimeoutError:
             refusal_counts.count("parser")
             await self._end()

@@ -74,15 +74,22 @@ def _field(field: Mapping[str, Any]) -> str:
 
 
 def _file(file: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the title and name of a file, and the text of a snippet or post."""
+    """Yield the title and name of a file, and the text of a snippet, a post or a clip."""
     title, name = str(file.get("title") or ""), str(file.get("name") or "")
     shown = f"{title} ({name})" if title and name and _compared(title) != _compared(name) else name or title
     if shown:
         yield f"[file: {shown}]"
     yield next((file[key] for key in _FILE_TEXTS if isinstance(file.get(key), str) and file[key].strip()), "")
+    yield _transcript(file.get("transcription"))
     comment = file.get("initial_comment")
     if isinstance(comment, dict):
         yield str(comment.get("comment") or "")
+
+
+def _transcript(transcription: Any) -> str:
+    """Return what Slack heard in a voice or video clip, or its beginning."""
+    preview = transcription.get("preview") if isinstance(transcription, dict) else None
+    return str(preview.get("content") or "") if isinstance(preview, dict) else ""
 
 
 def _blocks(value: Any, depth: int) -> Iterator[str]:

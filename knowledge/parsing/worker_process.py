@@ -14,19 +14,22 @@ import sys
 import time
 import warnings
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, BinaryIO
 
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
-from knowledge.parsing import parsers, process_isolation, worker_protocol
+from knowledge.parsing import parsers, process_isolation, text_recognition, worker_protocol
 from knowledge.parsing.format_detection import detect
 from knowledge.parsing.parse_options import ParseOptions
+from knowledge.parsing.text_recognition import Recognizer
 from knowledge.parsing.worker_protocol import Response
 
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
 """Memory that parsing a file may use beyond what the loaded parser already uses."""
 PARSER_MEMORY_BYTES = 384 * 1024 * 1024
 """Address space that all parser modules together may use. All of them need 170 MB on x86_64."""
+RECOGNITION_MEMORY_BYTES = 1536 * 1024 * 1024
+"""Address space that recognizing text may use beyond that: its libraries, its models and a page. It needs 1.2 GB."""
 
 
 def main(*, without: Collection[str] = ()) -> None:
@@ -42,7 +45,7 @@ def main(*, without: Collection[str] = ()) -> None:
     worker_protocol.Response(asdict(isolation)).write(responses)
     while (received := worker_protocol.read(sys.stdin.buffer)) is not None:
         head, data = received
-        response = _respond(head, data, memory)
+        response = _respond(head, data, memory, responses)
         del received, data  # The next file's bytes are read while these would still be held.
         if memory.is_used_up() or time.process_time() > process_isolation.MAX_CPU_SECONDS / 2:
             response.head["restart"] = True
@@ -66,18 +69,26 @@ class _Memory:
     def limit_for_ever(self) -> None:
         """Set a limit that code in the process cannot raise."""
         if self._statm is not None:
-            most = self._at_start + PARSER_MEMORY_BYTES + self.per_file
+            recognition = RECOGNITION_MEMORY_BYTES if text_recognition.is_installed() else 0
+            most = self._at_start + PARSER_MEMORY_BYTES + self.per_file + recognition
             _, hard = resource.getrlimit(resource.RLIMIT_AS)
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
     def limit_for_file(self) -> None:
         """Allow ``per_file`` bytes beyond what the process uses now."""
+        self._allow(self.per_file)
+
+    def _allow(self, more: int) -> None:
         if self._statm is not None:
             _, hard = resource.getrlimit(resource.RLIMIT_AS)
-            most = self._used() + self.per_file
+            most = self._used() + more
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+    def allow_recognition(self) -> None:
+        """Allow what recognizing text needs, in addition to what the file uses now."""
+        self._allow(RECOGNITION_MEMORY_BYTES)
 
     def is_used_up(self) -> bool:
         """Whether earlier files left so much behind that the next one could not use ``per_file`` bytes."""
@@ -101,12 +112,21 @@ def _unavailable_formats() -> list[str]:
     return found
 
 
-def _respond(head: dict[str, Any], data: bytes, memory: _Memory) -> Response:
+def _with_recognizer(options: ParseOptions, memory: _Memory, responses: BinaryIO) -> ParseOptions:
+    """Add what reads scanned pages, if it is installed. A message after each page gives the next one its time."""
+    if not text_recognition.is_installed() or not options.recognized_pages:
+        return options
+    recognized = worker_protocol.Response({"recognized": True})
+    recognizer = Recognizer(options.recognized_pages, memory.allow_recognition, lambda: recognized.write(responses))
+    return replace(options, recognizer=recognizer)
+
+
+def _respond(head: dict[str, Any], data: bytes, memory: _Memory, responses: BinaryIO) -> Response:
     if "check" in head:
         return Response({"unavailable": _unavailable_formats()})
     name, content_type = str(head["name"]), str(head["content_type"])
     try:
-        options = ParseOptions(**head["options"])
+        options = _with_recognizer(ParseOptions(**head["options"]), memory, responses)
         parsers.import_parser(detect(data, name, content_type, max_unpacked=options.max_unpacked))
         memory.limit_for_file()
         parsed = parsers.parse(data, name, content_type, options)

@@ -90,6 +90,7 @@ EXEMPT = {
     "posting_parts": {"tenant_id"},
     "posting_masks": {"tenant_id", "audience", "mask"},
     "ingests": {"tenant_id", "state"},
+    "held_back_notices": {"tenant_id", "platform"},
     "upload_parts": {"tenant_id"},
     "counted_documents": {"tenant_id", "name_digest"},
     "page_files": {"tenant_id", "file_id", "purpose"},

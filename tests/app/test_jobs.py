@@ -12,9 +12,10 @@ from bot.app import App
 from bot.commands.services import Services
 from bot.errors import StoreAway
 from bot.jobs import maintenance, tasks
+from bot.store import maintenance as maintenance_store
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import Call, Usage
-from knowledge import serving_model
+from knowledge import search_terms, serving_model
 from knowledge.types import Scope
 from tests.app.conftest import ask, key
 
@@ -122,3 +123,20 @@ async def test_a_settled_tenant_is_searched_for_missing_vectors_once_a_process(
     for _ in range(3):
         await maintenance.run_maintenance(app.services)
     assert counted == [LOCAL_TENANT]
+
+
+async def test_search_terms_of_earlier_rules_are_made_again_in_the_background(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not (await maintenance_store.look(app.database, LOCAL_TENANT, now=app.services.clock())).terms_outdated
+    monkeypatch.setattr(search_terms, "VERSION", search_terms.VERSION + 1)
+    await maintenance.run_maintenance(app.services)
+    await maintenance.run_maintenance(app.services)
+    waiting = await (await app.services.queue.opened()).job_manager.list_jobs_async(task="reindex")
+    assert [(job.task_kwargs, job.lock) for job in waiting] == [({"tenant_id": LOCAL_TENANT}, "reindex")]
+    await tasks.reindex(app.services, 0, tenant_id=LOCAL_TENANT)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        versions = (await session.scalars(text("SELECT DISTINCT terms_version FROM chunks"))).all()
+        assert list(versions) == [search_terms.VERSION]
+    assert (await app.retriever("When are dogs welcome?", Scope(LOCAL_TENANT))).passages[0].legs.sparse
+    assert not (await maintenance_store.look(app.database, LOCAL_TENANT, now=app.services.clock())).terms_outdated

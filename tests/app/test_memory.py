@@ -13,7 +13,7 @@ from bot.commands import registry as commands
 from bot.commands.ask import NullSurface
 from bot.commands.base import Context, Reply
 from bot.errors import NotAllowed, UsageError
-from bot.llm.user_messages import NO_SEARCH_NEEDED
+from bot.llm.user_messages import SMALL_TALK
 from bot.reports.trace import trace_of
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
@@ -84,7 +84,7 @@ async def test_with_no_key_earlier_messages_are_quoted(app: App) -> None:
 
 async def test_with_no_key_thanks_are_answered_without_a_search(app: App) -> None:
     thanked = await ask(app, "Thanks a lot!")
-    assert thanked.answer == NO_SEARCH_NEEDED
+    assert thanked.answer == SMALL_TALK["thanks"]
     assert (thanked.trace["passages"], thanked.citations, thanked.cached) == ([], (), False)
 
 

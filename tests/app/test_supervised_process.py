@@ -122,11 +122,11 @@ async def test_the_port_is_open_while_the_sample_is_added(database_url: str, adm
             status, body = await process.probe("/readyz")
             assert status == 503
             assert "sample: adding the sample documents" in body
-            assert json.loads((await process.probe("/api/state"))[1])["adding_sample"] is True
+            assert json.loads((await process.probe("/api/welcome"))[1])["adding_sample"] is True
             assert not any("Parley is ready" in line for line in process.said)
             blocking.rollback()
             await process.until("/readyz", 200)
-            assert json.loads((await process.probe("/api/state"))[1])["adding_sample"] is False
+            assert json.loads((await process.probe("/api/welcome"))[1])["adding_sample"] is False
             async with asyncio.timeout(SECONDS):
                 while not any("Parley is ready" in line for line in process.said):
                     await asyncio.sleep(0.05)

@@ -101,7 +101,7 @@ def test_an_answer_is_found_by_the_beginning_of_its_id(parley: Parley) -> None:
 
 
 def test_the_terminal_names_what_was_left_out(parley: Parley, bare: Path) -> None:
-    hidden = "hidden sheets left out: Pay; --include-hidden adds them"
+    hidden = "hidden sheets left out: Pay. Add them with --include-hidden"
     (bare / "pay.xlsx").write_bytes(workbook())
     made = parley("ingest", "pay.xlsx", "--json").document
     assert [row["warning"] for row in made["warnings"]] == [hidden]

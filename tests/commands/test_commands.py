@@ -183,9 +183,11 @@ async def test_why_shows_the_last_answer_of_a_thread_to_its_channel(app: App) ->
         await commands.run("why", "", by(app))
     await commands.run("ask", "When are dogs welcome?", by(app))
     async with app.database.tenant(LOCAL_TENANT) as session:
-        from bot.store import threads
+        from bot.store import page_conversations
 
-        (thread,) = await threads.list_threads(session, tenant_id=LOCAL_TENANT, platform="slack", channel_id="C1")
+        (thread,) = await page_conversations.list_threads(
+            session, tenant_id=LOCAL_TENANT, platform="slack", channel_id="C1"
+        )
     inside = replace(by(app), thread_id=thread.key.thread_id)
     reply = await commands.run("why", "", inside)
     assert "Searched for: When are dogs welcome?" in reply.text

@@ -12,7 +12,7 @@ from bot.types.conversation import Attachment
 from tests.commands.test_commands import by
 from tests.knowledge.test_hidden_content import workbook
 
-HIDDEN = "hidden sheets left out: Pay; --include-hidden adds them"
+HIDDEN = "hidden sheets left out: Pay. Add them with --include-hidden"
 
 
 def hiding(name: str) -> Attachment:

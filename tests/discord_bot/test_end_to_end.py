@@ -72,7 +72,7 @@ async def running(
         **({"embedding_model": "text-embedding-3-small"} if models else {}),
     )
     async with open_app(settings) as app, working(app.services):
-        serving = asyncio.create_task(serve(app.dispatcher, app.services, settings))
+        serving = asyncio.create_task(serve(app.dispatcher, app.services, settings, notice_seconds=0.1))
         try:
             await discord.connected(serving)
             yield app

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bot.platforms.discord import parse
+from bot.platforms.discord.message_text import Names, with_names
 from bot.types.conversation import ThreadKey
 
-NAMES = {"users": {"5": "Bob"}, "roles": {"6": "ops"}, "channels": {"7": "general"}}
+NAMES = Names(users={"5": "Bob"}, roles={"6": "ops"}, channels={"7": "general"})
 
 
 @pytest.mark.parametrize(
@@ -22,11 +23,13 @@ NAMES = {"users": {"5": "Bob"}, "roles": {"6": "ops"}, "channels": {"7": "genera
         ("<@1> who is <@99>?", "who is @unknown-user?"),
         ("<@1> </ingest:123> <:parrot:456> <a:wave:789>", "/ingest :parrot: :wave:"),
         ("<@1>", ""),
+        ("<t:1767225600> <t:1767225600:F> <t:1767225600:R>", " ".join(["2026-01-01 00:00 UTC"] * 3)),
+        ("<t:1767225600:d> <t:1767225600:T> <t:9999999999999:D>", "2026-01-01 00:00:00 UTC <t:9999999999999:D>"),
         ("<@1>\nfirst line\nsecond line", "first line\nsecond line"),
     ],
 )
 def test_markers(written: str, read: str) -> None:
-    assert parse.decode(written, own={"1", "2"}, **NAMES) == read
+    assert with_names(parse.without_own(written, {"1", "2"}), NAMES) == read
 
 
 def test_the_key_of_a_conversation() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bot.commands.base import File, Reply, Table
 from bot.engine.display.split import rendered
+from bot.engine.display.urls import urls_in
 from bot.platforms.discord import autocomplete, code_block_tables, render, text_limits
 from bot.platforms.discord.render import NONCE_CHARS, short_nonce
 from bot.platforms.discord.surface import LIMITS
@@ -140,6 +141,19 @@ def test_a_link_without_space_for_brackets_becomes_plain_text() -> None:
 
 def test_deep_headings_become_bold_and_shallow_ones_stay() -> None:
     assert render.markdown("## Leave\n#### Paid ##\ntext") == "## Leave\n**Paid**\ntext"
+
+
+def test_a_deep_heading_with_code_becomes_bold_as_a_whole() -> None:
+    assert render.markdown("#### Set `A` to 1 ##\ntext") == "**Set `A` to 1**\ntext"
+    assert render.markdown("```\n#### no heading\n```") == "```\n#### no heading\n```"
+
+
+@pytest.mark.parametrize(
+    "quoted", ["»{}«", "«{}»", "„{}“", "“{}”", "‘{}’", "‹{}›", "「{}」", "{}。", "{}…", "({})", "[{}]"]
+)
+def test_a_mark_after_a_link_is_not_part_of_it(quoted: str) -> None:
+    written = quoted.format("https://a.example/x")
+    assert render.markdown(written, urls_in(written)) == quoted.format("<https://a.example/x>")
 
 
 def test_a_pipe_table_becomes_an_aligned_code_block() -> None:

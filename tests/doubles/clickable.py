@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -71,8 +72,18 @@ def in_markdown(text: str, *, bare: bool = True) -> list[str]:
                 found.extend(_bare(token.content))
             walk(token.children or [])
 
-    walk(MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).parse(text))
+    walk(_parsed(text))
     return found
+
+
+@lru_cache(4)
+def _parsed(text: str) -> list[Token]:
+    return _parser().parse(text)
+
+
+@lru_cache(1)
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
 def _bare(text: str) -> list[str]:
@@ -105,7 +116,7 @@ def on_slack(text: str) -> list[str]:
 
 def on_mrkdwn(text: str, *, escaped: bool = True) -> list[str]:
     """Return the links of a ``mrkdwn`` text, where addresses outside angle brackets are links too."""
-    angled = [found.partition("|")[0] for found in re.findall(r"<((?:https?:|mailto:|www)[^>\n]*)>", text)]
+    angled = [found.partition("|")[0].strip() for found in re.findall(r"<((?:https?:|mailto:|www)[^>\n]*)>", text)]
     rest = re.sub(r"<[^>\n]*>", " ", text)
     bare = re.findall(r"https?://[^\s<>|`]+", html.unescape(rest) if escaped else rest)
     return [*angled, *map(_trimmed, bare)]
@@ -172,9 +183,14 @@ def other_links(found: list[str], allowed: frozenset[str]) -> list[str]:
 
     A reader may end an allowed address at a mark of emphasis inside it.
     """
-    existing = set(map(_plain, allowed))
-    existing |= {one[:end] for one in existing for end in range(1, len(one)) if one[end] in "*_~"}
+    existing = _existing(allowed)
     return [link for link in found if not any(form in existing for form in _forms(link))]
+
+
+@lru_cache(4)
+def _existing(allowed: frozenset[str]) -> set[str]:
+    whole = set(map(_plain, allowed))
+    return whole | {one[:end] for one in whole for end in range(1, len(one)) if one[end] in "*_~"}
 
 
 def _forms(link: str) -> Iterator[str]:

@@ -16,16 +16,20 @@ import secrets
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from aiohttp import web
 
 from tests.doubles import discord_interaction_payloads as payloads
+from tests.doubles.discord_content import FORWARD, snapshot
 from tests.doubles.discord_gateway import DIRECT_MESSAGES, GUILD_MESSAGES, GUILDS, MESSAGE_CONTENT, Gateway, Session
 from tests.doubles.discord_interactions import Interaction
 from tests.doubles.discord_models import (
     ADMINISTRATOR,
     EPHEMERAL,
+    FORUM,
     MEMBER,
+    NEWS,
     TEXT,
     THREAD,
     Attachment,
@@ -172,18 +176,37 @@ class DiscordDouble:
         *,
         attachments: tuple[tuple[str, str, bytes], ...] = (),
         reply_to: Message | None = None,
+        forwards: Message | None = None,
+        **more: Any,
     ) -> Message:
-        """Send a message as a user."""
+        """Send a message as a user; ``more`` is what ``Message`` takes, such as a poll, stickers or embeds."""
         _check_membership(place, user)
+        assert place.kind != FORUM, "Discord refuses messages in a forum: they belong into its posts"
         place.archived = False
-        reference = {"message_id": str(reply_to.id), "channel_id": str(place.id)} if reply_to else None
-        files = [self.world.add_file(*file) for file in attachments]
-        message = Message(self.world.snowflake(), place.id, user, text, attachments=files, reference=reference, flags=0)
+        reference: Json | None = {"message_id": str(reply_to.id), "channel_id": str(place.id)} if reply_to else None
+        if forwards is not None:
+            reference = {"type": FORWARD, "message_id": str(forwards.id), "channel_id": str(forwards.channel_id)}
+            more["snapshots"] = [snapshot(forwards)]
+        more["attachments"] = [self.world.add_file(*file) for file in attachments]
+        message = Message(self.world.snowflake(), place.id, user, text, reference=reference, flags=0, **more)
         return await self.publish(place, message)
 
-    async def dm(self, user: User, text: str) -> Message:
+    async def post(self, forum: Channel, user: User, title: str, text: str, *tags: str, **more: Any) -> Message:
+        """Start a post in a forum. Its first message has the ID of its thread."""
+        assert forum.kind == FORUM
+        _check_membership(forum, user)
+        message = Message(self.world.snowflake(), 0, user, text, flags=0, **more)
+        message.channel_id = message.id
+        chosen = {number: name for number, name in forum.tags.items() if name in tags}
+        thread = Channel(message.id, THREAD, title, forum.guild_id, forum.id, user.id, tags=chosen)
+        self.world.channels[thread.id] = thread
+        payload = thread.payload() | {"newly_created": True}
+        await self.gateway.dispatch("THREAD_CREATE", lambda session: payload, needs=GUILDS, guild_id=forum.guild_id)
+        return await self.publish(thread, message)
+
+    async def dm(self, user: User, text: str, **more: Any) -> Message:
         """Send a direct message to the bot as a user."""
-        return await self.say(self.world.dm(user), user, text)
+        return await self.say(self.world.dm(user), user, text, **more)
 
     async def redeliver(self, message: Message) -> None:
         """Send a message through the gateway once more."""
@@ -298,10 +321,10 @@ class DiscordDouble:
         self, message: Message, name: str, owner: User | None = None, *, private: bool = False
     ) -> Channel:
         """Create a thread from a message; it gets the message's ID."""
-        guild_id = self.world.channels[message.channel_id].guild_id
-        thread = Channel(
-            message.id, THREAD, name, guild_id, message.channel_id, (owner or self.bot).id, private=private
-        )
+        parent = self.world.channels[message.channel_id]
+        guild_id, owner_id = parent.guild_id, (owner or self.bot).id
+        thread = Channel(message.id, THREAD, name, guild_id, parent.id, owner_id, private=private)
+        thread.news = parent.kind == NEWS
         self.world.channels[thread.id] = thread
         payload = thread.payload() | {"newly_created": True}
         await self.gateway.dispatch("THREAD_CREATE", lambda session: payload, needs=GUILDS, guild_id=guild_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-TEXT, DM, VOICE, NEWS, THREAD, PRIVATE_THREAD, FORUM = 0, 1, 2, 5, 11, 12, 15
+TEXT, DM, VOICE, NEWS, NEWS_THREAD, THREAD, PRIVATE_THREAD, STAGE, FORUM = 0, 1, 2, 5, 10, 11, 12, 13, 15
 EPHEMERAL, LOADING, SUPPRESS_EMBEDS = 1 << 6, 1 << 7, 1 << 2
 
 ADMINISTRATOR = 1 << 3
@@ -116,6 +116,12 @@ class Message:
     """Its type, if it is neither a plain message nor a reply."""
     seen_by: User | None = None
     """For an ephemeral message, the only user who sees it."""
+    snapshots: list[Json] = field(default_factory=list)
+    """The messages that it forwards, as they were then."""
+    poll: Json | None = None
+    stickers: tuple[str, ...] = ()
+    pings: bool = True
+    """Whether a reply mentions the author of what it replies to."""
 
     def __post_init__(self) -> None:
         self.record_version()
@@ -166,13 +172,17 @@ class Channel:
     """Whether @everyone may not view it."""
     private: bool = False
     """Whether a thread is private."""
+    news: bool = False
+    """Whether a thread belongs to an announcement channel."""
+    tags: dict[int, str] = field(default_factory=dict)
+    """The tags of a forum by ID, or those of a post in it."""
     messages: dict[int, Message] = field(default_factory=dict)
 
     def payload(self) -> Json:
         last = str(max(self.messages)) if self.messages else None
         base: Json = {
             "id": str(self.id),
-            "type": PRIVATE_THREAD if self.private else self.kind,
+            "type": PRIVATE_THREAD if self.private else NEWS_THREAD if self.news else self.kind,
             "last_message_id": last,
         }
         if self.recipient is not None:
@@ -181,8 +191,10 @@ class Channel:
         if self.kind == THREAD:
             return base | self._thread_fields()
         if self.kind == FORUM:
-            base |= {"available_tags": [], "flags": 0}
-        if self.kind == VOICE:
+            plain = {"moderated": False, "emoji_id": None, "emoji_name": None}
+            tags = [{"id": str(number), "name": name, **plain} for number, name in self.tags.items()]
+            base |= {"available_tags": tags, "flags": 0}
+        if self.kind in (VOICE, STAGE):
             base |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
         return base | {
             "position": 0,
@@ -208,6 +220,7 @@ class Channel:
             "owner_id": str(self.owner_id),
             "message_count": sum(not message.deleted for message in self.messages.values()),
             "member_count": 1,
+            "applied_tags": [str(number) for number in self.tags],
             "thread_metadata": {
                 "archived": self.archived,
                 "locked": self.locked,

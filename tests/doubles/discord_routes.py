@@ -46,6 +46,13 @@ async def _own_user(call: Call) -> tuple[int, object]:
     return 200, call.double.world.bot.payload() | {"verified": True, "mfa_enabled": False}
 
 
+async def _user(call: Call) -> tuple[int, object]:
+    user = call.double.world.users.get(call.number("user_id"))
+    if user is None:
+        raise ApiError(404, 10013, "Unknown User")
+    return 200, user.payload()
+
+
 async def _application(call: Call) -> tuple[int, object]:
     world = call.double.world
     return 200, {
@@ -287,6 +294,7 @@ ROUTES: list[tuple[str, str, Route]] = [
     ("GET", "/gateway/bot", _bot_gateway),
     ("GET", "/gateway", _public_gateway),
     ("GET", "/users/@me/guilds", _guilds),
+    ("GET", "/users/{user_id}", _user),
     ("GET", "/guilds/{guild_id}/channels", _guild_channels),
     ("GET", "/guilds/{guild_id}/members/{user_id}", _member),
     ("GET", "/channels/{channel_id}", _channel),

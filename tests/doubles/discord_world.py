@@ -6,6 +6,7 @@ import itertools
 import re
 import time
 
+from tests.doubles.discord_content import is_reply, sticker_items
 from tests.doubles.discord_models import (
     ADMINISTRATOR,
     DM,
@@ -217,15 +218,19 @@ class World:
             "embeds": message.embeds,
             "components": message.components,
             "pinned": False,
-            "type": message.kind if message.kind is not None else 19 if message.reference else 0,
+            "type": message.kind if message.kind is not None else 19 if is_reply(message) else 0,
             "flags": message.flags,
         }
+        payload |= {"sticker_items": sticker_items(message)} if message.stickers else {}
+        payload |= {"message_snapshots": message.snapshots} if message.snapshots else {}
+        payload |= {"poll": message.poll} if message.poll else {}
         if message.nonce is not None:
             payload["nonce"] = message.nonce
         if message.id in self.channels:
             payload["thread"] = self.channels[message.id].payload()
         if message.reference and with_reference:
             payload["message_reference"] = message.reference
+        if is_reply(message) and message.reference and with_reference:
             replied_to = self.channels[message.channel_id].messages.get(int(message.reference.get("message_id", 0)))
             payload["referenced_message"] = self.message_payload(replied_to) if replied_to else None
         return payload
@@ -243,13 +248,18 @@ class World:
         for_bot = channel.guild_id is None or message.author is self.bot or self.bot in self.mentioned(message)[0]
         if not content_allowed and not for_bot:
             payload |= {"content": "", "embeds": [], "attachments": [], "components": []}
+            payload.pop("poll", None)
+            payload.pop("message_snapshots", None)
         return payload
 
     def mentioned(self, message: Message) -> tuple[list[User], list[int]]:
-        """Return the users and role IDs that a message mentions, outside code. A reply mentions its author."""
+        """Return the users and role IDs that a message mentions, outside code.
+
+        A reply that pings mentions the author of what it replies to.
+        """
         text = _CODE.sub("", message.content)
         ids = {int(found) for found in re.findall(r"<@!?(\d+)>", text)}
-        if message.reference and message.author is not self.bot:
+        if message.reference and is_reply(message) and message.pings and message.author is not self.bot:
             replied_to = self.channels[message.channel_id].messages.get(int(message.reference.get("message_id", 0)))
             ids |= {replied_to.author.id} if replied_to else set()
         roles = [int(found) for found in re.findall(r"<@&(\d+)>", text)]

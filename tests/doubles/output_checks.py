@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator
 
 from bot.commands.base import Reply, Table
 from bot.engine.display.output_filter import sanitize
@@ -23,6 +24,12 @@ EXISTING = frozenset(ALLOWED)
 def faults(text: str) -> list[str]:
     """Return everything that is wrong with how the text is shown; an empty list is good."""
     return [*filter_faults(text), *answer_faults(text), *reply_faults(text), *name_faults(text)]
+
+
+def some_faults(text: str, chance: random.Random) -> list[str]:
+    """Return what is wrong with the filtered text, and with one way of showing it that ``chance`` chooses."""
+    ways = (answer_faults, reply_faults, name_faults, lambda text: stream_faults(text, [chance.randint(0, len(text))]))
+    return [*filter_faults(text), *chance.choices(ways, (4, 1, 1, 2))[0](text)]
 
 
 def filter_faults(text: str) -> Iterator[str]:
@@ -84,7 +91,7 @@ def name_faults(text: str) -> Iterator[str]:
     yield from _quiet("web, sources", "\n".join((view.title, view.quote, *view.heading)))
 
 
-def stream_faults(text: str, splits: Iterator[int] | range) -> Iterator[str]:
+def stream_faults(text: str, splits: Iterable[int]) -> Iterator[str]:
     """Yield faults of the drafts that are shown while the text arrives, cut at each of ``splits``."""
     for limit in (120, 1850):
         limits = Limits(limit, 0.0, max_parts=5)

@@ -425,6 +425,12 @@ class SlackDouble:
         message.attachments = [{**slack_content.forwarded(linked, *names), "is_share": False}]
         self._changed(message, before, message.payload())
 
+    async def transcribe(self, message: Message, transcript: str) -> None:
+        """Finish the transcript of a voice clip; Slack sends the message again."""
+        before = message.payload()
+        message.files = [slack_content.voice_clip(file, transcript) for file in message.files]
+        self._changed(message, before, message.payload())
+
     def _changed(self, message: Message, before: dict[str, Any], after: dict[str, Any]) -> None:
         change = {"subtype": "message_changed", "hidden": True, "message": after, "previous_message": before}
         self._message_event(message, change)

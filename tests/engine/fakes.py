@@ -17,7 +17,7 @@ from bot.types.audience import MEMBERS, Audience
 from bot.types.conversation import Author, History, Incoming, PastMessage, Platform, StoredAttachment, ThreadKey
 from bot.types.display import Limits, Part
 from bot.types.settings import ChannelSettings
-from bot.types.turns import LateReplies, LateReply, Lease, Outcome, Turn, TurnRecord
+from bot.types.turns import LateReplies, Lease, Outcome, Turn, TurnRecord
 from bot.types.usage import BudgetState, Call, Reservation, Tier, Usage
 from knowledge.types import Found, Passage, Scope
 
@@ -406,18 +406,20 @@ class FakeRetractions(FakeParts):
 
 @dataclass
 class FakeLateReplies:
-    """No late replies to claim; what becomes of one that a test shows."""
+    """No late replies to claim; what becomes of a reply that is stored and not shown yet."""
 
     postponed: list[float | None] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
 
-    async def claim(self, platform: Platform, *, known: Collection[str] = (), most: int = 8) -> LateReplies:
+    async def claim(
+        self, platform: Platform, *, known: Collection[str] = (), most: int = 8, suspects: bool = True
+    ) -> LateReplies:
         return LateReplies()
 
-    async def postpone(self, reply: LateReply, *, wait: float | None) -> None:
+    async def postpone(self, turn: Turn, lease: Lease, *, wait: float | None) -> None:
         self.postponed.append(wait)
 
-    async def end(self, reply: LateReply, *, note: str = "") -> None:
+    async def end(self, turn: Turn, lease: Lease, *, note: str = "", total_ms: float | None = None) -> None:
         self.ended.append(note)
 
     async def hurry(self, turn: Turn) -> bool:

@@ -64,7 +64,9 @@ async def test_an_answer_is_shown_cited_and_stored_with_what_it_cost() -> None:
     assert screen.last.text == ANSWER
     assert screen.last.final
     assert screen.last.sources == outcome.citations
-    assert store.finished == [outcome]
+    (stored,) = store.finished
+    assert replace(stored, deliver_in=None, timings_ms=outcome.timings_ms) == outcome
+    assert store.ended == [""]
     assert (store.used, store.reserved) == (outcome.usage.total_tokens, 0)
     assert store.parts == {0: "m0"}
 
@@ -138,8 +140,8 @@ async def test_a_lease_lost_at_the_last_edit_still_pays_for_the_calls() -> None:
     store = FakeStores()
     with pytest.raises(LeaseLost):
         await engine(store, Writer([script(ANSWER)])).handle(turn(), Taken())
-    assert store.finished == []
-    assert [len(calls) for calls in store.billed] == [1]
+    assert [len(outcome.calls) for outcome in store.finished] == [1]
+    assert store.ended == []
     assert store.reserved == 0
     assert store.used > 0
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.engine.memory import earlier_statements, is_small_talk
+from bot.engine.memory import earlier_statements, small_talk
 from bot.types.conversation import PastMessage
 from knowledge.search_terms import document_terms
 
@@ -46,10 +46,16 @@ def test_the_later_statement_comes_first_and_duplicates_are_removed() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", ["thanks!", "Thank you so much, that helped a lot.", "ok", "Hi there!", "Vielen Dank 🙏", "great, thx"]
+    ("message", "kind"),
+    [
+        *((text, "thanks") for text in ("thanks!", "Thank you so much, that helped a lot.", "ok", "great, thx")),
+        *((text, "greeting") for text in ("Hi there!", "hello", "Hallo dir")),
+        ("Vielen Dank 🙏", "thanks"),
+        *((text, "about the bot") for text in ("What can you do?", "Hi, who are you?", "help", "¿Qué puedes hacer?")),
+    ],
 )
-def test_small_talk_is_recognized(message: str) -> None:
-    assert is_small_talk(message)
+def test_small_talk_is_recognized(message: str, kind: str) -> None:
+    assert small_talk(message) == kind
 
 
 @pytest.mark.parametrize(
@@ -59,6 +65,9 @@ def test_small_talk_is_recognized(message: str) -> None:
         "Is that ok?",
         "ok, delete the room",
         "hello world program",
+        "What can you do about a flood?",
+        "Who are you going to call at night?",
+        "help me find the form",
         "welcome day",
         "2 thanks",
         "",
@@ -68,4 +77,4 @@ def test_small_talk_is_recognized(message: str) -> None:
     ],
 )
 def test_a_message_that_may_ask_for_something_is_not_small_talk(message: str) -> None:
-    assert not is_small_talk(message)
+    assert not small_talk(message)

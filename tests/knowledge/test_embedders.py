@@ -304,3 +304,15 @@ def test_waiting_threads_do_not_spin(chosen: dict[str, str], policy: str) -> Non
     child = {name: value for name, value in os.environ.items() if "THREADS" not in name and "OMP" not in name} | chosen
     done = subprocess.run([sys.executable, "-c", WAITING], env=child, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == policy
+
+
+async def test_embedders_of_one_process_share_weights_and_nothing_else() -> None:
+    first, second = SentenceTransformerEmbedder(), SentenceTransformerEmbedder()
+    one, other = first.loaded(), second.loaded()
+    assert one is not other
+    assert one.tokenizer is not other.tokenizer
+    assert {tensor.data_ptr() for tensor in one.parameters()} == {tensor.data_ptr() for tensor in other.parameters()}
+    vectors = [(await embedder.encode(["a hotel in Oslo"], "query")).vectors for embedder in (first, second)]
+    assert (vectors[0] == vectors[1]).all()
+    await first.aclose()
+    await second.aclose()

@@ -70,7 +70,7 @@ def test_match_is_the_best_cosine_among_the_passages_tokens() -> None:
 
 def test_weights_round_trip_and_invalid_ones_are_refused() -> None:
     assert Weights.loads(shipped().dumps()) == shipped()
-    with pytest.raises(ValueError, match="train them again"):
+    with pytest.raises(ValueError, match="Train them again"):
         Weights("m", 0.1, 0.2, LogisticModel(0.0, {"covered": 1.0}), shipped().words)
     with pytest.raises(ValueError, match="not the weights of a confidence model"):
         Weights.loads("{}")

@@ -151,7 +151,7 @@ async def test_hidden_parts_of_attachments_are_read_when_they_are_asked_for(pars
     separator = b"From eve@example.org Mon May  4 09:00:00 2026\n" if name.endswith("mbox") else b""
     mail = Fetched(name, separator + message.as_bytes())
     document = await parser.parse(mail)
-    assert document.warnings == ("pay.xlsx: hidden sheets left out: Pay; --include-hidden adds them",)
+    assert document.warnings == ("pay.xlsx: hidden sheets left out: Pay. Add them with --include-hidden",)
     assert "91000" not in document.text
     everything = await parser.parse(mail, include_hidden=True)
     assert "91000" in everything.text

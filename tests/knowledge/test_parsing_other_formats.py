@@ -211,7 +211,7 @@ async def test_old_workbook_is_read_like_one_of_today(parser: Parser) -> None:
     assert "salary" in everything.text
 
 
-@pytest.mark.parametrize(("stream", "reason"), [("Workbook", "damaged"), ("__properties_version1.0", "save it as EML")])
+@pytest.mark.parametrize(("stream", "reason"), [("Workbook", "damaged"), ("__properties_version1.0", "Save it as EML")])
 async def test_damaged_old_files_are_refused(parser: Parser, stream: str, reason: str) -> None:
     data = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + stream.encode("utf-16-le") + bytes(600)
     with pytest.raises(ParseError, match=reason):

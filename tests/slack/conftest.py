@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from bot.commands.held_back_notices import NOTICE_SECONDS
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
@@ -90,6 +91,7 @@ async def serving(
             slack_settings(slack, **settings),
             ready=ready,
             maintenance_seconds=0.1,
+            notice_seconds=0.1 if services else NOTICE_SECONDS,
         )
     )
     ready_task = asyncio.create_task(ready.wait())

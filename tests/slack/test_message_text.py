@@ -170,3 +170,27 @@ async def test_a_forward_in_a_followed_thread_is_not_a_question(
 def test_ids_become_names(raw: str, text: str) -> None:
     names = Names(users={"U2": "bob", "U3": "Carol C."}, groups={"S1": "ops"}, channels={"C1": "general"})
     assert plain_text(raw, names=names) == text.replace("@carol", "@Carol C.")
+
+
+async def test_a_mention_alone_in_a_thread_is_about_the_message_above(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
+    root = await slack.say("general", "bob", "Plans for summer")
+    await slack.say("general", "bob", "How many days of leave do interns get, <@U0ADA>?", root.ts)
+    await slack.say("general", "alice", slack.bot, root.ts)
+    await slack.until(lambda: dispatcher.accepted)
+    assert "> How many days of leave do interns get, @ada?" in dispatcher.accepted[0].text
+    assert "Plans" not in dispatcher.accepted[0].text
+
+
+async def test_a_mention_alone_below_the_bots_answer_or_in_a_channel_asks_for_a_question(
+    slack: SlackDouble, database_url: str, tmp_path: Path
+) -> None:
+    async with running(slack, database_url, tmp_path):
+        asked = await slack.say("general", "alice", f"{slack.bot} how many days of leave?")
+        await slack.until(lambda: finished(slack, asked))
+        await slack.say("general", "alice", slack.bot, asked.ts)
+        await slack.until(lambda: len([one for one in slack.ephemeral_texts("alice") if "no question" in one]) == 1)
+        await slack.say("general", "alice", slack.bot)
+        await slack.until(lambda: len([one for one in slack.ephemeral_texts("alice") if "no question" in one]) == 2)
+        assert len(slack.replies(asked)) == 1

@@ -7,8 +7,8 @@ from typing import cast
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.names import NameDirectory
+from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.thread_context import MAX_MESSAGES, ThreadContext
 from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import Author
@@ -28,7 +28,7 @@ def reader(slack: SlackDouble) -> ThreadContext:
     client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url)
     users = cast(UserDirectory, SimpleNamespace(author=author))
     names = NameDirectory(client, users)
-    return ThreadContext(client, cast(FileDownloads, None), users, names, own_bot_id=own_bot_id)
+    return ThreadContext(client, cast(SharedFiles, None), users, names, own_bot_id=own_bot_id)
 
 
 async def test_a_long_thread_is_read_from_its_first_and_its_last_messages(slack: SlackDouble) -> None:

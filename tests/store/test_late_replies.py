@@ -26,7 +26,8 @@ async def _late(stores: Stores, message: str) -> Turn:
     turn = await accepted(stores, message)
     lease = await stores.leases.lease(turn)
     assert lease is not None
-    await stores.leases.finish(turn, lease, replace(done(turn), deliver_in=3600.0), reservation=None, cache_key=None)
+    await stores.leases.finish(turn, lease, replace(done(turn), deliver_in=5.0), reservation=None, cache_key=None)
+    await stores.late_replies.postpone(turn, lease, wait=3600.0)
     return turn
 
 

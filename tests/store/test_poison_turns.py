@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -13,6 +15,7 @@ from bot.store.processes import LOCKS
 from bot.store.session import Database
 from bot.types.turns import Turn
 from tests.store.test_turn_queue import asked, on_the_line, store_of
+from tests.store.test_turns import done
 from tests.store.test_withdrawn import silenced
 
 
@@ -134,3 +137,54 @@ async def test_a_process_that_hangs_with_its_lock_counts_as_dead_after_as_long_a
         assert await other.queue.ready_turns("slack") == [], "it may only be slow"
         await silenced(database, 11, 31.0)
         assert [found.id for found in await other.queue.ready_turns("slack")] == [turn.id]
+
+
+async def test_a_reply_that_kills_the_processes_that_show_it_is_told_from_others(
+    database: Database, database_url: str
+) -> None:
+    """A stored reply kills every process that shows it; others that are shown beside it are only unlucky."""
+    async with on_the_line(database_url, 11):
+        first = store_of(database, 11)
+        for message in ("poison", "a", "b"):
+            turn = await asked(first, message)
+            lease = await first.leases.lease(turn)
+            assert lease is not None
+            await first.leases.finish(
+                turn, lease, replace(done(turn), deliver_in=0.0), reservation=None, cache_key=None
+            )
+    await silenced(database, 11, 2.0)
+    for process in range(20, 20 + 3 * MAX_DEATHS):
+        stores = store_of(database, process)
+        async with on_the_line(database_url, process):
+            await stores.queue.ready_turns("slack")
+            await as_due(database)
+            found = {one.turn.message_id: one for one in (await stores.late_replies.claim("slack")).due}
+            if "poison" in found:
+                if is_poison(found["poison"].lease.takeovers):
+                    break
+            else:
+                for one in found.values():
+                    await stores.late_replies.end(one.turn, one.lease)
+        await silenced(database, process, 2.0)
+    counts = await noted(database)
+    assert is_poison(counts.pop("poison"))
+    assert not any(is_poison(count) for count in counts.values()), counts
+
+
+async def as_due(database: Database) -> None:
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("UPDATE turns SET deliver_at = now() WHERE deliver_at IS NOT NULL"))
+
+
+async def test_a_process_shows_one_suspect_at_a_time_and_any_number_of_others(database: Database) -> None:
+    mine = store_of(database, 11)
+    for message in ("s1", "s2", "i1", "i2"):
+        turn = await asked(mine, message)
+        lease = await mine.leases.lease(turn)
+        assert lease is not None
+        await mine.leases.finish(turn, lease, replace(done(turn), deliver_in=0.0), reservation=None, cache_key=None)
+        await mine.late_replies.postpone(turn, lease, wait=None)
+        await note(database, turn, SUSPECT_AFTER if message.startswith("s") else SUSPECT_AFTER - 1)
+    assert (await mine.late_replies.claim("slack", known=[], suspects=False, most=1)).due[0].turn.message_id == "i1"
+    found = (await mine.late_replies.claim("slack")).due
+    assert sorted(one.turn.message_id for one in found) == ["i2", "s1"]

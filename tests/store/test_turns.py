@@ -13,7 +13,7 @@ from sqlalchemy import text
 from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost, OverBudget
-from bot.store import ledger, threads
+from bot.store import ledger, page_conversations
 from bot.store.session import Database
 from bot.store.stores import open_stores
 from bot.types.audience import MEMBERS
@@ -152,7 +152,7 @@ async def test_every_call_is_a_row_and_an_unknown_price_stays_unknown(database: 
     assert (state.used, state.reserved) == (250, 0)
     async with database.tenant("slack:T1") as session:
         rows = await ledger.of_turn(session, tenant_id="slack:T1", turn_id=turn.id)
-        shown = await threads.messages(session, tenant_id="slack:T1", thread=THREAD)
+        shown = await page_conversations.messages(session, tenant_id="slack:T1", thread=THREAD)
     assert sorted((row.cost_usd for row in rows), key=lambda cost: cost is None) == [Decimal("0.0010000000"), None]
     assert [message.role for message in shown] == ["user", "assistant"]
     cached = await stores.answers.cached("slack:T1", "k")

@@ -71,14 +71,17 @@ class Stream:
 
 
 async def _read(response: aiohttp.ClientResponse) -> AsyncIterator[Received]:
+    """Yield the events. One without an ID, such as a heartbeat, has the ID of the event before, as in a browser."""
     fields: dict[str, str] = {}
+    last = ""
     async for raw in response.content:
         line = raw.decode().rstrip("\n")
         if line:
             name, _, value = line.partition(": ")
             fields[name] = value
         elif "data" in fields:
-            yield Received(fields["id"], fields["event"], json.loads(fields["data"]))
+            last = fields.get("id", last)
+            yield Received(last, fields["event"], json.loads(fields["data"]))
             fields = {}
 
 

@@ -14,7 +14,7 @@ from bot.platforms.web.api import PageConfig
 from bot.platforms.web.playground import Playground
 from tests.web.fakes import ScriptedDispatcher, scripted_playground
 
-CONFIG = PageConfig(("What is the limit?", "Who is on call?", "When is pay day?"), True, 1_048_576, 2000)
+CONFIG = PageConfig(True, 1_048_576, 2000)
 
 
 @dataclass

@@ -18,10 +18,11 @@ from bot.errors import NotAllowed, SurfaceError, UsageError
 from bot.platforms.web import user_messages
 from bot.platforms.web.command_cards import CommandCard, from_json
 from bot.platforms.web.event_hub import EventHub
-from bot.platforms.web.history import CHANNEL, thread_key
+from bot.platforms.web.history import CHANNEL, StoredPage, thread_key
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner
-from bot.store.threads import MessageRow, ThreadRow
+from bot.platforms.web.welcome import Welcome
+from bot.store.page_conversations import MessageRow, ThreadRow
 from bot.types.audience import Audience
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
 from bot.types.display import Action, Citation, Part
@@ -62,7 +63,10 @@ BeforePiece = Callable[[], Awaitable[object]]
 
 @dataclass
 class ScriptedDispatcher:
-    """Answers every question with the same pieces; ``before_piece`` is awaited before each."""
+    """Answers every question with the same pieces; ``before_piece`` is awaited before each.
+
+    Like the real one, it answers one question of a conversation at a time.
+    """
 
     before_piece: BeforePiece
     pieces: Sequence[str] = PIECES
@@ -94,10 +98,13 @@ class ScriptedDispatcher:
         return turn
 
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]:
-        self.running[turn.id] = asyncio.create_task(self._run(turn, surface))
+        before = [task for other, task in self.running.items() if self.turns[other].thread == turn.thread]
+        self.running[turn.id] = asyncio.create_task(self._run(turn, surface, before))
         return self.running[turn.id]
 
-    async def _run(self, turn: Turn, surface: Surface) -> Outcome:
+    async def _run(self, turn: Turn, surface: Surface, before: Sequence[asyncio.Task[Outcome]]) -> Outcome:
+        if before:
+            await asyncio.wait(before)
         if self.refusal:
             return Outcome(turn.id, turn.thread, "refused", refused=self.refusal)
         part = Part("Searching the documents …", "1", turn.id, actions=("stop",))
@@ -163,10 +170,28 @@ class MemoryHistory:
 
     dispatcher: ScriptedDispatcher
     broken: bool = False
+    strong_model: str | None = "strong-1"
+    page_turns: int = 40
 
     async def threads(self, limit: int) -> Sequence[ThreadRow]:
-        newest = {turn.thread: turn for turn in self.dispatcher.turns.values()}
-        return [ThreadRow(key, turn.question, turn.created_at) for key, turn in newest.items()][:limit]
+        by_thread = {turn.thread: turn for turn in self.dispatcher.turns.values()}
+        rows = [ThreadRow(key, await self.title(key.thread_id), newest.created_at) for key, newest in by_thread.items()]
+        return sorted(rows, key=lambda row: row.updated_at, reverse=True)[:limit]
+
+    async def title(self, thread_id: str) -> str:
+        return next((one.question for one in self.dispatcher.turns.values() if one.thread.thread_id == thread_id), "")
+
+    async def page(self, thread_id: str, before: str | None = None) -> StoredPage:
+        rows = await self.messages(thread_id)
+        ids = StoredPage(rows).turn_ids
+        end = ids.index(before) if before else len(ids)
+        start = max(0, end - self.page_turns)
+        kept = [row for row in rows if row.turn_id in ids[start:end]]
+        until = self.dispatcher.turns[before].created_at if before else None
+        return StoredPage(kept, ids[start] if start else "", until)
+
+    async def ratings(self, turn_ids: Sequence[str], user_id: str) -> Mapping[str, int]:
+        return {turn: value for turn, value, _ in self.dispatcher.thumbs if turn in turn_ids}
 
     async def messages(self, thread_id: str) -> Sequence[MessageRow]:
         rows: list[MessageRow] = []
@@ -269,6 +294,9 @@ async def _run(name: str, args: str, context: Context) -> Reply:
             return Reply(f"Added {context.attachments[0].name}, {len(data)} bytes. {args}".strip())
         case "sources":
             return Reply(f"Quotes of {args}")
+        case "ask":
+            listed = "[1] Expenses and travel › Hotels\n[2] Travel policy 2024"
+            return Reply(f"{PIECES[0]}{listed}", answer=PIECES[0], citations=SOURCES)
         case "why":
             return Reply(f"Trace of {args}", Table(("Passage", "Score"), [("Hotels", 0.91)]))
         case "broken":
@@ -278,7 +306,14 @@ async def _run(name: str, args: str, context: Context) -> Reply:
 
 COMMANDS = tuple(
     Command(name, f"does {name}", usage, lambda context, line: _run("help", line, context))
-    for name, usage in (("ingest", "ADDRESS..."), ("budget", ""), ("costs", "[DAYS]"), ("why", "[ID]"), ("broken", ""))
+    for name, usage in (
+        ("ingest", "ADDRESS..."),
+        ("budget", ""),
+        ("costs", "[DAYS]"),
+        ("ask", "QUESTION"),
+        ("why", "[ID]"),
+        ("broken", ""),
+    )
 )
 
 
@@ -290,6 +325,21 @@ def _context(
     update: OnUpdate,
 ) -> Context:
     return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, cast(Services, None), attachments, update)
+
+
+QUESTIONS = ("What is the limit?", "Who is on call?", "When is pay day?")
+
+
+@dataclass
+class ScriptedWelcome:
+    """Offers what a test sets."""
+
+    offered: Welcome = Welcome(QUESTIONS, 3, False)
+    admins: list[bool] = field(default_factory=list)
+
+    async def read(self, *, admin: bool) -> Welcome:
+        self.admins.append(admin)
+        return self.offered if admin else replace(self.offered, steps=())
 
 
 def scripted_playground(
@@ -304,4 +354,5 @@ def scripted_playground(
         now,
         MemoryFiles(),
         MemoryCards() if cards is None else cards,
+        ScriptedWelcome(),
     )

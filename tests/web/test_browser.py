@@ -30,7 +30,7 @@ from tests.web.browser import (
     wait_until,
 )
 from tests.web.conftest import CONFIG, Running
-from tests.web.fakes import PIECES
+from tests.web.fakes import PIECES, QUESTIONS
 
 pytestmark = requires_chromium
 
@@ -46,10 +46,10 @@ async def chrome(page: Running, tmp_path: Path) -> AsyncIterator[Chrome]:
 
 async def test_ask_a_sample_question_and_open_a_citation(page: Running, chrome: Chrome) -> None:
     chips = await wait_until(chrome, lambda driver: find_all(driver, "#chips button"))
-    assert await shown(chrome, "#chips button") == list(CONFIG.questions)
+    assert await shown(chrome, "#chips button") == list(QUESTIONS)
     await asyncio.to_thread(chips[0].click)
     await wait_until(chrome, lambda driver: find_all(driver, '[data-action="stop"]'))
-    assert await shown(chrome, ".msg.user .body") == [CONFIG.questions[0]]
+    assert await shown(chrome, ".msg.user .body") == [QUESTIONS[0]]
 
     page.release(1)
     await wait_until(chrome, lambda driver: "220 EUR" in "".join(texts(driver, ".msg.assistant")))
@@ -73,7 +73,7 @@ async def test_ask_a_sample_question_and_open_a_citation(page: Running, chrome: 
     await asyncio.to_thread(chrome.refresh)
     await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
     assert await shown(chrome, ".msg") == messages
-    await wait_until(chrome, lambda driver: texts(driver, "#threads a") == [CONFIG.questions[0]])
+    await wait_until(chrome, lambda driver: texts(driver, "#threads a") == [QUESTIONS[0]])
     assert await look(chrome, console_errors) == []
 
 

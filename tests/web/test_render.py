@@ -59,12 +59,32 @@ def test_each_top_level_block_is_rendered_separately() -> None:
         "<p>",
         "<ul>",
         "<blockquote>",
-        '<div class="scroll">',
-        "<pre>",
+        '<div class="scroll" tabindex="0" role="group" aria-label="Table">',
+        '<div class="code">',
         "<hr />",
     ]
     assert '<th class="center">a</th>' in found[4]
     assert "style=" not in "".join(found)
+
+
+def test_code_is_highlighted_if_its_language_is_known() -> None:
+    (known,) = render.blocks('```python\nif x < 1:  # "<b>"\n    pass\n```')
+    assert '<span class="k">if</span>' in known
+    assert "&lt;b&gt;" in known
+    (unknown,) = render.blocks("```no-such-language\nx < 1\n```")
+    assert "x &lt; 1" in unknown
+    assert "<span>no-such-language</span>" in unknown
+    (hostile,) = render.blocks('```"><script>\n</code><script>alert(1)</script>\n```')
+    assert "<script" not in hostile
+    (long,) = render.blocks(f"```python\n{'if x: pass' * 3000}\n```")
+    assert 'class="k"' not in long
+
+
+def test_items_of_task_lists_have_a_box() -> None:
+    (tasks,) = render.blocks("- [x] done\n- [ ] open\n- [link]\n")
+    assert tasks.count('<input type="checkbox" disabled') == 2
+    assert '<input type="checkbox" disabled checked aria-label="Task"> done' in tasks
+    assert "[link]" in tasks
 
 
 def test_a_table_aligns_numbers_and_escapes_text() -> None:

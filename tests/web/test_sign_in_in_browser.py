@@ -22,8 +22,7 @@ from tests.web.browser import (
     type_keys,
     wait_until,
 )
-from tests.web.conftest import CONFIG
-from tests.web.fakes import PIECES
+from tests.web.fakes import PIECES, QUESTIONS
 from tests.web.openid_provider import CLIENT_ID, CLIENT_SECRET, providing
 from tests.web.serving import TOKEN, free_port, serving, settings_with
 
@@ -47,7 +46,7 @@ async def test_sign_in_with_a_token_ask_and_sign_out(tmp_path: Path) -> None:
         page.release(len(PIECES))
         await asyncio.to_thread(chips[0].click)
         await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final .sources li"))
-        assert await shown(chrome, ".msg.user .body") == [CONFIG.questions[0]]
+        assert await shown(chrome, ".msg.user .body") == [QUESTIONS[0]]
         await type_keys(chrome, "/budget", Keys.ENTER)
         await wait_until(chrome, lambda driver: "only you" in "".join(texts(driver, ".msg.command .byline")))
         errors = [error for error in await look(chrome, console_errors) if "403" not in error]

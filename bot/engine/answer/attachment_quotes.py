@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from bot.types.conversation import StoredAttachment
-from knowledge.search_terms import document_terms, query_terms
+from knowledge.search_terms import main_terms, query_terms
 from knowledge.types import Passage
 
 SOURCE = "attached:"
@@ -25,7 +25,7 @@ EARLIER_SHARE = 0.6
 """Least share of the question's words, by weight, in a passage of a file from an earlier question of the thread."""
 
 _WHOLE_FILE_WORDS = frozenset(
-    document_terms(
+    main_terms(
         "attach attached attachment content contain describe document excerpt explain file files gist give here inside "
         "list look main overview outline page paper pdf picture please point points read say says sheet short shortly "
         "show sum summarise summarize summary table tell text tldr topic write "
@@ -50,7 +50,7 @@ def passages(question: str, known: Sequence[StoredAttachment]) -> tuple[Passage,
     files = [one for one in known if one.kind == "file" and one.text]
     own = [one for one in files if one.own]
     asked = frozenset(query_terms(question)) - _WHOLE_FILE_WORDS
-    if not asked - {term for one in own for term in document_terms(one.name)}:
+    if not asked - {term for one in own for term in main_terms(one.name)}:
         begun = zip_longest(*(cut(one)[:MAX_PASSAGES] for one in own))
         return tuple(one for row in begun for one in row if one is not None)[:MAX_PASSAGES]
     return tuple(_fitting(asked, own, OWN_SHARE) or _fitting(asked, files, EARLIER_SHARE))
@@ -58,8 +58,8 @@ def passages(question: str, known: Sequence[StoredAttachment]) -> tuple[Passage,
 
 def _fitting(asked: frozenset[str], files: Sequence[StoredAttachment], share: float) -> list[Passage]:
     found = [passage for one in files for passage in cut(one)]
-    texts = [frozenset(document_terms(" ".join((*passage.heading, passage.text)))) for passage in found]
-    names = [frozenset(document_terms(passage.title)) for passage in found]
+    texts = [frozenset(main_terms(" ".join((*passage.heading, passage.text)))) for passage in found]
+    names = [frozenset(main_terms(passage.title)) for passage in found]
     shared = [asked & (text | name) if asked & text else frozenset() for text, name in zip(texts, names, strict=True)]
     count = Counter(term for terms in shared for term in terms)
     weight = {term: math.log(1 + (len(found) + 1) / (count[term] + 0.5)) for term in asked}

@@ -1,4 +1,4 @@
-"""Ends a turn: shows and stores the answer with its costs, or hands the turn over to another process."""
+"""Ends a turn: stores the answer with its costs and shows it, or hands the turn over to another process."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bot.engine import user_messages
-from bot.engine.aio import finish_although_cancelled
+from bot.engine.aio import finish_although_cancelled, finish_then_cancel
 from bot.engine.answer import budget_limits, cached, trace
 from bot.engine.answer.accounting import cost_of
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import Context
-from bot.engine.answer.final_reply import final_reply
+from bot.engine.answer.final_reply import final_reply, show_final, stronger_model
 from bot.engine.answer.results import Ending, Results
 from bot.engine.display.retraction import retract_or_offer
 from bot.engine.display.stream import Display
-from bot.errors import LeaseLost, ParleyError, PlatformAway, RateLimited, StoreAway, SurfaceError
+from bot.errors import LeaseLost, ParleyError, PlatformAway, RateLimited, StoreAway, SurfaceError, for_operator
 from bot.types.display import FinalReply
 from bot.types.turns import Outcome
 
@@ -28,6 +28,8 @@ GOODBYE_SECONDS = 2.0
 """Timeout for the status, shown at a shutdown, that the answer continues later."""
 FIRST_RETRY = 5.0
 """Seconds until a reply that could not be shown is tried again for the first time."""
+STORE_SECONDS = 2.0
+"""Seconds after which a reply is shown although the database has not stored it yet."""
 
 
 async def finish(
@@ -40,38 +42,85 @@ async def finish(
     here_only: bool,
     stopped: Callable[[], bool],
 ) -> Outcome:
-    """Show the final text, then store it with its costs.
+    """Store how the turn ended with its costs, and show the final text.
 
-    If the platform is away, the reply is stored as one that is shown later, by any process, unless ``here_only``.
+    The reply is stored before it is shown, so that nothing is generated twice, however this process ends. If the
+    platform is away, any process shows it later. ``here_only``: no other process can show it, so it is shown first.
     ``stopped`` distinguishes a user's stop, which changes nothing any more, from a shutdown.
 
     Raises LeaseLost; CancelledError at a shutdown, after storing the turn.
     """
-    turn, accounting, journal, stores = attempt.turn, attempt.accounting, attempt.journal, context.stores
+    journal = attempt.journal
     _warn_of_budget(context, attempt)
-    reply = final_reply(ended(attempt, results, ending), journal.notes, strong_model=context.llm.model("strong"))
+    reply = final_reply(ended(attempt, results, ending), journal.notes, strong_model=stronger_model(context.llm))
+    if not here_only:
+        return await _store_and_show(context, attempt, results, ending, display, reply, stopped)
     try:
         shown = await _show(display, reply, attempt, stopped)
     except LeaseLost:
         await finish_although_cancelled(_settle_lost(context, attempt, display))
         raise
-    if shown.obstacle and (here_only or shown.retry_in is None):
+    if shown.obstacle:
         journal.notes.append(user_messages.not_shown(shown.obstacle))
     journal.timings_ms["total"] = context.since(attempt.started)
-    outcome = replace(outcome_of(attempt, results, ending), deliver_in=None if here_only else shown.retry_in)
-    evidence = results.evidence
-    storing = stores.leases.finish(
-        turn,
-        attempt.lease.lease,
-        outcome,
-        reservation=accounting.reservation,
-        cache_key=results.lookup.key,
-        cache_note=cached.note_for(turn, evidence.found if evidence else None, outcome),
-    )
-    await finish_although_cancelled(storing)
+    outcome = outcome_of(attempt, results, ending)
+    await finish_although_cancelled(_store(context, attempt, results, outcome))
     if shown.shutdown:
         raise asyncio.CancelledError
     return outcome
+
+
+async def _store_and_show(
+    context: Context,
+    attempt: Attempt,
+    results: Results,
+    ending: Ending,
+    display: Display,
+    reply: FinalReply,
+    stopped: Callable[[], bool],
+) -> Outcome:
+    """Store the reply as one that this process is showing, show it, and record that it is shown.
+
+    While the database is slow, the reply is shown after ``STORE_SECONDS`` all the same.
+    """
+    turn, lease = attempt.turn, attempt.lease.lease
+    attempt.journal.timings_ms["total"] = context.since(attempt.started)
+    outcome = replace(outcome_of(attempt, results, ending), deliver_in=FIRST_RETRY)
+    storing = asyncio.ensure_future(_store(context, attempt, results, outcome))
+    try:
+        await finish_then_cancel(asyncio.wait([storing], timeout=STORE_SECONDS))
+        if storing.done():
+            storing.result()
+        shown = await _show(display, reply, attempt, stopped)
+        await finish_although_cancelled(storing)
+        total = context.since(attempt.started)
+        try:
+            if shown.retry_in is None:
+                note = user_messages.not_shown(shown.obstacle) if shown.obstacle else ""
+                noting = context.stores.late_replies.end(turn, lease, note=note, total_ms=total)
+            else:
+                noting = context.stores.late_replies.postpone(turn, lease, wait=shown.retry_in or None)
+            await finish_although_cancelled(noting)
+        except StoreAway as away:
+            log.warning("turn %s: the same reply is shown once more after its lease: %s", turn.id, for_operator(away))
+    except LeaseLost:
+        await finish_although_cancelled(_leave(context, attempt, display, storing))
+        raise
+    if shown.shutdown:
+        raise asyncio.CancelledError
+    return replace(outcome, deliver_in=shown.retry_in, timings_ms={**outcome.timings_ms, "total": total})
+
+
+async def _store(context: Context, attempt: Attempt, results: Results, outcome: Outcome) -> None:
+    evidence = results.evidence
+    await context.stores.leases.finish(
+        attempt.turn,
+        attempt.lease.lease,
+        outcome,
+        reservation=attempt.accounting.reservation,
+        cache_key=results.lookup.key,
+        cache_note=cached.note_for(attempt.turn, evidence.found if evidence else None, outcome),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +137,7 @@ async def _show(display: Display, reply: FinalReply, attempt: Attempt, stopped: 
 
     Raises LeaseLost.
     """
-    closing = asyncio.ensure_future(
-        display.close(reply.text, sources=reply.sources, notes=reply.notes, actions=reply.actions)
-    )
+    closing = asyncio.ensure_future(show_final(display, reply, attempt.turn.id))
     shutdown = False
     while not closing.done():
         try:
@@ -127,6 +174,13 @@ async def _settle_lost(context: Context, attempt: Attempt, display: Display) -> 
     await context.stores.budgets.bill(attempt.turn, accounting.calls, accounting.reservation)
 
 
+async def _leave(context: Context, attempt: Attempt, display: Display, storing: asyncio.Future[None]) -> None:
+    """Leave the messages to the next holder. Storing the reply has settled what the attempt cost, or does so now."""
+    await display.abandon()
+    await asyncio.gather(storing, return_exceptions=True)
+    await retract_or_offer(context.stores, attempt.turn, display)
+
+
 async def finish_or_fail(
     context: Context,
     attempt: Attempt,
@@ -150,7 +204,7 @@ async def finish_or_fail(
     except Exception:
         log.exception("the answer of turn %s could not be stored", attempt.turn.id)
     failure = Ending("failed", reason=user_messages.BROKEN)
-    reply = final_reply(ended(attempt, Results(), failure), (), strong_model=context.llm.model("strong"))
+    reply = final_reply(ended(attempt, Results(), failure), (), strong_model=stronger_model(context.llm))
     with contextlib.suppress(SurfaceError):
         await display.close(reply.text, actions=reply.actions)
     outcome = replace(outcome_of(attempt, Results(), failure), trace={})

@@ -1,4 +1,4 @@
-"""Shows a stored reply that could not be shown when its turn ended. Generates nothing and bills nothing."""
+"""Shows a stored reply that was not shown when its turn ended. Generates nothing and bills nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from functools import partial
 
 from bot.engine import user_messages
 from bot.engine.aio import finish_although_cancelled
-from bot.engine.answer.final_reply import ACTIONS_AFTER_FAILURE, final_reply
+from bot.engine.answer.final_reply import ACTIONS_AFTER_FAILURE, final_reply, show_final
 from bot.engine.answer.lease import HeldLease
+from bot.engine.answer.poison import MAX_DEATHS, is_poison
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.retraction import retract_or_offer
 from bot.engine.display.stream import Display
@@ -33,7 +34,7 @@ async def show(
     reply: LateReply,
     surface: Surface,
     *,
-    strong_model: str,
+    strong_model: str | None,
     pacing: SharedPacing,
     monotonic: Callable[[], float],
     doubt: asyncio.Event,
@@ -70,8 +71,14 @@ async def show(
     return True
 
 
-def _content(reply: LateReply, strong_model: str) -> FinalReply | None:
-    """Return what to show: the reply, after a day that it could not be shown, and nothing after that."""
+def _content(reply: LateReply, strong_model: str | None) -> FinalReply | None:
+    """Return what to show: the reply, after a day that it could not be shown, and nothing after that.
+
+    A reply that keeps crashing the processes that show it is replaced by a line that says so, once.
+    """
+    deaths = reply.lease.takeovers
+    if is_poison(deaths):
+        return FinalReply(user_messages.GIVEN_UP, actions=ACTIONS_AFTER_FAILURE) if deaths == MAX_DEATHS else None
     if reply.age < SHOWN_FOR:
         return final_reply(reply.outcome, reply.notes, strong_model=strong_model)
     if reply.age < TOLD_FOR:
@@ -80,22 +87,24 @@ def _content(reply: LateReply, strong_model: str) -> FinalReply | None:
 
 
 async def _show(stores: Stores, reply: LateReply, display: Display, content: FinalReply | None) -> bool:
-    turn = reply.turn
+    turn, lease = reply.turn, reply.lease
+    given_up = user_messages.not_shown(user_messages.GIVEN_UP) if is_poison(lease.takeovers) else ""
     if content is None:
-        await stores.late_replies.end(reply, note=user_messages.not_shown(user_messages.TOO_LATE_TO_SHOW))
+        too_late = user_messages.not_shown(user_messages.TOO_LATE_TO_SHOW)
+        await stores.late_replies.end(turn, lease, note=given_up or too_late)
         return True
     try:
-        await display.close(content.text, sources=content.sources, notes=content.notes, actions=content.actions)
+        await show_final(display, content, turn.id)
     except (PlatformAway, RateLimited) as error:
         log.info("turn %s: the stored reply cannot be shown yet: %s", turn.id, error)
         wait = error.retry_after if isinstance(error, RateLimited) else 0.0
-        await stores.late_replies.postpone(reply, wait=wait)
+        await stores.late_replies.postpone(turn, lease, wait=wait)
         return False
     except SurfaceError as error:
         log.warning("turn %s: the stored reply cannot be shown: %s", turn.id, error)
-        await stores.late_replies.end(reply, note=user_messages.not_shown(error))
+        await stores.late_replies.end(turn, lease, note=user_messages.not_shown(error))
         return True
-    await stores.late_replies.end(reply)
+    await stores.late_replies.end(turn, lease, note=given_up)
     log.info("turn %s: the stored reply is shown %.0f s after its end", turn.id, reply.age)
     return True
 
@@ -103,6 +112,6 @@ async def _show(stores: Stores, reply: LateReply, display: Display, content: Fin
 async def _release(stores: Stores, reply: LateReply) -> None:
     """Let another process try at once."""
     try:
-        await stores.late_replies.postpone(reply, wait=None)
+        await stores.late_replies.postpone(reply.turn, reply.lease, wait=None)
     except LeaseLost:
         return

@@ -31,7 +31,7 @@ async def understand_statement(context: Context, attempt: Attempt, query: Query,
     if context.memory is not None and (statements := memory.facts_only(attempt.turn.question)):
         await _keep_statements(context.memory, attempt)
         return replace(silent, statements=statements)
-    return silent if memory.is_small_talk(attempt.turn.question) else query
+    return silent if memory.small_talk(attempt.turn.question) else query
 
 
 async def recall(context: Context, attempt: Attempt, query: Query, history: History) -> tuple[Remembered, ...]:

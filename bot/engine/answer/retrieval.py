@@ -25,13 +25,15 @@ class Evidence:
 
     ``found`` is the whole search result, ``passages`` the part that goes into the prompt.
 
-    ``low_confidence`` makes the prompt warn the model that the passages may not contain the answer.
+    ``low_confidence`` makes the prompt warn the model that the passages may not contain the answer. ``notes`` belong
+    below an answer that was written to its end: below a stopped one, they would say what nobody knows.
     """
 
     query: Query
     found: Found | None = None
     passages: tuple[Passage, ...] = ()
     low_confidence: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def unanswered(self) -> bool:
@@ -50,7 +52,7 @@ async def retrieve(
     start = context.monotonic()
     try:
         query, found = await search(context, attempt, query, history)
-        return Evidence(query) if found is None else _judge(context, attempt, query, found, attachments)
+        return Evidence(query) if found is None else _judge(context, query, found, attachments)
     except KnowledgeError as error:
         log.warning("turn %s: search failed: %s", attempt.turn.id, error)
         if not (attachments.passages or attachments.context):
@@ -66,19 +68,18 @@ def is_confident(found: Found) -> bool:
     return bool(found.passages) and found.confidence >= (1 + max(found.weak_below, found.decline_below)) / 2
 
 
-def _judge(context: Context, attempt: Attempt, query: Query, found: Found, attachments: Attachments) -> Evidence:
+def _judge(context: Context, query: Query, found: Found, attachments: Attachments) -> Evidence:
     """Remove passages that do not contain the answer, and mark passages that may not contain it."""
-    notes, files_read = attempt.journal.notes, attachments.files_read
+    files_read = attachments.files_read
     declined = found.confidence < found.decline_below
     if declined and (attachments.passages or (attachments.context and not files_read)):
         return Evidence(query, found, attachments.passages)
-    if files_read and not attachments.passages:
-        notes.append(user_messages.not_in_files(files_read))
+    notes = (user_messages.not_in_files(files_read),) if files_read and not attachments.passages else ()
     if declined:
         places = [one.place for one in found.passages]
         people = experts.people(query.expanded, found.passages)
-        notes.append(user_messages.nothing_found(query.question, found.documents, places, people))
-        return Evidence(query, found)
+        nothing = user_messages.nothing_found(query.question, found.documents, places, people)
+        return Evidence(query, found, notes=(*notes, nothing))
     own, earlier = (attachments.passages, ()) if files_read else ((), attachments.passages)
     passages = prompt.fitting((*own, *found.passages, *earlier), context.share(PASSAGE_SHARE), context.count)
-    return Evidence(query, found, passages, found.confidence < found.weak_below)
+    return Evidence(query, found, passages, found.confidence < found.weak_below, notes)

@@ -1,13 +1,14 @@
-"""Shows late replies in the background: stored replies whose platform was away when their turn ended."""
+"""Shows late replies in the background: stored replies that were not shown when their turn ended."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.engine.answer.poison import is_suspect
 from bot.engine.dispatch.running_turn import SurfaceFor
 from bot.engine.engine import Engine
 from bot.engine.ports.stores import Stores
@@ -25,6 +26,7 @@ RETRY_SECONDS = 5.0
 
 @dataclass(slots=True)
 class _UnderWay:
+    suspect: bool
     doubt: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[object] | None = None
 
@@ -46,14 +48,21 @@ class LateReplyRunner:
         self._under_way: dict[str, _UnderWay] = {}
         self._timers: dict[Platform, asyncio.TimerHandle] = {}
 
-    async def poll(self, platform: Platform, surface_for: SurfaceFor) -> None:
-        """Start to show the replies that are due, and schedule a poll for the next."""
+    async def poll(
+        self, platform: Platform, surface_for: SurfaceFor, *, known: Collection[str], suspects: bool
+    ) -> None:
+        """Start to show the replies that are due, and schedule a poll for the next.
+
+        Skip ``known`` turns, which run in this process. Without ``suspects``, skip replies that may crash it.
+        """
         room, next_in = MOST - len(self._under_way), RETRY_SECONDS
         if room <= 0:
             return  # The end of each one polls again.
         self._cancel_timer(platform)
         try:
-            found = await self._stores.late_replies.claim(platform, known=[*self._under_way], most=room)
+            found = await self._stores.late_replies.claim(
+                platform, known=[*known, *self._under_way], most=room, suspects=suspects
+            )
             next_in = found.next_in if found.next_in is not None else -1.0
             for reply in found.due:
                 try:
@@ -79,6 +88,11 @@ class LateReplyRunner:
         """The ids of the turns whose reply this process is showing now."""
         return [*self._under_way]
 
+    @property
+    def shows_a_suspect(self) -> bool:
+        """Whether a reply that this process is showing may crash it."""
+        return any(one.suspect for one in self._under_way.values())
+
     def close(self) -> None:
         """Schedule no more polls."""
         for platform in [*self._timers]:
@@ -90,7 +104,7 @@ class LateReplyRunner:
             timer.cancel()
 
     def _start(self, reply: LateReply, surface: Surface) -> None:
-        under_way = self._under_way[reply.turn.id] = _UnderWay()
+        under_way = self._under_way[reply.turn.id] = _UnderWay(is_suspect(reply.lease.takeovers))
         showing = self._show(reply, surface, under_way.doubt)
         under_way.task = self._in_background(showing, f"late reply of turn {reply.turn.id}")
         under_way.task.add_done_callback(lambda _: self._ended(reply))

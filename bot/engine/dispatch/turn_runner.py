@@ -90,7 +90,7 @@ class TurnRunner:
             for turn in found:
                 started += await self._start_claimed(turn, surface_for)
         await self._retracting.poll(platform, surface_for, [*self._running, *self._late.under_way])
-        await self._late.poll(platform, surface_for)
+        await self._late.poll(platform, surface_for, known=[*self._running], suspects=not self._runs_a_suspect)
         return started
 
     async def _has_work(self, platform: Platform) -> bool:
@@ -108,7 +108,8 @@ class TurnRunner:
 
     @property
     def _runs_a_suspect(self) -> bool:
-        return any(is_suspect(one.turn.takeovers) for one in self._running.values())
+        running = any(is_suspect(one.turn.takeovers) for one in self._running.values())
+        return running or self._late.shows_a_suspect
 
     def _slot_free(self) -> None:
         if self._full and not self._closing:

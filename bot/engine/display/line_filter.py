@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bot.engine.display.urls import ADDRESS, has_other_address, permitted, trimmed
+from bot.engine.display.urls import ADDRESS, TRAILING, has_other_address, permitted, trimmed
 from bot.engine.markdown.inline import code_spans
 
 _TARGET = re.compile(
@@ -17,7 +17,7 @@ _ESCAPED_MARK = re.compile(r"(?<=[a-zA-Z0-9])\\?:\\?/\\?/")
 _STRAY = re.compile(r"((?<!\\)(?:\\\\)*)`")
 _TOKEN = re.compile(r"\\[^\w\s\x00]|!?\[|<")
 _PLACEHOLDER = re.compile(r"\x00(\d+)\x00")
-_ENDS = re.compile(r"""$|\s|[*~]+(?:[^\w.@-]|$)|[|".,;:!?)\]}'*_~’”»]+(?:\s|$)""")
+_ENDS = re.compile(rf"$|\s|[*~]+(?:[^\w.@-]|$)|[|{re.escape(TRAILING)}]+(?:\s|$)")
 """What may follow an allowed address, so that a client ends the link there."""
 _LABEL_CHARS = 1000
 _NESTED = 2

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_END = r"[^\s<>`|\\\"\x00]*"
+END_MARKS = r"<>`|\\\""
+"""Characters that end an address, for a character class. A client may read on behind them, except behind ``<``."""
+_END = rf"[^\s\x00{END_MARKS}]*"
 _COLON = r"\\?(?::|&#0*58;|&#[xX]0*3[aA];|&colon;)"
 _SLASH = r"(?:\\?/|&#0*47;|&#[xX]0*2[fF];|&sol;)"
 _MARK = rf"{_COLON}{_SLASH}{_SLASH}"
-_SCRIPT = rf"(?:javascript|vbscript|data|file|mailto|tel|blob|about|intent){_COLON}(?=\S)"
+_SCRIPT = rf"(?<![a-zA-Z0-9])(?:javascript|vbscript|data|file|mailto|tel|blob|about|intent){_COLON}(?=\S)"
 _TOP_LEVEL = (
     "com|org|net|info|biz|edu|gov|io|ai|dev|app|co|me|tv|gg|xyz|top|site|online|link|click|club|shop|store|cloud|tech|"
     "space|live|pro|to|ly|eu|uk|us|de|fr|nl|be|ch|at|it|es|se|no|fi|dk|pl|cz|ru|su|ua|cn|jp|kr|in|br|ca|au|nz|tk|ml|ga|"
@@ -23,8 +25,9 @@ _IPV4 = rf"{_NEW_WORD}\d{{1,3}}(?:\.\d{{1,3}}){{3}}"
 ADDRESS = re.compile(
     rf"(?<![a-zA-Z0-9])[a-zA-Z0-9][a-zA-Z0-9+.-]{{1,60}}{_MARK}{_END}"
     rf"|https?{_MARK}{_END}"
+    rf"|(?<=<)https?{_COLON}{_END}"
     rf"|(?<![a-zA-Z0-9+])(?<![a-zA-Z0-9+]\.)www\.{_END}"
-    rf"|\b{_SCRIPT}{_END}"
+    rf"|{_SCRIPT}{_END}"
     r"|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     rf"|{_HOST}(?:[^\W\d_]{{2,}}|xn--[\w-]+)(?::\d+)?[/?#]{_END}"
     rf"|{_IPV4}(?::\d+)?[/?#]{_END}"
@@ -39,7 +42,13 @@ A bare host counts only under top-level domains that are not also file extension
 counts also after a digit: Discord turns the end of ``7https://a.example`` into a link.
 """
 
-_TRAILING = ".,;:!?'\"*_~)]}”’»"
+TRAILING = ".,;:!?'\"*_~)]}”“’‘»«›‹…」』】）。，、！？：；"
+"""Marks that belong to the sentence, not to the address that they follow."""
+_READ_ON = re.compile(rf"[^\s<]*?[^\s<>`|{re.escape(TRAILING)}]|[^\s<]*<[@!#]")
+"""What follows an address that a client reads on: anything but marks before the next space or ``<``.
+
+A ``<`` that could begin a mention is replaced by a letter-like character later.
+"""
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(?://)?", re.IGNORECASE)
 _WEB = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 _DEFANG_PASSES = 5
@@ -77,15 +86,27 @@ def permitted(address: str, allowed: frozenset[str], cut: str = "") -> bool:
 
 
 def has_other_address(text: str, allowed: frozenset[str], cut: str = "") -> bool:
-    """Return whether the text holds an address that is not allowed. ``cut``: marks at which an address may end early.
+    """Return whether the text holds an address that is not allowed, or an allowed one that a client would read on.
 
-    A parser ends a piece of text at a mark of emphasis, also inside an address.
+    ``cut`` names marks at which an address may end early: a parser ends a piece of text at a mark of emphasis, also
+    inside an address.
     """
     for found in ADDRESS.finditer(text):
         address = trimmed(found.group())
-        if address and address.lower() != "www" and not permitted(address, allowed, cut):
+        if not address or address.lower() == "www":
+            continue
+        if not permitted(address, allowed, cut) or _is_read_on(text, found):
             return True
     return False
+
+
+def _is_read_on(text: str, address: re.Match[str]) -> bool:
+    """Return whether a client may add the text behind an address to it, as in ``https://a.example/x|y``."""
+    start, end = address.span()
+    if start and text.startswith("<", start - 1) and text.startswith(">", end):
+        return False
+    follower = text[end : end + 1]
+    return follower != "" and follower in END_MARKS and _READ_ON.match(text, end) is not None
 
 
 def defanged(text: str, allowed: frozenset[str]) -> str:
@@ -111,7 +132,7 @@ def defanged(text: str, allowed: frozenset[str]) -> str:
 
 def trimmed(address: str) -> str:
     """Return the address without trailing sentence punctuation."""
-    while address and address[-1] in _TRAILING:
+    while address and address[-1] in TRAILING:
         if address[-1] == ")" and address.count("(") >= address.count(")"):
             break
         address = address[:-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.engine.memory.recall import FACT_SHARE, Remembered, compose, latest, note, recalled, transcript
-from bot.engine.memory.relevance import earlier_statements, is_small_talk, relevant_facts
+from bot.engine.memory.relevance import SmallTalk, earlier_statements, relevant_facts, small_talk
 from bot.engine.memory.selection import (
     MESSAGE_SHARE,
     NOTHING,
@@ -32,6 +32,7 @@ __all__ = [
     "Remembered",
     "Report",
     "Selected",
+    "SmallTalk",
     "StatedFact",
     "VerifiedFact",
     "asked_before",
@@ -39,13 +40,13 @@ __all__ = [
     "earlier_statements",
     "facts_only",
     "fits",
-    "is_small_talk",
     "latest",
     "note",
     "recalled",
     "relevant_facts",
     "select",
     "shortened",
+    "small_talk",
     "stated",
     "subject",
     "to_summarize",

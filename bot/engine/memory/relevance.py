@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from bot.engine.memory.stated_facts import LONGEST, MOST, own_words, sentences, states
 from bot.types.conversation import Fact, PastMessage
+
+SmallTalk = Literal["thanks", "greeting", "about the bot"]
 
 LEAST_SHARE = 0.5
 """Least share of the question's words that a relevant fact or sentence contains."""
@@ -22,9 +25,17 @@ _LONGEST_SMALL_TALK = 8
 """Maximum number of words in a message that counts as small talk."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_CORE = frozenset(
-    "thanks thank thx ty cheers great perfect nice cool awesome ok okay hello hi hey morning evening night bye goodbye "
-    "danke dankeschön dank super prima hallo moin tschüss servus".split()
+_GREETINGS = frozenset("hello hi hey morning evening hallo moin servus hola bonjour salut".split())
+_CORE = _GREETINGS | frozenset(
+    "thanks thank thx ty cheers great perfect nice cool awesome ok okay night bye goodbye "
+    "danke dankeschön dank super prima tschüss gracias merci".split()
+)
+_ABOUT_THE_BOT = re.compile(
+    r"(?:(?:hello|hi|hey|hallo)[,! ]+)?(?:(?:parley|bot)[,:! ]+)?(?:what (?:can|do) you do|what can i ask(?: you)?"
+    r"|what are you|who are you|how do you work|how can you help(?: me)?|can you help(?: me)?|help(?: me)?"
+    r"|was kannst du|wer bist du|wie funktionierst du|kannst du mir helfen|hilfe|que peux-tu faire|qui es-tu"
+    r"|qu[eé] puedes hacer|qui[eé]n eres)(?: please| bitte)?[\s.!?¿]*",
+    re.IGNORECASE,
 )
 _AROUND = frozenset(
     "you very much so a lot that that's thats helped helps is it was this all for the your help again got good many "
@@ -57,16 +68,21 @@ def earlier_statements(
     return tuple(best.values())[:MOST_STATEMENTS]
 
 
-def is_small_talk(message: str) -> bool:
-    """Return whether the message only thanks or greets."""
+def small_talk(message: str) -> SmallTalk | None:
+    """Return whether the message only thanks, only greets, or only asks what the bot does; None if it says more."""
+    if _ABOUT_THE_BOT.fullmatch(message.strip(" ¿\n")):
+        return "about the bot"
     words = [word.casefold().replace("’", "'") for word in _WORD.findall(message)]
-    return (
+    is_small = (
         0 < len(words) <= _LONGEST_SMALL_TALK
         and "?" not in message
         and not any(map(str.isdigit, message))
         and not _CORE.isdisjoint(words)
         and set(words) <= _CORE | _AROUND
     )
+    if not is_small:
+        return None
+    return "thanks" if _GREETINGS.isdisjoint(words) else "greeting"
 
 
 def _statements(messages: Sequence[PastMessage]) -> Iterator[PastMessage]:

@@ -37,10 +37,11 @@ class Leases(Protocol):
         cache_key: str | None,
         cache_note: CacheNote = NO_CACHE_NOTE,
     ) -> None:
-        """Store the reply, ledger rows and cache entry, settle the reservation and release the lease.
+        """Store the reply, ledger rows and cache entry, and settle the reservation, in one transaction.
 
-        All of this happens in one transaction. If the lease is lost, the calls and the reservation are settled alone,
-        before LeaseLost is raised.
+        The lease is released, unless ``outcome.deliver_in`` says that the reply is not shown yet: then the lease allows
+        to show it, and ``LateReplyStore.end`` or ``postpone`` releases it. If the lease is lost, the calls and the
+        reservation are settled alone, before LeaseLost is raised.
         """
 
     async def hand_back(

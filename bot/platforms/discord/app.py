@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import discord
 
 from bot.commands import registry as shipped
+from bot.commands.held_back_notices import NOTICE_SECONDS
 from bot.errors import ConfigError
 from bot.platforms.discord import user_messages
 from bot.platforms.discord.client import ParleyClient
@@ -33,6 +36,7 @@ async def serve(
     *,
     ready: asyncio.Event | None = None,
     commands: Commands = shipped,
+    notice_seconds: float = NOTICE_SECONDS,
 ) -> None:
     """Serve Discord until cancelled; set ``ready`` once connected and once orphaned turns are resumed.
 
@@ -43,17 +47,19 @@ async def serve(
     if settings.discord_token is None:
         raise ConfigError(user_messages.LOGIN_MISSING)
     token = settings.discord_token.get_secret_value()
+    created = partial(
+        ParleyClient, dispatcher, services, settings, commands=commands, ready=ready, notice_seconds=notice_seconds
+    )
     with configured_urls(settings), translated_login_errors(), one_line_logs():
         try:
-            await _run(ParleyClient(dispatcher, services, settings, commands=commands, ready=ready), token)
+            await _run(created(), token)
         except discord.PrivilegedIntentsRequired:
             log.warning(user_messages.NO_INTENT)
-            client = ParleyClient(dispatcher, services, settings, commands=commands, ready=ready, content=False)
-            await _run(client, token)
+            await _run(created(content=False), token)
 
 
 async def _run(client: ParleyClient, token: str) -> None:
-    resuming = asyncio.create_task(_resume_turns_regularly(client))
+    background = asyncio.gather(_resume_turns_regularly(client), client.tell_of_held_back_sources())
     try:
         async with client:
             try:
@@ -64,8 +70,9 @@ async def _run(client: ParleyClient, token: str) -> None:
             finally:
                 await client.cancel_handlers()
     finally:
-        resuming.cancel()
-        await asyncio.gather(resuming, return_exceptions=True)
+        background.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await background
 
 
 async def _resume_turns_regularly(client: ParleyClient) -> None:

@@ -14,7 +14,7 @@ from bot.platforms.discord import user_messages
 
 log = logging.getLogger(__name__)
 
-_Channel = discord.TextChannel | discord.VoiceChannel | discord.Thread
+_Channel = discord.TextChannel | discord.VoiceChannel | discord.StageChannel | discord.Thread
 
 MAX_AGE = timedelta(hours=24)
 """Messages older than this are not answered late."""
@@ -63,5 +63,5 @@ async def missed_messages(
 def _channels_with_news(guilds: Iterable[discord.Guild], since: int) -> list[_Channel]:
     channels: list[_Channel] = []
     for guild in guilds:
-        channels += [*guild.text_channels, *guild.voice_channels, *guild.threads]
+        channels += [*guild.text_channels, *guild.voice_channels, *guild.stage_channels, *guild.threads]
     return [channel for channel in channels if (channel.last_message_id or 0) >= since]

@@ -72,11 +72,17 @@ class ChannelReaders:
                 standing_of(person) if isinstance(person, discord.Member) else await self._looked_up(guild, person.id)
             )
             readers = readers_of(guild, guild.get_channel(int(channel_id)) if guild else None)
-        is_admin = author.is_admin and standing not in ("guest", "outsider")
+        administers = author.is_admin or (guild_id is None and self._owns_home(person.id))
+        is_admin = administers and standing not in ("guest", "outsider")
         return (
             replace(author, is_admin=is_admin, standing=standing),
             decide(standing, readers, direct=guild_id is None),
         )
+
+    def _owns_home(self, user_id: int) -> bool:
+        """Return whether the person owns a server that direct messages belong to. Its other admins show only there."""
+        tenant = self._tenant_of(None)
+        return any(guild.owner_id == user_id and self._tenant_of(guild.id) == tenant for guild in self._client.guilds)
 
     async def _in_direct_message(self, user_id: int) -> tuple[Standing, Readers]:
         """Return the person's standing in the servers that direct messages belong to, and who may write such messages.

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 import discord
 import yarl
 
+from bot.commands.held_back_notices import NOTICE_SECONDS, tell_regularly
 from bot.errors import ParleyError, PlatformAway, StoreAway, for_operator
 from bot.platforms.discord import catch_up, parse, slash_commands
 from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_runner import CommandRunner, Commands
 from bot.platforms.discord.connection import skip_unparsable_events
 from bot.platforms.discord.handler_tasks import HandlerTasks
+from bot.platforms.discord.held_back_notices import DiscordMessenger
 from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
 from bot.platforms.discord.message_events import MessageEvents
+from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.render import NO_MENTIONS
 from bot.platforms.discord.surface import DiscordSurface
 from bot.types.conversation import LOCAL_TENANT
@@ -58,6 +61,7 @@ class ParleyClient(discord.AutoShardedClient):
         commands: Commands,
         ready: asyncio.Event | None = None,
         content: bool = True,
+        notice_seconds: float = NOTICE_SECONDS,
     ) -> None:
         super().__init__(
             intents=intents(content=content),
@@ -71,8 +75,10 @@ class ParleyClient(discord.AutoShardedClient):
         self._dispatcher = dispatcher
         self._settings = settings
         self._ready_event = ready
+        self._notice_seconds = notice_seconds
         self._tasks = HandlerTasks()
         self._readers = ChannelReaders(self, self.tenant_of, settings.admins)
+        self._reader = MessageReader(self)
         self._runner = CommandRunner(commands, services, lambda user: Channels(self, user))
         self._interactions = Interactions(
             dispatcher,
@@ -90,6 +96,7 @@ class ParleyClient(discord.AutoShardedClient):
             tenant_of=self.tenant_of,
             admins=settings.admins,
             readers=self._readers,
+            reader=self._reader,
             tasks=self._tasks,
             content_intent=content,
         )
@@ -99,7 +106,7 @@ class ParleyClient(discord.AutoShardedClient):
 
     def surface_for(self, turn: Turn) -> DiscordSurface:
         """Return the place where a stored turn's reply is shown."""
-        return DiscordSurface(self, turn)
+        return DiscordSurface(self, turn, self._reader)
 
     def tenant_of(self, guild_id: int | None) -> str:
         """Return the tenant of a server. Direct messages belong to the home tenant if any of the bot's servers does."""
@@ -204,6 +211,10 @@ class ParleyClient(discord.AutoShardedClient):
             return
         if resumed:
             log.info("resumed %d turns", resumed)
+
+    async def tell_of_held_back_sources(self) -> None:
+        """Tell people about sources that are held back, until cancelled."""
+        await tell_regularly(self._runner.services, DiscordMessenger(self, self.tenant_of), self._notice_seconds)
 
     async def drain(self) -> None:
         """Let running answers finish while the connection is open. New messages are left to the next process."""

@@ -9,7 +9,7 @@ import discord
 
 from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import UsageError
-from bot.platforms.discord import parse, render, text_limits, user_messages
+from bot.platforms.discord import message_text, render, text_limits, user_messages
 from bot.platforms.discord.buttons import send_ephemeral
 from bot.platforms.discord.render import NO_MENTIONS
 from bot.types.conversation import Author, ThreadKey
@@ -28,7 +28,9 @@ async def ask_about(interaction: discord.Interaction, message: discord.Message) 
 
     The modal contains the message as a field, so it is not fetched again.
     """
-    quoted = text_limits.cut(f"{message.author.display_name}: {parse.readable(message)}", text_limits.MODAL_VALUE)
+    said = message_text.everything(message)
+    said = message_text.with_names(said, message_text.known_names(message, interaction.guild, said))
+    quoted = text_limits.cut(f"{message.author.display_name}: {said}", text_limits.MODAL_VALUE)
     modal = discord.ui.Modal(title=user_messages.ABOUT_TITLE, custom_id=render.custom_id("about", "this"))
     modal.add_item(
         discord.ui.TextInput(label=user_messages.ABOUT_LABEL, custom_id="question", max_length=QUESTION_CHARS)

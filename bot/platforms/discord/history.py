@@ -16,8 +16,9 @@ import discord
 from bot.commands.base import ChatChannel
 from bot.config import Settings
 from bot.errors import ConfigError, NotAllowed, UsageError
-from bot.platforms.discord import parse, user_messages
+from bot.platforms.discord import user_messages
 from bot.platforms.discord.connection import configured_urls, translated_login_errors
+from bot.platforms.discord.message_reader import MessageReader
 from bot.types.conversation import Author
 from knowledge.errors import SourceError
 from knowledge.sources.chat_channel import ChannelSource, Entry, Post
@@ -51,7 +52,7 @@ def source(
                 with translated_errors():
                     channel = await _fetch_channel(client, int(channel_id))
                     guild = await client.fetch_guild(channel.guild.id, with_counts=False)
-                yield Channel(client, channel, guild.name)
+                yield Channel(client, channel, guild, MessageReader(client))
 
     return ChannelSource(f"discord:{channel_id}", opened, clock=clock)
 
@@ -115,7 +116,8 @@ class Channel:
 
     client: discord.Client
     channel: Readable
-    guild: str
+    guild: discord.Guild
+    reader: MessageReader
 
     async def posts(self, *, after: datetime | None, before: datetime | None) -> AsyncIterator[Post]:
         """Yield the messages of the channel, or the posts of a forum, newest first."""
@@ -127,7 +129,7 @@ class Channel:
             limits = {"after": after - timedelta(milliseconds=1) if after else None, "before": before}
             async for message in self.channel.history(limit=None, oldest_first=False, **limits):
                 started = await self._thread_of(message)
-                entry = self._entry(message)
+                entry = await self._entry(message)
                 if started is not None:
                     yield _thread_post(str(message.id), message.id, entry, started)
                 elif entry:
@@ -142,14 +144,15 @@ class Channel:
                 return ()
             messages = [message async for message in thread.history(limit=None, oldest_first=True)]
         root = int(post.key) if post.entry else None
-        entries = [dict(entry) for message in messages if message.id != root and (entry := self._entry(message))]
+        read = [await self._entry(message) for message in messages if message.id != root]
+        entries = [dict(entry) for entry in read if entry]
         has_own_name = str(thread_id) != post.key or not post.entry
         return tuple(_tied_to_first(post, entries, thread.name if has_own_name else ""))
 
     def export(self, entries: Sequence[Entry]) -> bytes:
         """Return the messages in the export format of DiscordChatExporter."""
         channel = {"id": str(self.channel.id), "name": self.channel.name, "type": "GuildTextChat"}
-        return json.dumps({"guild": {"name": self.guild}, "channel": channel, "messages": list(entries)}).encode()
+        return json.dumps({"guild": {"name": self.guild.name}, "channel": channel, "messages": list(entries)}).encode()
 
     async def _forum_threads(self, after: datetime | None, before: datetime | None) -> list[discord.Thread]:
         assert isinstance(self.channel, discord.ForumChannel)
@@ -169,7 +172,7 @@ class Channel:
                 return thread if isinstance(thread, discord.Thread) else None
         return message.thread
 
-    def _entry(self, message: discord.Message) -> Entry:
+    async def _entry(self, message: discord.Message) -> Entry:
         """Return the message as an export entry; empty for the bot's own messages and Discord's notices."""
         kind = TYPES.get(message.type)
         if kind is None or (self.client.user is not None and message.author.id == self.client.user.id):
@@ -178,32 +181,16 @@ class Channel:
             "id": str(message.id),
             "type": kind,
             "timestamp": message.created_at.isoformat(),
-            "content": parse.readable(message),
+            "content": await self.reader.everything(message, self.guild),
             "author": {
                 "id": str(message.author.id),
                 "name": message.author.name,
                 "nickname": message.author.display_name,
             },
         }
-        entry |= _embeds_and_files(message)
-        if message.message_snapshots:
-            entry["message_snapshots"] = [
-                {"message": {"content": forwarded.content, **_embeds_and_files(forwarded)}}
-                for forwarded in message.message_snapshots
-            ]
         if message.reference is not None and message.reference.message_id:
             entry["reference"] = {"messageId": str(message.reference.message_id)}
         return entry
-
-
-def _embeds_and_files(message: discord.Message | discord.MessageSnapshot) -> dict[str, Any]:
-    """Return the embeds and the names of the files of a message as an export has them."""
-    found: dict[str, Any] = {}
-    if message.embeds:
-        found["embeds"] = [embed.to_dict() for embed in message.embeds]
-    if message.attachments:
-        found["attachments"] = [{"fileName": file.filename} for file in message.attachments]
-    return found
 
 
 def _thread_post(key: str, number: int, entry: Entry, thread: discord.Thread) -> Post:

@@ -33,20 +33,25 @@ def without_other_links(text: str, allowed: frozenset[str]) -> str:
     target of a link in code also counts if the label may begin before the code, because Discord reads a link from its
     first bracket on.
     """
-    code = _code_everywhere(text)
-    first = _first_bracket(text, code)
+    in_code = _code_everywhere(text)
+    first = _first_bracket(text, in_code)
     changed = list(text)
     for position in _other_links(text, allowed):
-        inside = any(start <= position < end for start, end in code)
+        inside = any(start <= position < end for start, end in in_code)
         if not inside or (text[position] == "(" and first < position):
             changed[position] = _PARENTHESIS if text[position] == "(" else _COLON
     return "".join(changed)
 
 
-def _first_bracket(text: str, code: list[tuple[int, int]]) -> int:
+def code(text: str) -> list[tuple[int, int]]:
+    """Return the ranges that are code by Discord's rules, in order."""
+    return [found.span() for found in _CODE.finditer(text) if found["block"] or found["span"]]
+
+
+def _first_bracket(text: str, in_code: list[tuple[int, int]]) -> int:
     """Return the position of the first opening bracket outside code."""
     brackets = (found.start() for found in re.finditer(r"\[", text))
-    outside = (at for at in brackets if not any(start <= at < end for start, end in code))
+    outside = (at for at in brackets if not any(start <= at < end for start, end in in_code))
     return next(outside, len(text))
 
 
@@ -85,7 +90,6 @@ def _match(pattern: re.Pattern[str], text: str) -> str:
 
 def _code_everywhere(text: str) -> list[tuple[int, int]]:
     """Return the ranges that are code by Discord's rules and by CommonMark's."""
-    discord = [found.span() for found in _CODE.finditer(text) if found["block"] or found["span"]]
     other = code_ranges(text)
-    both = [(max(a, c), min(b, d)) for a, b in discord for c, d in other]
+    both = [(max(a, c), min(b, d)) for a, b in code(text) for c, d in other]
     return [(start, end) for start, end in both if start < end]

@@ -20,6 +20,7 @@ from bot.platforms.discord.buttons import SurfaceFor, TenantOf
 from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_runner import CommandRequest, CommandRunner
 from bot.platforms.discord.handler_tasks import HandlerTasks
+from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.store_retry import reply_once, retry_until_stored
 from bot.types.conversation import Incoming, ThreadKey
 from bot.types.turns import Turn
@@ -52,6 +53,7 @@ class MessageEvents:
         tenant_of: TenantOf,
         admins: Sequence[str],
         readers: ChannelReaders,
+        reader: MessageReader,
         tasks: HandlerTasks,
         content_intent: bool,
     ) -> None:
@@ -62,6 +64,7 @@ class MessageEvents:
         self._tenant_of = tenant_of
         self._admins = admins
         self._readers = readers
+        self._reader = reader
         self._tasks = tasks
         self._content_intent = content_intent
         self._loop_guard = LoopGuard()
@@ -182,6 +185,9 @@ class MessageEvents:
         if incoming.kind == "follow_up" and not await self._dispatcher.follows(incoming.thread):
             return None
         author, audience = await self._readers.of_message(message, incoming.thread.channel_id, incoming.author)
+        if incoming.kind != "overheard":
+            question = await self._reader.question(message, channel, self._client.user.id)
+            incoming = replace(incoming, text=question)
         return replace(incoming, author=author, audience=audience)
 
     async def _resolved_channel(self, message: discord.Message) -> object:

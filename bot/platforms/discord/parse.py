@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import discord
 
+from bot.platforms.discord.message_text import known_names, with_names
 from bot.platforms.spoken_text import speaker
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
 DIRECT_MESSAGES = "discord:dm"
 """Workspace name for direct messages, which belong to no server."""
 
-_MARKER = re.compile(r"<(?P<sign>@!?|@&|#)(?P<id>\d{1,20})>|</(?P<command>[^:>]+):\d+>|<a?:(?P<emoji>\w+):\d+>")
 _PING = re.compile(r"<@[!&]?(\d{1,20})>")
 _EVERYBODY = re.compile(r"(?<!\w)@(?:everyone|here)\b")
 _spoken = speaker("> ")
@@ -31,13 +31,14 @@ def incoming(
     """Return the question in a message; None if it is by a bot, a notice of Discord's, or meant for others.
 
     ``channel`` is the message's channel; a thread that the cache does not have must be fetched before. Without a
-    mention, a message in a thread has the kind ``follow_up`` and one in a channel ``overheard``: the dispatcher decides
-    whether the bot answers it.
+    mention, a message in a thread has the kind ``follow_up``, and so has a reply to the bot in a channel; others there
+    are ``overheard``. The dispatcher decides whether the bot answers them. ``text`` has the names that Discord sent
+    along.
     """
     if message.author.bot or message.webhook_id is not None or message.type not in _CONTENT_TYPES:
         return None
     channel_id, thread_id, kind = _location(message, channel, me)
-    if kind in ("follow_up", "overheard") and _is_for_others(message, me):
+    if kind in ("follow_up", "overheard") and (_is_for_others(message, me) or _says_nothing(message)):
         return None
     return Incoming(
         thread=key(tenant, channel_id, thread_id),
@@ -59,7 +60,11 @@ def _location(message: discord.Message, channel: object, me: int) -> tuple[str, 
     mentioned = mentions(message, me)
     if isinstance(channel, discord.Thread):
         return str(channel.parent_id), here, "mention" if mentioned else "follow_up"
-    return (here, str(_root(message, me)), "mention") if mentioned else (here, str(message.id), "overheard")
+    if mentioned:
+        return here, str(_root(message, me)), "mention"
+    if _answered_author(message) == me:
+        return here, str(_root(message, me)), "follow_up"
+    return here, str(message.id), "overheard"
 
 
 def workspace(guild_id: int | None) -> str:
@@ -77,7 +82,7 @@ def mentions(message: discord.Message, me: int) -> bool:
 
     A mention in code or in a quotation does not count.
     """
-    own = _own_ids(message, me)
+    own = own_ids(message, me)
     if any(found[1] in own for found in _PING.finditer(_spoken(message.content))):
         return True
     is_written = any(found[1] in own for found in _PING.finditer(message.content))
@@ -91,6 +96,11 @@ def _is_for_others(message: discord.Message, me: int) -> bool:
     if message.mention_everyone or _PING.search(spoken) or _EVERYBODY.search(spoken):
         return True
     return message.type is discord.MessageType.reply and _answered_author(message) != me
+
+
+def _says_nothing(message: discord.Message) -> bool:
+    """Return whether a message has neither words nor files of its own, such as a sticker, a poll or a forward."""
+    return not message.content.strip() and not message.attachments
 
 
 def _answered_author(message: discord.Message) -> int | None:
@@ -115,29 +125,20 @@ def _root(message: discord.Message, me: int) -> int:
     return answered.reference.message_id or message.id
 
 
-def _own_ids(message: discord.Message, me: int) -> set[str]:
+def own_ids(message: discord.Message, me: int) -> set[str]:
+    """Return the IDs with which the message mentions the bot: its own, and that of its role."""
     return {str(me)} | {str(role) for role in _own_roles(message, me)}
 
 
-def readable(message: discord.Message) -> str:
-    """Return the message as a person reads it, with names in place of mentions."""
-    return _decoded(message, set())
-
-
 def _text(message: discord.Message, me: int) -> str:
-    return _decoded(message, _own_ids(message, me))
-
-
-def _decoded(message: discord.Message, own: set[str]) -> str:
-    users = {str(user.id): user.display_name for user in message.mentions}
-    roles = {str(role.id): role.name for role in message.role_mentions}
-    channels = {str(channel.id): getattr(channel, "name", "channel") for channel in message.channel_mentions}
-    return decode(message.content, own=own, users=users, roles=roles, channels=channels)
+    """Return the content without the bot's own mention, with the names that Discord sent along."""
+    text = without_own(message.content, own_ids(message, me))
+    return with_names(text, known_names(message, message.guild, text))
 
 
 def command_text(message: discord.Message, me: int) -> str:
     """Return the message as a command reads it: without the bot's mention, with people and channels as IDs."""
-    return without_own(message.content, _own_ids(message, me))
+    return without_own(message.content, own_ids(message, me))
 
 
 def without_own(text: str, own: set[str]) -> str:
@@ -148,29 +149,6 @@ def without_own(text: str, own: set[str]) -> str:
     text = re.sub(r"\A\s*\0[,:]?", "", text)
     text = re.sub(r"[ \t]*\0(?=[?.,!;:])", "", text)
     return re.sub(r"[ \t]*\0[ \t]*", " ", text).strip()
-
-
-def decode(
-    text: str,
-    *,
-    own: set[str],
-    users: Mapping[str, str],
-    roles: Mapping[str, str],
-    channels: Mapping[str, str],
-) -> str:
-    """Replace Discord's markers by readable names, and remove the bot's own mention with the space around it."""
-
-    def readable_name(found: re.Match[str]) -> str:
-        if found["command"]:
-            return f"/{found['command']}"
-        if found["emoji"]:
-            return f":{found['emoji']}:"
-        if found["sign"] == "#":
-            return f"#{channels.get(found['id'], 'unknown-channel')}"
-        names, unknown = (roles, "unknown-role") if found["sign"] == "@&" else (users, "unknown-user")
-        return f"@{names.get(found['id'], unknown)}"
-
-    return _MARKER.sub(readable_name, without_own(text, own))
 
 
 def author(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import discord
@@ -15,8 +14,10 @@ import discord
 from bot.commands.base import File, Reply, Table
 from bot.engine.display.citation_links import link
 from bot.engine.display.split import fitting
+from bot.engine.display.urls import END_MARKS, trimmed
 from bot.engine.display.visible_text import visible
 from bot.engine.markdown.blocks import State, advance
+from bot.engine.markdown.inline import scanned
 from bot.platforms.discord import code_block_tables, link_guard, text_limits, user_messages
 from bot.platforms.discord.code_block_tables import FENCE
 from bot.platforms.discord.text_limits import CONTENT, EMBED_DESCRIPTION, EMBED_FOOTER, EMBEDS, shorten, size
@@ -36,15 +37,15 @@ NO_MENTIONS = discord.AllowedMentions.none()
 _SECOND_ROW = frozenset(("again", "strong"))
 """Actions whose buttons move to a second row if one row is too short."""
 
-_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
 _URL = r"https?://(?:[^\s<>()]|\([^\s<>()]*\))+"
-_LINK = re.compile(rf"(?P<bracketed><https?://[^\s>]+>)|(?P<masked>(?<=\]\(){_URL}(?=\)))|(?P<bare>{_URL})")
+_BARE_URL = rf"https?://(?:[^\s(){END_MARKS}]|\([^\s(){END_MARKS}]*\))+"
+_LINK = re.compile(rf"(?P<bracketed><https?://[^\s>]+>)|(?P<masked>(?<=\]\(){_URL}(?=\)))|(?P<bare>{_BARE_URL})")
 _ESCAPED = re.compile(r"[\\*_~|`\[\]<]|:(?=//)|^[>#-]")
 _ROUND = str.maketrans("[]", "()")
 """A title is the label of a link, where Discord does not reliably honor escaped square brackets."""
-_DEEP_HEADING = re.compile(r"(?m)^#{4,6} +(.+?)[ \t]*#*$")
-_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt):([^:]{1,80})")
-_WITHOUT_TURN = frozenset(("share", "about", "halt"))
+_DEEP_HEADING = re.compile(r"^#{4,6} +(.+?)[ \t]*#*$")
+_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept):([^:]{1,80})")
+_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +113,18 @@ def markdown(text: str, links: frozenset[str] = frozenset()) -> str:
 
     Only addresses in ``links`` become links. A text beyond the limit is cut.
     """
-    text, _ = fitting(text.strip(), CONTENT, links, size)
-    text = _outside_code(normalize_fences(text.strip()), lambda piece: _DEEP_HEADING.sub(r"**\1**", piece))
+    text, _ = fitting(stripped(text), CONTENT, links, size)
+    text = bold_deep_headings(normalize_fences(text.strip()))
     text = suppress_link_previews(code_block_tables.convert_tables(text, CONTENT), CONTENT)
     return link_guard.without_other_links(text, links)
+
+
+def stripped(text: str) -> str:
+    """Return the text without invisible characters and white space around it.
+
+    In this order: white space behind an invisible character would make indented code of a text that is none.
+    """
+    return visible(text).strip()
 
 
 def plain(text: str) -> str:
@@ -147,6 +156,15 @@ def normalize_fences(text: str) -> str:
     return "\n".join(lines)
 
 
+def bold_deep_headings(text: str) -> str:
+    """Return the text with headings of levels 4 to 6 in bold, because Discord knows three levels."""
+    lines = (
+        line if kind in ("open", "body", "close") else _DEEP_HEADING.sub(r"**\1**", line)
+        for _, line, kind, _ in scanned(text)
+    )
+    return "\n".join(lines)
+
+
 def suppress_link_previews(text: str, limit: int = CONTENT) -> str:
     """Put every link into angle brackets, so that Discord shows no preview.
 
@@ -158,20 +176,18 @@ def suppress_link_previews(text: str, limit: int = CONTENT) -> str:
         nonlocal spare
         if found["bracketed"]:
             return found[0]
-        url = found[0]
-        tail = "" if found["masked"] else url[len(url.rstrip(".,;:!?'\"*_|~]")) :]
-        url = url[: len(url) - len(tail)] if tail else url
+        url = found[0] if found["masked"] else trimmed(found[0])
+        tail = found[0][len(url) :]
         if spare >= 2:
             spare -= 2
             return f"<{url}>{tail}"
         return url.split("://", 1)[1] + tail
 
-    return _outside_code(text, lambda piece: _LINK.sub(bracketed, piece))
-
-
-def _outside_code(text: str, change: Callable[[str], str]) -> str:
-    pieces = _CODE.split(text)
-    return "".join(piece if index % 2 else change(piece) for index, piece in enumerate(pieces))
+    shown, position = "", 0
+    for start, end in link_guard.code(text):
+        shown += _LINK.sub(bracketed, text[position:start]) + text[start:end]
+        position = end
+    return shown + _LINK.sub(bracketed, text[position:])
 
 
 def sources(citations: tuple[Citation, ...]) -> discord.Embed:
@@ -249,7 +265,7 @@ def share_view(turn_id: str) -> discord.ui.View:
     button = discord.ui.Button[discord.ui.View](
         label=user_messages.SHARE, custom_id=custom_id("share", turn_id or "this")
     )
-    return _single_button_view(button)
+    return single_button_view(button)
 
 
 def stop_ingestion_view(stop: str) -> discord.ui.View | None:
@@ -260,10 +276,11 @@ def stop_ingestion_view(stop: str) -> discord.ui.View | None:
     button = discord.ui.Button[discord.ui.View](
         label=user_messages.STOP_INGESTION, custom_id=custom_id("halt", stop), style=style
     )
-    return _single_button_view(button)
+    return single_button_view(button)
 
 
-def _single_button_view(button: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
+def single_button_view(button: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
+    """Return the components of a message with one button."""
     shown = discord.ui.View(timeout=None)
     shown.add_item(button)
     shown.stop()
@@ -295,10 +312,10 @@ def markdown_or_file(text: str, files: list[File], links: frozenset[str] = froze
 
     A text that is too long is cut between blocks and added in full to ``files``.
     """
-    if fitting(text.strip(), limit, links, size)[1]:
+    if fitting(stripped(text), limit, links, size)[1]:
         return markdown(text, links)
     files.append(File(name="reply.md", data=text.encode(), content_type="text/markdown"))
-    head, _ = fitting(text.strip(), limit - size(user_messages.FULL_TEXT) - 10, links, size)
+    head, _ = fitting(stripped(text), limit - size(user_messages.FULL_TEXT) - 10, links, size)
     return markdown(f"{head}\n{user_messages.FULL_TEXT}", links)
 
 

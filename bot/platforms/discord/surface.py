@@ -14,6 +14,7 @@ import discord
 
 from bot.errors import EditRefused, LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.discord import render, text_limits, thread_context, user_messages
+from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
 from bot.types.conversation import StoredAttachment, ThreadAbove
 from bot.types.display import Limits, Part
@@ -63,8 +64,9 @@ class DiscordSurface:
 
     limits = LIMITS
 
-    def __init__(self, client: discord.Client, turn: Turn) -> None:
+    def __init__(self, client: discord.Client, turn: Turn, reader: MessageReader) -> None:
         self._client = client
+        self._reader = reader
         self._turn = turn
         self._destination: _Destination | None = None
         self._existing_refs = set(turn.parts)
@@ -137,7 +139,7 @@ class DiscordSurface:
     async def above(self) -> ThreadAbove | None:
         """Return the thread above the question, or the message it replies to; None if there is neither."""
         async with translated_errors():
-            return await thread_context.above(self._client, self._turn)
+            return await thread_context.above(self._client, self._reader, self._turn)
 
     async def hand_over(self, name: str, data: bytes) -> None:
         """Post a file below the reply, once. Where the bot may not attach files, send it to the asker directly."""
@@ -175,20 +177,37 @@ class DiscordSurface:
         return _Destination(self._channel(thread.thread_id))
 
     async def _open_thread(self) -> _Destination:
-        """Create a thread from the question, with the question's ID; without permission, reply to the question."""
+        """Create a thread from the question, with the question's ID; without permission, reply to the question.
+
+        The first message of a forum post has the ID of its thread, so the thread exists.
+        """
         thread = self._turn.thread
+        if isinstance(self._client.get_channel(int(thread.channel_id)), discord.ForumChannel):
+            return _Destination(self._channel(thread.thread_id))
         name = render.thread_name(self._turn.question)
         try:
             await self._client.http.start_thread_with_message(
                 int(thread.channel_id), int(thread.thread_id), name=name, auto_archive_duration=ARCHIVE_MINUTES
             )
         except discord.HTTPException as error:
-            if error.code == UNKNOWN_MESSAGE or error.status >= 500:
+            if error.status >= 500:
                 raise
-            if error.code != THREAD_EXISTS:
+            is_thread = error.code == THREAD_EXISTS
+            if error.code in (UNKNOWN_MESSAGE, WRONG_CHANNEL_KIND):
+                is_thread = await self._is_in_thread()
+            if error.code == UNKNOWN_MESSAGE and not is_thread:
+                raise
+            if not is_thread:
                 log.info("no thread in channel %s, replying to the question instead: %s", thread.channel_id, error)
                 return self._in_channel()
         return _Destination(self._channel(thread.thread_id))
+
+    async def _is_in_thread(self) -> bool:
+        """Return whether the question is the first message of a thread, as in a forum that is not in the cache."""
+        try:
+            return isinstance(await self._client.fetch_channel(int(self._turn.thread.thread_id)), discord.Thread)
+        except (discord.NotFound, discord.Forbidden):
+            return False
 
     def _may_reply(self) -> bool:
         thread = self._turn.thread

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import discord
 
 from bot.errors import SurfaceError
-from bot.platforms.discord import parse, user_messages
+from bot.platforms.discord import message_text, user_messages
+from bot.platforms.discord.message_reader import MessageReader
 from bot.types.conversation import StoredAttachment, ThreadAbove
 from bot.types.turns import Turn
 
@@ -38,25 +39,49 @@ async def fetch(client: discord.Client, file: StoredAttachment) -> bytes:
     raise SurfaceError(user_messages.ATTACHMENT_GONE)
 
 
-async def above(client: discord.Client, turn: Turn) -> ThreadAbove | None:
+async def above(client: discord.Client, reader: MessageReader, turn: Turn) -> ThreadAbove | None:
     """Return what people and other bots wrote before the question: in its thread, or in the message it replies to.
 
-    None if the question starts the conversation, and in direct messages. Raises the library's errors.
+    A forum post begins with its title. None if the question starts the conversation, and in direct messages. Raises
+    the library's errors.
     """
     thread, question_id = turn.thread, turn.message_id.partition(":")[0]
     if not thread.thread_id.isdecimal() or not question_id.isdecimal() or thread.thread_id == thread.channel_id:
         return None
-    if thread.thread_id == question_id:
-        messages = await _replied_to(client, int(thread.channel_id), int(question_id))
+    parent = client.get_channel(int(thread.channel_id))
+    title = ""
+    if thread.thread_id != question_id:
+        if isinstance(parent, discord.ForumChannel):
+            title = message_text.post_title(await _post(client, int(thread.thread_id)))
+        messages = await _thread(client, parent, int(thread.channel_id), int(thread.thread_id), int(question_id))
+    elif isinstance(parent, discord.ForumChannel):
+        return None
     else:
-        messages = await _thread(client, int(thread.channel_id), int(thread.thread_id), int(question_id))
+        messages = await _replied_to(client, int(thread.channel_id), int(question_id))
+    guild = parent.guild if isinstance(parent, discord.abc.GuildChannel) else None
+    return await _as_read(client, reader, messages, title, guild)
+
+
+async def _as_read(
+    client: discord.Client,
+    reader: MessageReader,
+    messages: Sequence[discord.Message],
+    title: str,
+    guild: discord.Guild | None,
+) -> ThreadAbove | None:
     me = client.user.id if client.user else 0
-    relevant = [one for one in messages if one.author.id != me and one.type in CONTENT_TYPES and _text(one)]
-    if not relevant:
+    written = [one for one in messages if one.author.id != me and one.type in CONTENT_TYPES]
+    relevant = [one for one in written if message_text.everything(one)]
+    if not relevant and not title:
         return None
     kept = relevant if len(relevant) <= MAX_KEPT else [relevant[0], *relevant[1 - MAX_KEPT :]]
     people = dict.fromkeys(str(one.author.id) for one in kept if not one.author.bot)
-    return ThreadAbove("\n".join(f"{_name(one)}: {_text(one)}" for one in kept), tuple(people))
+    lines = [f"{_name(one)}: {(await reader.everything(one, guild))[:MESSAGE_CHARS]}" for one in kept]
+    return ThreadAbove("\n".join(filter(None, [title, *lines])), tuple(people))
+
+
+async def _post(client: discord.Client, thread_id: int) -> object:
+    return client.get_channel(thread_id) or await client.fetch_channel(thread_id)
 
 
 async def _replied_to(client: discord.Client, channel_id: int, question_id: int) -> list[discord.Message]:
@@ -66,15 +91,21 @@ async def _replied_to(client: discord.Client, channel_id: int, question_id: int)
     return [message] if isinstance(message, discord.Message) else []
 
 
-async def _thread(client: discord.Client, channel_id: int, thread_id: int, question_id: int) -> list[discord.Message]:
+async def _thread(
+    client: discord.Client, parent: object, channel_id: int, thread_id: int, question_id: int
+) -> list[discord.Message]:
     """Return the thread, oldest first. A thread started from a message of the channel has that message's ID."""
     try:
         messages = [one async for one in _before(client, thread_id, question_id)]
     except discord.NotFound:
         # Without threads, a chain of replies is the conversation, and its first message is not a channel.
         return await _replied_to(client, channel_id, question_id)
+    if any(one.id == thread_id for one in messages):
+        return list(reversed(messages))
+    # The first message of a forum post is in the post; that of another thread is in the channel.
+    first_in = thread_id if isinstance(parent, discord.ForumChannel) else channel_id
     try:
-        first = [await client.get_partial_messageable(channel_id).get_partial_message(thread_id).fetch()]
+        first = [await client.get_partial_messageable(first_in).get_partial_message(thread_id).fetch()]
     except discord.HTTPException:
         first = []
     return [*first, *reversed(messages)]
@@ -87,9 +118,3 @@ def _before(client: discord.Client, thread_id: int, question_id: int) -> AsyncIt
 def _name(message: discord.Message) -> str:
     is_bot = message.author.bot or message.webhook_id is not None
     return f"{message.author.display_name} (a bot)" if is_bot else message.author.display_name
-
-
-def _text(message: discord.Message) -> str:
-    text = parse.readable(message).strip()[:MESSAGE_CHARS]
-    names = ", ".join(file.filename for file in message.attachments)
-    return f"{text} (attached: {names})".strip() if names else text

@@ -12,6 +12,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.async_context import AsyncBoltContext
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.commands.held_back_notices import NOTICE_SECONDS, tell_regularly
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.ports.surface import Surface
@@ -19,6 +20,7 @@ from bot.errors import for_operator, unforeseen
 from bot.platforms.slack import socket_mode, user_messages, web_client
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.bot_tokens import StaticToken
+from bot.platforms.slack.held_back_notices import SlackMessenger
 from bot.platforms.slack.http_mode import HttpServer
 from bot.platforms.slack.installations import Installations
 from bot.platforms.slack.manifest import SCOPES
@@ -54,16 +56,20 @@ async def serve(
     *,
     ready: asyncio.Event | None = None,
     maintenance_seconds: float = MAINTENANCE_SECONDS,
+    notice_seconds: float = NOTICE_SECONDS,
 ) -> None:
     """Answer in Slack until cancelled; ``ready`` is set once connected. Raises ConfigError with a one-line message."""
     async with web_client.http_session() as session:
         shared = SharedResources(dispatcher, services, settings, session, BackgroundTasks())
         connect = _connect_installed_workspaces if settings.many_workspaces else _connect_single_workspace
         workspaces, receiver = await connect(shared)
+        notices = asyncio.create_task(tell_regularly(services, SlackMessenger(workspaces), notice_seconds))
         try:
             await receiver.open()
             await _maintain(dispatcher, receiver, workspaces, ready, maintenance_seconds)
         finally:
+            notices.cancel()
+            await asyncio.gather(notices, return_exceptions=True)
             await receiver.close()
             await shared.background.close()
             await workspaces.close()
@@ -166,7 +172,7 @@ async def _maintain(
     """Resume orphaned turns, store renewed tokens and check the connection, every ``interval`` seconds."""
 
     def surface_for(turn: Turn) -> Surface:
-        return workspaces.of_turn(turn).surface(turn)
+        return workspaces.of_tenant(turn.thread.tenant_id).surface(turn)
 
     while True:
         try:

@@ -42,7 +42,7 @@ TIER_3_INTERVAL = 60 / 50
 LIMITED_INTERVAL = 60.0
 MAX_ATTEMPTS = 8
 EXPORTED_FIELDS = ("ts", "thread_ts", "user", "username", "subtype", "bot_id")
-FILE_FIELDS = ("name", "title", "plain_text", "preview_plain_text", "preview")
+FILE_FIELDS = ("name", "title", "plain_text", "preview_plain_text", "preview", "transcription")
 
 GROUP = re.compile(r"<!subteam\^([A-Z0-9]+)>")
 """A mention of a user group by ID, without a name."""

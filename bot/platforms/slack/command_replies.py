@@ -112,6 +112,10 @@ class ReplySender:
         with errors.translated():
             await self._post(await self._direct_channel(user_id), None, arguments)
 
+    async def send_notice(self, user_id: str, arguments: dict[str, Any]) -> None:
+        """Send a rendered message to a user's direct messages. Raises SurfaceError."""
+        await self._send_direct_message(user_id, arguments)
+
     async def _direct_channel(self, user_id: str) -> str:
         opened = await self._client.conversations_open(users=user_id)
         return str((opened.get("channel") or {}).get("id"))

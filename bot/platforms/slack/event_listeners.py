@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +20,17 @@ from bot.commands import registry as commands
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
 from bot.platforms.quoted_messages import question_about
-from bot.platforms.slack import errors, modals, payloads, user_messages
+from bot.platforms.slack import errors, modals, payloads, shared_files, user_messages
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import ReplySender, ReplyTarget
 from bot.platforms.slack.command_runner import CommandRunner
-from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.names import NameDirectory
 from bot.platforms.slack.payloads import BotUser, ButtonClick, DeletedMessage, SlashCommand, UserMessage
+from bot.platforms.slack.shared_files import SharedFiles
+from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.users import UserDirectory
-from bot.types.conversation import Attachment, Author, Incoming
+from bot.types.conversation import Author, Incoming
 from bot.types.turns import Turn
 from bot.types.usage import Tier
 
@@ -71,8 +72,9 @@ class EventListeners:
         client: AsyncWebClient,
         users: UserDirectory,
         names: NameDirectory,
+        context: ThreadContext,
         readers: ChannelReaders,
-        downloads: FileDownloads,
+        files: SharedFiles,
         replies: ReplySender,
         command_runner: CommandRunner,
         background: BackgroundTasks,
@@ -84,8 +86,9 @@ class EventListeners:
         self._client = client
         self._users = users
         self._names = names
+        self._context = context
         self._readers = readers
-        self._downloads = downloads
+        self._files = files
         self._replies = replies
         self._command_runner = command_runner
         self._background = background
@@ -129,7 +132,7 @@ class EventListeners:
             await self._accept(change, self._dispatcher.edited)
 
     async def _accept(self, message: UserMessage, store: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
-        incoming = await self._incoming(message, self._downloads.attachments(message.files))
+        incoming = await self._incoming(message)
         try:
             turn = await store(incoming)
         except (UsageError, Refused) as refusal:
@@ -147,13 +150,23 @@ class EventListeners:
         if turn is not None:
             self._dispatcher.start(turn, self._surface_for(turn))
 
-    async def _incoming(self, message: UserMessage, attachments: Sequence[Attachment] = ()) -> Incoming:
-        """Return the message as the dispatcher accepts it: with its asker and readers, and with names in its text."""
-        (author, audience), typed, beside = await asyncio.gather(
+    async def _incoming(self, message: UserMessage) -> Incoming:
+        """Return the message as the dispatcher accepts it: with its asker, readers and files, and names in its text.
+
+        What is said in a voice clip belongs to the question. A mention alone in a thread is about the message above it.
+        """
+        (author, audience), typed, beside, files = await asyncio.gather(
             self._readers.asker(message.user_id, message.thread.channel_id, shared=message.shared),
             self._names.readable(message.raw, self._bot.user_id),
             self._names.readable(message.beside),
+            self._files.described(message.files),
         )
+        attachments = self._files.attachments(files)
+        typed = "\n\n".join(filter(None, (typed, shared_files.spoken_in(files))))
+        if not typed and any(map(shared_files.is_clip, files)):
+            typed = user_messages.VOICE_CLIP
+        if not typed and not beside and not attachments and message.in_thread:
+            beside = await self._context.last_above(message.thread.channel_id, message.thread.thread_id, message.ts)
         return message.incoming(question_about(typed, beside), author, audience, attachments)
 
     async def _run_typed_command(self, message: UserMessage, command: tuple[str, str]) -> None:
@@ -170,7 +183,7 @@ class EventListeners:
                 author,
                 message.thread.tenant_id,
                 thread_id=message.thread.thread_id if message.in_thread else None,
-                attachments=self._downloads.attachments(message.files),
+                attachments=self._files.attachments(await self._files.described(message.files)),
             )
         )
 
@@ -243,6 +256,9 @@ class EventListeners:
             case "halt":
                 # The value of this button is the ID of an ingest run.
                 self._background.start(self._command_runner.run("ingest", f"stop {turn_id}", target, by, tenant_id))
+            case "accept":
+                # The value of this button is the ID of a source.
+                self._background.start(self._command_runner.run("docs", f"accept {turn_id}", target, by, tenant_id))
             case _:
                 raise UsageError(user_messages.OUTDATED_BUTTON)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -24,10 +24,6 @@ class FileDownloads:
         self._tokens = tokens
         self._api = urlsplit(api_url)
         self._max_bytes = max_bytes
-
-    def attachments(self, files: Sequence[Mapping[str, Any]]) -> tuple[Attachment, ...]:
-        """Return the files of a message as attachments."""
-        return tuple(self.attachment(file) for file in files)
 
     def attachment(self, file: Mapping[str, Any]) -> Attachment:
         """Return the file as an attachment that downloads its content on demand."""

@@ -191,6 +191,11 @@ class Installations:
         home = [name for name in self._settings.home if name.startswith("slack:")]
         return home[0] if home and self.tenant_of(home[0]) == tenant_id else tenant_id
 
+    async def tenants(self) -> list[str]:
+        """Return the tenants of the workspaces that have the app. Raises StoreAway."""
+        every = await slack_workspaces.every(self._database)
+        return [self.tenant_of(installed.tenant_id) for installed in every if installed.sealed is not None]
+
     async def bot_user(self, workspace: str) -> BotUser:
         """Return the bot's identity in a workspace. Raises SurfaceError, ConfigError."""
         found = (await self.grant(workspace)).installation

@@ -13,6 +13,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.commands.arguments import first_word
 from bot.platforms.slack import message_text
 from bot.platforms.slack.message_text import mention_of, plain_text, spoken
+from bot.platforms.slack.shared_files import transcript
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
@@ -138,8 +139,8 @@ def next_cursor(page: Payload | AsyncSlackResponse) -> str:
 def parse_change(event: Payload, bot: BotUser) -> UserMessage | DeletedMessage | None:
     """Parse a ``message_changed`` or ``message_deleted`` event.
 
-    Return None unless a user changed the text, or Slack added a message whose link the text has. Previews of other
-    links and the bot's own edits arrive as changes too.
+    Return None unless a user changed the text, or Slack added a message whose link the text has, or the transcript of a
+    clip. Previews of other links and the bot's own edits arrive as changes too.
     """
     before, after = event.get("previous_message") or {}, event.get("message") or {}
     if before.get("bot_id") or before.get("user") == bot.user_id:
@@ -151,16 +152,17 @@ def parse_change(event: Payload, bot: BotUser) -> UserMessage | DeletedMessage |
         return DeletedMessage(thread, ts) if channel and ts else None
     if event.get("subtype") != "message_changed" or not before:
         return None
-    if after.get("text") == before.get("text") and not _shared_messages(after) - _shared_messages(before):
+    if after.get("text") == before.get("text") and not _added(after) - _added(before):
         return None
     edited = {**after, "type": "message", "channel": channel, "channel_type": event.get("channel_type")}
     return parse_message(edited, bot)
 
 
-def _shared_messages(message: Payload) -> set[str]:
-    """Return the addresses of the messages that a message shows below its text."""
+def _added(message: Payload) -> set[str]:
+    """Return what Slack adds to a message later: the addresses of the messages below its text, and transcripts."""
     attachments = [one for one in message.get("attachments") or () if isinstance(one, dict)]
-    return {str(one.get("from_url")) for one in attachments if one.get("is_msg_unfurl") or one.get("is_share")}
+    shared = {str(one.get("from_url")) for one in attachments if one.get("is_msg_unfurl") or one.get("is_share")}
+    return shared | set(filter(None, map(transcript, message.get("files") or ())))
 
 
 def _message_kind(event: Payload, raw: str, bot: BotUser) -> IncomingKind | None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.commands import docs_user_messages
 from bot.commands.base import Cell, File, Reply, Table
 from bot.engine.display import output_filter
 from bot.engine.display.citation_links import as_plain_text, link
@@ -38,6 +39,8 @@ STREAM_ID_PREFIX = "parley_part:"
 CARD_CHARS = 256
 SHARE_ACTION = "parley_share"
 STOP_INGEST_ACTION = "parley_halt"
+ACCEPT_REMOVALS_ACTION = "parley_accept"
+_WITHOUT_TURN = frozenset((STOP_INGEST_ACTION, ACCEPT_REMOVALS_ACTION))
 
 _MENTION_START = re.compile(r"<(?=[@#!])")
 _FULLWIDTH_LESS_THAN = "\uff1c"
@@ -145,6 +148,18 @@ def progress(text: str, stop: str) -> dict[str, Any]:
     }
     row = [{"type": "actions", "elements": [button]}] if stop else []
     return {"text": fallback(text), "blocks": [markdown(text), *row]}
+
+
+def held_back_notice(text: str, source_id: str) -> dict[str, Any]:
+    """Return the notice about a source that is held back; its button runs ``/docs accept ID``."""
+    button = {
+        "type": "button",
+        "action_id": ACCEPT_REMOVALS_ACTION,
+        "style": "danger",
+        "value": source_id,
+        "text": {"type": "plain_text", "text": docs_user_messages.ACCEPT_REMOVALS},
+    }
+    return {"text": fallback(text), "blocks": [markdown(text), {"type": "actions", "elements": [button]}]}
 
 
 def plain_reply(answer: Reply) -> dict[str, Any]:
@@ -309,5 +324,5 @@ def turns_of(message: Mapping[str, Any]) -> list[str]:
     """Return the IDs of the turns that a message of the bot answers, read from its buttons."""
     elements = [element for block in message.get("blocks") or [] for element in block.get("elements") or []]
     own_buttons = [element for element in elements if str(element.get("action_id", "")).startswith("parley_")]
-    turn_ids = [str(button["value"]) for button in own_buttons if button["action_id"] != STOP_INGEST_ACTION]
+    turn_ids = [str(button["value"]) for button in own_buttons if button["action_id"] not in _WITHOUT_TURN]
     return list(dict.fromkeys(turn_ids))

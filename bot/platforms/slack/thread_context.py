@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.errors import ParleyError
 from bot.platforms.slack import errors, message_text, payloads
-from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.names import NameDirectory
+from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import StoredAttachment, ThreadAbove
+
+log = logging.getLogger(__name__)
 
 PAGE_SIZE = 999
 """The most messages that Slack returns at once. It returns a thread from its first message on."""
 MAX_MESSAGES = 60
 """Messages kept of a long thread: the first one, and the last ones before the question."""
 MESSAGE_CHARS = 2_000
+LAST_TIMEOUT_SECONDS = 1.5
+"""The message above a mention is read before the acknowledgment, which Slack expects within 3 seconds."""
 TIMEOUT_SECONDS = 20.0
 """Slack limits apps distributed outside the Marketplace to one page a minute. Those answers omit the thread."""
 
@@ -30,21 +36,21 @@ class ThreadContext:
     def __init__(
         self,
         client: AsyncWebClient,
-        downloads: FileDownloads,
+        files: SharedFiles,
         users: UserDirectory,
         names: NameDirectory,
         *,
         own_bot_id: Callable[[], Awaitable[str]],
     ) -> None:
         self._client = client
-        self._downloads = downloads
+        self._files = files
         self._users = users
         self._names = names
         self._own_bot_id = own_bot_id
 
     async def fetch(self, file: StoredAttachment) -> bytes:
-        """Return the content of an attached file. Raises UsageError."""
-        return await self._downloads.read(file.ref, file.name, file.content_type)
+        """Return the content of an attached file. Raises UsageError, SurfaceError."""
+        return await self._files.read(file.ref, file.name, file.content_type)
 
     async def above(self, channel_id: str, thread_ts: str, before: str) -> ThreadAbove | None:
         """Return what users and other bots wrote in the thread before the message ``before``.
@@ -59,22 +65,43 @@ class ThreadContext:
         user_ids = dict.fromkeys(str(message["user"]) for message in messages if message.get("user"))
         return ThreadAbove("\n".join(lines), tuple(user_ids))
 
-    async def _earlier_messages(self, channel_id: str, thread_ts: str, before: str) -> list[Mapping[str, Any]]:
-        """Return the thread's first message and the last ones before the question; only those that are context."""
-        first: list[Mapping[str, Any]] = []
-        last: deque[Mapping[str, Any]] = deque(maxlen=MAX_MESSAGES - 1)
-        cursor, own_bot_id = "", await self._own_bot_id()
+    async def last_above(self, channel_id: str, thread_ts: str, before: str) -> str:
+        """Return the last message of a thread before the message ``before``, without its author.
+
+        Empty if it is the bot's own, or if Slack does not return it soon. Never raises for Slack errors.
+        """
+        try:
+            async with asyncio.timeout(LAST_TIMEOUT_SECONDS):
+                messages = [one async for one in self._messages(channel_id, thread_ts, before)]
+                earlier = [one for one in messages if float(one.get("ts") or 0) < float(before)]
+                is_context = bool(earlier) and _is_context(earlier[-1], before, await self._own_bot_id())
+                return await self._text(earlier[-1]) if is_context else ""
+        except (ParleyError, TimeoutError) as error:
+            log.info("The message above %s could not be read: %s", before, error)
+            return ""
+
+    async def _messages(self, channel_id: str, thread_ts: str, before: str) -> AsyncIterator[Mapping[str, Any]]:
+        cursor = ""
         while True:
             with errors.translated():
                 page = await self._client.conversations_replies(
                     channel=channel_id, ts=thread_ts, latest=before, limit=PAGE_SIZE, cursor=cursor or None
                 )
             for message in page.get("messages") or ():
-                if _is_context(message, before, own_bot_id):
-                    (first if message.get("ts") == thread_ts else last).append(message)
+                yield message
             cursor = payloads.next_cursor(page)
             if not cursor:
-                return [*first[:1], *last]
+                return
+
+    async def _earlier_messages(self, channel_id: str, thread_ts: str, before: str) -> list[Mapping[str, Any]]:
+        """Return the thread's first message and the last ones before the question; only those that are context."""
+        first: list[Mapping[str, Any]] = []
+        last: deque[Mapping[str, Any]] = deque(maxlen=MAX_MESSAGES - 1)
+        own_bot_id = await self._own_bot_id()
+        async for message in self._messages(channel_id, thread_ts, before):
+            if _is_context(message, before, own_bot_id):
+                (first if message.get("ts") == thread_ts else last).append(message)
+        return [*first[:1], *last]
 
     async def _text(self, message: Mapping[str, Any]) -> str:
         return (await self._names.readable(message_text.everything(message)))[:MESSAGE_CHARS]

@@ -127,6 +127,17 @@ def download_not_permitted(name: str) -> str:
     return f"I may not read {name}. The Slack app needs the files:read scope. Add it and reinstall the app."
 
 
+def file_not_given(name: str, code: str) -> str:
+    """Return the message for a file that Slack does not describe to the app, with Slack's error code."""
+    return f"Slack does not give me {name} ({code}). Upload it here again, or paste its text."
+
+
+def no_transcript(name: str) -> str:
+    """Return the message for a voice or video clip without a transcript."""
+    return f"Slack has no transcript of {name}. Write down what it says, or send it again later."
+
+
+VOICE_CLIP = "Answer what I say in this voice clip."
 FILES_NOT_READABLE = "I cannot read files here."
 
 # --- channels as documents

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import aiohttp
@@ -89,15 +89,29 @@ class UserDirectory:
             return self._guests[1]
 
     async def _read_guests(self) -> frozenset[str]:
-        bot, found, cursor = await self._bot_user(), set(), ""
+        bot = await self._bot_user()
+        return frozenset(
+            [
+                str(user.get("id"))
+                async for user in self._every_user()
+                if not user.get("is_bot") and not user.get("deleted") and standing(user, bot) != "member"
+            ]
+        )
+
+    async def admins(self) -> list[str]:
+        """Return the IDs of the people who administer the workspace. Raises SlackClientError, ParleyError, OSError."""
+        bot = await self._bot_user()
+        return [str(user.get("id")) async for user in self._every_user() if _is_admin_member(user, bot)]
+
+    async def _every_user(self) -> AsyncIterator[dict[str, Any]]:
+        cursor = ""
         while True:
             page = await self._client.users_list(limit=PAGE_SIZE, cursor=cursor or None)
             for user in page.get("members") or ():
-                if not user.get("is_bot") and not user.get("deleted") and standing(user, bot) != "member":
-                    found.add(str(user.get("id")))
+                yield user
             cursor = payloads.next_cursor(page)
             if not cursor:
-                return frozenset(found)
+                return
 
     async def close(self) -> None:
         """Cancel the lookups in progress."""
@@ -150,6 +164,10 @@ def _is_of_workspace(user: Mapping[str, Any], bot: BotUser) -> bool:
     if bot.team_id:
         return user.get("team_id") == bot.team_id or bot.team_id in (enterprise.get("teams") or ())
     return bool(bot.enterprise_id) and enterprise.get("enterprise_id") == bot.enterprise_id
+
+
+def _is_admin_member(user: Mapping[str, Any], bot: BotUser) -> bool:
+    return not user.get("is_bot") and standing(user, bot) == "member" and _is_workspace_admin(user, bot)
 
 
 def _is_workspace_admin(user: Mapping[str, Any], bot: BotUser) -> bool:

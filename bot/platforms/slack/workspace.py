@@ -25,6 +25,7 @@ from bot.platforms.slack.installations import Installations, InstallationToken
 from bot.platforms.slack.names import NameDirectory
 from bot.platforms.slack.native_streams import StreamPolicy
 from bot.platforms.slack.payloads import BotUser
+from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.shortcuts import MessageShortcuts
 from bot.platforms.slack.surface import surface_for_turn
 from bot.platforms.slack.thread_context import ThreadContext
@@ -71,9 +72,10 @@ class Workspace:
         self.readers = ChannelReaders(client, self.users)
         max_bytes = settings.max_file_mb * 1_000_000
         self.downloads = FileDownloads(session, tokens, web_client.api_url(settings), max_bytes=max_bytes)
+        self.files = SharedFiles(client, self.downloads)
         self.replies = ReplySender(client, session)
         self.command_runner = CommandRunner(self.replies, shared.services, self.readers, channels=ChannelAccess(client))
-        self._context = ThreadContext(client, self.downloads, self.users, self.names, own_bot_id=self._own_bot_id)
+        self._context = ThreadContext(client, self.files, self.users, self.names, own_bot_id=self._own_bot_id)
         self._streams: StreamPolicy | None = None
         self._handlers: EventHandlers | None = None
 
@@ -97,6 +99,10 @@ class Workspace:
         await self.users.close()
         await self.clients.single_attempt.detach()
 
+    async def tenant(self) -> str:
+        """Return the tenant of the workspace. Raises SurfaceError."""
+        return (await self._bot_user()).tenant_id
+
     async def _own_bot_id(self) -> str:
         return (await self._bot_user()).bot_id
 
@@ -113,8 +119,9 @@ class Workspace:
             client=self.clients.retrying,
             users=self.users,
             names=self.names,
+            context=self._context,
             readers=self.readers,
-            downloads=self.downloads,
+            files=self.files,
             replies=self.replies,
             command_runner=self.command_runner,
             background=self._shared.background,
@@ -142,8 +149,11 @@ class Workspaces(Protocol):
     async def of_event(self, team_id: str | None, enterprise_id: str | None, *, org_wide: bool) -> Workspace | None:
         """Return the workspace of an event; None if the app is not installed there."""
 
-    def of_turn(self, turn: Turn) -> Workspace:
-        """Return the workspace of a stored turn."""
+    def of_tenant(self, tenant_id: str) -> Workspace:
+        """Return the workspace of a tenant, such as that of a stored turn."""
+
+    async def tenants(self) -> list[str]:
+        """Return the tenants of the workspaces. Raises SurfaceError, StoreAway."""
 
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
         """Handle the removal of the app from a workspace at ``removed_at`` (Unix time)."""
@@ -163,8 +173,11 @@ class SingleWorkspace:
     async def of_event(self, team_id: str | None, enterprise_id: str | None, *, org_wide: bool) -> Workspace | None:
         return self._workspace
 
-    def of_turn(self, turn: Turn) -> Workspace:
+    def of_tenant(self, tenant_id: str) -> Workspace:
         return self._workspace
+
+    async def tenants(self) -> list[str]:
+        return [await self._workspace.tenant()]
 
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
         raise ConfigError("The Slack app was removed from the workspace. Reinstall it, and set SLACK_BOT_TOKEN.")
@@ -188,8 +201,11 @@ class InstalledWorkspaces:
         key = await self._installations.find(team_id, enterprise_id, org_wide=org_wide)
         return self._workspace(key) if key else None
 
-    def of_turn(self, turn: Turn) -> Workspace:
-        return self._workspace(self._installations.of_tenant(turn.thread.tenant_id))
+    def of_tenant(self, tenant_id: str) -> Workspace:
+        return self._workspace(self._installations.of_tenant(tenant_id))
+
+    async def tenants(self) -> list[str]:
+        return await self._installations.tenants()
 
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
         key = await self._installations.remove(team_id, enterprise_id, removed_at=removed_at)

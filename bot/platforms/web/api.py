@@ -15,9 +15,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from bot.errors import UsageError
-from bot.health import SAMPLE
 from bot.platforms.web import user_messages
-from bot.platforms.web.history import CHANNEL, message_views, thread_views
+from bot.platforms.web.history import CHANNEL, live_on_page, message_views, thread_views
 from bot.platforms.web.http_messages import (
     NO_STORE,
     author_of,
@@ -40,7 +39,7 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 MAX_THREADS = 100
 HEARTBEAT_SECONDS = 15.0
-"""Seconds without an event after which the stream sends a comment, so that proxies keep the connection open."""
+"""Seconds without an event after which the stream sends a heartbeat. A page that misses several connects again."""
 REVALIDATE = {"Cache-Control": "no-cache"}
 """Browsers check the ETag of each file before they use a cached copy. Modules of two releases must never be mixed."""
 
@@ -53,7 +52,6 @@ class PageConfig:
     ``question_limit`` in characters.
     """
 
-    questions: tuple[str, ...]
     writes: bool
     upload_limit: int
     question_limit: int
@@ -79,9 +77,12 @@ class Api:
         ]
         identity = identity_of(request)
         user = {"name": identity.name, "sign_out": identity.method in ("token", "oidc")}
-        adding = SAMPLE in self.playground.unready()
-        about = {"channel": CHANNEL, "commands": commands, "user": user, "adding_sample": adding}
-        return json_response({**about, **asdict(self.config)})
+        about = {"channel": CHANNEL, "commands": commands, "user": user}
+        return json_response({**about, **asdict(self.config), "heartbeat_seconds": HEARTBEAT_SECONDS})
+
+    async def welcome(self, request: Request) -> Response:
+        """Return what an empty page offers."""
+        return json_response(asdict(await self.playground.welcome.read(admin=identity_of(request).is_admin)))
 
     async def threads(self, request: Request) -> Response:
         await self.playground.poller.poll()
@@ -92,10 +93,15 @@ class Api:
     async def thread(self, request: Request) -> Response:
         thread_id = thread_id_from(request.path_params["thread_id"])
         await self.playground.poller.poll()
-        stored = await self.playground.history.messages(thread_id)
-        live = self.playground.hub.messages_of_thread(thread_id, identity_of(request).id)
-        views = message_views(thread_id, stored, live)
-        return json_response({"messages": [asdict(view) for view in views], "event": self.playground.hub.event_id})
+        history, hub = self.playground.history, self.playground.hub
+        page = await history.page(thread_id, request.query_params.get("before"))
+        live = live_on_page(page, hub.messages_of_thread(thread_id, identity_of(request).id))
+        views = message_views(thread_id, page.rows, live, strong_model=history.strong_model)
+        ratings = await history.ratings(page.turn_ids, author_of(request, "").id)
+        messages = [asdict(view) for view in views]
+        return json_response(
+            {"messages": messages, "earlier": page.earlier, "ratings": dict(ratings), "event": hub.event_id}
+        )
 
     async def events(self, request: Request) -> Response:
         last = request.headers.get("last-event-id") or request.query_params.get("last")
@@ -111,7 +117,7 @@ class Api:
             if self.access.clock() >= identity.expires_at:
                 return
             if event is None:
-                yield ": heartbeat\n\n"
+                yield "event: heartbeat\ndata: {}\n\n"
             elif event == "snapshot":
                 yield f"id: {hub.event_id}\nevent: snapshot\ndata: {{}}\n\n"
             else:

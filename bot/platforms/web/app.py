@@ -10,6 +10,7 @@ from bot.commands import registry as commands
 from bot.commands.base import Context, OnUpdate
 from bot.commands.services import Services
 from bot.config import Settings
+from bot.engine.answer.final_reply import stronger_model
 from bot.errors import ConfigError
 from bot.platforms.web import uvicorn_server
 from bot.platforms.web.api import PageConfig
@@ -24,9 +25,9 @@ from bot.platforms.web.routes import build_app
 from bot.platforms.web.sign_in import access as sign_in
 from bot.platforms.web.sign_in import user_messages
 from bot.platforms.web.sign_in.access import Access
+from bot.platforms.web.welcome import StoredWelcome
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author
-from knowledge import sample
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +55,15 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
 
     return Playground(
         dispatcher=dispatcher,
-        history=StoreHistory(services.database.tenant),
+        history=StoreHistory(services.database.tenant, strong_model=stronger_model(services.llm)),
         commands=CommandRunner(tuple(commands.COMMANDS.values()), commands.run, context),
         hub=EventHub(),
         clock=services.clock,
         files=StoredPageFiles(services.database),
         cards=StoredCommandCards(services.database),
+        welcome=StoredWelcome(
+            services.database.tenant, services.settings, lambda: services.health.unready, services.clock
+        ),
         unready=lambda: services.health.unready,
     )
 
@@ -67,7 +71,6 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
 def page_config(settings: Settings) -> PageConfig:
     """Return the configuration of the page, taken from the settings."""
     return PageConfig(
-        questions=sample.questions(),
         writes=settings.has_model,
         upload_limit=settings.max_file_mb * 1_048_576,
         question_limit=settings.max_question_chars,

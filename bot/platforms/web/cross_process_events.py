@@ -19,7 +19,7 @@ from bot.platforms.web.command_cards import CommandCard, CommandCards
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import OPEN_STATES, THREAD_ID, History, message_views
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp, placeholder_id, stored_answer_id
-from bot.store.threads import MessageRow, ThreadRow
+from bot.store.page_conversations import MessageRow, ThreadRow
 from bot.types.turns import TurnState
 
 RECENT_THREADS = 20
@@ -63,6 +63,8 @@ class CrossProcessPoller:
     """For each conversation, the update time up to which it has been read."""
     _pending_threads: set[str] = field(default_factory=set)
     """Conversations to read again although their update time has not changed."""
+    _titles: dict[str, str] = field(default_factory=dict)
+    """The titles of the latest conversations at the last poll."""
     _foreign_turns: set[str] = field(default_factory=set)
     """Open turns of other processes that are shown here."""
 
@@ -73,7 +75,9 @@ class CrossProcessPoller:
                 self._first_poll = self.clock() - CLOCK_SKEW
             await self._show_cards()
             await self._drop_outdated_turns()
-            for row in await self.history.threads(RECENT_THREADS):
+            recent = await self.history.threads(RECENT_THREADS)
+            self._show_changed_titles(recent)
+            for row in recent:
                 if THREAD_ID.fullmatch(row.key.thread_id) and self._has_changed(row):
                     await self._show_foreign_turns(row)
                     self._read_until[row.key.thread_id] = row.updated_at
@@ -88,6 +92,14 @@ class CrossProcessPoller:
             self.local.commands.pop(card.id, None)
         if self.local.commands:
             await self.cards.touch(sorted(self.local.commands))
+
+    def _show_changed_titles(self, recent: Sequence[ThreadRow]) -> None:
+        """Show the titles that have changed since the last poll: a first question was edited or deleted."""
+        titles = {row.key.thread_id: row.title for row in recent}
+        for thread_id, title in titles.items():
+            if self._titles.get(thread_id, title) != title:
+                self.hub.retitle(thread_id, title)
+        self._titles = titles
 
     # --- commands
 
@@ -173,7 +185,7 @@ class CrossProcessPoller:
         if not is_own:
             for view in own:
                 self.hub.remove_message(view.id)
-        for view in message_views(thread.id, messages, []):
+        for view in message_views(thread.id, messages, [], strong_model=self.history.strong_model):
             if view.role == "user" or not is_own:
                 self.hub.put_message(view)
         if is_open and not is_own:

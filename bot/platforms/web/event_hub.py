@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from bot.engine.markdown import utf16_units
-from bot.platforms.web.json_views import Event, MessageView, ThreadView
+from bot.platforms.web.json_views import Event, EventKind, MessageView, ThreadView
 
 MAX_EVENTS = 2000
 MAX_MESSAGES = 1000
@@ -92,7 +92,7 @@ class EventHub:
             self._publish("gone", {"id": message_id, "thread": thread_id})
 
     def bump_thread(self, thread: ThreadView, *, only_for: str = "") -> None:
-        """Move a conversation to the top of the list, or add it. An existing title stays.
+        """Move a conversation to the top of the list, or add it. An existing title stays, here and on the pages.
 
         ``only_for`` is the author ID of the only person who sees a new conversation. A public one stays public.
         """
@@ -104,6 +104,12 @@ class EventHub:
         else:
             self._private_threads.pop(thread.id, None)
         self._publish("thread", asdict(thread), self._private_threads.get(thread.id, ""))
+
+    def retitle(self, thread_id: str, title: str) -> None:
+        """Change the title of a conversation on every page that lists it. An empty title takes it off the list."""
+        if existing := self._threads.get(thread_id):
+            self._threads[thread_id] = replace(existing, title=title or existing.title)
+        self._publish("title", {"id": thread_id, "title": title}, self._private_threads.get(thread_id, ""))
 
     def close(self) -> None:
         """End every stream."""
@@ -187,7 +193,7 @@ class EventHub:
 
     def _publish(
         self,
-        kind: Literal["message", "patch", "gone", "thread"],
+        kind: EventKind,
         data: dict[str, Any],
         only_for: str = "",
     ) -> None:

@@ -9,6 +9,12 @@ from typing import Any, Literal
 from bot.types.display import Action
 
 Role = Literal["user", "assistant", "command"]
+EventKind = Literal["message", "patch", "gone", "thread", "title"]
+"""What a change is about.
+
+``thread`` adds a conversation or moves it to the top; ``title`` gives it another title, or removes it from the list if
+the title is empty.
+"""
 
 
 def iso_timestamp(at: datetime) -> str:
@@ -91,6 +97,6 @@ class Event:
     """
 
     seq: int
-    kind: Literal["message", "patch", "gone", "thread"]
+    kind: EventKind
     data: dict[str, Any] = field(default_factory=dict)
     only_for: str = ""

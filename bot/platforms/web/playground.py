@@ -11,17 +11,19 @@ from dataclasses import dataclass, field, replace
 
 from bot.commands import registry as commands
 from bot.commands.base import Context, File
+from bot.engine.answer.final_reply import ACTIONS_AFTER_FAILURE
 from bot.engine.ports.clock import Clock
 from bot.errors import LeaseLost, ParleyError, UsageError
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.command_cards import CommandCard, CommandCards
 from bot.platforms.web.cross_process_events import CrossProcessPoller, LocalWork
 from bot.platforms.web.event_hub import EventHub
-from bot.platforms.web.history import ANSWER_ACTIONS, OPEN_STATES, History, thread_key
+from bot.platforms.web.history import OPEN_STATES, History, thread_key
 from bot.platforms.web.json_views import FileView, MessageView, ThreadView, iso_timestamp
 from bot.platforms.web.page_files import PageFiles
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
 from bot.platforms.web.surface import WebSurface
+from bot.platforms.web.welcome import WelcomeSource
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming
 from bot.types.turns import Outcome, Turn, TurnState
@@ -69,6 +71,8 @@ class Playground:
     clock: Clock
     files: PageFiles
     cards: CommandCards
+    welcome: WelcomeSource
+    """Finds out what an empty page offers."""
     unready: Callable[[], Mapping[str, str]] = dict
     """Returns the reason for each part of this process that does not work yet."""
     poller: CrossProcessPoller = field(init=False)
@@ -122,12 +126,15 @@ class Playground:
             if turn is not None:
                 question = self.hub.message(f"q-{turn.id}")
                 self._start_turn(turn, question.notes if question else ())
+                self.hub.retitle(turn.thread.thread_id, await self.history.title(turn.thread.thread_id))
 
     async def delete(self, turn_id: str, author: Author) -> None:
         """Delete a question, its answer and everything derived from them."""
         deleted = await self.dispatcher.forget(turn_id, author, tenant_id=LOCAL_TENANT, surface_for=self.surface)
         for turn in deleted:
             self.hub.remove_turn(turn.thread.thread_id, turn.id)
+        for thread_id in dict.fromkeys(turn.thread.thread_id for turn in deleted):
+            self.hub.retitle(thread_id, await self.history.title(thread_id))
 
     async def rate(self, turn_id: str, author: Author, value: int, reason: str) -> None:
         """Store a thumb, 1 or -1, and the reason for it."""
@@ -153,15 +160,14 @@ class Playground:
 
     def _start_turn(self, turn: Turn, file_names: tuple[str, ...] = ()) -> None:
         """Show the question and start to answer it in the background."""
-        at = iso_timestamp(self.clock())
         thread_id = turn.thread.thread_id
-        self.hub.bump_thread(ThreadView(thread_id, _title(turn.question), at))
+        self.hub.bump_thread(ThreadView(thread_id, _title(turn.question), iso_timestamp(self.clock())))
         question = MessageView(
             id=f"q-{turn.id}",
             thread=thread_id,
             role="user",
             author=turn.author.name,
-            at=at,
+            at=iso_timestamp(turn.created_at),
             blocks=render.plain(turn.question),
             turn=turn.id,
             final=False,
@@ -189,7 +195,7 @@ class Playground:
         replies = [view for view in self.hub.messages_of_turn(turn.id) if view.role == "assistant"]
         for view in replies:
             if not view.final and ended:
-                self.hub.put_message(replace(view, final=True, failed=failed, actions=ANSWER_ACTIONS))
+                self.hub.put_message(replace(view, final=True, failed=failed, actions=ACTIONS_AFTER_FAILURE))
             elif view.final and failed:
                 self.hub.put_message(replace(view, failed=True))
         if not replies:
@@ -292,13 +298,15 @@ class Playground:
             log.exception("command %s failed, trace ID %s", name, trace)
             text = user_messages.UNEXPECTED_ERROR.format(trace=trace)
             return replace(reply, blocks=render.blocks(text), final=True, failed=True)
+        numbers = frozenset(citation.n for citation in result.citations)
         try:
-            blocks = render.blocks(result.text, links=result.links)
+            blocks = render.blocks(result.answer or result.text, numbers, links=result.links)
             blocks += (render.table(result.table),) if result.table else ()
         except Exception:
             log.exception("the reply of %s is shown as plain text", name)
             blocks = render.plain(result.text)
-        return replace(reply, blocks=blocks, final=True, private=result.private, file=file)
+        sources = tuple(map(render.source, result.citations))
+        return replace(reply, blocks=blocks, final=True, private=result.private, file=file, sources=sources)
 
     async def _keep_file(self, file: File, author: Author) -> FileView:
         key = await self.files.keep_reply(file, author.id)

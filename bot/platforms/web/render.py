@@ -26,9 +26,11 @@ from bot.engine.display.urls import permitted
 from bot.engine.display.visible_text import visible
 from bot.engine.markdown import commonmark
 from bot.platforms.web import user_messages
+from bot.platforms.web.code_blocks import code_block
 from bot.platforms.web.json_views import MessageView, SourceView
 from bot.types.display import Citation, Part
 
+_TASK = re.compile(r"\[([ xX])\]\s")
 _MARKER = re.compile(r"\[(\d{1,3})\]")
 _NUMBER = re.compile(r"[-–]?[$€]?[\d.,]+(e[-+]?\d+)?\s?(%|ms|s|k|M)?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -38,11 +40,15 @@ _ONE_LINE_CHARS = 16
 _LINK_SCHEMES = ("http", "https", "mailto")
 
 
+_SCROLLING = '<div class="scroll" tabindex="0" role="group" aria-label="Table">'
+"""Opens the element that scrolls a wide table. The keyboard scrolls it when it has the focus."""
+
+
 class _Renderer(RendererHTML):
     """Renders scrollable tables without inline styles, and links without a referrer. Omits images."""
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return '<div class="scroll"><table>\n'
+        return f"{_SCROLLING}<table>\n"
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>\n"
@@ -56,6 +62,17 @@ class _Renderer(RendererHTML):
     def link_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         href = html.escape(normalizeLink(str(tokens[idx].attrGet("href") or "")))
         return f'<a href="{href}" target="_blank" rel="noopener noreferrer nofollow">'
+
+    def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        language = tokens[idx].info.split(maxsplit=1)
+        return code_block(tokens[idx].content, language[0] if language else "")
+
+    def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return code_block(tokens[idx].content)
+
+    def checkbox(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        checked = " checked" if tokens[idx].info == "x" else ""
+        return f'<input type="checkbox" disabled{checked} aria-label="{user_messages.TASK}">'
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return html.escape(tokens[idx].content or "image")
@@ -103,6 +120,8 @@ def blocks(
     rendered: list[str] = []
     start = 0
     for position, token in enumerate(tokens):
+        if token.children and position >= 2 and tokens[position - 2].type == "list_item_open":
+            token.children = _with_checkbox(token.children)
         if token.children:
             token.children = _with_citations(_without_other_links(token.children, links), source_numbers, pending)
         if token.level == 0 and token.nesting <= 0:
@@ -130,6 +149,16 @@ def _without_other_links(children: Sequence[Token], links: frozenset[str]) -> li
         else:
             result.append(token)
     return result
+
+
+def _with_checkbox(children: Sequence[Token]) -> list[Token]:
+    """Replace the ``[ ]`` or ``[x]`` at the beginning of a list item."""
+    first, *rest = children
+    task = _TASK.match(first.content) if first.type == "text" else None
+    if task is None:
+        return list(children)
+    box = Token("checkbox", "input", 0, info=task[1].strip().lower())
+    return [box, Token("text", "", 0, content=first.content[task.end() - 1 :]), *rest]
 
 
 def _with_citations(children: Sequence[Token], source_numbers: frozenset[int], pending: bool) -> list[Token]:
@@ -165,7 +194,7 @@ def table(value: Table) -> str:
         for row in value.rows
     )
     body = rows or f'<tr><td colspan="{len(value.columns)}" class="empty-cell">{user_messages.EMPTY_TABLE}</td></tr>'
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f"{_SCROLLING}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _cell(tag: str, text: str, right: bool) -> str:

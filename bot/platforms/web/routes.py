@@ -35,6 +35,7 @@ def build_app(playground: Playground, config: PageConfig, access: Access, *, hos
     routes = [
         Route("/", api.index),
         Route("/api/state", api.state),
+        Route("/api/welcome", api.welcome),
         Route("/api/threads", api.threads),
         Route("/api/threads/{thread_id}", api.thread),
         Route("/api/events", api.events),

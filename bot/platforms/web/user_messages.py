@@ -22,6 +22,9 @@ TOO_MANY_FILES = "You can attach at most {most} files to a question. Remove some
 UNEXPECTED_ERROR = "Something went wrong. Try again. The log has the details under trace ID {trace}."
 NOT_READY_FOR_OUTSIDERS = "not ready"
 NOT_READY = "The database is not reachable. Start it, or correct DATABASE_URL."
+CODE = "Code"
+TASK = "Task"
+COPY_CODE = "Copy"
 WORKING = "Working on it…"
 COMMAND_INTERRUPTED = "The server restarted before this command reported its result. Run the command again."
 EMPTY_TABLE = "nothing yet"
@@ -33,6 +36,13 @@ PORT_TAKEN = "Port {port} is taken. Choose another with --port."
 PORT_NOT_PERMITTED = "This process is not permitted to use port {port}. Choose one above 1023 with --port."
 CANNOT_LISTEN = "Cannot listen on {host} port {port}: {reason}. Choose others with --host and --port."
 
+MODEL_STEP_DONE = "A model writes the answers."
+MODEL_STEP = (
+    "Set ANTHROPIC_API_KEY or OPENAI_API_KEY in .env and start Parley again. Without a model, answers are quotes from "
+    "the documents."
+)
+CHAT_STEP = "Set the tokens of Slack or Discord in .env and start Parley again. See docs/slack.md and docs/discord.md."
+
 _NO_REPLY: dict[TurnState, str] = {
     "queued": "Your question is waiting for the one before it.",
     "running": "Another process is answering this question.",
@@ -41,6 +51,24 @@ _NO_REPLY: dict[TurnState, str] = {
     "refused": "This question was not answered.",
     "done": "There is no answer to show. Ask again.",
 }
+
+
+def documents_step(count: int) -> str:
+    """Return how many documents can be searched, or how to add some."""
+    if not count:
+        return "Drop files on this page, or paste a web address below."
+    return f"{count:,} document{'' if count == 1 else 's'} can be searched."
+
+
+def chat_part(part: str, reason: str | None) -> str:
+    """Return the state of a chat platform. ``reason`` says why it does not work yet; None if it works."""
+    name = part.capitalize()
+    return f"{name} is connected." if reason is None else f"{name}: {reason}"
+
+
+def question_about(title: str, heading: str) -> str:
+    """Return a question about a document, and about one of its headings if that is not empty."""
+    return f"What does “{title}” say about “{heading}”?" if heading else f"What does “{title}” say?"
 
 
 def origin(address: str) -> str:

@@ -17,6 +17,8 @@ from bot.platforms.web import user_messages
 
 SHUTDOWN_TIMEOUT = 3
 """Seconds that open requests get to end."""
+UNACKNOWLEDGED_MS = 60_000
+"""Milliseconds after which a connection ends if the other side has not acknowledged what was sent, a heartbeat too."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -30,6 +32,9 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(user_messages.BAD_HOST.format(host=host, reason=error.strerror)) from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it. Without it, a page that has lost its network counts as open for a quarter of an hour.
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
         sock.bind(address)
         sock.listen(128)
     except OSError as error:

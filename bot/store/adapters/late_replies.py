@@ -11,7 +11,7 @@ from bot.errors import LeaseLost
 from bot.store import late_replies, turn_queue
 from bot.store.adapters.transactions import Transactions
 from bot.types.conversation import Platform
-from bot.types.turns import LateReplies, LateReply, Notice, Turn
+from bot.types.turns import LateReplies, LateReply, Lease, Notice, Turn
 
 
 class PostgresLateReplies:
@@ -22,9 +22,13 @@ class PostgresLateReplies:
         self._database = transactions.database
         self._holder = holder
 
-    async def claim(self, platform: Platform, *, known: Collection[str] = (), most: int = 8) -> LateReplies:
+    async def claim(
+        self, platform: Platform, *, known: Collection[str] = (), most: int = 8, suspects: bool = True
+    ) -> LateReplies:
         async with self._database.queue() as session:
-            found = await late_replies.due(session, platform=platform, known=known, most=most + 1)
+            found = await late_replies.due(session, platform=platform, known=known, most=most + 1, suspects=suspects)
+        first = next((one for one in found if one.suspect), None)
+        found = [one for one in found if not one.suspect or one is first]
         claimed = [await self._claim(one) for one in found[:most] if one.wait <= 0]
         waits = [one.wait for one in found[len(claimed) :]]
         return LateReplies(tuple(one for one in claimed if one is not None), max(0.0, waits[0]) if waits else None)
@@ -35,21 +39,24 @@ class PostgresLateReplies:
 
         return await self._database.run(found.tenant_id, claim)
 
-    async def postpone(self, reply: LateReply, *, wait: float | None) -> None:
-        async def once(session: AsyncSession, _: bool) -> bool:
-            await turn_queue.tell(session, Notice("ready", "", reply.turn.thread.platform))
-            return await late_replies.postpone(session, reply, wait=wait)
-
-        if not await self._transactions.session(reply.turn.thread.tenant_id, once):
+    async def postpone(self, turn: Turn, lease: Lease, *, wait: float | None) -> None:
+        postponing = late_replies.postponing(turn, lease, wait=wait)
+        ready = turn_queue.telling(Notice("ready", "", turn.thread.platform))
+        (rows, *_) = await self._transactions.send(turn.thread.tenant_id, postponing, ready)
+        if not rows:
             raise LeaseLost(LOST)
 
-    async def end(self, reply: LateReply, *, note: str = "") -> None:
-        async def once(session: AsyncSession, again: bool) -> bool:
-            ended = await late_replies.end(session, reply, note=note, again=again)
-            await turn_queue.tell_next(session, thread=reply.turn.thread)
-            return ended
+    async def end(self, turn: Turn, lease: Lease, *, note: str = "", total_ms: float | None = None) -> None:
+        tenant_id, next_turn = turn.thread.tenant_id, turn_queue.telling_next(thread=turn.thread)
+        ending = late_replies.ending(turn, lease, note=note, total_ms=total_ms)
 
-        if not await self._transactions.session(reply.turn.thread.tenant_id, once):
+        async def once(again: bool) -> bool:
+            (rows, *_) = await self._database.flush(tenant_id, ending, next_turn)
+            if not rows and again:
+                (rows,) = await self._database.flush(tenant_id, late_replies.ended(turn, lease))
+            return bool(rows)
+
+        if not await self._transactions.retry(once):
             raise LeaseLost(LOST)
 
     async def hurry(self, turn: Turn) -> bool:

@@ -16,7 +16,7 @@ from bot.store.adapters.transactions import Transactions
 from bot.store.answer_cache import answers, similar
 from bot.store.pipelined_transactions import Rows, Statement, Work
 from bot.types.answer_cache import NO_CACHE_NOTE, CacheNote
-from bot.types.turns import Lease, Notice, Outcome, Turn
+from bot.types.turns import Lease, Outcome, Turn
 from bot.types.usage import Call, Reservation
 
 
@@ -126,8 +126,8 @@ class PostgresLeases:
             statements.append(threads.answered_by(turn.thread, outcome.route.tier))
         if cache_key and outcome.state == "done" and not outcome.cached:
             statements.append(self._caching(outcome, cache_key, cache_note))
-        late = () if outcome.deliver_in is None else (turn_queue.telling(Notice("ready", "", turn.thread.platform)),)
-        return [*statements, *_notices(turn), *late]
+        landing, next_turn = _notices(turn)
+        return [*statements, landing, *(() if outcome.deliver_in is not None else (next_turn,))]
 
     def _caching(self, outcome: Outcome, cache_key: str, cache_note: CacheNote) -> Statement:
         settings = self._settings

@@ -1,6 +1,7 @@
 /** Handles the buttons below an answer: stop, ask again, rate, and the panels "Why?" and "Sources". */
 
 import { request } from "./api.js";
+import { copyAnswer } from "./copying.js";
 import { announce, button, byId, element, isNoticeShown, orNotice } from "./dom.js";
 import { RATINGS, bodyElement, fileElement } from "./message-elements.js";
 import { FEEDBACK_REASONS, THANKS, THANKS_FOR_REASON, WHAT_WAS_WRONG } from "./user-messages.js";
@@ -32,6 +33,7 @@ async function runAction(clicked, message) {
 
 async function send(action, message, card) {
   const { thread, turn, reading } = message;
+  if (action === "copy") return copyAnswer(card, message);
   if (reading) return request("api/readings/stop", { thread, reading });
   const path = `api/turns/${turn}/${action}`;
   if (action === "why" || action === "sources") return showPanel(card, (await request(path, { thread })).message);

@@ -13,14 +13,14 @@ export const saveUserName = (name) => localStorage.setItem("name", name);
 
 /**
  * Sends a request and returns the JSON of the response.
- * The path is relative to the page, which may be served under a path prefix. Without a body it is a GET. A Blob is posted as it is; any other body is posted as JSON with the user's name.
+ * The path is relative to the page, which may be served under a path prefix. Without a body it is a GET; a body is posted as JSON with the user's name.
  */
 export async function request(path, body) {
   let response;
   try {
     response = await fetch(path, options(body));
   } catch {
-    throw new Error(NOT_REACHABLE);
+    throw Object.assign(new Error(NOT_REACHABLE), { isUnreachable: true });
   }
   const value = await response.json().catch(() => ({}));
   if (!response.ok) {
@@ -29,11 +29,26 @@ export async function request(path, body) {
   return value;
 }
 
+/** Posts a file and returns the JSON of the response. `onProgress` receives the share that is sent, 0 to 1. */
+export function upload(path, file, onProgress) {
+  return new Promise((resolve, reject) => {
+    // Unlike fetch, this tells how much is sent.
+    const sending = new XMLHttpRequest();
+    sending.open("POST", path);
+    sending.responseType = "json";
+    sending.setRequestHeader("Content-Type", file.type || "application/octet-stream");
+    sending.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 1);
+    sending.onerror = () => reject(Object.assign(new Error(NOT_REACHABLE), { isUnreachable: true }));
+    sending.onload = () => {
+      if (sending.status < 300) resolve(sending.response);
+      else reject(new Error(sending.response?.error || httpStatus(sending.status)));
+    };
+    sending.send(file);
+  });
+}
+
 function options(body) {
   if (body === undefined) return {};
-  if (body instanceof Blob) {
-    return { method: "POST", body, headers: { "Content-Type": body.type || "application/octet-stream" } };
-  }
   return {
     method: "POST",
     body: JSON.stringify({ name: userName(), ...body }),

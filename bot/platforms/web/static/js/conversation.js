@@ -1,14 +1,17 @@
 /** Opens a conversation, loads its messages, and applies the events that follow. */
 
 import { request } from "./api.js";
-import { byId, isPhone, randomId, showNotice } from "./dom.js";
-import { announceAnswer, patchMessage, removeMessage, replaceLog, showMessage } from "./log.js";
+import { byId, isPhone, orNotice, randomId, showNotice } from "./dom.js";
+import { announceAnswer, isInLog, patchMessage, prependToLog, removeMessage, replaceLog, showMessage } from "./log.js";
 import { closePassage } from "./passage.js";
 import { focusQuestion, switchDraft } from "./question-box.js";
 import { scrollToEnd, scrollToStart } from "./scroll.js";
-import { drawThreads, markOtherThread, openSidebar, putThread } from "./sidebar.js";
+import { drawThreads, markOtherThread, openSidebar, putThread, retitleThread } from "./sidebar.js";
 import { state } from "./state.js";
 import { clearThreadInUrl, threadInUrl } from "./url-hash.js";
+
+/** How far above the visible messages the earlier ones are loaded before the reader gets there. */
+const EARLIER_MARGIN = "600px 0px 0px 0px";
 
 /** Number of loads so far. A load that is not the latest when its response arrives is ignored. */
 let loads = 0;
@@ -18,6 +21,8 @@ let shownThread = null;
 let loadedEvent = null;
 /** Events that arrived during a load; null while none is in progress. */
 let queuedEvents = null;
+/** Whether earlier messages are being loaded. */
+let isLoadingEarlier = false;
 
 async function openThread(id) {
   switchDraft(state.thread, id);
@@ -46,11 +51,34 @@ export async function reloadThread() {
   const events = queuedEvents;
   queuedEvents = null;
   loadedEvent = response.event;
+  takePage(response);
   replaceLog(response.messages);
   shownThread = state.thread;
   events.forEach(applyEvent);
   if (state.isEmpty) scrollToStart();
   else scrollToEnd();
+}
+
+/** Remembers what a page of messages says beside its messages, and offers the earlier ones. */
+function takePage({ earlier, ratings }) {
+  state.earlier = earlier;
+  for (const [turn, value] of Object.entries(ratings)) state.ratings.set(turn, value > 0 ? "up" : "down");
+  byId("earlier").hidden = !earlier;
+}
+
+/** Loads the messages before the oldest one in the log. */
+async function loadEarlier() {
+  if (!state.earlier || isLoadingEarlier) return;
+  isLoadingEarlier = true;
+  const { thread, earlier } = state;
+  try {
+    const response = await request(`api/threads/${thread}?before=${earlier}`);
+    if (thread !== state.thread || earlier !== state.earlier) return;
+    takePage(response);
+    prependToLog(response.messages);
+  } finally {
+    isLoadingEarlier = false;
+  }
 }
 
 /** Says why a conversation could not be loaded. Messages of another conversation do not stay in the log. */
@@ -59,6 +87,7 @@ function showFailedLoad(error) {
   if (shownThread !== state.thread) {
     loadedEvent = null;
     shownThread = state.thread;
+    takePage({ earlier: "", ratings: {} });
     replaceLog([]);
   }
   showNotice(error.message);
@@ -68,10 +97,12 @@ function showFailedLoad(error) {
 export function applyEvent(event) {
   const { kind, data } = event;
   if (kind === "thread") return putThread(data);
+  if (kind === "title") return retitleThread(data);
   if (data.thread !== state.thread) return markOtherThread(kind, data);
   if (queuedEvents) return queuedEvents.push(event);
   if (isLoaded(event.id)) return;
   if (kind === "message") {
+    if (!isInLog(data)) return;
     const before = showMessage(data);
     drawThreads();
     announceAnswer(data, before);
@@ -105,6 +136,9 @@ export function openThreadInUrl() {
 
 export function setUpConversation() {
   byId("new").onclick = startThread;
+  byId("earlier").onclick = () => orNotice(loadEarlier);
+  const near = { root: byId("scroll"), rootMargin: EARLIER_MARGIN };
+  new IntersectionObserver(([seen]) => { if (seen.isIntersecting) orNotice(loadEarlier); }, near).observe(byId("earlier"));
   addEventListener("hashchange", openThreadInUrl);
   addEventListener("popstate", openThreadInUrl);
 }

@@ -26,12 +26,20 @@ export function announce(text) {
 }
 
 /** Shows a message above the question box; an empty text hides it. */
-export function showNotice(text) {
-  byId("notice").hidden = !text;
-  byId("notice").firstElementChild.textContent = text || "";
+export function showNotice(text, { untilConnected = false } = {}) {
+  const notice = byId("notice");
+  notice.hidden = !text;
+  notice.firstElementChild.textContent = text || "";
+  notice.dataset.until = untilConnected ? "connected" : "";
+}
+
+/** Hides a notice that is about the lost connection. */
+export function hideConnectionNotice() {
+  if (byId("notice").dataset.until === "connected") showNotice("");
 }
 
 /** Runs an async function and shows the message of its error as a notice. */
-export const orNotice = (work) => work().catch((error) => showNotice(error.message));
+export const orNotice = (work) =>
+  work().catch((error) => showNotice(error.message, { untilConnected: error.isUnreachable }));
 
 export const isNoticeShown = () => Boolean(byId("notice").textContent);

@@ -2,31 +2,45 @@
 
 import { SIGNED_OUT_STATUS, request } from "./api.js";
 import { applyEvent, reloadThread } from "./conversation.js";
-import { byId, orNotice, showNotice } from "./dom.js";
-import { CONNECTED, RECONNECTING, SIGNED_OUT } from "./user-messages.js";
+import { byId, hideConnectionNotice, orNotice, showNotice } from "./dom.js";
+import { CONNECTED, CONNECTION_LOST, RECONNECTING, SIGNED_OUT } from "./user-messages.js";
 import { loadThreads } from "./sidebar.js";
 import { state } from "./state.js";
 
-const KINDS = ["message", "patch", "gone", "thread"];
+const KINDS = ["message", "patch", "gone", "thread", "title"];
 const RETRY_MS = 2_000;
+/** Heartbeats that may be missing before the connection counts as dead. */
+const MISSED_HEARTBEATS = 2.5;
+/** Milliseconds without a connection after which a notice says so. */
+const NOTICE_AFTER_MS = 2_000;
 const HIDDEN_PAGE_MS = 60_000;
 
 let stream = null;
 /** ID of the latest event. A new connection continues after it. */
 let lastEvent = null;
+/** Timer that ends a connection on which nothing arrives. */
+let watchdog = 0;
+/** Timer of the notice that the connection is lost; 0 while there is a connection. */
+let noticeTimer = 0;
 
 export function connect() {
   stream?.close();
   stream = new EventSource(lastEvent ? `api/events?last=${encodeURIComponent(lastEvent)}` : "api/events");
-  stream.onopen = () => showConnection("on", CONNECTED);
+  expectHeartbeat();
+  stream.onopen = () => {
+    expectHeartbeat();
+    showConnected();
+  };
   stream.onerror = () => {
-    showConnection("off", RECONNECTING);
+    showDisconnected();
     // The browser retries a lost connection itself, but not a refused one.
     if (stream?.readyState === EventSource.CLOSED) setTimeout(connectIfSignedIn, RETRY_MS);
   };
+  stream.addEventListener("heartbeat", expectHeartbeat);
   for (const kind of KINDS) {
     stream.addEventListener(kind, (event) => {
       if (event.data === undefined) return;
+      expectHeartbeat();
       lastEvent = event.lastEventId;
       applyEvent({ kind, id: event.lastEventId, data: JSON.parse(event.data) });
     });
@@ -44,6 +58,8 @@ async function connectIfSignedIn() {
     await request("api/state");
   } catch (error) {
     if (error.status === SIGNED_OUT_STATUS) {
+      clearTimeout(watchdog);
+      clearTimeout(noticeTimer);
       showConnection("off", SIGNED_OUT);
       showNotice(error.message);
       return;
@@ -52,9 +68,36 @@ async function connectIfSignedIn() {
   connect();
 }
 
+/** Starts to wait for the next sign of life. A connection can be dead although no error was reported. */
+function expectHeartbeat() {
+  clearTimeout(watchdog);
+  watchdog = setTimeout(() => {
+    showDisconnected();
+    connect();
+  }, MISSED_HEARTBEATS * state.config.heartbeat_seconds * 1000);
+}
+
+function showConnected() {
+  clearTimeout(noticeTimer);
+  noticeTimer = 0;
+  hideConnectionNotice();
+  showConnection("on", CONNECTED);
+}
+
+function showDisconnected() {
+  showConnection("off", RECONNECTING);
+  noticeTimer ||= setTimeout(() => showNotice(CONNECTION_LOST, { untilConnected: true }), NOTICE_AFTER_MS);
+}
+
 function showConnection(value, text) {
   byId("connection").dataset.state = value;
   byId("connection").textContent = text;
+}
+
+/** Follows what the browser knows about the network: it notices a lost one before a heartbeat is missing. */
+export function setUpNetwork() {
+  addEventListener("offline", showDisconnected);
+  addEventListener("online", () => { if (stream) connect(); });
 }
 
 /**
@@ -69,6 +112,7 @@ export function setUpHiddenPages() {
       timer = setTimeout(() => {
         stream?.close();
         stream = null;
+        clearTimeout(watchdog);
       }, HIDDEN_PAGE_MS);
     } else if (!stream) {
       connect();

@@ -1,9 +1,9 @@
 /** Shows the messages of the open conversation: adds, replaces, patches and removes them in the log. */
 
 import { announce, byId, element } from "./dom.js";
-import { messageElement, waitingLine } from "./message-elements.js";
-import { ANNOUNCE_ANSWERED } from "./user-messages.js";
-import { isAtEnd, offerScrollToEnd, scrollToEnd } from "./scroll.js";
+import { blockElement, messageElement, waitingLine } from "./message-elements.js";
+import { ANNOUNCE_ANSWERED, SEARCHING, WAITING } from "./user-messages.js";
+import { isAtEnd, keepPlace, offerScrollToEnd, scrollToEnd } from "./scroll.js";
 import { answersOf, runningTurnsOf, state } from "./state.js";
 
 /** The turn ID of a question that the server has not accepted yet. */
@@ -28,6 +28,7 @@ export function showMessage(message) {
   const created = messageElement(message);
   if (shown) replaceMessage(shown, created);
   else byId("log").append(created);
+  track(message);
   updateWaiting(message);
   updateEmptyState();
   if (follow) scrollToEnd();
@@ -68,7 +69,7 @@ export function patchMessage({ id, keep, chars, blocks }) {
   }
   const follow = isAtEnd();
   while (body.children.length > keep) body.lastElementChild.remove();
-  for (const block of blocks) body.append(element("div", { innerHTML: block }));
+  for (const block of blocks) body.append(blockElement(block));
   if (follow) scrollToEnd();
   else offerScrollToEnd();
 }
@@ -78,18 +79,41 @@ export function removeMessage(id) {
   if (message?.role === "user" && message.turn) {
     waitingLines(message.turn)[0]?.remove();
     runningTurnsOf(message.thread).delete(message.turn);
+    labelWaitingLines();
   }
   state.messages.delete(id);
   byId(id)?.remove();
   updateEmptyState();
 }
 
-/** Shows exactly these messages. */
+/** Shows exactly these messages. Nothing is measured in between, so that the browser lays the page out once. */
 export function replaceLog(messages) {
   state.messages.clear();
-  byId("log").replaceChildren();
-  for (const message of messages) showMessage(message);
+  byId("log").replaceChildren(...logElements(messages));
+  labelWaitingLines();
   updateEmptyState();
+}
+
+/** Shows earlier messages above the others, which stay where they are on the screen. */
+export function prependToLog(messages) {
+  const known = messages.filter(({ id }) => !state.messages.has(id));
+  keepPlace(() => byId("log").prepend(...logElements(known)));
+}
+
+/** Returns whether a message belongs to what the log shows, and not to earlier messages that are not loaded. */
+export function isInLog({ id, role, turn, at }) {
+  if (!state.earlier || !turn || state.messages.has(id)) return true;
+  if (role !== "user") return state.messages.has(`q-${turn}`);
+  const [oldest] = byId("log").children;
+  return at >= (state.messages.get(oldest?.id)?.at ?? "");
+}
+
+function logElements(messages) {
+  for (const message of messages) state.messages.set(message.id, message);
+  return messages.flatMap((message) => {
+    track(message);
+    return needsWaitingLine(message) ? [messageElement(message), waitingLine(message.turn)] : [messageElement(message)];
+  });
 }
 
 /** Shows a question or command before the server has accepted it. Returns a function that takes it back. */
@@ -98,6 +122,7 @@ export function showUnsent(text, { isCommand }) {
   const sent = element("article", { className: "msg user sending" }, body);
   byId("log").append(sent);
   if (!isCommand) byId("log").append(waitingLine(UNSENT));
+  labelWaitingLines();
   updateEmptyState();
   scrollToEnd();
   return () => {
@@ -109,25 +134,47 @@ export function showUnsent(text, { isCommand }) {
 
 const waitingLines = (turn) => [...document.querySelectorAll(`[data-waiting="${turn}"]`)];
 
-/** Shows or removes the line that stands in for an answer without a message, and tracks which turns are running. */
-function updateWaiting(message) {
+/** Tracks which turns are being answered or wait for that. */
+function track(message) {
   const running = runningTurnsOf(message.thread);
   if (message.role === "user" && message.turn) {
-    waitingLines(UNSENT).forEach((line) => line.remove());
     if (message.final) running.delete(message.turn);
     else running.add(message.turn);
-    const needed = !message.final && !answersOf(message.turn).length;
+  } else if (message.role === "assistant" && message.final && message.actions.length) {
+    running.delete(message.turn);
+  }
+}
+
+const needsWaitingLine = (message) =>
+  message.role === "user" && message.turn && !message.final && !answersOf(message.turn).length;
+
+/** Shows or removes the line that stands in for an answer without a message. */
+function updateWaiting(message) {
+  if (message.role === "user" && message.turn) {
+    waitingLines(UNSENT).forEach((line) => line.remove());
     const [line] = waitingLines(message.turn);
+    const needed = needsWaitingLine(message);
     if (needed && !line) byId("log").append(waitingLine(message.turn));
     if (!needed) line?.remove();
   } else if (message.role === "assistant") {
     waitingLines(message.turn)[0]?.remove();
-    if (message.final && message.actions.length) running.delete(message.turn);
+  }
+  labelWaitingLines();
+}
+
+/** Says which question is being answered; the others wait for it, because a conversation has one answer at a time. */
+function labelWaitingLines() {
+  const [answered] = runningTurnsOf(state.thread);
+  for (const line of document.querySelectorAll("[data-waiting]")) {
+    const isAnswered = line.dataset.waiting === (answered ?? UNSENT);
+    line.lastElementChild.textContent = isAnswered ? SEARCHING : WAITING;
   }
 }
 
 /** Shows the welcome text if the conversation has no message. */
 export function updateEmptyState() {
+  const wasHidden = byId("empty").hidden;
   state.isEmpty = byId("log").childElementCount === 0;
   byId("empty").hidden = !state.isEmpty;
+  if (state.isEmpty && wasHidden) document.dispatchEvent(new CustomEvent("welcome"));
 }

@@ -2,7 +2,7 @@
 
 import { button, element, icon } from "./dom.js";
 import {
-  ACTION_LABELS, DELETE, EDIT, ONLY_YOU, SEARCHING, SHOW_PASSAGE, SOURCES, shortPage,
+  ACTION_LABELS, DELETE, EDIT, ONLY_YOU, QUESTION, SHOW_PASSAGE, SOURCES, shortPage,
 } from "./user-messages.js";
 import { answersOf, state } from "./state.js";
 
@@ -18,8 +18,8 @@ export function messageElement(message) {
 }
 
 function questionElement(message) {
-  const body = element("div", { className: "body", innerHTML: message.blocks.join("") });
-  if (body.textContent.length > LONG_QUESTION_CHARS) body.classList.add("clamp");
+  const body = element("div", { className: "body", innerHTML: message.blocks.join(""), dir: "auto" });
+  if (body.textContent.length > LONG_QUESTION_CHARS) makeScrollable(body);
   const article = element("article", { id: message.id, className: "msg user" }, body);
   if (message.notes.length) {
     article.append(element("p", { className: "attached", innerHTML: icon("clip") }, message.notes.join(", ")));
@@ -27,6 +27,14 @@ function questionElement(message) {
   article.setAttribute("aria-label", message.author);
   if (message.turn) article.append(questionActions());
   return article;
+}
+
+/** Limits the height of a long question. The keyboard scrolls it when it has the focus. */
+function makeScrollable(body) {
+  body.classList.add("clamp");
+  body.tabIndex = 0;
+  body.setAttribute("role", "group");
+  body.setAttribute("aria-label", QUESTION);
 }
 
 function questionActions() {
@@ -58,6 +66,7 @@ function commandElement(message) {
   const card = element("div", { className: "card" });
   card.classList.toggle("failed", message.failed);
   if (message.blocks.length) card.append(bodyElement(message));
+  if (message.sources.length) card.append(sourceList(message));
   if (message.file) card.append(fileElement(message.file));
   if (message.notes.length) {
     const line = element("div", { className: "notes" });
@@ -81,9 +90,12 @@ function byline(message) {
 /** Creates the text of a message, with one child for each block so that a patch can replace single blocks. */
 export function bodyElement(message) {
   const body = element("div", { className: "body" });
-  for (const block of message.blocks) body.append(element("div", { innerHTML: block }));
+  for (const block of message.blocks) body.append(blockElement(block));
   return body;
 }
+
+/** Creates the element of a block. Its direction follows its first letters. */
+export const blockElement = (block) => element("div", { innerHTML: block, dir: "auto" });
 
 /** Creates a link to download a command's file, and the picture if the file is one. */
 export function fileElement(file) {
@@ -110,7 +122,8 @@ function sourceList(message) {
 
 function actionBar(message) {
   const bar = element("div", { className: "actions" });
-  for (const name of message.actions) {
+  const names = message.role === "assistant" && message.final ? [...message.actions, "copy"] : message.actions;
+  for (const name of names) {
     const text = ACTION_LABELS[name];
     const label = element("span", { className: RATINGS.has(name) ? "hidden" : "label", textContent: text });
     const control = button({ title: text, innerHTML: icon(name) }, label);
@@ -123,7 +136,7 @@ function actionBar(message) {
 
 /** Creates the line that shows that a turn is being answered while it has no message yet. */
 export function waitingLine(turn) {
-  const line = element("div", { className: "waiting" }, logo(), dots(), SEARCHING);
+  const line = element("div", { className: "waiting" }, logo(), dots(), element("span"));
   line.dataset.waiting = turn;
   return line;
 }

@@ -68,7 +68,8 @@ export function setUpPassage() {
     const clicked = event.target.closest("button[data-n]");
     const message = state.messages.get(clicked?.closest(".msg")?.id);
     if (!message) return;
-    const sources = answersOf(message.turn).flatMap((part) => part.sources);
+    const parts = message.role === "command" ? [message] : answersOf(message.turn);
+    const sources = parts.flatMap((part) => part.sources);
     const source = sources.find(({ n }) => n === Number(clicked.dataset.n));
     if (source) togglePassage(clicked, source);
   });

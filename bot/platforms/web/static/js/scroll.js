@@ -18,6 +18,14 @@ export function scrollToStart() {
   byId("scroll").scrollTop = 0;
 }
 
+/** Runs a change above what is on the screen, which stays where it is. */
+export function keepPlace(change) {
+  const box = byId("scroll");
+  const fromEnd = box.scrollHeight - box.scrollTop;
+  change();
+  box.scrollTop = box.scrollHeight - fromEnd;
+}
+
 /** Shows the button that scrolls to the end. */
 export function offerScrollToEnd() {
   byId("latest").hidden = false;

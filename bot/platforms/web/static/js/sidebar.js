@@ -15,9 +15,18 @@ export async function loadThreads() {
   drawThreads();
 }
 
-/** Moves a conversation to the top of the list, or adds it. */
+/** Moves a conversation to the top of the list, or adds it. A known title stays. */
 export function putThread(thread) {
-  state.threads = [thread, ...state.threads.filter(({ id }) => id !== thread.id)];
+  const known = state.threads.find(({ id }) => id === thread.id);
+  state.threads = [{ ...thread, ...(known && { title: known.title }) }, ...state.threads.filter((one) => one !== known)];
+  drawThreads();
+}
+
+/** Gives a conversation another title. Without a title it has no question left, so it is not listed. */
+export function retitleThread({ id, title }) {
+  state.threads = state.threads
+    .map((thread) => (thread.id === id ? { ...thread, title } : thread))
+    .filter((thread) => thread.title);
   drawThreads();
 }
 
@@ -50,7 +59,7 @@ export function drawThreads() {
 
 function threadLink(thread) {
   const title = element("span", { textContent: thread.title });
-  const link = element("a", { href: `#${thread.id}`, title: thread.title }, title);
+  const link = element("a", { className: "thread-link", href: `#${thread.id}`, title: thread.title }, title);
   if (thread.id === state.thread) link.setAttribute("aria-current", "page");
   if (runningTurnsOf(thread.id).size) link.classList.add("running");
   else if (state.unread.has(thread.id)) link.classList.add("unread");

@@ -3,9 +3,11 @@
 export const state = {
   /** The server's configuration, loaded once from api/state. */
   config: {
-    questions: [], commands: [], writes: true, upload_limit: Infinity, question_limit: Infinity,
+    commands: [], writes: true, upload_limit: Infinity, question_limit: Infinity,
     /** The name is empty if the user chooses it here. */
     user: { name: "", sign_out: false },
+    /** Seconds between two signs of life of the event stream. */
+    heartbeat_seconds: 15,
   },
   /** The conversations of the sidebar, latest first. */
   threads: [],
@@ -15,7 +17,9 @@ export const state = {
   isEmpty: true,
   /** The messages of the open conversation by ID. */
   messages: new Map(),
-  /** Turn ID -> "up" or "down". */
+  /** ID of the oldest turn in the log if the conversation has earlier ones, else empty. */
+  earlier: "",
+  /** Turn ID -> "up" or "down", for the user's own thumbs. */
   ratings: new Map(),
   /** Conversation ID -> IDs of the turns that are being answered. */
   runningTurns: new Map(),

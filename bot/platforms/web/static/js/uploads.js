@@ -1,6 +1,6 @@
 /** Attaches files to the next question by button, paste or drag and drop, and uploads them as documents. */
 
-import { request, userName } from "./api.js";
+import { upload, userName } from "./api.js";
 import { announce, button, byId, element, icon, orNotice, showNotice } from "./dom.js";
 import { announceAttached, announceUploading, fileTooLarge, removeFile } from "./user-messages.js";
 import { focusQuestion, updateQuestionBox } from "./question-box.js";
@@ -12,12 +12,10 @@ const MEGABYTE = 1_048_576;
 /** Uploads files and attaches them to the next question. */
 async function attach(files) {
   for (const file of files) {
-    if (file.size > state.config.upload_limit) {
-      showNotice(fileTooLarge(file.name, Math.round(state.config.upload_limit / MEGABYTE)));
-      continue;
-    }
+    if (isTooLarge(file)) continue;
     await orNotice(async () => {
-      const { file: key } = await request(`api/attach?${new URLSearchParams({ file: file.name })}`, file);
+      const path = `api/attach?${new URLSearchParams({ file: file.name })}`;
+      const { file: key } = await uploading(file, (onProgress) => upload(path, file, onProgress));
       state.attachments.push({ file, key });
       announce(announceAttached(file.name));
     });
@@ -52,11 +50,39 @@ function attachmentElement(attachment) {
 export async function ingestAttachments(args = "") {
   const files = state.attachments.map(({ file }) => file);
   clearAttachments();
+  await ingestFiles(files, args);
+}
+
+async function ingestFiles(files, args = "") {
   for (const file of files) {
+    if (isTooLarge(file)) continue;
     const query = new URLSearchParams({ thread: state.thread, file: file.name, args, name: userName() });
     putThreadInUrl(state.thread);
     announce(announceUploading(file.name));
-    await orNotice(() => request(`api/upload?${query}`, file));
+    await orNotice(() => uploading(file, (onProgress) => upload(`api/upload?${query}`, file, onProgress)));
+  }
+}
+
+/** Lets the user choose files to add to the documents. */
+export const chooseDocuments = () => byId("documents").click();
+
+/** Says so if a file is larger than the server accepts. */
+function isTooLarge(file) {
+  const isLarge = file.size > state.config.upload_limit;
+  if (isLarge) showNotice(fileTooLarge(file.name, Math.round(state.config.upload_limit / MEGABYTE)));
+  return isLarge;
+}
+
+/** Shows how far an upload is while it runs. `work` receives a function that takes the share that is done, 0 to 1. */
+async function uploading(file, work) {
+  const bar = element("progress", { max: 1, value: 0 });
+  bar.setAttribute("aria-label", announceUploading(file.name));
+  const row = element("li", { innerHTML: icon("file") }, element("span", { textContent: file.name }), bar);
+  byId("uploads").append(row);
+  try {
+    return await work((share) => { bar.value = share; });
+  } finally {
+    row.remove();
   }
 }
 
@@ -65,6 +91,10 @@ export function setUpUploads() {
   byId("file").onchange = () => {
     attach([...byId("file").files]);
     byId("file").value = "";
+  };
+  byId("documents").onchange = () => {
+    ingestFiles([...byId("documents").files]);
+    byId("documents").value = "";
   };
   byId("ingest").onclick = () => ingestAttachments();
   setUpPaste();

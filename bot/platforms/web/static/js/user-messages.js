@@ -8,6 +8,7 @@ export const ACTION_LABELS = {
   down: "Bad answer",
   why: "Why?",
   sources: "Sources",
+  copy: "Copy",
 };
 
 export const FEEDBACK_REASONS = ["It is wrong", "Something is missing", "It is out of date", "Not what I asked"];
@@ -28,6 +29,12 @@ export const EARLIER = "Earlier";
 export const CONNECTED = "connected";
 export const RECONNECTING = "reconnecting";
 export const SIGNED_OUT = "signed out";
+export const CONNECTION_LOST = "The connection to Parley is lost. Trying to connect again…";
+
+/** The steps of the set-up by their names in the server's response. */
+export const STEP_TITLES = { documents: "Add documents", model: "Add a model", chat: "Connect Slack or Discord" };
+export const DONE = "done";
+export const OPEN = "not done";
 
 export const EDIT = "Edit";
 export const DELETE = "Delete";
@@ -38,7 +45,9 @@ export const CANCEL = "Cancel";
 
 export const ONLY_YOU = "only you can see this";
 export const SEARCHING = "Searching the documents";
+export const WAITING = "Waiting for the answer above";
 export const SOURCES = "Sources";
+export const QUESTION = "Question";
 export const SHOW_PASSAGE = "Show the quoted passage";
 export const shortPage = (page) => `p. ${page}`;
 export const longPage = (page) => `page ${page}`;
@@ -51,6 +60,9 @@ export const questionTooLong = (length, limit) =>
 export const fileTooLarge = (name, megabytes) =>
   `${name} is larger than ${megabytes} MB. Split it, or raise PARLEY_MAX_FILE_MB.`;
 export const removeFile = (name) => `Remove ${name}`;
+
+export const COPIED = "Copied";
+export const NOT_COPIED = "The browser does not allow this page to copy. Select the text and copy it yourself.";
 
 export const WHAT_WAS_WRONG = "What was wrong?";
 export const THANKS = "Thank you.";

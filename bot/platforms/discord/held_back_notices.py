@@ -1,0 +1,61 @@
+"""Sends the notices about sources that are held back to people on Discord."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import discord
+
+from bot.commands import docs_user_messages
+from bot.platforms.discord import render
+from bot.platforms.discord.render import NO_MENTIONS
+from bot.platforms.discord.surface import translated_errors
+from bot.types.conversation import Platform
+from knowledge.held_back_sources import HeldBack
+
+
+class DiscordMessenger:
+    """The ``Messenger`` of the servers that this process serves. ``tenant_of`` returns the tenant of a server."""
+
+    platform: Platform = "discord"
+
+    def __init__(self, client: discord.Client, tenant_of: Callable[[int | None], str]) -> None:
+        self._client = client
+        self._tenant_of = tenant_of
+
+    async def served(self) -> Sequence[str]:
+        """Return the tenants of the servers; none while the client is not connected."""
+        return list(dict.fromkeys(self._tenant_of(guild.id) for guild in self._client.guilds))
+
+    async def admins(self, tenant_id: str) -> Sequence[str]:
+        """Return the owners of the servers. Discord does not list the members of roles without a further intent."""
+        return [str(guild.owner_id) for guild in self._client.guilds if self._tenant_of(guild.id) == tenant_id]
+
+    def is_person(self, user_id: str) -> bool:
+        """Return whether this is the ID of a user."""
+        return user_id.isascii() and user_id.isdecimal()
+
+    async def send(self, tenant_id: str, user_id: str, held_back: HeldBack) -> None:
+        """Send the notice as a direct message. Raises SurfaceError.
+
+        It has a button where direct messages belong to the tenant; elsewhere a command in the server does the same.
+        """
+        text = docs_user_messages.held_back(held_back.uri, held_back.reason)
+        is_home = self._tenant_of(None) == tenant_id
+        if not is_home:
+            text = f"{text} {docs_user_messages.HOW_TO_ACCEPT}"
+        options: dict[str, Any] = {"view": _button(held_back.source_id)} if is_home else {}
+        async with translated_errors():
+            channel = await self._client.create_dm(discord.Object(int(user_id)))
+            await channel.send(render.markdown(text), allowed_mentions=NO_MENTIONS, **options)
+
+
+def _button(source_id: str) -> discord.ui.View:
+    """Return the button that runs ``/docs accept ID``."""
+    button = discord.ui.Button[discord.ui.View](
+        label=docs_user_messages.ACCEPT_REMOVALS,
+        custom_id=render.custom_id("accept", source_id),
+        style=discord.ButtonStyle.danger,
+    )
+    return render.single_button_view(button)

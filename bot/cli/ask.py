@@ -58,7 +58,7 @@ def ask(question: str, thread: str | None, user: str, strong: bool, fresh: bool,
     message = console.incoming(
         question, thread=thread or _new_thread(), user=user, wish="strong" if strong else None, fresh=fresh
     )
-    outcome = with_app(lambda app: _answer(app, message, quiet=as_json), warm=True)
+    outcome = with_app(lambda app: _answer(app, message, quiet=as_json), warm=True, announce=not as_json)
     if as_json:
         print_json(as_document(outcome))
     if outcome.refused is not None:
@@ -76,7 +76,7 @@ def chat(thread: str | None, user: str) -> None:
     /help lists the commands. /again repeats the last question without the answer cache, /again strong asks the strong
     model. Ctrl-C stops an answer. Ctrl-D ends the chat.
     """
-    with_app(lambda app: _chat(app, thread or _new_thread(), user), warm=True)
+    with_app(lambda app: _chat(app, thread or _new_thread(), user), warm=True, announce=True)
 
 
 def as_document(outcome: Outcome) -> dict[str, Any]:

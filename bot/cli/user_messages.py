@@ -36,6 +36,11 @@ def welcome(address: str, *, has_model: bool, questions: Sequence[str]) -> str:
 
 # --- parley ask and chat
 
+
+def loading(model: str) -> str:
+    return f"Opening the database and the embedding model {model}."
+
+
 ASKED_ALREADY = "This question was asked already."
 NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first. Then /again repeats it."
 

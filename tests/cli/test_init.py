@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import pty
-import select
 import stat
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,73 +11,14 @@ import pytest
 from bot import env_file
 from bot.errors import ConfigError
 from tests.cli.conftest import Parley
+from tests.cli.terminal import Terminal, on_terminal
 from tests.doubles.models import ModelDouble
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 120.0
-"""Seconds to wait for the next prompt, on a busy machine."""
-
-
-class Terminal:
-    """A program on a terminal of its own. ``shown`` is everything that it has displayed."""
-
-    def __init__(self, descriptor: int, process: subprocess.Popen[bytes]) -> None:
-        self.shown, self.process = "", process
-        self._descriptor, self._read = descriptor, 0
-
-    def answer(self, prompt: str, text: str) -> None:
-        """Wait for a prompt, and type a line."""
-        self._wait_for(prompt)
-        os.write(self._descriptor, f"{text}\n".encode())
-
-    def end(self) -> int:
-        """Read until the program ends. Return its exit status."""
-        while self._more():
-            pass
-        return self.process.wait(PATIENCE)
-
-    def _wait_for(self, prompt: str) -> None:
-        while (at := self.shown.find(prompt, self._read)) < 0:
-            assert self._more(), f"{prompt!r} was not asked: {self.shown}"
-        self._read = at + len(prompt)
-
-    def _more(self) -> bool:
-        ready, _, _ = select.select([self._descriptor], [], [], PATIENCE)
-        assert ready, f"nothing happened after: {self.shown}"
-        try:
-            block = os.read(self._descriptor, 4096)
-        except OSError:  # Linux reports the end of the program on a terminal as an error.
-            return False
-        self.shown += block.decode()
-        return bool(block)
-
-
-@contextmanager
-def parley_init(folder: Path, **environment: str) -> Iterator[Terminal]:
-    ours, theirs = pty.openpty()
-    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TERM": "dumb", **environment}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bot", "init"],
-        cwd=folder,
-        env=given,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    try:
-        yield Terminal(ours, process)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
 
 
 async def test_answers_are_checked_and_written(bare: Path, database_url: str) -> None:
     (bare / ".env").write_text("# mine\nPARLEY_PASSAGES=7\nOPENAI_API_KEY=\n")
     async with ModelDouble() as models:
-        with parley_init(bare) as terminal:
+        with on_terminal(bare, "init") as terminal:
             await asyncio.to_thread(_walk_through, terminal, database_url, models)
     written = (bare / ".env").read_text()
     assert written.startswith("# mine\nPARLEY_PASSAGES=7\n")
@@ -123,7 +57,7 @@ def _walk_through(terminal: Terminal, database_url: str, models: ModelDouble) ->
 
 
 def test_a_setting_of_the_environment_is_not_asked_for(bare: Path, database_url: str) -> None:
-    with parley_init(bare, DATABASE_URL=database_url, ANTHROPIC_API_KEY="", OPENAI_API_KEY="") as terminal:
+    with on_terminal(bare, "init", DATABASE_URL=database_url, ANTHROPIC_API_KEY="", OPENAI_API_KEY="") as terminal:
         for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "SLACK_BOT_TOKEN", "DISCORD_TOKEN"):
             terminal.answer(f"{name}:", "")
         assert terminal.end() == 0, terminal.shown

@@ -225,6 +225,15 @@ def nothing_to_ask(documents: str) -> str:
     return f"{documents} has no document that can be read. Name a file or folder with documents."
 
 
+def time_spent(medians: Mapping[str, float | None], answers: int) -> str:
+    parts = ", ".join(f"{name} {median:.0f} ms" for name, median in medians.items() if median is not None)
+    return f"Answers: {answers}. Medians of the parts: {parts or 'none'}."
+
+
+def slowest_answers(turn_ids: Sequence[str]) -> str:
+    return f"Slowest to begin: {', '.join(turn_ids) or 'none'}."
+
+
 # --- errors
 
 

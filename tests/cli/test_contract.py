@@ -348,6 +348,10 @@ def test_feedback_lists_thumbs_down_and_unanswered_questions(
     assert (missing["value"], missing["reason"]) == (None, "no document answers it")
     assert len(parley("feedback", "--all", "--json").document) == 3
     assert parley("feedback", "--since", "soon").status == 2
+    speed = parley("slo", "--json").document
+    assert speed.keys() >= {"objectives", "own_share", "worst"}
+    assert all(one.keys() == {"name", "target_ms", "p50", "p95", "ok"} for one in speed["objectives"])
+    assert set(speed["worst"]) >= {lost["turn_id"][:8]}
     shown = parley("feedback").out
     assert "1 thumb down, 1 question that no document answers." in shown
     monkeypatch.setattr("sys.stdin", io.StringIO("/feedback 7d all\n"))

@@ -17,6 +17,7 @@ from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, SurfaceError, UsageError
 from bot.platforms.web import user_messages
 from bot.platforms.web.command_cards import CommandCard, from_json
+from bot.platforms.web.document_viewer import DocumentView, view_of
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoredPage, thread_key
 from bot.platforms.web.playground import Playground
@@ -28,6 +29,7 @@ from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, P
 from bot.types.display import Action, Citation, Part
 from bot.types.turns import Outcome, Turn, TurnState
 from bot.types.usage import Tier
+from knowledge.document_windows import PageStart, Window
 
 PIECES = (
     "The limit for a hotel in London is **220 EUR** per night [1].\n\n",
@@ -40,6 +42,7 @@ SOURCES = (
         "handbook/expenses-and-travel.md",
         "Expenses and travel",
         "| London, Zurich, Copenhagen | 220 EUR |",
+        document_id="11111111-1111-1111-1111-111111111111",
         heading=("Expenses and travel", "Hotels"),
     ),
     Citation(
@@ -342,6 +345,28 @@ class ScriptedWelcome:
         return self.offered if admin else replace(self.offered, steps=())
 
 
+TRAVEL = "11111111-1111-1111-1111-111111111111"
+"""The document that the first source is from."""
+
+
+class ScriptedDocuments:
+    """One document, which everybody may read."""
+
+    async def view(
+        self, document_id: str, author: Author, *, quote: str = "", start: int = 0, at: int | None = None
+    ) -> DocumentView:
+        if document_id != TRAVEL:
+            raise UsageError(user_messages.DOCUMENT_GONE)
+        lines = [f"Line {number} of the rules for journeys, which is as long as lines are." for number in range(400)]
+        text = "\n\n".join(["# Expenses and travel", *lines, "## Hotels", SOURCES[0].quote, *lines])
+        before = text.index(SOURCES[0].quote)
+        window = Window(
+            document_id, "Expenses and travel", "handbook/expenses-and-travel.md", now(), 2 * len(text), 0, text,
+            before if quote == SOURCES[0].quote else None, (PageStart(0, 1), PageStart(before - 12, 2)),
+        )  # fmt: skip
+        return view_of(window, quote)
+
+
 def scripted_playground(
     dispatcher: ScriptedDispatcher, *, hub: EventHub | None = None, cards: MemoryCards | None = None
 ) -> Playground:
@@ -355,4 +380,5 @@ def scripted_playground(
         MemoryFiles(),
         MemoryCards() if cards is None else cards,
         ScriptedWelcome(),
+        ScriptedDocuments(),
     )

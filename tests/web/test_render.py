@@ -9,6 +9,7 @@ from bot.engine.display.urls import urls_in
 from bot.platforms.web import render
 from bot.platforms.web.request_guard import allowed_hosts, host_allowed
 from bot.platforms.web.uvicorn_server import address, listen
+from bot.types.display import Citation
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,12 @@ def test_each_top_level_block_is_rendered_separately() -> None:
     ]
     assert '<th class="center">a</th>' in found[4]
     assert "style=" not in "".join(found)
+
+
+def test_a_source_keeps_the_quote_as_its_document_has_it() -> None:
+    hidden = render.source(Citation(1, "a.md", "A", "At most\u200b nine days.", document_id="d", start=7))
+    assert (hidden.quote, hidden.literal, hidden.start) == ("At most nine days.", "At most\u200b nine days.", 7)
+    assert render.source(Citation(1, "a.md", "A", "At most nine days.")).literal == ""
 
 
 def test_code_is_highlighted_if_its_language_is_known() -> None:

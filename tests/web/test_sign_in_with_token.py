@@ -21,13 +21,22 @@ from tests.web.serving import TOKEN, serving, settings_with
 
 THREAD = "thread-0001"
 QUESTION = {"thread": THREAD, "id": "m1", "text": "What is the limit?"}
-PROTECTED_READS = ("/api/state", "/api/threads", f"/api/threads/{THREAD}", "/api/events", "/api/files/x", "/metrics")
+PROTECTED_READS = (
+    "/api/state",
+    "/api/welcome",
+    "/api/threads",
+    f"/api/threads/{THREAD}",
+    "/api/events",
+    "/api/files/x",
+    "/metrics",
+)
 PROTECTED_WRITES = (
     "/api/ask",
     "/api/command",
     "/api/upload?thread=thread-0001&file=x.md",
     "/api/attach?file=x.md",
     "/api/readings/stop",
+    "/api/documents/x",
     "/api/turns/x/stop",
     "/api/turns/x/forget",
     "/logout",

@@ -24,6 +24,7 @@ from bot.platforms.web.http_messages import (
     json_body,
     json_response,
     keys_in,
+    offset_in,
     query_text,
     text_in,
     thread_id_from,
@@ -130,6 +131,18 @@ class Api:
         kind = file.content_type if file.content_type in ("image/png", "image/jpeg") else "application/octet-stream"
         disposition = f"{'inline' if kind.startswith('image/') else 'attachment'}; filename*=UTF-8''{quote(file.name)}"
         return Response(file.data, media_type=kind, headers={**NO_STORE, "Content-Disposition": disposition})
+
+    async def document(self, request: Request) -> Response:
+        """Return a part of a document. It is posted because the quote may be too long for an address."""
+        body = await json_body(request)
+        view = await self.playground.documents.view(
+            request.path_params["document_id"],
+            author_of(request, ""),
+            quote=text_in(body, "quote"),
+            start=offset_in(body, "start") or 0,
+            at=offset_in(body, "at"),
+        )
+        return json_response(asdict(view))
 
     # --- writing
 

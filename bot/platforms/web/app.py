@@ -15,6 +15,7 @@ from bot.errors import ConfigError
 from bot.platforms.web import uvicorn_server
 from bot.platforms.web.api import PageConfig
 from bot.platforms.web.command_cards import StoredCommandCards
+from bot.platforms.web.document_viewer import StoredDocuments
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
 from bot.platforms.web.page_files import StoredPageFiles
@@ -64,6 +65,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
         welcome=StoredWelcome(
             services.database.tenant, services.settings, lambda: services.health.unready, services.clock
         ),
+        documents=StoredDocuments(services.database.tenant),
         unready=lambda: services.health.unready,
     )
 

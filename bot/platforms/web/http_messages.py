@@ -58,6 +58,14 @@ def text_in(body: dict[str, Any], name: str) -> str:
     return storable(value)
 
 
+def offset_in(body: dict[str, Any], name: str) -> int | None:
+    """Return an offset of the body, or None. Raises UsageError."""
+    value = body.get(name)
+    if value is not None and (type(value) is not int or not 0 <= value < 2**31 - 1):
+        raise UsageError(user_messages.NOT_JSON)
+    return value
+
+
 def keys_in(value: object) -> tuple[str, ...]:
     """Return a list of file keys. Raises UsageError."""
     if not isinstance(value, list) or not all(isinstance(key, str) for key in value):

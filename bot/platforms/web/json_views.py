@@ -34,7 +34,11 @@ def placeholder_id(turn_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """A numbered source under an answer. ``url`` is empty if a browser cannot open the source."""
+    """A numbered source under an answer. ``url`` is empty if a browser cannot open the source.
+
+    ``document`` is the ID of the document, empty for an attached file; the quote was at its offset ``start``.
+    ``literal`` is the quote as the document has it, if that differs from what is shown.
+    """
 
     n: int
     title: str
@@ -43,6 +47,9 @@ class SourceView:
     heading: tuple[str, ...] = ()
     page: int | None = None
     url: str = ""
+    document: str = ""
+    start: int = 0
+    literal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from bot.errors import LeaseLost, ParleyError, UsageError
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.command_cards import CommandCard, CommandCards
 from bot.platforms.web.cross_process_events import CrossProcessPoller, LocalWork
+from bot.platforms.web.document_viewer import DocumentViewer
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import OPEN_STATES, History, thread_key
 from bot.platforms.web.json_views import FileView, MessageView, ThreadView, iso_timestamp
@@ -73,6 +74,7 @@ class Playground:
     cards: CommandCards
     welcome: WelcomeSource
     """Finds out what an empty page offers."""
+    documents: DocumentViewer
     unready: Callable[[], Mapping[str, str]] = dict
     """Returns the reason for each part of this process that does not work yet."""
     poller: CrossProcessPoller = field(init=False)

@@ -222,14 +222,18 @@ def _cell_text(cell: Cell) -> str:
 
 def source(citation: Citation) -> SourceView:
     """Return the view of a citation."""
+    quote = visible(citation.quote)
     return SourceView(
         n=citation.n,
         title=visible(citation.title or citation.source),
-        quote=visible(citation.quote),
+        quote=quote,
         source=visible(citation.source),
         heading=tuple(map(visible, citation.heading)),
         page=citation.page,
         url=link(citation),
+        document=citation.document_id,
+        start=citation.start,
+        literal="" if quote == citation.quote else citation.quote,
     )
 
 

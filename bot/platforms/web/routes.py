@@ -40,6 +40,7 @@ def build_app(playground: Playground, config: PageConfig, access: Access, *, hos
         Route("/api/threads/{thread_id}", api.thread),
         Route("/api/events", api.events),
         Route("/api/files/{key}", api.file),
+        Route("/api/documents/{document_id}", api.document, methods=["POST"]),
         Route("/api/ask", api.ask, methods=["POST"]),
         Route("/api/command", api.command, methods=["POST"]),
         Route("/api/upload", api.upload, methods=["POST"]),

@@ -13,6 +13,7 @@ FORWARDED = (
 TOO_LARGE = "That is larger than {limit}. Send less, or raise PARLEY_MAX_FILE_MB for files."
 NOT_JSON = "The server could not read this request. Reload the page and try again."
 NO_SUCH_ACTION = "There is no such button. Reload the page."
+DOCUMENT_GONE = "This document is not available. It was deleted, or you may not read it."
 NO_FILE = "This file is empty. Choose another file."
 BAD_THREAD = "There is no such conversation. Start one with “New conversation”."
 COMMAND_FILE_EXPIRED = "This file is no longer available. Run the command again."

@@ -14,6 +14,7 @@ import { setUpScrolling } from "./scroll.js";
 import { drawUser, isSidebarOpen, openSidebar, setUpSidebar } from "./sidebar.js";
 import { state } from "./state.js";
 import { setUpUploads } from "./uploads.js";
+import { setUpViewer } from "./viewer.js";
 import { setUpWelcome } from "./welcome.js";
 
 /** Escape closes what is on top; "/" moves to the question box. */
@@ -37,6 +38,7 @@ async function start() {
   setUpQuestionActions();
   setUpAnswerActions();
   setUpPassage();
+  setUpViewer();
   setUpCopying();
   setUpScrolling();
   setUpComposer();

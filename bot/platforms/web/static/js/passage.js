@@ -1,8 +1,9 @@
 /** Shows the quoted passage of a source in a popover next to its citation. */
 
 import { button, byId, element, icon, isPhone } from "./dom.js";
-import { CLOSE, longPage } from "./user-messages.js";
+import { CLOSE, OPEN_DOCUMENT, longPage } from "./user-messages.js";
 import { answersOf, state } from "./state.js";
+import { openSource } from "./viewer.js";
 
 const MARGIN = 16;
 const GAP = 8;
@@ -21,8 +22,8 @@ function togglePassage(opening, source) {
   opener = opening;
   opening.setAttribute("aria-expanded", "true");
   const box = byId("passage");
-  box.replaceChildren(header(source), element("blockquote", { textContent: joinBrokenLines(source.quote) }),
-    element("footer", {}, origin(source)));
+  box.replaceChildren(header(source), element("blockquote", { textContent: joinBrokenLines(source.quote), dir: "auto" }),
+    element("footer", {}, ...documentButton(source), origin(source)));
   box.hidden = false;
   placeNextTo(opening, box);
   box.focus({ preventScroll: true });
@@ -43,6 +44,16 @@ function header(source) {
   const close = button({ className: "icon", innerHTML: icon("close"), onclick: () => closePassage({ refocus: true }) });
   close.setAttribute("aria-label", CLOSE);
   return element("header", {}, title, close);
+}
+
+/** Creates the button that opens the document, unless the quote is from an attached file. */
+function documentButton(source) {
+  if (!source.document) return [];
+  const open = () => {
+    closePassage({ refocus: true });
+    openSource(source);
+  };
+  return [button({ className: "open-document", textContent: OPEN_DOCUMENT, onclick: open })];
 }
 
 function origin(source) {
@@ -71,7 +82,10 @@ export function setUpPassage() {
     const parts = message.role === "command" ? [message] : answersOf(message.turn);
     const sources = parts.flatMap((part) => part.sources);
     const source = sources.find(({ n }) => n === Number(clicked.dataset.n));
-    if (source) togglePassage(clicked, source);
+    if (!source) return;
+    // A source below the answer opens its document at once; a number in the text first shows the quote beside it.
+    if (source.document && clicked.closest(".sources")) openSource(source);
+    else togglePassage(clicked, source);
   });
   document.addEventListener("pointerdown", (event) => {
     if (isPassageOpen() && !event.target.closest("#passage, .cite, .sources button")) closePassage();

@@ -52,6 +52,10 @@ export const SHOW_PASSAGE = "Show the quoted passage";
 export const shortPage = (page) => `p. ${page}`;
 export const longPage = (page) => `page ${page}`;
 export const CLOSE = "Close";
+export const OPEN_DOCUMENT = "Show in the document";
+export const EARLIER_PART = "Show the part before";
+export const LATER_PART = "Show the part after";
+export const QUOTE_GONE = "The document has changed since the answer, and no longer has the quoted passage.";
 
 export const SHORT_PLACEHOLDER = "Ask, or / for commands";
 export const questionTooLong = (length, limit) =>

@@ -36,7 +36,7 @@ def test_what_was_dumped_answers_after_a_restore(bundled: Parley, bare: Path) ->
     shutil.rmtree(bare / ".parley")
     fresh = bundled("db", "url", "--superuser").out.strip()
     assert fresh != address
-    restore = [programs / "pg_restore", "--exit-on-error", f"--dbname={fresh}", "parley.dump"]
+    restore = [str(programs / "pg_restore"), "--exit-on-error", f"--dbname={fresh}", "parley.dump"]
     subprocess.run(restore, cwd=bare, check=True)
 
     answer = bundled("ask", "What may a hotel in Lisbon cost?", "--json").document

@@ -42,8 +42,8 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a virtual environment with the wheel. What it requires is linked from this environment."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
-    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "-q", "--no-deps"]
-    subprocess.run([*pip, "--no-index", wheel], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "-q", "--no-deps"]
+    subprocess.run([*pip, "--no-index", str(wheel)], check=True)
     (site_packages,) = folder.glob("lib/python*/site-packages")
     # Lines of a .pth file are added after the environment's own packages. This tree is not among them.
     (site_packages / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")

@@ -150,7 +150,8 @@ def load_offline(model: str, dimensions: int | None = None) -> OfflineModel:
     from knowledge.embedders.offline_model import DIMENSIONS, OfflineModel
 
     _require_dimensions(model, DIMENSIONS, dimensions)
-    return OfflineModel(folder, torch.bfloat16 if computes_bf16() else torch.float32, truncate_dim=dimensions)
+    with ONE_LOADS:  # The models share the weights of the first.
+        return OfflineModel(folder, torch.bfloat16 if computes_bf16() else torch.float32, truncate_dim=dimensions)
 
 
 def _require_dimensions(model: str, available: int | None, wanted: int | None) -> None:

@@ -99,6 +99,10 @@ def erased(user: str, counts: Mapping[str, int]) -> str:
     return f"Erased the data of {user}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
+def nothing_stored(user: str, tenant: str) -> str:
+    return f"Nothing is stored about the user {user} in {tenant}. Check the ID, and name another workspace by --tenant."
+
+
 def undecided_documents(user: str, count: int) -> str:
     return (
         f"{user} uploaded {number(count, 'document')}. Add --documents delete to erase them too, or "

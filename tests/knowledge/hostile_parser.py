@@ -27,9 +27,10 @@ from tests.knowledge.hostile_worker import DONE
 CANARY = "canary-7f3a"
 HIDDEN = "hidden"
 """The layer in the parent process, which hides its environment and memory."""
+MORE_MEGABYTES = RECOGNITION_MEMORY_BYTES // 2**20 if is_installed() else 0
+"""What a process may use more where scans are read."""
 EVERYTHING = frozenset({*LAYERS, HIDDEN})
 DUMPABLE = 4
-RECOGNITION_MB = RECOGNITION_MEMORY_BYTES // 2**20 if is_installed() else 0
 LOOT = ctypes.create_string_buffer(CANARY.encode())
 """What lies in the memory of the parent process."""
 
@@ -226,5 +227,5 @@ ATTACKS = {
     "user namespace": Attack("unshare", nothing, (SECCOMP,)),
     "io_uring": Attack("io_uring", nothing, (SECCOMP,)),
     "bpf": Attack("bpf", nothing, (SECCOMP, CAPABILITIES), works=_is_root),
-    "much memory": Attack("use_memory", lambda _: {"megabytes": 1024 + RECOGNITION_MB}, (LIMITS,)),
+    "much memory": Attack("use_memory", lambda _: {"megabytes": 1024 + MORE_MEGABYTES}, (LIMITS,)),
 }  # fmt: skip

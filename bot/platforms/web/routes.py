@@ -38,6 +38,8 @@ def build_app(playground: Playground, config: PageConfig, access: Access, *, hos
         Route("/api/welcome", api.welcome),
         Route("/api/threads", api.threads),
         Route("/api/threads/{thread_id}", api.thread),
+        Route("/api/threads/{thread_id}/export", api.export),
+        Route("/api/threads/{thread_id}/{action}", api.thread_action, methods=["POST"]),
         Route("/api/events", api.events),
         Route("/api/files/{key}", api.file),
         Route("/api/documents/{document_id}", api.document, methods=["POST"]),

@@ -13,6 +13,7 @@ import { focusQuestion } from "./question-box.js";
 import { setUpScrolling } from "./scroll.js";
 import { drawUser, isSidebarOpen, openSidebar, setUpSidebar } from "./sidebar.js";
 import { state } from "./state.js";
+import { setUpThreadActions } from "./thread-actions.js";
 import { setUpUploads } from "./uploads.js";
 import { setUpViewer } from "./viewer.js";
 import { setUpWelcome } from "./welcome.js";
@@ -35,6 +36,7 @@ function setUpKeyboard() {
 async function start() {
   setUpSidebar();
   setUpConversation();
+  setUpThreadActions();
   setUpQuestionActions();
   setUpAnswerActions();
   setUpPassage();

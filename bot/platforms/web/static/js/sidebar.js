@@ -142,6 +142,8 @@ function editName() {
   input.onkeydown = (event) => {
     event.stopPropagation();
     if (event.key === "Enter" || event.key === "Escape") {
+      // Otherwise Enter would also press the button that receives the focus.
+      event.preventDefault();
       finish(event.key === "Enter");
       shown.focus();
     }

@@ -16,7 +16,8 @@ const isPinned = () => byId("pin").getAttribute("aria-pressed") === "true";
 /** Shows a text box in place of the title until Enter, Escape or a click elsewhere. */
 function rename() {
   const shown = byId("title");
-  const input = element("input", { className: "title-input", value: shown.textContent, maxLength: MAX_TITLE_CHARS });
+  const before = shown.textContent;
+  const input = element("input", { className: "title-input", value: before, maxLength: MAX_TITLE_CHARS });
   input.setAttribute("aria-label", CONVERSATION_TITLE);
   // Removing the focused input fires blur, so finish would run twice.
   let done = false;
@@ -26,11 +27,13 @@ function rename() {
     const title = input.value.trim();
     input.remove();
     shown.hidden = false;
-    if (save && title && title !== shown.textContent) act("rename", { title });
+    if (save && title && title !== before) act("rename", { title });
   };
   input.onkeydown = (event) => {
     event.stopPropagation();
     if (event.key !== "Enter" && event.key !== "Escape") return;
+    // Otherwise Enter would also press the button that receives the focus.
+    event.preventDefault();
     finish(event.key === "Enter");
     byId("rename").focus();
   };

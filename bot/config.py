@@ -83,6 +83,7 @@ class Settings(WebSettings, ChatSettings):
     chunk_overlap: int = Field(0, ge=0, le=4000, validation_alias=named("PARLEY_CHUNK_OVERLAP"))
     passages: int = Field(5, ge=1, le=20, validation_alias=named("PARLEY_PASSAGES"))
     fetch_allow: Names = Field((), validation_alias=named("PARLEY_FETCH_ALLOW"))
+    render: Literal["", "chromium"] = Field("", validation_alias=named("PARLEY_RENDER"))
     refresh_hours: float = Field(24.0, ge=0, le=8760, validation_alias=named("PARLEY_REFRESH_HOURS"))
     tenant_documents: Literal["admins", "members"] = Field("admins", validation_alias=named("PARLEY_TENANT_DOCUMENTS"))
     gone_days: float = Field(7.0, ge=0, le=3650, validation_alias=named("PARLEY_GONE_DAYS"))
@@ -138,6 +139,15 @@ class Settings(WebSettings, ChatSettings):
 
         for entry in value:
             parse_entry(entry)
+        return value
+
+    @field_validator("render")
+    @classmethod
+    def _installed(cls, value: str) -> str:
+        from knowledge.sources.page_rendering import find_chromium
+
+        if value and find_chromium() is None:
+            raise ValueError("Chromium is not installed. Install the package chromium, or remove the setting")
         return value
 
     @field_validator("log_level", mode="before")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import bm25, search_terms
+from knowledge import bm25, kept_vectors, search_terms
 from knowledge.types import Chunk
 
 ROWS_PER_READ = 2000
@@ -117,16 +117,24 @@ def compare_chunks(stored: StoredChunks, chunks: Sequence[tuple[uuid.UUID, New]]
     return ChunkChanges(kept, added)
 
 
-async def delete_chunks(session: AsyncSession, tenant_id: str, deleted: Mapping[int, int]) -> None:
-    """Delete chunks with their vectors and postings. ``deleted`` has each chunk's number of terms, by number."""
+async def delete_chunks(
+    session: AsyncSession, tenant_id: str, deleted: Mapping[int, int], *, keep_vectors: bool = False
+) -> None:
+    """Delete chunks with their vectors and postings. ``deleted`` has each chunk's number of terms, by number.
+
+    ``keep_vectors``: their texts may come back, so their vectors are kept for a while.
+    """
     if not deleted:
         return
     await bm25.remove(session, tenant_id, deleted)
     numbers = list(deleted)
     for start in range(0, len(numbers), ROWS_PER_READ):
+        batch = numbers[start : start + ROWS_PER_READ]
+        if keep_vectors:
+            await kept_vectors.keep(session, tenant_id, batch)
         await session.execute(
             text("DELETE FROM chunks WHERE tenant_id = :tenant AND chunk_id = ANY(:numbers)"),
-            {"tenant": tenant_id, "numbers": numbers[start : start + ROWS_PER_READ]},
+            {"tenant": tenant_id, "numbers": batch},
         )
 
 
@@ -226,21 +234,22 @@ async def insert_chunks(
     )
 
 
-# The digests of chunks, by document, that already have a vector of the model.
+# The digests of chunks, by document, that already have a vector of the model, and how many chunks have each.
 _EMBEDDED_DIGESTS = text("""
-    SELECT uri, digest
+    SELECT uri, digest, count(*)
     FROM documents
     JOIN chunks ON chunks.tenant_id = documents.tenant_id AND chunks.document_id = documents.id
     JOIN embeddings ON embeddings.tenant_id = chunks.tenant_id AND embeddings.chunk_id = chunks.chunk_id
     WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = ANY(:uris)
         AND digest = ANY(:digests) AND model = :model
+    GROUP BY uri, digest
 """)
 
 
 async def embedded_digests(
     session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, digests: Mapping[str, Sequence[str]], model: str
-) -> dict[str, set[str]]:
-    """Return those of the digests, by document, whose stored chunks have a vector of the model."""
+) -> dict[str, Counter[str]]:
+    """Return for each document how many of its stored chunks with each digest have a vector of the model."""
     rows = await session.execute(
         _EMBEDDED_DIGESTS,
         {
@@ -251,9 +260,9 @@ async def embedded_digests(
             "model": model,
         },
     )
-    found: dict[str, set[str]] = defaultdict(set)
-    for uri, digest in rows:
-        found[uri].add(digest)
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for uri, digest, count in rows:
+        found[uri][digest] = count
     return found
 
 

@@ -140,12 +140,14 @@ async def replace_documents(
     models: Sequence[str],
     now: datetime,
     read_at: int | None = None,
+    keep_vectors: bool = False,
 ) -> None:
     """Store documents of one source, or replace their stored versions. Their names must differ.
 
     Chunks that did not change keep their vectors and postings. Afterwards, every chunk has a vector of each of
     ``models``. Raises OutdatedError if a vector is missing because another writer was faster, or if ``serving`` no
-    longer names the tenant's serving models. Raises ErasedError if the source was deleted, or if a person's data was
+    longer names the tenant's serving models. ``keep_vectors``: the vectors of replaced texts are kept for a while.
+    Raises ErasedError if the source was deleted, or if a person's data was
     erased after the knowledge version ``read_at``, at which the documents were read.
     """
     if read_at is not None:
@@ -169,7 +171,7 @@ async def replace_documents(
             await _add_vectors(session, tenant_id, model, changes.kept, new)
         indexed = [IndexedChunk(number, audience, one.chunk.terms) for number, one in new.items()]
         await bm25.index(session, tenant_id, indexed)
-    await delete_chunks(session, tenant_id, stored.left())
+    await delete_chunks(session, tenant_id, stored.left(), keep_vectors=keep_vectors)
 
 
 async def _batches(
@@ -262,12 +264,18 @@ async def record_failure(
         await lock_and_increment(session, tenant_id)  # Answers that cite it as current are not given again.
 
 
-async def delete_documents(session: AsyncSession, tenant_id: str, ids: Sequence[uuid.UUID]) -> int:
-    """Delete documents with their chunks, vectors and postings; return how many existed."""
+async def delete_documents(
+    session: AsyncSession, tenant_id: str, ids: Sequence[uuid.UUID], *, keep_vectors: bool = False
+) -> int:
+    """Delete documents with their chunks, vectors and postings; return how many existed.
+
+    ``keep_vectors``: the documents may come back, so the vectors of their texts are kept for a while.
+    """
     if not ids:
         return 0
     await lock_and_increment(session, tenant_id)
-    await delete_chunks(session, tenant_id, (await stored_chunks(session, tenant_id, ids)).left())
+    stored = await stored_chunks(session, tenant_id, ids)
+    await delete_chunks(session, tenant_id, stored.left(), keep_vectors=keep_vectors)
     deleted = await session.scalars(
         text("DELETE FROM documents WHERE tenant_id = :tenant AND id = ANY(:ids) RETURNING id"),
         {"tenant": tenant_id, "ids": list(ids)},

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge import kept_vectors
 from knowledge.chunk_writes import delete_chunks, stored_chunks
 from knowledge.document_writes import delete_documents
 from knowledge.knowledge_version import lock_and_increment, mark_erasure
@@ -45,6 +46,7 @@ async def erase_messages(session: AsyncSession, *, tenant_id: str, user_id: str)
     # The lock comes before the reading: a month that an ingestion stores in between would be replaced by its old state.
     # A channel that is being read now may hold messages of the person, so it is refused, also if none are stored yet.
     await mark_erasure(session, tenant_id)
+    await kept_vectors.forget(session, tenant_id)
     affected = 0
     async for number, _, posts in _months_with_messages_by(session, tenant_id, user_id):
         if not affected:

@@ -131,6 +131,7 @@ chunks = Table(
     Column("window_end", Integer),
     ForeignKeyConstraint(["tenant_id", "document_id"], ["documents.tenant_id", "documents.id"], ondelete="CASCADE"),
     Index("chunks_document", "tenant_id", "document_id", "position"),
+    Index("chunks_digest", "tenant_id", "digest"),
     Index("chunks_terms_version", "tenant_id", "terms_version", "chunk_id"),
 )
 
@@ -168,6 +169,21 @@ sentence_vectors = Table(
     Column("model", Text, primary_key=True),
     Column("vectors", LargeBinary, nullable=False),
     ForeignKeyConstraint(["tenant_id", "chunk_id"], ["chunks.tenant_id", "chunks.chunk_id"], ondelete="CASCADE"),
+)
+
+# Vectors of deleted chunks by digest, for 30 days. vector is in pgvector's text format; signs and sentences are as in
+# token_signs and sentence_vectors.
+kept_vectors = Table(
+    "kept_vectors",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("vector", Text, nullable=False),
+    Column("signs", LargeBinary),
+    Column("sentences", LargeBinary),
+    Column("deleted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("kept_vectors_age", "tenant_id", "deleted_at"),
 )
 
 # entries has three little-endian u16 per chunk: place in the segment, term frequency, length of the chunk. Each version

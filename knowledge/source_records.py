@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.types import Earlier, Known
 
 # A source keeps the chunking method and the choice about hidden content that were set for it unless new ones are given.
@@ -35,13 +36,12 @@ async def upsert_source(
     kind: str,
     audience: str,
     now: datetime,
-    chunking: str | None = None,
-    include_hidden: bool | None = None,
+    options: SourceOptions = UNCHANGED,
 ) -> tuple[uuid.UUID, str | None, bool]:
     """Insert the source, or update it if it exists.
 
     Return its id, the chunking method set for it, if any, and whether hidden parts of its documents are read.
-    ``chunking`` and ``include_hidden`` replace what is stored; None keeps it.
+    ``options`` replace what is stored; those that are None keep it.
     """
     rows = await session.execute(
         _UPSERT_SOURCE,
@@ -52,8 +52,8 @@ async def upsert_source(
             "kind": kind,
             "audience": audience,
             "now": now,
-            "chunking": chunking,
-            "include_hidden": include_hidden,
+            "chunking": options.chunking,
+            "include_hidden": options.include_hidden,
         },
     )
     source_id, stored_chunking, stored_hidden = rows.one()

@@ -138,9 +138,10 @@ def discord_messages(discord: DiscordDouble) -> list[BotMessage]:
 
 _TURNS = text(
     "SELECT turn_id::text AS turn_id, thread_uid::text AS thread_uid, message_id, state, seq, fence, refused,"
-    " created_at, started_at, finished_at, deliver_at IS NOT NULL AS late,"
+    " created_at, started_at, finished_at, deliver_at IS NOT NULL AS late, withdrawn_at IS NOT NULL AS withdrawn,"
     " trace -> 'shown_after_s' IS NOT NULL AS shown_late FROM turns ORDER BY seq"
 )
+_OPEN = text("SELECT count(*) FROM turns WHERE state IN ('queued', 'running') OR deliver_at IS NOT NULL")
 _RESERVED = text("SELECT coalesce(sum(reserved), 0)::bigint FROM budget_days")
 _LEDGER = text(
     "SELECT provider, model, input_tokens, cached_tokens, cache_write_tokens, cache_write_long_tokens,"
@@ -165,6 +166,16 @@ def read_database(url: str, *, tries: int = 20) -> DatabaseState:
         except OperationalError:
             time.sleep(1.0)
     return _read_database(url)
+
+
+def count_open(url: str) -> int:
+    """Return the number of questions whose answer is not shown yet. Raises OperationalError."""
+    engine = create_engine(driver_url(url))
+    try:
+        with engine.connect() as connection:
+            return int(connection.scalar(_OPEN) or 0)
+    finally:
+        engine.dispose()
 
 
 def _read_database(url: str) -> DatabaseState:
@@ -200,11 +211,12 @@ def judge(
         if question.deleted:
             verdict.deleted += 1
             continue
-        _judge_one(verdict, question, answers[question.tag], refused=refused)
-    verdict.drafts = [message.text[:120] for message in shown if message.draft]
+        state = "never accepted" if row is None else f"{row.state}, fence {row.fence}{', late' if row.late else ''}"
+        _judge_one(verdict, question, answers[question.tag], refused=refused, state=state)
+    verdict.drafts = [f"{one.platform} {one.place} at {one.at:.1f}: {one.text[:120]}" for one in shown if one.draft]
     verdict.stray_messages, verdict.repeated_notices = _stray_messages(shown, database)
     verdict.out_of_order = _out_of_order(questions, answers, turn_of)
-    verdict.unfinished = sum(row.state in OPEN or row.late for row in database.turns)
+    verdict.unfinished = sum(is_unfinished(row) for row in database.turns)
     verdict.shown_late = sum(row.shown_late for row in database.turns)
     verdict.reserved = database.reserved
     verdict.open_calls = sum(row.is_open for row in database.ledger)
@@ -212,13 +224,21 @@ def judge(
     return verdict
 
 
-def _judge_one(verdict: Verdict, question: Question, answers: list[tuple[BotMessage, int]], *, refused: bool) -> None:
+def is_unfinished(row: Any) -> bool:
+    """Return whether an answer is still to be shown, or that of a deleted question to be removed."""
+    return row.state in OPEN or row.late or row.withdrawn
+
+
+def _judge_one(
+    verdict: Verdict, question: Question, answers: list[tuple[BotMessage, int]], *, refused: bool, state: str
+) -> None:
     numbers = [number for _, number in answers]
     if not numbers:
         if refused:
             verdict.refused += 1
         else:
-            verdict.lost.append(f"{question.tag} in {question.platform} {question.thread} at {question.asked_at:.1f}")
+            asked = f"{question.message_id} in {question.platform} {question.thread} at {question.asked_at:.1f}"
+            verdict.lost.append(f"{question.tag} ({asked}: {state})")
         return
     verdict.answered += 1
     total = _sentence_total(question.tag, answers)

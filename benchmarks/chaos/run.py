@@ -4,6 +4,7 @@ reports."""
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.chaos.checks import OPEN, Verdict, read_database
+from benchmarks.chaos.checks import Verdict, is_unfinished, read_database
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.test_bed import Environment, open_environment
@@ -21,7 +22,8 @@ PLATFORMS = ("Slack", "Discord")
 AWAY_SECONDS = 2.0
 """Seconds until a reply counts as late in a run with outages, so that short outages make late replies too."""
 SETTLE_TIMEOUT = 150.0
-"""Seconds in which everything must settle after the last fault; Slack's last redelivery is within them."""
+"""Seconds after the last fault, or the last question that settled, in which everything must settle; Slack's last
+redelivery is within them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,16 +169,18 @@ async def report(
 
 
 async def wait_until_settled(environment: Environment, pool: ProcessPool, settle_timeout: float) -> None:
-    """Wait until every question is settled, or until the timeout."""
-    until, before = time.monotonic() + settle_timeout, -1
+    """Wait until every question is settled, or until none was for as long as the timeout."""
+    until, before, fewest = time.monotonic() + settle_timeout, -1, math.inf
     while time.monotonic() < until:
         await asyncio.sleep(2.0)
         waiting = [one for one in environment.slack.socket.deliveries if not one.acked.is_set()]
         database = await asyncio.to_thread(read_database, environment.postgres.admin_url)
-        open_turns = sum(row.state in OPEN or row.late for row in database.turns)
+        open_turns = sum(is_unfinished(row) for row in database.turns)
         if not waiting and not open_turns and before == len(database.ledger):
             return
         before = len(database.ledger)
+        if open_turns < fewest:
+            until, fewest = time.monotonic() + settle_timeout, open_turns
 
 
 async def _report_progress(environment: Environment, faults: Faults, note: Callable[[str], None]) -> None:

@@ -252,6 +252,8 @@ class SimulatedUsers:
         self.questions: list[Question] = []
         self.events = 0
         self.duplicates = 0
+        self.patient = False
+        """Whether the users ask nothing for now, since too many of their questions wait."""
         self.people = people
         self._rng = rng
         self._conversations: list[Conversation] = []
@@ -265,11 +267,17 @@ class SimulatedUsers:
             self.events += await people.announce(question)
 
     async def ask(self, events: int, seconds: float) -> None:
-        """Ask for ``seconds``; return after everything was announced, including duplicates."""
-        start, before = time.monotonic(), self.events
+        """Ask for ``seconds``, and longer while ``patient``; return after everything was announced, including
+        duplicates.
+        """
+        start, before, last = time.monotonic(), self.events, time.monotonic()
         while self.events - before < events:
-            due = events * (time.monotonic() - start) / seconds
-            if self.events - before < due:
+            now = time.monotonic()
+            if self.patient:
+                start += now - last
+            last = now
+            due = events * (now - start) / seconds
+            if self.events - before < due and not self.patient:
                 self._ask_one()
             await asyncio.sleep(min(0.02, seconds / events))
             if self._rng.random() < 0.002:

@@ -160,6 +160,7 @@ class Environment:
             for tenant_id in await every_tenant(database):
                 found = await look(database, tenant_id, now=datetime.now(UTC))
                 await maintenance.release_reservations(database, tenant_id, found.orphaned)
+                await maintenance.charge_lost_calls(database, tenant_id, found.lost)
         finally:
             await database.aclose()
 

@@ -58,9 +58,9 @@ def ask(question: str, thread: str | None, user: str, strong: bool, fresh: bool,
     message = console.incoming(
         question, thread=thread or _new_thread(), user=user, wish="strong" if strong else None, fresh=fresh
     )
-    outcome = with_app(lambda app: _answer(app, message, quiet=as_json), warm=True)
+    outcome, turn_id = with_app(lambda app: _answer_and_id(app, message, quiet=as_json), warm=True)
     if as_json:
-        print_json(as_document(outcome))
+        print_json(as_document(outcome, turn_id))
     if outcome.refused is not None:
         if as_json:
             sys.exit(1)
@@ -79,11 +79,11 @@ def chat(thread: str | None, user: str) -> None:
     with_app(lambda app: _chat(app, thread or _new_thread(), user), warm=True)
 
 
-def as_document(outcome: Outcome) -> dict[str, Any]:
-    """Return an answer as the JSON document of the command line."""
+def as_document(outcome: Outcome, turn_id: str) -> dict[str, Any]:
+    """Return an answer, with its short id, as the JSON document of the command line."""
     usage, route = outcome.usage, outcome.route
     return {
-        "turn_id": outcome.turn_id,
+        "turn_id": turn_id,
         "thread": outcome.thread.thread_id,
         "answer": outcome.answer,
         "citations": [
@@ -115,6 +115,16 @@ def as_document(outcome: Outcome) -> dict[str, Any]:
 
 def _new_thread() -> str:
     return uuid.uuid4().hex[:12]
+
+
+async def _answer_and_id(app: App, message: Incoming, *, quiet: bool) -> tuple[Outcome, str]:
+    """Return the answer and its short id."""
+    from bot.store import answer_ids
+
+    outcome = await _answer(app, message, quiet=quiet)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        ids = await answer_ids.shortened(session, tenant_id=LOCAL_TENANT, turn_ids=[outcome.turn_id])
+    return outcome, ids[outcome.turn_id]
 
 
 async def _answer(app: App, message: Incoming, *, quiet: bool = False, in_chat: bool = False) -> Outcome:

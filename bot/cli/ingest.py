@@ -12,6 +12,7 @@ from bot.cli.command_runtime import ensure_tenant, stoppable, with_app
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_json
 from bot.cli.parameter_types import Identifier
+from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.types import TENANT_AUDIENCE, ChunkingMethod, Failure, IngestReport
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def ingest(
     SOURCE is a folder, a file, a web address, sitemap:ADDRESS, crawl:ADDRESS, git:ADDRESS, git:PATH, slack:CHANNEL or
     discord:CHANNEL. Unchanged documents are skipped. Ctrl-C stops early and keeps what was added.
     """
-    report = with_app(lambda app: _ingest(app, sources, audience, chunking, include_hidden, tenant))
+    options = SourceOptions(chunking, include_hidden)
+    report = with_app(lambda app: _ingest(app, sources, audience, options, tenant))
     show_report(report, as_json, here=audience not in (None, TENANT_AUDIENCE))
 
 
@@ -80,15 +82,14 @@ async def _ingest(
     app: App,
     specs: tuple[str, ...],
     audience: str | None,
-    chunking: ChunkingMethod | None,
-    include_hidden: bool | None,
+    options: SourceOptions,
     tenant: str,
 ) -> IngestReport:
     await ensure_tenant(app.database, tenant)
     sources = OpenedSources()
     for spec in specs:
         sources.open(app, spec, audience, tenant)
-    return await ingest_sources(app, sources, tenant, chunking, include_hidden)
+    return await ingest_sources(app, sources, tenant, options)
 
 
 def _default_audience(source: Source) -> str:
@@ -100,8 +101,7 @@ async def ingest_sources(
     app: App,
     sources: OpenedSources,
     tenant: str,
-    chunking: ChunkingMethod | None = None,
-    include_hidden: bool | None = None,
+    options: SourceOptions = UNCHANGED,
     *,
     accept_removals: bool = False,
 ) -> IngestReport:
@@ -124,8 +124,7 @@ async def ingest_sources(
                     source,
                     audience=audience,
                     now=app.services.clock(),
-                    chunking=chunking,
-                    include_hidden=include_hidden,
+                    options=options,
                     on_progress=show,
                     stop=stop,
                     accept_removals=accept_removals,

@@ -12,7 +12,7 @@ from bot.cli.command_runtime import with_tenant
 from bot.cli.options import data_options
 from bot.cli.output import confirm, echo, print_json
 from bot.cli.parameter_types import Identifier
-from bot.errors import UsageError
+from bot.errors import ParleyError, UsageError
 
 user_option = click.option(
     "--user", type=Identifier(), required=True, metavar="ID", help="The user's ID on their platform."
@@ -26,7 +26,10 @@ def export(user: str, tenant: str, as_json: bool) -> None:
     """Print all data stored about a user, as JSON."""
     from bot.store import privacy
 
-    print_json(with_tenant(tenant, lambda session: privacy.export(session, tenant_id=tenant, user_id=user)))
+    found = with_tenant(tenant, lambda session: privacy.export(session, tenant_id=tenant, user_id=user))
+    if not any(isinstance(rows, list) and rows for rows in found.values()):
+        raise ParleyError(user_messages.nothing_stored(user, tenant))
+    print_json(found)
 
 
 @click.command()
@@ -53,6 +56,8 @@ def erase(user: str, documents: Any, tenant: str, as_json: bool) -> None:
             raise UsageError(user_messages.undecided_documents(user, undecided.count)) from None
         delete = confirm(user_messages.delete_documents(user, undecided.count))
         counts = run("delete" if delete else "keep")
+    if not any(counts.values()):
+        raise ParleyError(user_messages.nothing_stored(user, tenant))
     if as_json:
         print_json({"user": user, "erased": counts})
     else:

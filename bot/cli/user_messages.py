@@ -99,6 +99,10 @@ def erased(user: str, counts: Mapping[str, int]) -> str:
     return f"Erased the data of {user}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
+def nothing_stored(user: str, tenant: str) -> str:
+    return f"Nothing is stored about the user {user} in {tenant}. Check the ID, and name another workspace by --tenant."
+
+
 def undecided_documents(user: str, count: int) -> str:
     return (
         f"{user} uploaded {number(count, 'document')}. Add --documents delete to erase them too, or "
@@ -183,6 +187,15 @@ def changed_cases(fixed: Sequence[str], broken: Sequence[str]) -> str:
 
 def nothing_to_ask(documents: str) -> str:
     return f"{documents} has no document that can be read. Name a file or folder with documents."
+
+
+def time_spent(medians: Mapping[str, float | None], answers: int) -> str:
+    parts = ", ".join(f"{name} {median:.0f} ms" for name, median in medians.items() if median is not None)
+    return f"Answers: {answers}. Medians of the parts: {parts or 'none'}."
+
+
+def slowest_answers(turn_ids: Sequence[str]) -> str:
+    return f"Slowest to begin: {', '.join(turn_ids) or 'none'}."
 
 
 # --- errors

@@ -43,7 +43,7 @@ def reply_of(found: Sequence[Rating]) -> Reply:
 def _cells(rating: Rating) -> tuple[Cell, ...]:
     thumb = _THUMBS.get(rating.value or 0, "-")
     when = f"{rating.at:%Y-%m-%d %H:%M}"
-    return (rating.turn_id[:8], when, thumb, rating.reason, _short(rating.question), _short(rating.answer))
+    return (rating.turn_id, when, thumb, rating.reason, _short(rating.question), _short(rating.answer))
 
 
 def _short(text: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.errors import NotAllowed, UsageError
-from bot.store import facts, threads
+from bot.store import answer_ids, facts, threads
 from bot.types.conversation import Fact, ThreadKey
 
 
@@ -21,9 +23,10 @@ async def run(context: Context, line: str) -> Reply:
         existing = await facts.current(session, thread=key)
         match arguments.words(line.lower()):
             case [] | ["show"]:
-                return _shown(
-                    existing, await threads.summary(session, key=key, tenant_wide=context.audience.tenant_wide)
-                )
+                summary = await threads.summary(session, key=key, tenant_wide=context.audience.tenant_wide)
+                known = [fact.turn_id for fact in existing]
+                ids = await answer_ids.shortened(session, tenant_id=context.tenant_id, turn_ids=known)
+                return _shown([replace(fact, turn_id=ids[fact.turn_id]) for fact in existing], summary)
             case ["forget", "all"]:
                 chosen = existing
             case ["forget", number]:

@@ -25,6 +25,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.secret_redaction import has_credentials
 from knowledge.sources.opening import OpenChannel, open_source
+from knowledge.sources.page_rendering import PageRenderer, find_chromium
 
 CREDENTIALS_IN_ADDRESS = (
     "An address with a name, password or token in it cannot be added, because addresses are stored and shown as "
@@ -69,6 +70,12 @@ class Services:
         """Return the maximum size of a document in bytes."""
         return self.settings.max_file_mb * 1_000_000
 
+    def _renderer(self) -> PageRenderer | None:
+        """Return what draws pages that need JavaScript, if PARLEY_RENDER is set and Chromium is still installed."""
+        program = find_chromium() if self.settings.render == "chromium" else None
+        allow = self.settings.fetch_allow
+        return PageRenderer(program, fetch_allow=allow, max_bytes=self.max_file_bytes) if program else None
+
     def open_source(self, spec: str, *, files: bool, channels: bool = True, tenant_id: str = LOCAL_TENANT) -> Source:
         """Return the source that ``spec`` names.
 
@@ -83,4 +90,5 @@ class Services:
             max_bytes=self.max_file_bytes,
             files=files,
             channel=self.open_channel(tenant_id) if channels and self.open_channel else None,
+            renderer=self._renderer(),
         )

@@ -24,8 +24,9 @@ from knowledge.errors import KnowledgeError
 from knowledge.ingest import Ingestor
 from knowledge.ingest_runs import Run
 from knowledge.ports import OnProgress, Source
+from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.sources.files import UploadSource
-from knowledge.types import ChunkingMethod, IngestReport, Progress
+from knowledge.types import IngestReport, Progress
 
 log = logging.getLogger(__name__)
 
@@ -125,15 +126,14 @@ async def ingest_in_process(
     *,
     audience: str,
     now: datetime,
-    chunking: ChunkingMethod | None = None,
-    include_hidden: bool | None = None,
+    options: SourceOptions = UNCHANGED,
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
     accept_removals: bool = False,
 ) -> IngestReport:
     """Ingest a source in this process, for the terminal.
 
-    ``chunking`` and ``include_hidden`` are stored with the source. ``accept_removals`` lets the run remove many
+    ``options`` are stored with the source. ``accept_removals`` lets the run remove many
     documents. ``stop`` ends the run early. A run that was requested for the source and has not started ends together
     with this one. Raises SourceBusy, EmbeddingError.
     """
@@ -164,7 +164,7 @@ async def ingest_in_process(
         run, _ = await runner.database.run(tenant_id, begin)
         run = replace(run, accept_removals=run.accept_removals or accept_removals)
         return await _ingest_with_progress(
-            runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), chunking, include_hidden
+            runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), options
         )
 
 
@@ -175,8 +175,7 @@ async def _ingest_with_progress(
     source: Source,
     on_progress: OnProgress | None,
     stop: asyncio.Event,
-    chunking: ChunkingMethod | None = None,
-    include_hidden: bool | None = None,
+    options: SourceOptions = UNCHANGED,
 ) -> IngestReport:
     """Ingest while the lock is held; store the progress, the end, and notice requests to stop."""
     latest: list[Progress] = []
@@ -202,8 +201,7 @@ async def _ingest_with_progress(
             [source],
             tenant_id=tenant_id,
             audience=run.audience,
-            chunking=chunking,
-            include_hidden=include_hidden,
+            options=options,
             on_progress=keep_latest,
             stop=stop,
             accept_removals=run.accept_removals,

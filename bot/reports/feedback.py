@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store import answer_ids
 from bot.store.schema import feedback, turns
 from bot.types.conversation import PRIVATE_THREAD
 
@@ -18,7 +19,7 @@ UNANSWERED = "no document answers it"
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """One rating of an answer, or an unanswered question that nobody rated.
+    """One rating of an answer, or an unanswered question that nobody rated. ``turn_id`` is short.
 
     ``value`` is 1 for a thumb up, -1 for a thumb down and None without a rating. ``trace`` is what the engine recorded.
     """
@@ -75,9 +76,11 @@ async def ratings(
     if reader is not None:
         public = turns.c.thread_id.not_like(f"{PRIVATE_THREAD}%")
         statement = statement.where(or_(public, turns.c.user_id == reader))
+    rows = (await session.execute(statement)).all()
+    ids = await answer_ids.shortened(session, tenant_id=tenant_id, turn_ids=[str(row.turn_id) for row in rows])
     return [
         Rating(
-            str(row.turn_id),
+            ids[str(row.turn_id)],
             row.user_id,
             row.question,
             row.answer,
@@ -87,5 +90,5 @@ async def ratings(
             bool(row.unanswered),
             row.trace,
         )
-        for row in await session.execute(statement)
+        for row in rows
     ]

@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.reports.costs import usage_of
-from bot.store import ledger, turns
+from bot.store import answer_ids, ledger, turns
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One turn with its model calls. ``details`` is what the engine recorded.
+    """One turn with its model calls. ``turn_id`` is short. ``details`` is what the engine recorded.
 
     ``to_be_shown``: the platform was away when the turn ended, so the reply is shown later.
     """
@@ -51,9 +51,13 @@ async def trace_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Tr
 
 async def trace_of_row(session: AsyncSession, row: Any) -> Trace:
     """Return the trace of a turn whose row is already loaded."""
-    calls = await ledger.of_turn(session, tenant_id=row.tenant_id, turn_id=str(row.turn_id))
+    turn_id, origin = str(row.turn_id), row.trace.get("cached_from")
+    calls = await ledger.of_turn(session, tenant_id=row.tenant_id, turn_id=turn_id)
+    ids = await answer_ids.shortened(
+        session, tenant_id=row.tenant_id, turn_ids=[turn_id, *([origin] if origin else [])]
+    )
     return Trace(
-        turn_id=str(row.turn_id),
+        turn_id=ids[turn_id],
         thread=row.thread_id,
         channel_id=row.channel_id,
         user_id=row.user_id,
@@ -66,7 +70,7 @@ async def trace_of_row(session: AsyncSession, row: Any) -> Trace:
         created_at=row.created_at,
         finished_at=row.finished_at,
         citations=row.citations,
-        details=row.trace,
+        details={**row.trace, "cached_from": ids[origin]} if origin else row.trace,
         calls=[_call(call) for call in calls],
     )
 

@@ -14,7 +14,7 @@ from bot.store.answer_cache.validity import INTACT
 from bot.store.pipelined_transactions import Statement
 from bot.store.schema import NO_TURN
 from bot.store.session import Database
-from knowledge import search_terms
+from knowledge import kept_vectors, search_terms
 from knowledge.bm25 import posting_codec
 from knowledge.serving_model import Serving
 
@@ -79,6 +79,16 @@ SELECT
 """Tells whether chunks must be indexed again, or old entries be deleted, since the rules of the terms changed."""
 
 
+_DELETE_VECTORS = """
+DELETE FROM kept_vectors
+WHERE tenant_id = %(tenant)s AND (digest, model) IN (
+    SELECT digest, model FROM kept_vectors
+    WHERE tenant_id = %(tenant)s AND deleted_at < now() - %(kept)s
+    LIMIT 5000
+)
+"""
+
+
 async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
     """Delete outdated answers, ended ingestion runs, old ids and old counts; return what else needs maintenance.
 
@@ -94,6 +104,7 @@ async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
         Statement(page_commands.DELETE_EXPIRED, {**named, "kept": PAGE_RETENTION}),
         Statement(added_days.DELETE_OLD, {**named, "before": now.date() - added_days.RETENTION}),
         Statement(refusals.DELETE_OLD, {**named, "before": now.date() - refusals.RETENTION}),
+        Statement(_DELETE_VECTORS, {**named, "kept": kept_vectors.KEPT}),
         Statement(_ORPHANED, {**named, "grace": RESERVATION_GRACE}),
         ledger.lost(tenant_id, OPEN_CALL_GRACE),
         Statement(_ACTIVE_RUNS, named),

@@ -33,8 +33,8 @@ from knowledge.ingest.staged_chunks import StagedChunks
 from knowledge.knowledge_version import lock_unless_erased
 from knowledge.micro_batching import MicroBatcher
 from knowledge.ports import Embedder, Parses, Sessions
-from knowledge.storable_text import storable, storable_values
-from knowledge.types import Chunk, Document, Failure, Fetched, Item, Mark, Unchanged
+from knowledge.storable_items import storable_item
+from knowledge.types import Chunk, Document, Failure, Fetched, Mark, Unchanged
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class DocumentPipeline:
         async with asyncio.TaskGroup() as group:
             try:
                 async for item in run.source.fetch(run.known):
-                    match _storable(item):
+                    match storable_item(item):
                         case Failure() as failure:
                             if failure.private:
                                 await self._forget(failure.source)
@@ -259,16 +259,18 @@ class DocumentPipeline:
                 return staged.chunks
             run.serving = await self._models.announce(self._sessions, run.tenant_id)
             run.embedders = await self._models.for_passages(run.serving)
-            # The vectors that are missing now are computed in a second pass over the chunks.
+            # In a second pass, every chunk gets its vectors, whatever was stored before.
             complete = StagedChunks()
             async for batch in staged.batches():
-                await self._embed(document, batch, complete)
+                await self._embed(document, batch, complete, every_chunk=True)
             staged.replace(complete)
         raise ParseError("another process keeps changing it at the same time. Add it again")
 
-    async def _embed(self, document: Document, chunks: Sequence[EmbeddedChunk], staged: StagedChunks) -> None:
+    async def _embed(
+        self, document: Document, chunks: Sequence[EmbeddedChunk], staged: StagedChunks, *, every_chunk: bool = False
+    ) -> None:
         """Compute the missing vectors of a batch, and stage it. The next batch waits for this one."""
-        await self._encoding.put(ChunkBatch(document.uri, chunks), len(chunks))
+        await self._encoding.put(ChunkBatch(document.uri, chunks, every_chunk), len(chunks))
         await staged.add(chunks)
 
     async def _encode(self, batches: Sequence[ChunkBatch]) -> Sequence[None]:
@@ -308,31 +310,11 @@ class DocumentPipeline:
                     models=run.models,
                     now=self._clock(),
                     read_at=run.read_at,
+                    keep_vectors=run.keep_vectors,
                 )
         except OutdatedError:
             return False
         return True
-
-
-def _storable(item: Item) -> Item:
-    """Return the item with names that the database can store. A file name may be any bytes."""
-    match item:
-        case Fetched():
-            return replace(
-                item,
-                uri=storable(item.uri),
-                title=storable(item.title),
-                content_type=storable(item.content_type),
-                metadata=storable_values(item.metadata),
-                memo=storable(item.memo),
-            )
-        case Unchanged():
-            metadata = None if item.metadata is None else storable_values(item.metadata)
-            return replace(item, uri=storable(item.uri), metadata=metadata)
-        case Failure():
-            return replace(item, source=storable(item.source), error=storable(item.error))
-        case Mark():
-            return Mark(storable(item.memo))
 
 
 def _unexpected(error: Exception) -> str:

@@ -23,6 +23,7 @@ from knowledge.message_erasure import CHAT_KINDS
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.reembed import switch_if_complete
+from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Known
 
 Result = TypeVar("Result")
@@ -79,16 +80,14 @@ class Ingestor:
         *,
         tenant_id: str,
         audience: str = TENANT_AUDIENCE,
-        chunking: Method | None = None,
-        include_hidden: bool | None = None,
+        options: SourceOptions = UNCHANGED,
         on_progress: OnProgress | None = None,
         stop: asyncio.Event | None = None,
         accept_removals: bool = False,
     ) -> IngestReport:
         """Read the sources one after the other; a failed document or source does not stop the others.
 
-        ``chunking`` and ``include_hidden`` are stored with the sources; None keeps what each source has. Hidden are
-        sheets, rows and columns of workbooks, tracked deletions, comments of texts and notes of slides.
+        ``options`` are stored with the sources.
 
         ``accept_removals`` removes and replaces documents also if so many are gone, or so little is left of a page,
         that the reading looks like an accident of the source. Without it, such a reading is held back.
@@ -103,9 +102,7 @@ class Ingestor:
             for attempt in range(READ_ATTEMPTS):
                 if stop.is_set():
                     break
-                run = await self._begin(
-                    source, tenant_id, audience, chunking, include_hidden, IngestTotals(), on_progress
-                )
+                run = await self._begin(source, tenant_id, audience, options, on_progress)
                 run.accept_removals, run.keep_gone = accept_removals, self._keep_gone
                 try:
                     await self._ingest_source(run, stop)
@@ -143,9 +140,7 @@ class Ingestor:
         source: Source,
         tenant_id: str,
         audience: str,
-        chunking: Method | None,
-        include_hidden: bool | None,
-        totals: IngestTotals,
+        options: SourceOptions,
         on_progress: OnProgress | None,
     ) -> SourceRun:
         """Register the source and load its stored documents."""
@@ -159,8 +154,7 @@ class Ingestor:
                 kind=source.kind,
                 audience=audience,
                 now=self._clock(),
-                chunking=chunking,
-                include_hidden=include_hidden,
+                options=options,
             )
         await asyncio.to_thread(source.count)
         effective = replace(self._chunking, method=method) if method in METHODS else self._chunking
@@ -174,7 +168,7 @@ class Ingestor:
             recipe=self._recipe(effective) + (", with hidden parts" if hidden else ""),
             serving=serving,
             embedders=await self._models.for_passages(serving),
-            totals=totals,
+            totals=IngestTotals(),
             on_progress=on_progress,
             read_at=read_at,
         )

@@ -35,7 +35,9 @@ async def delete_vanished(run: SourceRun, sessions: Sessions, clock: Callable[[]
         lost = [one.id for one in vanished if one.is_loss]
         too_many = not run.accept_removals and document_removals.is_too_much(len(lost), run.stored)
         deleted = [one.id for one in vanished if not (too_many and one.is_loss)]
-        run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, deleted)
+        run.totals.deleted += await document_writes.delete_documents(
+            session, run.tenant_id, deleted, keep_vectors=run.keep_vectors
+        )
         if too_many:
             await document_removals.keep(session, tenant_id=run.tenant_id, ids=lost, reason=KEPT)
         reason = gone_reason(len(lost), run.stored) if too_many else replaced_reason(run.kept_pages, run.stored)
@@ -55,7 +57,9 @@ async def delete_gone(run: SourceRun, sessions: Sessions, clock: Callable[[], da
             session, tenant_id=run.tenant_id, source_id=run.source_id, gone_before=clock() - run.keep_gone
         )
         if run.accept_removals or not document_removals.is_too_much(len(ids), run.stored):
-            run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, ids)
+            run.totals.deleted += await document_writes.delete_documents(
+                session, run.tenant_id, ids, keep_vectors=run.keep_vectors
+            )
 
 
 def gone_reason(removed: int, stored: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from knowledge.chunking import Chunking
+from knowledge.message_erasure import CHAT_KINDS
 from knowledge.ports import Embedder, OnProgress, Source
 from knowledge.serving_model import Serving
 from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, DocumentWarning, Failure, Known, Progress
@@ -69,6 +70,11 @@ class SourceRun:
     done: int = 0
     failed: int = 0
     seen: list[str] = field(default_factory=list)
+
+    @property
+    def keep_vectors(self) -> bool:
+        """Whether the vectors of deleted texts are kept, in case they come back. Deleted messages must not return."""
+        return self.source.kind not in CHAT_KINDS
 
     @property
     def private_chats(self) -> bool:

@@ -38,7 +38,10 @@ _REFRESH = re.compile(r"\s*(\d{1,3})\s*[;,]\s*url\s*=\s*['\"]?([^'\"\s]{1,300})"
 
 SIGN_IN = "it is a sign-in page, not the document. Export the document, or give an address that needs no sign-in"
 MISSING = "the server says that this page does not exist, although it answered. Check the address"
-SCRIPTED = "it shows its text only with JavaScript. Save the page from a browser as HTML or PDF and add that file"
+SCRIPTED = (
+    "it shows its text only with JavaScript. Save the page from a browser as HTML or PDF and add that file, or ask an "
+    "operator to set PARLEY_RENDER=chromium"
+)
 
 
 @dataclass(frozen=True, slots=True)

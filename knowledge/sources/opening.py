@@ -15,6 +15,7 @@ from knowledge.ports import Source
 from knowledge.sources.crawl import CrawlSource
 from knowledge.sources.files import open_path
 from knowledge.sources.git import GitSource
+from knowledge.sources.page_rendering import PageRenderer
 from knowledge.sources.polite_fetch import Sleep
 from knowledge.sources.sitemap import SitemapSource
 from knowledge.sources.web_address import require_web_address
@@ -43,13 +44,14 @@ def open_source(
     files: bool,
     channel: OpenChannel | None = None,
     sleep: Sleep = asyncio.sleep,
+    renderer: PageRenderer | None = None,
 ) -> Source:
     """Return the source that ``spec`` names, without reading it. Raises SourceError.
 
     ``spec`` is a URL, or ``crawl:``, ``sitemap:`` or ``git:`` and a URL. A repository may end in ``#branch:folder``. If
     ``files`` is true it may also be a local path, or ``git:`` and one. If ``channel`` is given it may be ``slack:`` or
     ``discord:`` and a channel ID. ``fetch_allow`` lists private hosts, addresses and networks that may be fetched from.
-    ``sleep`` waits between two pages of a site.
+    ``sleep`` waits between two pages of a site. ``renderer`` draws pages that need JavaScript.
     """
     spec = spec.strip()
     if not spec:
@@ -60,7 +62,7 @@ def open_source(
     if kind in ("slack", "discord"):
         return _open_channel(kind, location, channel)
     if kind in ("crawl", "sitemap"):
-        return _open_site(kind, web_url(location, spec), fetch_allow, max_bytes, sleep)
+        return _open_site(kind, web_url(location, spec), fetch_allow, max_bytes, sleep, renderer)
     if _SSH.match(spec) or spec.lower().startswith("ssh://"):
         return _open_repository(spec, fetch_allow, max_bytes, files)
     if kind == "git" and not _SCHEME.match(spec):
@@ -72,8 +74,8 @@ def open_source(
         if path.endswith(".git"):
             return _open_repository(spec, fetch_allow, max_bytes, files)
         if _SITEMAP.search(path):
-            return SitemapSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes, sleep=sleep)
-        return UrlSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
+            return SitemapSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes, sleep=sleep, renderer=renderer)
+        return UrlSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes, renderer=renderer)
     if not files:
         raise SourceError(_TERMINAL_ONLY)
     return open_path(spec, max_bytes=max_bytes)
@@ -136,7 +138,8 @@ def _https_of_ssh(location: str) -> str:
     return f"https://{match['host']}/{match['path'].lstrip('/')}" if match else location
 
 
-def _open_site(kind: str, url: str, fetch_allow: Sequence[str], max_bytes: int, sleep: Sleep) -> Source:
-    if kind == "crawl":
-        return CrawlSource(url, fetch_allow=fetch_allow, max_bytes=max_bytes, sleep=sleep)
-    return SitemapSource(url, fetch_allow=fetch_allow, max_bytes=max_bytes, sleep=sleep)
+def _open_site(
+    kind: str, url: str, fetch_allow: Sequence[str], max_bytes: int, sleep: Sleep, renderer: PageRenderer | None
+) -> Source:
+    site = CrawlSource if kind == "crawl" else SitemapSource
+    return site(url, fetch_allow=fetch_allow, max_bytes=max_bytes, sleep=sleep, renderer=renderer)

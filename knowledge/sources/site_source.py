@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from knowledge.sources.page_rendering import PageRenderer
 from knowledge.sources.polite_fetch import PAUSE_SECONDS, PoliteFetcher, Sleep
 from knowledge.sources.web_address import WebAddressError, parse_web_address
 from knowledge.sources.web_client import WebClient
@@ -38,10 +39,11 @@ class SiteSource:
         max_pages: int = MAX_PAGES,
         pause: float = PAUSE_SECONDS,
         sleep: Sleep = asyncio.sleep,
+        renderer: PageRenderer | None = None,
     ) -> None:
         self.uri = f"{self.kind}:{url}"
         self._start_url = url
-        self._client = WebClient(fetch_allow=fetch_allow, max_bytes=max_bytes)
+        self._client = WebClient(fetch_allow=fetch_allow, max_bytes=max_bytes, renderer=renderer)
         self._max_pages = max_pages
         self._pause = pause
         self._sleep = sleep

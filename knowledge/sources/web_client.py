@@ -9,7 +9,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -18,6 +18,7 @@ from yarl import URL
 from knowledge.errors import SourceError
 from knowledge.sources.checked_connection import CheckedConnector
 from knowledge.sources.checked_resolver import AddressRefusedError, check_address
+from knowledge.sources.page_rendering import PageRenderer, needs_rendering
 from knowledge.sources.web_address import WebAddressError, require_web_address
 from knowledge.types import Earlier, Fetched
 
@@ -100,10 +101,21 @@ class NotModified:
     url: str
 
 
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+
+
 class WebClient:
     """Fetches pages. Use it as an async context manager: it keeps connections open inside the context."""
 
-    def __init__(self, *, fetch_allow: Sequence[str], max_bytes: int, seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        fetch_allow: Sequence[str],
+        max_bytes: int,
+        seconds: float = TIMEOUT_SECONDS,
+        renderer: PageRenderer | None = None,
+    ) -> None:
+        self._renderer = renderer
         self._allow = fetch_allow
         self._max_bytes = max_bytes
         self._seconds = seconds
@@ -141,13 +153,27 @@ class WebClient:
     ) -> Page | NotModified:
         """Fetch a page unless the server says that it has not changed since ``earlier``. Raises PageError."""
         try:
-            return await self._follow(url, earlier, may_redirect, refused)
+            page = await self._follow(url, earlier, may_redirect, refused)
+            return await self._rendered(page) if isinstance(page, Page) else page
         except AddressRefusedError as error:
             raise AddressNotAllowedError(f"{error}.") from None
         except TimeoutError:
             raise PageError(f"{url} did not answer within {self._seconds:g} seconds. Try again later.") from None
         except (aiohttp.ClientError, OSError, ValueError, UnicodeError) as error:
             raise _connection_problem(url, error) from None
+
+    async def _rendered(self, page: Page) -> Page:
+        """Return the page as its scripts write it, if it has no other text and a renderer is there.
+
+        Such a page has no version: its scripts may write another text though the page stays the same.
+        """
+        if self._renderer is None or page.content_type not in HTML_TYPES or not needs_rendering(page.data):
+            return page
+        drawn = await self._renderer.render(page.url, USER_AGENT)
+        if drawn is None:
+            return page
+        headers = {name: value for name, value in page.headers.items() if name not in ("etag", "last-modified")}
+        return replace(page, data=drawn, charset="utf-8", headers=headers)
 
     def require_allowed(self, url: str) -> None:
         """Raise PageError if the URL may not be fetched, as far as can be known without contacting anything."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from knowledge.sources.page_rendering import PageRenderer
 from knowledge.sources.web_client import TIMEOUT_SECONDS, NotModified, WebClient, page_document
 from knowledge.types import NOTHING_KNOWN, Fetched, Known, Unchanged
 
@@ -14,10 +15,16 @@ class UrlSource:
     kind = "url"
 
     def __init__(
-        self, url: str, *, fetch_allow: Sequence[str], max_bytes: int, seconds: float = TIMEOUT_SECONDS
+        self,
+        url: str,
+        *,
+        fetch_allow: Sequence[str],
+        max_bytes: int,
+        seconds: float = TIMEOUT_SECONDS,
+        renderer: PageRenderer | None = None,
     ) -> None:
         self.uri = url
-        self._client = WebClient(fetch_allow=fetch_allow, max_bytes=max_bytes, seconds=seconds)
+        self._client = WebClient(fetch_allow=fetch_allow, max_bytes=max_bytes, seconds=seconds, renderer=renderer)
 
     def count(self) -> int | None:
         return 1

@@ -86,6 +86,7 @@ EXEMPT = {
     "embeddings": {"tenant_id", "model", "audience"},
     "token_signs": {"tenant_id", "model", "signs"},
     "sentence_vectors": {"tenant_id", "model", "vectors"},
+    "kept_vectors": {"tenant_id", "digest", "model", "vector", "signs", "sentences"},
     "postings": {"tenant_id", "entries"},
     "posting_parts": {"tenant_id"},
     "posting_masks": {"tenant_id", "audience", "mask"},

@@ -24,7 +24,7 @@ def asked(number: int, thread: str = "C1/1") -> Question:
 
 def turn(number: int, **more: Any) -> Any:
     row = {"message_id": str(number), "turn_id": f"t{number}", "state": "done", "seq": number, "refused": None}
-    row |= {"late": False, "shown_late": False}
+    row |= {"fence": 1, "late": False, "shown_late": False, "withdrawn": False}
     return SimpleNamespace(**{**row, **more})
 
 
@@ -182,3 +182,8 @@ def test_overlapping_outages_count_once() -> None:
 
 def test_a_reply_that_is_still_to_be_shown_is_unfinished() -> None:
     assert failures(verdict_of([asked(1)], [answer(1, 1, 2)], [turn(1, late=True)])) == {"unfinished turns": 1}
+
+
+def test_a_reply_to_a_deleted_question_that_is_still_to_be_removed_is_unfinished() -> None:
+    seen = verdict_of([replace(asked(1), deleted=True)], [], [turn(1, withdrawn=True)])
+    assert failures(seen) == {"unfinished turns": 1}

@@ -62,6 +62,8 @@ def test_ingest_ask_and_ask_again(parley: Parley, folder: Path) -> None:
     assert (again["cached"], again["answer"]) == (True, answer["answer"])
 
     trace = parley("why", answer["turn_id"], "--json").document
+    assert trace["turn_id"] == answer["turn_id"]
+    assert len(answer["turn_id"]) == 8
     assert trace["question"] == "What may a hotel in Lisbon cost?"
     assert trace["passages"][0]["legs"]["sparse"] is not None
     assert len(trace["calls"]) == 1
@@ -336,8 +338,9 @@ def test_feedback_lists_thumbs_down_and_unanswered_questions(
     with psycopg.connect(as_superuser(database_url), autocommit=True) as connection:
         for answer, value, reason in ((liked, 1, ""), (disliked, -1, "out of date")):
             connection.execute(
-                "INSERT INTO feedback (tenant_id, turn_id, user_id, value, reason) VALUES (%s, %s, %s, %s, %s)",
-                ("local", answer["turn_id"], "you", value, reason),
+                "INSERT INTO feedback (tenant_id, turn_id, user_id, value, reason)"
+                " SELECT tenant_id, turn_id, %s, %s, %s FROM turns WHERE starts_with(turn_id::text, %s)",
+                ("you", value, reason, answer["turn_id"]),
             )
     rows = {row["turn_id"]: row for row in parley("feedback", "--json").document}
     assert set(rows) == {disliked["turn_id"], lost["turn_id"]}
@@ -348,9 +351,13 @@ def test_feedback_lists_thumbs_down_and_unanswered_questions(
     assert (missing["value"], missing["reason"]) == (None, "no document answers it")
     assert len(parley("feedback", "--all", "--json").document) == 3
     assert parley("feedback", "--since", "soon").status == 2
+    speed = parley("slo", "--json").document
+    assert speed.keys() >= {"objectives", "own_share", "worst"}
+    assert all(one.keys() == {"name", "target_ms", "p50", "p95", "ok"} for one in speed["objectives"])
+    assert set(speed["worst"]) >= {lost["turn_id"][:8]}
     shown = parley("feedback").out
     assert "1 thumb down, 1 question that no document answers." in shown
     monkeypatch.setattr("sys.stdin", io.StringIO("/feedback 7d all\n"))
     said = parley("chat").out
     assert "1 thumb down, 1 thumb up" in said
-    assert disliked["turn_id"][:8] in said
+    assert disliked["turn_id"] in said

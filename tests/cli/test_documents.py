@@ -93,11 +93,13 @@ def test_a_chat_lists_pages_and_finds_documents_by_name(parley: Parley, monkeypa
     assert "twins names several documents: " in said
 
 
-def test_an_answer_is_found_by_the_beginning_of_its_id(parley: Parley) -> None:
-    turn_id = parley("ask", "What may a hotel cost?", "--json").document["turn_id"]
-    for name in (turn_id, turn_id[:8], turn_id.replace("-", "")[:12]):
-        assert parley("why", name, "--json").document["turn_id"] == turn_id
-    assert parley("why", turn_id[:7]).status == 1
+def test_an_answer_is_found_by_the_beginning_of_its_id(parley: Parley, database_url: str) -> None:
+    short = parley("ask", "What may a hotel cost?", "--json").document["turn_id"]
+    with psycopg.connect(as_superuser(database_url)) as connection:
+        ((whole,),) = connection.execute("SELECT turn_id::text FROM turns").fetchall()
+    for name in (short, whole, whole.replace("-", "")[:12]):
+        assert parley("why", name, "--json").document["turn_id"] == short == whole[:8]
+    assert parley("why", short[:7]).status == 1
 
 
 def test_the_terminal_names_what_was_left_out(parley: Parley, bare: Path) -> None:

@@ -57,6 +57,18 @@ def test_erase_asks_what_becomes_of_the_uploads(
     assert erased.document["user"] == "U9"
     assert erased.document["erased"]["documents"] == (1 if choice == "delete" else 0)
     assert [row["source"] for row in parley("docs", "--json").document] == left
-    assert parley("erase", "--user", "U9", "--json").document["erased"]["sources"] == 0
+    again = parley("erase", "--user", "U9", "--json")
+    assert (again.status, again.out) == (1, "")
+    assert "Nothing is stored about the user U9 in local." in again.err
     wrong = parley("erase", "--user", "U9", "--documents", "burn")
     assert wrong.status == 2
+
+
+@pytest.mark.parametrize("command", ["erase", "export"])
+def test_a_user_about_whom_nothing_is_stored_is_an_error(parley: Parley, command: str) -> None:
+    assert parley("db", "upgrade").status == 0
+    found = parley(command, "--user", "U404", "--json")
+    assert (found.status, found.out) == (1, "")
+    assert found.err.strip().endswith(
+        "Nothing is stored about the user U404 in local. Check the ID, and name another workspace by --tenant."
+    )

@@ -40,7 +40,7 @@ def loaded_after(*args: str, database_url: str, folder: Path) -> set[str]:
     return set(modules)
 
 
-@pytest.mark.parametrize("command", ["docs", "costs", "budget show", "feedback"])
+@pytest.mark.parametrize("command", ["docs", "costs", "budget show", "feedback", "slo"])
 def test_a_report_starts_without_models_and_app(command: str, database_url: str, tmp_path: Path) -> None:
     loaded = loaded_after(*command.split(), "--json", database_url=database_url, folder=tmp_path)
     assert loaded & (MODELS | APP | SLOW) == set()

@@ -119,8 +119,9 @@ def test_the_status_of_the_process_with_closed_streams(bare: Path, database_url:
         "closed": "1",
         "no-input": "0",
         "no-errors": "0",
-        "erase": "0",
+        "erase": "1",
     }
+    assert "Nothing is stored about the user nobody" in made.stderr
     assert statuses["pipe"] in ("0", "1"), "true may end before or after the output is written"
     assert "Traceback" not in made.stderr
     assert "Exception ignored" not in made.stderr

@@ -86,7 +86,9 @@ def test_no_word_of_an_answer_is_lost(text: str) -> None:
         body = payload(render.part(part(one)))
         check_message(body, files=0)
         assert policy_violations(body) == []
-        missing = Counter(filter(str.isalnum, one)) - Counter(filter(str.isalnum, str(body["content"])))
+        # Items of a list may get another number: Discord counts them anew after a code block.
+        without_numbers = re.sub(r"(?m)^[\s>]*\d{1,9}(?=[.)])", "", one)
+        missing = Counter(filter(str.isalnum, without_numbers)) - Counter(filter(str.isalnum, str(body["content"])))
         assert not missing, "in a table the words of a row may change their order"
 
 

@@ -93,9 +93,27 @@ def _check_components(rows: list[Json]) -> None:
             seen.add(custom_id)
 
 
+_WRONG_DIALECT = {
+    "a spoiler": re.compile(r"(?<!\\)\|\|(?!\|*$).+?(?<!\\)\|\|", re.DOTALL),
+    "a quotation of all that follows": re.compile(r"^>>> ", re.MULTILINE),
+    "a heading that Discord does not know": re.compile(r"^#{4,6} +[^\s#]", re.MULTILINE),
+    "a broken masked link": re.compile(r"\[<https?://[^\s>]*\]\("),
+}
+"""What Discord renders otherwise than the writer means, or not at all.
+
+Source: support.discord.com/hc/en-us/articles/210298617 (Markdown Text 101).
+"""
+
+
+def dialect_faults(content: str) -> list[str]:
+    """Return what of a message Discord renders otherwise than CommonMark means it."""
+    outside = _CODE.sub("code", content)
+    return [f"{fault}: {found[0]!r}" for fault, rule in _WRONG_DIALECT.items() if (found := rule.search(outside))]
+
+
 def policy_violations(body: Json) -> list[str]:
-    """Return what Discord allows but this bot must not do: ping people, and show link previews."""
-    violations = []
+    """Return what Discord allows but this bot must not do: ping people, show link previews, misuse its Markdown."""
+    violations = dialect_faults(body.get("content") or "")
     allowed = body.get("allowed_mentions")
     if ("content" in body or "embeds" in body) and (
         allowed is None

@@ -11,6 +11,7 @@ from knowledge.parsing.sandbox import Parser
 from knowledge.passage_merging import group_neighbors
 from knowledge.ports import Sessions
 from knowledge.retriever import Retriever
+from knowledge.source_options import SourceOptions
 from knowledge.types import Passage, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
@@ -39,7 +40,7 @@ async def test_source_keeps_its_chunking_method_and_a_change_chunks_it_again(
     source = ListSource("list", GUIDE)
     await ingestor.ingest([source], tenant_id="t")
     assert (await stored_chunking(sessions))[1] == "packed 64"
-    changed = await ingestor.ingest([source], tenant_id="t", chunking="sentence-window")
+    changed = await ingestor.ingest([source], tenant_id="t", options=SourceOptions(chunking="sentence-window"))
     assert changed.unchanged == 0
     assert await stored_chunking(sessions) == (13, "sentence-window 64 beside 3")
     again = await ingestor.ingest([source], tenant_id="t")
@@ -55,7 +56,7 @@ async def test_source_keeps_its_chunking_method_and_a_change_chunks_it_again(
 async def test_chunks_of_every_method_are_found_with_exact_offsets(
     method: Method, ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
-    await ingestor.ingest([ListSource("list", GUIDE, *OTHERS)], tenant_id="t", chunking=method)
+    await ingestor.ingest([ListSource("list", GUIDE, *OTHERS)], tenant_id="t", options=SourceOptions(chunking=method))
     found = await Retriever(sessions, embedder)("thing7", Scope("t"), k=1)
     async with sessions("t") as session:
         whole = str(await session.scalar(text("SELECT text FROM documents WHERE uri = 'guide.md'")))
@@ -67,7 +68,9 @@ async def test_chunks_of_every_method_are_found_with_exact_offsets(
 async def test_found_sentence_is_read_with_its_neighbors(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
-    await ingestor.ingest([ListSource("list", GUIDE, *OTHERS)], tenant_id="t", chunking="sentence-window")
+    await ingestor.ingest(
+        [ListSource("list", GUIDE, *OTHERS)], tenant_id="t", options=SourceOptions(chunking="sentence-window")
+    )
     found = await Retriever(sessions, embedder)("thing6", Scope("t"), k=1)
     (passage,) = found.passages
     assert passage.text.split(" tells")[0] == "Three"
@@ -80,7 +83,7 @@ async def test_found_sentence_is_read_with_its_neighbors(
 async def test_sentence_windows_move_when_text_is_added_before_them(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
-    await ingestor.ingest([ListSource("list", GUIDE)], tenant_id="t", chunking="sentence-window")
+    await ingestor.ingest([ListSource("list", GUIDE)], tenant_id="t", options=SourceOptions(chunking="sentence-window"))
     longer = markdown("guide.md", f"# Guide\n\nA new beginning.\n\n{BODY}")
     await ingestor.ingest([ListSource("list", longer)], tenant_id="t")
     found = await Retriever(sessions, embedder)("thing6", Scope("t"), k=1)

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
+from knowledge.source_options import SourceOptions
 from knowledge.types import Fetched
 from tests.knowledge.fakes import ListSource
 
@@ -37,10 +38,10 @@ async def test_hidden_sheet_is_stored_only_for_a_source_that_asks_for_it(
     await ingestor.ingest([source], tenant_id="t")
     assert "Team" in await stored(sessions)
     assert "91000" not in await stored(sessions)
-    await ingestor.ingest([source], tenant_id="t", include_hidden=True)
+    await ingestor.ingest([source], tenant_id="t", options=SourceOptions(include_hidden=True))
     assert "91000" in await stored(sessions)
     refreshed = await ingestor.ingest([source], tenant_id="t")
     assert refreshed.unchanged == 1
     assert "91000" in await stored(sessions)
-    await ingestor.ingest([source], tenant_id="t", include_hidden=False)
+    await ingestor.ingest([source], tenant_id="t", options=SourceOptions(include_hidden=False))
     assert "91000" not in await stored(sessions)

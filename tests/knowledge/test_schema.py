@@ -66,6 +66,12 @@ async def test_rows_of_other_tenants_are_hidden(
         )
         await session.execute(
             text(
+                "INSERT INTO kept_vectors (tenant_id, digest, model, vector) SELECT tenant_id, 'x', model, '[]' "
+                "FROM embeddings"
+            )
+        )
+        await session.execute(
+            text(
                 "INSERT INTO held_back_notices (tenant_id, source_id, platform) "
                 "SELECT tenant_id, id, 'slack' FROM sources"
             )

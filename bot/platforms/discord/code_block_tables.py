@@ -11,6 +11,7 @@ from itertools import groupby, zip_longest
 from bot.engine.display.visible_text import visible
 from bot.engine.markdown.blocks import is_header
 from bot.engine.markdown.inline import scanned
+from bot.platforms.discord.dialect import plain_cell
 from bot.platforms.discord.text_limits import size
 
 CELL_CHARS = 40
@@ -79,7 +80,10 @@ def _wrapped(row: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the row as lines whose cells have at most ``CELL_CHARS``, or one longer word such as a URL."""
     cells = [
         textwrap.wrap(
-            cell.replace(FENCE, "'''").replace("](", "] ("), CELL_CHARS, break_long_words=False, break_on_hyphens=False
+            plain_cell(cell).replace(FENCE, "'''").replace("](", "] ("),
+            CELL_CHARS,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
         for cell in row
     ]

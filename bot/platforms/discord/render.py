@@ -17,8 +17,7 @@ from bot.engine.display.split import fitting
 from bot.engine.display.urls import END_MARKS, trimmed
 from bot.engine.display.visible_text import visible
 from bot.engine.markdown.blocks import State, advance
-from bot.engine.markdown.inline import scanned
-from bot.platforms.discord import code_block_tables, link_guard, text_limits, user_messages
+from bot.platforms.discord import code_block_tables, dialect, link_guard, text_limits, user_messages
 from bot.platforms.discord.code_block_tables import FENCE
 from bot.platforms.discord.text_limits import CONTENT, EMBED_DESCRIPTION, EMBED_FOOTER, EMBEDS, shorten, size
 from bot.types.display import Action, Citation, Part
@@ -43,7 +42,6 @@ _LINK = re.compile(rf"(?P<bracketed><https?://[^\s>]+>)|(?P<masked>(?<=\]\(){_UR
 _ESCAPED = re.compile(r"[\\*_~|`\[\]<]|:(?=//)|^[>#-]")
 _ROUND = str.maketrans("[]", "()")
 """A title is the label of a link, where Discord does not reliably honor escaped square brackets."""
-_DEEP_HEADING = re.compile(r"^#{4,6} +(.+?)[ \t]*#*$")
 _BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept):([^:]{1,80})")
 _WITHOUT_TURN = frozenset(("share", "about", "halt", "accept"))
 
@@ -114,8 +112,9 @@ def markdown(text: str, links: frozenset[str] = frozenset()) -> str:
     Only addresses in ``links`` become links. A text beyond the limit is cut.
     """
     text, _ = fitting(stripped(text), CONTENT, links, size)
-    text = bold_deep_headings(normalize_fences(text.strip()))
-    text = suppress_link_previews(code_block_tables.convert_tables(text, CONTENT), CONTENT)
+    text = dialect.to_discord(normalize_fences(text.strip()), CONTENT)
+    text = dialect.without_spoilers(code_block_tables.convert_tables(text, CONTENT), CONTENT)
+    text = suppress_link_previews(text, CONTENT)
     return link_guard.without_other_links(text, links)
 
 
@@ -156,15 +155,6 @@ def normalize_fences(text: str) -> str:
     return "\n".join(lines)
 
 
-def bold_deep_headings(text: str) -> str:
-    """Return the text with headings of levels 4 to 6 in bold, because Discord knows three levels."""
-    lines = (
-        line if kind in ("open", "body", "close") else _DEEP_HEADING.sub(r"**\1**", line)
-        for _, line, kind, _ in scanned(text)
-    )
-    return "\n".join(lines)
-
-
 def suppress_link_previews(text: str, limit: int = CONTENT) -> str:
     """Put every link into angle brackets, so that Discord shows no preview.
 
@@ -183,11 +173,7 @@ def suppress_link_previews(text: str, limit: int = CONTENT) -> str:
             return f"<{url}>{tail}"
         return url.split("://", 1)[1] + tail
 
-    shown, position = "", 0
-    for start, end in link_guard.code(text):
-        shown += _LINK.sub(bracketed, text[position:start]) + text[start:end]
-        position = end
-    return shown + _LINK.sub(bracketed, text[position:])
+    return dialect.outside_code(text, lambda piece: _LINK.sub(bracketed, piece))
 
 
 def sources(citations: tuple[Citation, ...]) -> discord.Embed:

@@ -194,7 +194,7 @@ GONE = {
 
 CURES = {
     "channel_not_found": "Invite me to the channel with /invite, then ask again.",
-    "not_in_channel": "Invite me to the channel with /invite, then ask again.",
+    "not_in_channel": "Then ask again.",
     "is_archived": "Ask in a channel that is not archived, or unarchive it.",
     "no_permission": "Ask an admin of the workspace to let apps post there, or ask me here.",
     "restricted_action": "Ask an admin of the workspace to let apps post there, or ask me here.",

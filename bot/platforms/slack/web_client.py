@@ -46,21 +46,33 @@ class WebClient(AsyncWebClient):
         self._tokens = tokens
 
     async def api_call(self, api_method: str, **arguments: Any) -> AsyncSlackResponse:
-        """Make one call; every method of the client uses this one. Raises SurfaceError if there is no token."""
+        """Make one call; every method of the client uses this one. Raises SurfaceError if there is no token.
+
+        A call whose connection pool is closed meanwhile raises ClientConnectionError: the library raises AssertionError
+        or RuntimeError, as for a mistake in the program.
+        """
+        session = self.session
         self._calls_in_progress += 1
         try:
-            token = self.token = await self._tokens.token()
-            try:
-                return await super().api_call(api_method, **arguments)
-            except SlackApiError as error:
-                is_stale = errors.code(error) in STALE_TOKEN
-                replacement = await self._tokens.replacement(token) if is_stale else None
-                if replacement is None:
-                    raise
-                self.token = replacement
-                return await super().api_call(api_method, **arguments)
+            return await self._call(api_method, **arguments)
+        except (AssertionError, RuntimeError) as error:
+            if session is None or not session.closed:
+                raise
+            raise aiohttp.ClientConnectionError("The connection pool was closed.") from error
         finally:
             self._calls_in_progress -= 1
+
+    async def _call(self, api_method: str, **arguments: Any) -> AsyncSlackResponse:
+        token = self.token = await self._tokens.token()
+        try:
+            return await super().api_call(api_method, **arguments)
+        except SlackApiError as error:
+            is_stale = errors.code(error) in STALE_TOKEN
+            replacement = await self._tokens.replacement(token) if is_stale else None
+            if replacement is None:
+                raise
+            self.token = replacement
+            return await super().api_call(api_method, **arguments)
 
     async def detach(self, grace: float = DETACH_GRACE_SECONDS) -> None:
         """Leave the connection pool so that it can be closed. Later calls open their own connections."""

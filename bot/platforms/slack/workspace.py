@@ -97,6 +97,7 @@ class Workspace:
         """Cancel user lookups and leave the connection pool. Answers in progress are still written."""
         await self.readers.close()
         await self.users.close()
+        await self.clients.retrying.detach(grace=0.0)
         await self.clients.single_attempt.detach()
 
     async def tenant(self) -> str:

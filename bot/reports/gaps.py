@@ -1,0 +1,143 @@
+"""Groups the questions that got no good answer by what they are about, so that missing documents can be written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.llm.sentence_ranking import terms
+from knowledge import evidence_confidence, superseded
+
+Vectors = npt.NDArray[np.float32]
+Encode = Callable[[Sequence[str]], Awaitable[Vectors]]
+
+SAME_SUBJECT = 0.6
+"""Least cosine of a question and the mean of a group that it joins."""
+MOST_QUESTIONS = 5000
+"""The latest questions that are grouped."""
+LABEL_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that got no good answer. ``source`` is that of its best passage; None if nothing was found."""
+
+    text: str
+    user_id: str
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Different questions about one subject, named by its most telling words, and how many ``times`` they were asked.
+
+    ``best_source`` is the source that was found for most of them. ``stale``: its document is gone, or says that it is
+    superseded.
+    """
+
+    label: str
+    questions: tuple[str, ...]
+    times: int
+    askers: int
+    best_source: str | None
+    stale: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the gap as the command line prints it."""
+        return {
+            "label": self.label,
+            "questions": list(self.questions),
+            "times": self.times,
+            "askers": self.askers,
+            "best_source": self.best_source,
+            "stale": self.stale,
+        }
+
+
+# Unanswered, with a thumb down, or answered from passages that probably did not contain the answer.
+_QUESTIONS = text("""
+    SELECT question, user_id, trace -> 'passages' -> 0 ->> 'source' AS source
+    FROM turns
+    WHERE tenant_id = :tenant AND created_at >= :start AND state = 'done' AND refused IS NULL AND withdrawn_at IS NULL
+        AND (
+            (trace ->> 'unanswered')::boolean
+            OR (trace ->> 'confidence')::float < :weak
+            OR EXISTS (
+                SELECT FROM feedback
+                WHERE feedback.tenant_id = turns.tenant_id AND feedback.turn_id = turns.turn_id AND value < 0
+            )
+        )
+    ORDER BY created_at DESC, turn_id
+    LIMIT :most
+""")
+_DOCUMENTS = text("""
+    SELECT uri, title, left(text, :opening) AS opening, gone_readings >= 2 AS gone
+    FROM documents WHERE tenant_id = :tenant AND uri = ANY(:sources)
+""")
+
+
+async def gaps(session: AsyncSession, *, tenant_id: str, start: datetime, encode: Encode) -> list[Gap]:
+    """Return the gaps since ``start``, the most asked first. Questions that were deleted are left out."""
+    values = {"tenant": tenant_id, "start": start, "weak": evidence_confidence.shipped().weak_below}
+    rows = (await session.execute(_QUESTIONS, values | {"most": MOST_QUESTIONS})).all()
+    asked = [Question(row.question, row.user_id, row.source) for row in rows]
+    if not asked:
+        return []
+    groups = grouped(await encode([one.text for one in asked]))
+    sources = {one.source for one in asked if one.source}
+    stale = await _stale(session, tenant_id, sorted(sources), datetime.now(UTC).date())
+    labels = labelled([[asked[place].text for place in group] for group in groups])
+    found = [_gap(label, [asked[place] for place in group], stale) for label, group in zip(labels, groups, strict=True)]
+    return sorted(found, key=lambda gap: (-gap.times, -gap.askers, gap.label))
+
+
+def grouped(vectors: Vectors) -> list[list[int]]:
+    """Return the rows of unit vectors in groups of one subject: each joins the nearest group that is near enough."""
+    groups: list[list[int]] = []
+    sums: list[Vectors] = []
+    for place, vector in enumerate(vectors):
+        cosines = [float(total @ vector) / (float(np.linalg.norm(total)) or 1.0) for total in sums]
+        best = int(np.argmax(cosines)) if cosines else -1
+        if best >= 0 and cosines[best] >= SAME_SUBJECT:
+            groups[best].append(place)
+            sums[best] = sums[best] + vector
+        else:
+            groups.append([place])
+            sums.append(vector.copy())
+    return groups
+
+
+def labelled(groups: Sequence[Sequence[str]]) -> list[str]:
+    """Return the words of each group that tell it from the others, as they are first written in it."""
+    words = [{term: word for word in " ".join(reversed(group)).split() for term in terms(word)} for group in groups]
+    counts = [Counter(term for question in group for term in set(terms(question))) for group in groups]
+    groups_with = Counter(term for count in counts for term in count)
+    labels = []
+    for group, count, written in zip(groups, counts, words, strict=True):
+        best = sorted(count, key=lambda term: (-count[term] / groups_with[term], -len(term), term))[:LABEL_WORDS]
+        in_order = sorted(best, key=lambda term: " ".join(terms(group[0])).find(term) % 10_000)
+        labels.append(" ".join(written[term].strip(".,;:!?\"'()").lower() for term in in_order if term in written))
+    return labels
+
+
+def _gap(label: str, asked: Sequence[Question], stale: Mapping[str, bool]) -> Gap:
+    sources = Counter(one.source for one in asked if one.source)
+    best = sources.most_common(1)[0][0] if sources else None
+    texts = tuple(dict.fromkeys(one.text for one in asked))
+    askers = len({one.user_id for one in asked})
+    return Gap(label or texts[0], texts, len(asked), askers, best, stale.get(best or "", False))
+
+
+async def _stale(session: AsyncSession, tenant_id: str, sources: Sequence[str], today: date) -> dict[str, bool]:
+    """Return whether the documents of the sources are gone or superseded."""
+    values = {"tenant": tenant_id, "sources": list(sources), "opening": superseded.OPENING_CHARS}
+    rows = await session.execute(_DOCUMENTS, values)
+    return {row.uri: row.gone or bool(superseded.note(row.title, row.opening, today)) for row in rows}

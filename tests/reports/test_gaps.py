@@ -1,0 +1,92 @@
+"""Questions without a good answer are grouped by subject, counted by asker, and named by their words."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy import insert
+
+from bot.reports.gaps import Gap, Vectors, gaps, grouped, labelled
+from bot.store.schema import feedback, threads, turns
+from bot.store.session import Database
+from knowledge.ingest import Ingestor
+from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
+from tests.reports.test_slo import NOW, TENANT, THREAD, turn
+
+SUBJECTS = ("parking", "canteen", "hotel")
+
+
+async def by_subject(texts: Sequence[str]) -> Vectors:
+    """Return a vector that points to the subject that a text names."""
+    return np.array([[float(subject in text) for subject in SUBJECTS] for text in texts], dtype=np.float32)
+
+
+def asked(number: int, question: str, *, source: str | None = None, **trace: Any) -> dict[str, Any]:
+    passages = [{"source": source}] if source else []
+    row = turn(number, None, question=question, user_id=f"U{number % 2}")
+    return row | {
+        "trace": {"unanswered": False, "confidence": 0.9, "passages": passages, **trace},
+        "withdrawn_at": None,
+    }
+
+
+async def test_what_is_missing_is_grouped(database: Database) -> None:
+    old = markdown("old.md", "# Hotels\n\nThis policy is superseded.\n\nThe hotel limit is 160 EUR.")
+    await Ingestor(database.tenant, WordEmbedder()).ingest([ListSource("list", old)], tenant_id=TENANT)
+    rows = [
+        asked(1, "Where is the parking garage?", unanswered=True),
+        asked(2, "Is parking free?", unanswered=True),
+        asked(3, "Who pays for parking?", unanswered=True),
+        asked(9, "Is parking free?", unanswered=True),
+        asked(4, "What does the canteen cost?", confidence=0.0),
+        asked(5, "What is the hotel limit?", source="old.md"),
+        # Good answers, withdrawn questions and those of last month do not count.
+        asked(6, "Is the canteen open?"),
+        asked(7, "Is the canteen nice?", unanswered=True) | {"withdrawn_at": NOW},
+        asked(8, "Is the canteen new?", unanswered=True) | {"created_at": NOW - timedelta(days=30)},
+    ]
+    async with database.tenant(TENANT) as session:
+        await session.execute(insert(threads), [THREAD])
+        await session.execute(insert(turns), rows)
+        thumb = {"tenant_id": TENANT, "turn_id": uuid.UUID(int=5 << 96), "user_id": "U9", "value": -1, "reason": "old"}
+        await session.execute(insert(feedback), [thumb])
+        found = await gaps(session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject)
+    assert [(gap.askers, gap.best_source, gap.stale) for gap in found] == [
+        (2, None, False),
+        (1, None, False),
+        (1, "old.md", True),
+    ]
+    assert set(found[0].questions) == {"Where is the parking garage?", "Is parking free?", "Who pays for parking?"}
+    assert "parking" in found[0].label
+    assert found[0].times == 4
+    assert found[2].as_json() == {
+        "label": found[2].label,
+        "questions": ["What is the hotel limit?"],
+        "times": 1,
+        "askers": 1,
+        "best_source": "old.md",
+        "stale": True,
+    }
+
+
+async def test_without_questions_there_is_no_gap(database: Database) -> None:
+    async with database.tenant(TENANT) as session:
+        found: list[Gap] = await gaps(session, tenant_id=TENANT, start=NOW, encode=by_subject)
+    assert found == []
+
+
+def test_a_question_joins_the_nearest_group_only() -> None:
+    vectors = np.array([[1, 0], [0.9, 0.436], [0, 1], [0.5, 0.866]], dtype=np.float32)
+    assert grouped(vectors) == [[0, 1], [2, 3]]
+
+
+def test_labels_are_the_words_that_tell_groups_apart() -> None:
+    assert labelled([["Where is the garage?", "Which garage is free?"], ["Where is the Canteen?"]]) == [
+        "garage free",
+        "canteen",
+    ]
+    assert labelled([["???"]]) == [""]

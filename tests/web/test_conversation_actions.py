@@ -68,8 +68,8 @@ async def test_a_chosen_title_stays_until_the_last_question_is_deleted(database:
     async with database.tenant(LOCAL_TENANT) as session:
         named = {"tenant_id": LOCAL_TENANT, "turn_id": first, "question": "Where is the tent?"}
         uid = thread_uid((await history.listed(1))[0].key)
-        await send(session, question_changes.beginning_anew(**named, audience=MEMBERS, holder=None))  # type: ignore[arg-type]
-        await send(session, *question_changes.following_an_edit(**named, thread_uid=uid, tokens=1))  # type: ignore[arg-type]
+        await send(session, question_changes.beginning_anew(**named, audience=MEMBERS, holder=None))
+        await send(session, *question_changes.following_an_edit(**named, thread_uid=uid, tokens=1))
     assert await history.title(THREAD) == "Journeys"
     await delete(first)
     assert await history.title(THREAD) == "Journeys"

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -71,6 +72,9 @@ def build_app(playground: Playground, config: PageConfig, access: Access, *, hos
     return app
 
 
+_CONTENT_TYPES = {".js": "text/javascript; charset=utf-8", ".webmanifest": "application/manifest+json"}
+
+
 class _StaticFiles(StaticFiles):
     """The page's static files, with the content type of modules and the cache policy set.
 
@@ -80,8 +84,8 @@ class _StaticFiles(StaticFiles):
     def file_response(self, full_path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(full_path, *args, **kwargs)
         response.headers.update(REVALIDATE)
-        if str(full_path).endswith(".js"):
-            response.headers["Content-Type"] = "text/javascript; charset=utf-8"
+        if content_type := _CONTENT_TYPES.get(Path(full_path).suffix):
+            response.headers["Content-Type"] = content_type
         return response
 
 

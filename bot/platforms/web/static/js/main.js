@@ -1,5 +1,6 @@
 /** Starts the playground's page: sets up every part, loads the configuration, and connects to the event stream. */
 
+import { setUpAddressOffer } from "./address-offer.js";
 import { setUpAnswerActions } from "./answer-actions.js";
 import { request } from "./api.js";
 import { setUpComposer } from "./composer.js";
@@ -45,6 +46,7 @@ async function start() {
   setUpScrolling();
   setUpComposer();
   setUpUploads();
+  setUpAddressOffer();
   setUpWelcome();
   setUpKeyboard();
   setUpHiddenPages();

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar
 
 from bot.channel_history_sources import channel_opener
@@ -49,6 +49,7 @@ from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders import build_embedder, open_stored
 from knowledge.embedding_models import Models
 from knowledge.ingest import Ingestor
+from knowledge.parsing.parser_pool import ParserPool
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder
 from knowledge.rerankers import build_reranker
@@ -253,7 +254,7 @@ def _open_knowledge(
         chunk_overlap=settings.chunk_overlap,
         models=models,
         keep_gone=timedelta(days=settings.gone_days),
-        parser=Parser(max_unpacked=settings.max_unpacked_mb * 2**20),
+        parser=ParserPool(partial(Parser, max_unpacked=settings.max_unpacked_mb * 2**20)),
     )
     stack.push_async_callback(ingestor.aclose)
     return retriever, ingestor

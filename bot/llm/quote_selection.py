@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.llm import question_kinds
 from bot.llm.quotable_pieces import Kind
-from bot.llm.sentence_ranking import Unit, group_score, scores_of, term_weights, units_of
+from bot.llm.sentence_ranking import Unit, group_score, scores_of, term_weights, terms, units_of
 from knowledge.types import Passage
 
 MAX_QUOTES = 4
@@ -71,6 +71,10 @@ def _choose(weights: Mapping[str, float], units: Sequence[Unit], scores: Sequenc
     best = max(scores)
     if not best:
         return []
+    first = units[scores.index(best)]
+    if first.piece.question and weights.keys() <= set(terms(first.piece.question)):
+        # The document asks this very question: its answer is the answer.
+        return [unit for unit in units if (unit.n, unit.piece.question) == (first.n, first.piece.question)][:MAX_QUOTES]
     chosen: list[Unit] = []
     covered = dict.fromkeys(weights, 0.0)
     for unit, score in sorted(zip(units, scores, strict=True), key=lambda pair: -pair[1]):

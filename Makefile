@@ -7,7 +7,7 @@ PORT ?= 8080
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-fast test-peers check docs-check format lock licences sbom browser peers clean
+.PHONY: help run setup test test-fast test-peers check docs-check dist format lock licences sbom browser peers clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -37,6 +37,11 @@ test-peers: $(VENV)/.tools peers ## install model servers and process managers o
 
 docs-check: $(VENV)/.tools ## check the links, commands and examples in the documentation
 	$(BIN)/python -m tests.docs.docs_check
+
+dist: $(VENV)/.installed ## build the wheel in dist/, for pipx, uvx and pip
+	@rm -rf build dist
+	@$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation --wheel-dir dist .
+	@rm -rf build && ls dist/*.whl
 
 format: $(VENV)/.tools ## format the code and apply ruff's fixes
 	$(BIN)/ruff check --fix .

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 from bot.config import Settings
 from bot.errors import ParleyError
@@ -20,18 +21,15 @@ from knowledge.secret_redaction import redact
 
 async def run_checks(settings: Settings) -> list[Check]:
     """Run all checks, in the order in which the parts are set up. Never raises."""
-    checks = [_data_dir(settings)]
-    checks.append(_retention(settings))
-    checks += await _guarded("database", lambda: _database(settings))
-    checks += await _guarded("embedding model", lambda: _embedder(settings))
-    checks += await _guarded("reranker", lambda: _reranker(settings))
-    checks += await _guarded("embedding model", lambda: _reembedding(settings))
-    checks += await _guarded("parser sandbox", _parser_sandbox)
-    checks += await _guarded("models", lambda: _models(settings))
-    checks += await _guarded("web sign-in", lambda: _web(settings))
-    checks += await _guarded("slack", lambda: _slack(settings))
-    checks += await _guarded("discord", lambda: _discord(settings))
+    checks = [_data_dir(settings), _retention(settings)]
+    for name, check in _CHECKS:
+        checks += await _guarded(name, partial(check, settings))
     return checks
+
+
+async def check_part(part: str, settings: Settings) -> list[Check]:
+    """Run the checks of one part: ``database``, ``models``, ``slack`` or ``discord``. Never raises."""
+    return [one for name, check in _CHECKS if name == part for one in await _guarded(name, partial(check, settings))]
 
 
 async def _guarded(name: str, check: Callable[[], Awaitable[list[Check]]]) -> list[Check]:
@@ -69,7 +67,7 @@ async def _database(settings: Settings) -> list[Check]:
         return await check(url, session_url(settings, url), origin)
 
 
-async def _parser_sandbox() -> list[Check]:
+async def _parser_sandbox(_: Settings) -> list[Check]:
     """Start the process that parses files, and report how it is isolated and whether it can import every parser."""
     from knowledge.parsing.sandbox import Parser
 
@@ -207,3 +205,17 @@ async def _discord(settings: Settings) -> list[Check]:
     from bot.platforms.discord.diagnostics import check
 
     return await check(settings)
+
+
+_CHECKS: tuple[tuple[str, Callable[[Settings], Awaitable[list[Check]]]], ...] = (
+    ("database", _database),
+    ("embedding model", _embedder),
+    ("reranker", _reranker),
+    ("embedding model", _reembedding),
+    ("parser sandbox", _parser_sandbox),
+    ("models", _models),
+    ("web sign-in", _web),
+    ("slack", _slack),
+    ("discord", _discord),
+)
+"""The checks that may need time or a connection, by the name that an error of theirs is reported under."""

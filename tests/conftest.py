@@ -19,7 +19,6 @@ from bot.store.embedded.server import EmbeddedServer
 from bot.store.embedded.temporary import temporary_server
 from bot.store.session import Database
 from knowledge.ports import Sessions
-from tests.shared_model import shared_model
 
 TESTS = Path(__file__).parent
 TEMPLATE = "parley_template"
@@ -31,13 +30,6 @@ UNIT_TESTS = (
 """Files of `make test-fast`; their tests that use a database are left out."""
 SLOW = ("knowledge/test_embedders.py", "knowledge/test_model_hub.py")
 """Files that `make test-fast` leaves out: they load models for half a minute, or from a hub on loopback."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_model() -> Iterator[None]:
-    """Load the offline model once in a test process."""
-    with shared_model():
-        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,6 +16,7 @@ import click
 from bot.cli import (
     ask,
     budget,
+    completion,
     costs,
     database,
     docs,
@@ -24,6 +25,7 @@ from bot.cli import (
     feedback,
     gaps,
     ingest,
+    init,
     manifest,
     parse,
     privacy,
@@ -52,6 +54,7 @@ def cli() -> None:
 
 
 for module in (
+    init,
     serve,
     ask,
     why,
@@ -69,6 +72,7 @@ for module in (
     doctor,
     manifest,
     database,
+    completion,
 ):
     for command in module.COMMANDS:
         cli.add_command(command)

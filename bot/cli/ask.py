@@ -58,7 +58,9 @@ def ask(question: str, thread: str | None, user: str, strong: bool, fresh: bool,
     message = console.incoming(
         question, thread=thread or _new_thread(), user=user, wish="strong" if strong else None, fresh=fresh
     )
-    outcome, turn_id = with_app(lambda app: _answer_and_id(app, message, quiet=as_json), warm=True)
+    outcome, turn_id = with_app(
+        lambda app: _answer_and_id(app, message, quiet=as_json), warm=True, announce=not as_json
+    )
     if as_json:
         print_json(as_document(outcome, turn_id))
     if outcome.refused is not None:
@@ -76,7 +78,7 @@ def chat(thread: str | None, user: str) -> None:
     /help lists the commands. /again repeats the last question without the answer cache, /again strong asks the strong
     model. Ctrl-C stops an answer. Ctrl-D ends the chat.
     """
-    with_app(lambda app: _chat(app, thread or _new_thread(), user), warm=True)
+    with_app(lambda app: _chat(app, thread or _new_thread(), user), warm=True, announce=True)
 
 
 def as_document(outcome: Outcome, turn_id: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.cli import user_messages
-from bot.cli.output import printable
+from bot.cli.output import echo, printable
 from bot.cli.shutdown import stop_on_signals
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
@@ -36,9 +36,9 @@ A collection stops the process, and it takes longer if more modules are loaded.
 """
 
 
-def settings() -> Settings:
-    """Load the settings and set up logging."""
-    loaded = load()
+def settings(**given: object) -> Settings:
+    """Load the settings and set up logging. ``given`` values take precedence, by the names of their fields."""
+    loaded = load(**given)
     _set_up_logging(loaded.log_level)
     return loaded
 
@@ -72,9 +72,14 @@ def collect_garbage_rarely() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def with_app(work: Callable[[App], Awaitable[Result]], *, warm: bool = False) -> Result:
-    """Open the app, run ``work`` with it, and close it. With ``warm``, load the embedding model in the background."""
+def with_app(work: Callable[[App], Awaitable[Result]], *, warm: bool = False, announce: bool = False) -> Result:
+    """Open the app, run ``work`` with it, and close it. With ``warm``, load the embedding model in the background.
+
+    With ``announce``, say on a terminal what is loaded, because that takes seconds.
+    """
     loaded = settings()
+    if announce and sys.stderr.isatty():
+        echo(user_messages.loading(loaded.embedding_model), err=True)
 
     async def open_and_run() -> Result:
         from bot.app import open_app

@@ -1,9 +1,11 @@
-"""The ``parley db`` commands: upgrade the schema, print the database address."""
+"""The ``parley db`` commands: upgrade the schema, print the address, move all data to another database."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +13,11 @@ from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_json
+from bot.config import load
+from bot.errors import UsageError
+
+if TYPE_CHECKING:
+    from bot.store.move import Moved
 
 
 @click.group()
@@ -41,23 +48,66 @@ def upgrade(as_json: bool) -> None:
 
 
 @db.command()
+@click.option("--superuser", is_flag=True, help="The bundled server's superuser, whom pg_dump and pg_restore need.")
 @json_option
-def url(as_json: bool) -> None:
+def url(superuser: bool, as_json: bool) -> None:
     """Print the database address, for example for psql.
 
     Without DATABASE_URL, this starts the bundled PostgreSQL and leaves it running.
     """
     loaded = settings()
     if loaded.database_url:
+        if superuser:
+            raise UsageError(user_messages.NO_SUPERUSER)
         address = loaded.database_url.get_secret_value()
     else:
         from bot.store.embedded import server as embedded_server
 
-        address = embedded_server.start(loaded.data_dir, keep=True).url
+        server = embedded_server.start(loaded.data_dir, keep=True)
+        address = server.admin_url if superuser else server.url
     if as_json:
         print_json({"url": address})
     else:
         echo(address)
+
+
+@db.command()
+@json_option
+def programs(as_json: bool) -> None:
+    """Print the folder of the bundled PostgreSQL's programs, such as psql, pg_dump and pg_restore."""
+    from bot.store.embedded import binaries
+
+    folder = str(binaries.directory())
+    if as_json:
+        print_json({"folder": folder})
+    else:
+        echo(folder)
+
+
+@db.command()
+@click.argument("target_url", metavar="TARGET_URL")
+@json_option
+def move(target_url: str, as_json: bool) -> None:
+    """Copy all data to the empty database at TARGET_URL, for example from the bundled PostgreSQL to your own.
+
+    Stop every part of Parley first. The old database stays as it is. Set DATABASE_URL to TARGET_URL afterwards.
+    """
+    target = load(database_url=target_url).database_url
+    loaded = settings()
+
+    async def copy() -> Moved:
+        from bot.store import move as moving
+        from bot.store.opening import open_database, session_url
+
+        async with AsyncExitStack() as stack:
+            source = session_url(loaded, await open_database(loaded, stack))
+            return await asyncio.to_thread(moving.move, source, target.get_secret_value() if target else target_url)
+
+    moved = run(copy())
+    if as_json:
+        print_json(asdict(moved))
+    else:
+        echo(user_messages.moved(moved.tables, moved.rows))
 
 
 COMMANDS = (db,)

@@ -40,9 +40,15 @@ def echo(text: str = "", *, err: bool = False) -> None:
     click.echo(printable(text), err=err)
 
 
-def confirm(question: str) -> bool:
+def confirm(question: str, *, default: bool = False) -> bool:
     """Ask a question that is answered with yes or no."""
-    return click.confirm(printable(question))
+    return click.confirm(printable(question), default=default)
+
+
+def ask(question: str, *, secret: bool = False) -> str:
+    """Ask for a text; empty if only Enter is pressed. With ``secret``, what is typed is not shown."""
+    answer: str = click.prompt(printable(question), default="", show_default=False, hide_input=secret)
+    return answer
 
 
 def console(*, stderr: bool = False) -> Console:

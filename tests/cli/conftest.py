@@ -89,12 +89,17 @@ def parley(
     monkeypatch.setenv("DATABASE_URL", database_url)
 
     def run(*args: str) -> Ran:
-        capsys.readouterr()
-        status = cli.run(list(args))
-        shown = capsys.readouterr()
-        return Ran(status, shown.out, shown.err)
+        return ran_in_process(capsys, *args)
 
     return run
+
+
+def ran_in_process(capsys: pytest.CaptureFixture[str], *args: str) -> Ran:
+    """Run ``parley ARGS`` in this process."""
+    capsys.readouterr()
+    status = cli.run(list(args))
+    shown = capsys.readouterr()
+    return Ran(status, shown.out, shown.err)
 
 
 @pytest.fixture

@@ -46,6 +46,12 @@ def test_a_report_starts_without_models_and_app(command: str, database_url: str,
     assert loaded & (MODELS | APP | SLOW) == set()
 
 
+def test_a_search_with_the_offline_model_starts_without_transformers(database_url: str, tmp_path: Path) -> None:
+    loaded = loaded_after("search", "leave", "--json", database_url=database_url, folder=tmp_path)
+    assert "torch" in loaded
+    assert loaded & {"transformers", "sentence_transformers", "sklearn", "scipy"} == set()
+
+
 def test_help_starts_without_the_database(tmp_path: Path) -> None:
     loaded = loaded_after("--help", database_url="", folder=tmp_path)
     assert loaded & (MODELS | APP | SLOW | {"sqlalchemy", "psycopg", "numpy"}) == set()

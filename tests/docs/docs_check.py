@@ -37,7 +37,7 @@ SHELL = frozenset({"", "sh", "shell", "bash", "console", "text"})
 """Languages of code blocks whose lines are read as commands and settings; in others only paths are checked."""
 
 SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-PARLEY = re.compile(r"(?<![\w/@.-])parley\s+([^`|;&#]*)")
+PARLEY = re.compile(r"(?<![\w/@.-])parley\s+([^`|;&#)]*)")
 PYTHON_MODULE = re.compile(r"\bpython3? -m ([\w.]+)([^`|;&#]*)")
 SLASH_COMMAND = re.compile(r"(?<![\w/.:*>~}])/([a-z][a-z-]+)(?![\w/.-])")
 LONG_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,3 +58,28 @@ def test_a_sentence_or_a_reason_holds_one_idea() -> None:
 def test_a_sentence_starts_with_a_capital_letter() -> None:
     lower = [(place, text) for place, text in SENTENCES if text[:1].islower() and not text.startswith(LOWER_CASE_NAMES)]
     assert lower == []
+
+
+def test_the_troubleshooting_page_quotes_messages_that_exist() -> None:
+    shown = [
+        quote
+        for line in (ROOT / "docs/troubleshooting.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith("| What you see")
+        for quote in re.findall(r"`([^`]{20,})`|\*([^*]+)\*", line.split(" | ")[0])
+    ]
+    quotes = [code or text for code, text in shown]
+    sources = [*(ROOT / "bot").rglob("*.py"), *(ROOT / "knowledge").rglob("*.py")]
+    said = [text for path in sources for _, text in _all_literals(path)] + [(ROOT / "Makefile").read_text()]
+    sentences = {sentence for text in said for sentence in re.split(r"\. |, but | \(", text) if len(sentence) > 12}
+    patterns = [re.compile(".+?".join(map(re.escape, sentence.split("{}")))) for sentence in sentences]
+    assert len(quotes) > 8
+    assert [one for one in quotes if not any(one in text for text in said) and not _matches(patterns, one)] == []
+
+
+def _all_literals(path: Path) -> Iterator[tuple[ast.expr, str]]:
+    tree = ast.parse(path.read_text())
+    return _literals(tree, ast.walk(tree))
+
+
+def _matches(patterns: list[re.Pattern[str]], quote: str) -> bool:
+    return any(pattern.search(quote) for pattern in patterns)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from aiohttp import web
 from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, batching, build_embedder, model_files
 from knowledge.embedders.batching import BatchingWorker
 from knowledge.embedders.local import OFFLINE_MODEL, load
+from knowledge.embedders.model_files import offline_folder
 from knowledge.embedders.prefixes import prefix
 from knowledge.errors import EmbeddingError
 from knowledge.ports import EncodeKind
@@ -316,3 +318,34 @@ async def test_embedders_of_one_process_share_weights_and_nothing_else() -> None
     assert (vectors[0] == vectors[1]).all()
     await first.aclose()
     await second.aclose()
+
+
+TEXTS = ["short", "How many days of leave?", "Ünïcode naïve 日本語 text! " * 9, "word " * 700, "x@y.z http://a.b/c?d=1"]
+
+
+@pytest.mark.parametrize(("precision", "difference"), [("float32", 1e-5), ("bfloat16", 1e-2)])
+def test_the_offline_model_computes_the_vectors_of_sentence_transformers(precision: str, difference: float) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    from knowledge.embedders.offline_model import OfflineModel
+
+    dtype = getattr(torch, precision)
+    reference = SentenceTransformer(str(offline_folder()), device="cpu", model_kwargs={"dtype": dtype}).eval()
+    own = OfflineModel(offline_folder(), dtype)
+    with torch.inference_mode():
+        for batch in (TEXTS[:1], TEXTS):
+            expected: Any = reference.preprocess(batch)
+            given = own.preprocess(batch)
+            assert (given["input_ids"] == expected["input_ids"]).all()
+            assert [one.offsets for one in given.encodings] == [one.offsets for one in expected.encodings]
+            wanted, found = reference(expected), own(given)
+            for name in ("sentence_embedding", "token_embeddings"):
+                pair = found[name].float(), wanted[name].float()
+                assert torch.allclose(*pair, atol=difference)
+                assert torch.cosine_similarity(*pair, dim=-1).min() > 0.9999
+    assert set(own.tokenizer.all_special_ids) == set(reference.tokenizer.all_special_ids)
+    counted = reference.tokenizer(TEXTS, add_special_tokens=False, truncation=False, padding=False, verbose=False)
+    assert own.tokenizer(TEXTS)["input_ids"] == counted["input_ids"]
+    assert own.get_max_seq_length() == reference.get_max_seq_length()
+    assert own.get_embedding_dimension() == reference.get_embedding_dimension()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.types.display import Limits
+from bot.platforms.slack.native_streams import Mode
+from bot.types.display import Limits, Part
 from tests.slack.streaming_scene import Clock, MakeScene, make_scene, write
 
 __all__ = ["make_scene"]
@@ -164,3 +165,17 @@ async def test_deleting_the_message_ends_the_display(make_scene: MakeScene) -> N
         scene.replies[0].deleted = True
         await write(display, "Some words of an answer. ")
         await scene.slack.until(lambda: display.gone)
+
+
+@pytest.mark.parametrize("mode", ["off", "everywhere"])
+async def test_a_post_of_a_dead_process_that_arrives_late_is_removed(make_scene: MakeScene, mode: Mode) -> None:
+    scene = await make_scene(mode)
+    nonce = "t1:0"
+    dead, alive = scene.surface(), scene.surface()
+    placeholder = Part("Searching…", nonce, "t1", actions=("stop",), waiting=True, settled=0)
+    assert await alive.find(nonce) is None, "the dead process's post is still on its way"
+    ref = await alive.post(placeholder)
+    await dead.post(placeholder)
+    assert len(scene.replies) == 2
+    await alive.edit(ref, Part("Thirty days.", nonce, "t1", final=True))
+    assert [reply.shown for reply in scene.replies] == ["Thirty days."]

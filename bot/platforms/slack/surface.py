@@ -12,9 +12,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.slack import errors, native_streams, payloads, render, text_limits, user_messages
+from bot.platforms.slack import errors, native_streams, render, text_limits, user_messages
 from bot.platforms.slack.native_streams import OpenStream, StreamPolicy
 from bot.platforms.slack.thread_context import ThreadContext
+from bot.platforms.slack.thread_search import ThreadSearch
 from bot.types.conversation import StoredAttachment, ThreadAbove
 from bot.types.display import Limits, Part
 from bot.types.turns import Turn
@@ -27,9 +28,6 @@ minute. A message renders at most 50 blocks, of which sources, notes and buttons
 
 APPEND_INTERVAL = 0.6
 """Seconds between two calls of ``chat.appendStream``, which Slack allows 100 times a minute."""
-
-PAGE_SIZE, MAX_PAGES = 100, 5
-"""How many messages of a thread are searched for a post whose outcome is unknown."""
 
 
 class SlackSurface:
@@ -56,6 +54,7 @@ class SlackSurface:
         self._channel = channel_id
         self._thread_ts = thread_ts
         self._since = since
+        self._search = ThreadSearch(client, channel_id, thread_ts, since)
         self._context = context
         self._streams = streams if thread_ts and asker else None
         self._asker = asker
@@ -102,6 +101,8 @@ class SlackSurface:
         except MessageGone as error:
             await self._explain_to_asker(error)
             raise
+        if part.final:
+            await self._search.remove_copies(part.nonce, ref, self.delete)
 
     async def _edit(self, ref: str, part: Part) -> None:
         if ref in self._open_streams and await self._append_to_stream(ref, part):
@@ -247,31 +248,7 @@ class SlackSurface:
 
     async def find(self, nonce: str) -> str | None:
         """Return the ``ts`` of the message with the nonce; None if not found or if the app may not read the thread."""
-        if not self._thread_ts:
-            return None
-        cursor = ""
-        for _ in range(MAX_PAGES):
-            try:
-                with errors.reached():
-                    page = await self._client.conversations_replies(
-                        channel=self._channel,
-                        ts=self._thread_ts,
-                        oldest=self._since or "0",
-                        include_all_metadata=True,
-                        limit=PAGE_SIZE,
-                        cursor=cursor or None,
-                    )
-            except SlackApiError as error:
-                if errors.retry_after(error) is not None or errors.is_uncertain(error):
-                    raise errors.surface_error(error) from error
-                return None
-            for message in page.get("messages") or []:
-                if render.nonce_of(message) == nonce:
-                    return str(message["ts"])
-            cursor = payloads.next_cursor(page)
-            if not cursor:
-                return None
-        return None
+        return await self._search.find(nonce)
 
     async def hand_over(self, name: str, data: bytes) -> None:
         """Upload a file into the thread."""

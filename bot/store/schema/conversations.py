@@ -88,6 +88,7 @@ turns = Table(
     Column("channel_id", Text, nullable=False),
     Column("thread_id", Text, nullable=False),
     Column("message_id", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default=text("'mention'")),
     Column("user_id", Text, nullable=False),
     Column("user_name", Text, nullable=False),
     Column("user_role", Text, nullable=False, server_default=text("'member'")),

@@ -81,10 +81,11 @@ class ChunkChanges(Generic[New]):
 
 # In reading order, so that equal chunks of one document are matched in this order.
 _STORED_CHUNKS = text("""
-    SELECT chunk_id, position, digest, terms
+    SELECT document_id, position, chunk_id, digest, terms
     FROM chunks
-    WHERE tenant_id = :tenant AND document_id = :document AND position > :after
-    ORDER BY position
+    WHERE tenant_id = :tenant AND document_id = ANY(:documents)
+        AND (document_id, position) > (CAST(:document AS uuid), CAST(:position AS int))
+    ORDER BY document_id, position
     LIMIT :limit
 """)
 
@@ -92,15 +93,14 @@ _STORED_CHUNKS = text("""
 async def stored_chunks(session: AsyncSession, tenant_id: str, documents: Sequence[uuid.UUID]) -> StoredChunks:
     """Return the stored chunks of the documents."""
     found = StoredChunks()
-    for document in documents:
-        after: int | None = -1
-        while after is not None:
-            values = {"tenant": tenant_id, "document": document, "after": after, "limit": ROWS_PER_READ}
-            rows = (await session.execute(_STORED_CHUNKS, values)).all()
-            for number, _, digest, terms in rows:
-                found.numbers[document, digest].append(number)
-                found.terms[number] = terms
-            after = rows[-1].position if len(rows) == ROWS_PER_READ else None
+    after: tuple[uuid.UUID, int] | None = (uuid.UUID(int=0), -1)
+    while after is not None and documents:
+        values = {"tenant": tenant_id, "documents": list(documents), "limit": ROWS_PER_READ}
+        rows = (await session.execute(_STORED_CHUNKS, {**values, "document": after[0], "position": after[1]})).all()
+        for document, _, number, digest, terms in rows:
+            found.numbers[document, digest].append(number)
+            found.terms[number] = terms
+        after = (rows[-1].document_id, rows[-1].position) if len(rows) == ROWS_PER_READ else None
     return found
 
 

@@ -10,6 +10,7 @@ from bot.engine.cache.matching import upper_bound
 from bot.errors import UsageError
 from bot.reports import charts
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, money, report
+from bot.reports.interruptions import Interruptions
 from bot.store.answer_cache.similar import Tally
 
 DEFAULT_PERIOD = "30d"
@@ -75,7 +76,16 @@ def summary(costs: CostReport) -> str:
     if costs.unknown_prices:
         models = ", ".join(f"{model} ({calls} calls)" for model, calls in costs.unknown_prices)
         text += f" Price unknown: {models}. Add it to PARLEY_PRICES_FILE."
-    return f"{text} {reuse(costs.reuse)}".strip()
+    return " ".join(filter(None, (text, reuse(costs.reuse), unasked(costs.interruptions))))
+
+
+def unasked(count: Interruptions) -> str:
+    """Return how many answers nobody asked for by a mention, and how many of them were unwanted; empty without any."""
+    if not count.answered:
+        return ""
+    return (
+        f"Answers without a mention: {count.answered:,}. Stopped, rated down or followed by /quiet: {count.unwanted:,}."
+    )
 
 
 def reuse(tally: Tally) -> str:

@@ -13,6 +13,8 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.llm.prices import Prices
+from bot.reports import interruptions
+from bot.reports.interruptions import NO_INTERRUPTIONS, Interruptions
 from bot.store import ledger_sums
 from bot.store.answer_cache import similar
 from bot.store.ledger_sums import DIMENSIONS as DIMENSIONS
@@ -93,6 +95,7 @@ class CostReport:
     reuse: similar.Tally
     """The number of reworded questions that got a cached answer, and how many of these answers were judged wrong."""
     days: tuple[date, date]
+    interruptions: Interruptions = NO_INTERRUPTIONS
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as the JSON document of the command line."""
@@ -134,7 +137,9 @@ async def report(
         await _saved_by_answer_cache(session, tenant_id, start),
     )
     reuse = await similar.tally(session, tenant_id=tenant_id, since=start)
-    return CostReport(rows, total_of(rows), savings, _unknown_prices(groups), reuse, (start.date(), now.date()))
+    unasked = await interruptions.tally(session, tenant_id=tenant_id, since=start)
+    days = (start.date(), now.date())
+    return CostReport(rows, total_of(rows), savings, _unknown_prices(groups), reuse, days, unasked)
 
 
 def _row(sums: Any, name: str, answers: int) -> CostRow:

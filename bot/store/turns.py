@@ -46,9 +46,9 @@ WITH home AS (
     ON CONFLICT (tenant_id, thread_uid) DO UPDATE SET updated_at = now()
     RETURNING known.thread_uid
 ), turn AS (
-    INSERT INTO turns (tenant_id, turn_id, thread_uid, platform, channel_id, thread_id, message_id, user_id,
+    INSERT INTO turns (tenant_id, turn_id, thread_uid, platform, channel_id, thread_id, message_id, kind, user_id,
                        user_name, user_role, question, wish, fresh, audience, tenant_wide, state, holder)
-    SELECT %(tenant)s, %(turn)s, thread_uid, %(platform)s, %(channel)s, %(thread)s, %(message)s, %(user)s,
+    SELECT %(tenant)s, %(turn)s, thread_uid, %(platform)s, %(channel)s, %(thread)s, %(message)s, %(kind)s, %(user)s,
            %(user_name)s, %(role)s, %(question)s, %(wish)s, %(fresh)s, %(readers)s, %(tenant_wide)s, 'queued',
            CAST(%(holder)s AS integer)
     FROM thread
@@ -80,6 +80,7 @@ def accepting(
         "thread_uid": threads.thread_uid(key),
         "title": threads.title(incoming.text),
         "message": incoming.message_id,
+        "kind": incoming.kind,
         "user": incoming.author.id,
         "user_name": incoming.author.name,
         "role": incoming.author.role,

@@ -52,7 +52,8 @@ EXEMPT = {
     "threads": {"tenant_id", "platform", "channel_id", "thread_id", "tier"},
     "inbox": {"tenant_id", "channel_id", "message_id"},
     "turns": {
-        "tenant_id", "platform", "channel_id", "thread_id", "message_id", "user_role", "wish", "state", "audience",
+        "tenant_id", "platform", "channel_id", "thread_id", "message_id", "kind",
+        "user_role", "wish", "state", "audience",
     },
     "processes": {"tenant_id", "host", "platforms", "faults"},  # a fault names a part and its error
     "reply_parts": {"tenant_id", "ref"},

@@ -73,3 +73,8 @@ def test_the_output_filter_keeps_the_link_in_markdown() -> None:
 )
 def test_plain_text_has_the_words_without_the_marks(markdown: str, words: str) -> None:
     assert as_plain_text(markdown) == words
+
+
+@pytest.mark.parametrize("text", ["- # x", "* ## x", "> 1. x", "1. > # x", "x", "# x"])
+def test_nested_marks_at_the_start_of_a_line_are_no_words(text: str) -> None:
+    assert as_plain_text(text) == "x"

@@ -19,12 +19,16 @@ import pytest
 from knowledge.parsing import sandbox
 from knowledge.parsing.process_isolation import CAPABILITIES, LANDLOCK, LAYERS, LIMITS, SECCOMP, Isolation
 from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.text_recognition import is_installed
+from knowledge.parsing.worker_process import RECOGNITION_MEMORY_BYTES
 from knowledge.types import Fetched
 from tests.knowledge.hostile_worker import DONE
 
 CANARY = "canary-7f3a"
 HIDDEN = "hidden"
 """The layer in the parent process, which hides its environment and memory."""
+MORE_MEGABYTES = RECOGNITION_MEMORY_BYTES // 2**20 if is_installed() else 0
+"""What a process may use more where scans are read."""
 EVERYTHING = frozenset({*LAYERS, HIDDEN})
 DUMPABLE = 4
 LOOT = ctypes.create_string_buffer(CANARY.encode())
@@ -223,5 +227,5 @@ ATTACKS = {
     "user namespace": Attack("unshare", nothing, (SECCOMP,)),
     "io_uring": Attack("io_uring", nothing, (SECCOMP,)),
     "bpf": Attack("bpf", nothing, (SECCOMP, CAPABILITIES), works=_is_root),
-    "much memory": Attack("use_memory", lambda _: {"megabytes": 1024}, (LIMITS,)),
+    "much memory": Attack("use_memory", lambda _: {"megabytes": 1024 + MORE_MEGABYTES}, (LIMITS,)),
 }  # fmt: skip

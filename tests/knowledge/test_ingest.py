@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from knowledge import document_catalog
+from knowledge import chunk_writes, document_catalog
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.errors import EmbeddingError, KnowledgeError, SourceError
 from knowledge.ingest import Ingestor
@@ -228,3 +229,29 @@ async def test_stored_token_signs_equal_those_of_the_reranker(sessions: Sessions
     assert len(again) == 6
     assert [passage.legs.rerank for passage in ranking.final] == pytest.approx(again, abs=0.02)
     await model.aclose()
+
+
+async def test_stored_chunks_of_many_documents_are_read_in_few_statements(
+    ingestor: Ingestor, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = {f"{n}.md": "\n\n".join(f"# Part {p}\n\n" + "word " * 60 for p in range(5)) for n in range(4)}
+    await ingestor.ingest([ListSource("list", *(markdown(*one) for one in bodies.items()))], tenant_id="t")
+    asked: list[object] = []
+    async with sessions("t") as session:
+        rows = (await session.execute(text("SELECT document_id, digest, chunk_id, terms FROM chunks"))).all()
+        documents = sorted({row.document_id for row in rows})
+        for rows_per_read, statements in ((2000, 1), (len(rows), 2), (3, len(rows) // 3 + 1)):
+            monkeypatch.setattr(chunk_writes, "ROWS_PER_READ", rows_per_read)
+            asked.clear()
+            execute = session.execute
+
+            async def counted(*arguments: object, execute: Any = execute) -> Any:
+                asked.append(arguments)
+                return await execute(*arguments)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(session, "execute", counted)
+                stored = await chunk_writes.stored_chunks(session, "t", documents)
+            assert stored.left() == {row.chunk_id: row.terms for row in rows}
+            assert {number for numbers in stored.numbers.values() for number in numbers} == {row[2] for row in rows}
+            assert len(asked) == statements

@@ -141,7 +141,7 @@ async def test_forbidden_call_ends_the_process_and_is_logged(
     await hostile.isolation()
     process = hostile._process
     assert process is not None
-    with pytest.raises(ParseError, match="do not trust this file"):
+    with pytest.raises(ParseError, match="Do not trust this file"):
         await hostile.attack("trace", pid=world.victim.pid)
     assert process.returncode == -signal.SIGSYS
     assert "attack.txt" in caplog.text

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from bot.types.display import Citation
 
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
-_MARKS = re.compile(r"[*`~\\]+|(?<!\w)_+|_+(?!\w)|(?m:^\s*(?:#{1,6}|>|[-+]|\d{1,3}[.)])\s+)")
+_MARKS = re.compile(r"(?m:^\s*(?:(?:#{1,6}|>|[-+*]|\d{1,3}[.)])\s+)+)|[*`~\\]+|(?<!\w)_+|_+(?!\w)")
 _DELIMITER_ROW = re.compile(r"(?m)^[ \t]*\|?(?:[ \t]*:?-+:?[ \t]*\|)+(?:[ \t]*:?-+:?)?[ \t]*$")
 """The line below the header of a Markdown table."""
 _EDGE_WORDS = 4

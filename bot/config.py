@@ -144,9 +144,12 @@ class Settings(WebSettings, ChatSettings):
     @field_validator("render")
     @classmethod
     def _installed(cls, value: str) -> str:
+        if not value:
+            return value
+        # Imported when the setting is used: the renderer brings an HTTP client with it.
         from knowledge.sources.page_rendering import find_chromium
 
-        if value and find_chromium() is None:
+        if find_chromium() is None:
             raise ValueError("Chromium is not installed. Install the package chromium, or remove the setting")
         return value
 

@@ -75,6 +75,18 @@ def silent(*, tenant_id: str, seconds: float) -> Statement:
     return Statement(_SILENT, {"tenant": tenant_id, "seconds": seconds})
 
 
+async def delete_of_thread(session: AsyncSession, *, tenant_id: str, thread_id: str, author_id: str) -> None:
+    """Delete the cards of a conversation that this person sees: their own, and those that everybody sees."""
+    card = page_commands.c.card
+    await session.execute(
+        delete(page_commands).where(
+            page_commands.c.tenant_id == tenant_id,
+            card["thread"]["id"].as_string() == thread_id,
+            (page_commands.c.author_id == author_id) | card["public"].as_boolean(),
+        )
+    )
+
+
 async def erase(session: AsyncSession, *, tenant_id: str) -> int:
     """Delete every card of the tenant, because a reply may quote anybody. Return how many there were."""
     deleted = await session.execute(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import exists, select, text
+from sqlalchemy import Column, ColumnElement, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.schema import feedback, threads, turns
@@ -26,6 +26,7 @@ class ThreadRow:
     key: ThreadKey
     title: str
     updated_at: datetime
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +53,59 @@ class MessageRow:
 
 
 async def list_threads(
-    session: AsyncSession, *, tenant_id: str, platform: Platform, channel_id: str, limit: int = 50
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    platform: Platform,
+    channel_id: str,
+    limit: int = 50,
+    search: str = "",
+    pinned_first: bool = False,
+    with_private: bool = True,
 ) -> list[ThreadRow]:
-    """Return the threads of a channel, the last used first."""
-    rows = await session.execute(
-        select(threads)
-        .where(threads.c.tenant_id == tenant_id, threads.c.platform == platform, threads.c.channel_id == channel_id)
-        .order_by(threads.c.updated_at.desc())
-        .limit(limit)
+    """Return the threads of a channel, the last used first.
+
+    ``search`` is a part of the title or of a message, in any case. Without ``with_private``, threads that only one
+    person sees are left out.
+    """
+    wanted = select(threads).where(
+        threads.c.tenant_id == tenant_id, threads.c.platform == platform, threads.c.channel_id == channel_id
     )
+    if not with_private:
+        wanted = wanted.where(threads.c.thread_id.not_like(f"{PRIVATE_THREAD}%"))
+    if search:
+        said = exists().where(
+            message_table.c.tenant_id == tenant_id,
+            message_table.c.thread_uid == threads.c.thread_uid,
+            _contains(message_table.c.text, search),
+        )
+        wanted = wanted.where(_contains(threads.c.title, search) | said)
+    order = (threads.c.pinned.desc(), threads.c.updated_at.desc()) if pinned_first else (threads.c.updated_at.desc(),)
+    rows = await session.execute(wanted.order_by(*order).limit(limit))
     return [
-        ThreadRow(ThreadKey(r.tenant_id, r.platform, r.channel_id, r.thread_id), r.title, r.updated_at) for r in rows
+        ThreadRow(ThreadKey(r.tenant_id, r.platform, r.channel_id, r.thread_id), r.title, r.updated_at, r.pinned)
+        for r in rows
     ]
+
+
+def _contains(column: Column[Any], searched: str) -> ColumnElement[bool]:
+    return func.strpos(func.lower(column), func.lower(searched)) > 0
+
+
+async def rename(session: AsyncSession, *, thread: ThreadKey, title: str) -> bool:
+    """Give a thread a title that later edits of its first question do not change. Return False if it has no message."""
+    return await _change(session, thread, title=title, named=True)
+
+
+async def pin(session: AsyncSession, *, thread: ThreadKey, pinned: bool) -> bool:
+    """Pin a thread to the top of the list, or undo that. Return False if it has no message."""
+    return await _change(session, thread, pinned=pinned)
+
+
+async def _change(session: AsyncSession, thread: ThreadKey, **values: Any) -> bool:
+    mine = (threads.c.tenant_id == thread.tenant_id) & (threads.c.thread_uid == thread_uid(thread))
+    changed = update(threads).where(mine, threads.c.title != "").values(**values).returning(threads.c.thread_uid)
+    return (await session.scalar(changed)) is not None
 
 
 async def title_of(session: AsyncSession, *, thread: ThreadKey) -> str:

@@ -154,16 +154,18 @@ _DELETE_ANSWER = "DELETE FROM messages WHERE tenant_id = %(tenant)s AND turn_id 
 
 _TITLE_OF_FIRST = """
 UPDATE threads SET title = %(title)s
-WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND %(turn)s = (
+WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND NOT named AND %(turn)s = (
     SELECT turn_id FROM turns WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s ORDER BY seq LIMIT 1
 )
 """
 
 _TITLE_OF_REST = """
-UPDATE threads SET title = coalesce((
-    SELECT left(text, %(length)s) FROM messages
+UPDATE threads SET title = CASE WHEN named AND first.text IS NOT NULL THEN title
+    ELSE coalesce(left(first.text, %(length)s), '') END
+FROM (SELECT (
+    SELECT text FROM messages
     WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND role = 'user' ORDER BY seq LIMIT 1
-), '')
+) AS text) AS first
 WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s
 """
 

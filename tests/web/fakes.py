@@ -17,42 +17,22 @@ from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, SurfaceError, UsageError
 from bot.platforms.web import user_messages
 from bot.platforms.web.command_cards import CommandCard, from_json
-from bot.platforms.web.document_viewer import DocumentView, view_of
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoredPage, thread_key
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner
-from bot.platforms.web.welcome import Welcome
 from bot.store.page_conversations import MessageRow, ThreadRow
 from bot.types.audience import Audience
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
-from bot.types.display import Action, Citation, Part
+from bot.types.display import Action, Part
 from bot.types.turns import Outcome, Turn, TurnState
 from bot.types.usage import Tier
-from knowledge.document_windows import PageStart, Window
+from tests.web.fake_documents import SOURCES, ScriptedDocuments, ScriptedWelcome
 
 PIECES = (
     "The limit for a hotel in London is **220 EUR** per night [1].\n\n",
     "| City | Limit |\n|---|---:|\n| London | 220 EUR |\n| Ghent | 140 EUR |\n\n",
     "Until 28 February 2026 it was 160 EUR in every city [2].",
-)
-SOURCES = (
-    Citation(
-        1,
-        "handbook/expenses-and-travel.md",
-        "Expenses and travel",
-        "| London, Zurich, Copenhagen | 220 EUR |",
-        document_id="11111111-1111-1111-1111-111111111111",
-        heading=("Expenses and travel", "Hotels"),
-    ),
-    Citation(
-        2,
-        "https://handbook.example/travel-2024",
-        "Travel policy 2024",
-        "The limit was 160 EUR per night in every city, breakfast included.",
-        heading=("1. Hotels",),
-        page=1,
-    ),
 )
 AFTER: tuple[Action, ...] = ("sources", "why", "up", "down", "again", "strong")
 
@@ -184,14 +164,35 @@ class MemoryHistory:
     broken: bool = False
     strong_model: str | None = "strong-1"
     page_turns: int = 40
+    pinned: frozenset[str] = frozenset()
+    names: dict[str, str] = field(default_factory=dict)
 
     async def threads(self, limit: int) -> Sequence[ThreadRow]:
         by_thread = {turn.thread: turn for turn in self.dispatcher.turns.values()}
         rows = [ThreadRow(key, await self.title(key.thread_id), newest.created_at) for key, newest in by_thread.items()]
         return sorted(rows, key=lambda row: row.updated_at, reverse=True)[:limit]
 
+    async def listed(self, limit: int, search: str = "") -> Sequence[ThreadRow]:
+        rows = [
+            replace(row, pinned=row.key.thread_id in self.pinned)
+            for row in await self.threads(limit)
+            if search.lower() in row.title.lower()
+        ]
+        return sorted(rows, key=lambda row: not row.pinned)
+
+    async def rename(self, thread_id: str, title: str) -> bool:
+        exists = bool(await self.title(thread_id))
+        self.names |= {thread_id: title} if exists else {}
+        return exists
+
+    async def pin(self, thread_id: str, pinned: bool) -> bool:
+        exists = bool(await self.title(thread_id))
+        self.pinned = self.pinned | {thread_id} if pinned and exists else self.pinned - {thread_id}
+        return exists
+
     async def title(self, thread_id: str) -> str:
-        return next((one.question for one in self.dispatcher.turns.values() if one.thread.thread_id == thread_id), "")
+        asked = [one.question for one in self.dispatcher.turns.values() if one.thread.thread_id == thread_id]
+        return self.names.get(thread_id, asked[0]) if asked else ""
 
     async def page(self, thread_id: str, before: str | None = None) -> StoredPage:
         rows = await self.messages(thread_id)
@@ -292,6 +293,12 @@ class MemoryCards:
     async def silent(self) -> Sequence[CommandCard]:
         return self.dead
 
+    async def delete_of_thread(self, thread_id: str, author_id: str) -> None:
+        cards = {key: from_json(json.loads(stored)) for key, (_, stored) in self.written.items()}
+        for key, card in cards.items():
+            if card.thread.id == thread_id and (card.public or card.author_id == author_id):
+                del self.written[key]
+
 
 async def _run(name: str, args: str, context: Context) -> Reply:
     match name:
@@ -337,43 +344,6 @@ def _context(
     update: OnUpdate,
 ) -> Context:
     return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, cast(Services, None), attachments, update)
-
-
-QUESTIONS = ("What is the limit?", "Who is on call?", "When is pay day?")
-
-
-@dataclass
-class ScriptedWelcome:
-    """Offers what a test sets."""
-
-    offered: Welcome = Welcome(QUESTIONS, 3, False)
-    admins: list[bool] = field(default_factory=list)
-
-    async def read(self, *, admin: bool) -> Welcome:
-        self.admins.append(admin)
-        return self.offered if admin else replace(self.offered, steps=())
-
-
-TRAVEL = "11111111-1111-1111-1111-111111111111"
-"""The document that the first source is from."""
-
-
-class ScriptedDocuments:
-    """One document, which everybody may read."""
-
-    async def view(
-        self, document_id: str, author: Author, *, quote: str = "", start: int = 0, at: int | None = None
-    ) -> DocumentView:
-        if document_id != TRAVEL:
-            raise UsageError(user_messages.DOCUMENT_GONE)
-        lines = [f"Line {number} of the rules for journeys, which is as long as lines are." for number in range(400)]
-        text = "\n\n".join(["# Expenses and travel", *lines, "## Hotels", SOURCES[0].quote, *lines])
-        before = text.index(SOURCES[0].quote)
-        window = Window(
-            document_id, "Expenses and travel", "handbook/expenses-and-travel.md", now(), 2 * len(text), 0, text,
-            before if quote == SOURCES[0].quote else None, (PageStart(0, 1), PageStart(before - 12, 2)),
-        )  # fmt: skip
-        return view_of(window, quote)
 
 
 def scripted_playground(

@@ -25,7 +25,8 @@ from tests.web.browser import (
     wait_until,
 )
 from tests.web.conftest import Running
-from tests.web.fakes import PIECES, ScriptedWelcome
+from tests.web.fake_documents import ScriptedWelcome
+from tests.web.fakes import PIECES
 from tests.web.serving import TOKEN, serving, settings_with
 
 pytestmark = requires_chromium

@@ -30,7 +30,8 @@ from tests.web.browser import (
     wait_until,
 )
 from tests.web.conftest import CONFIG, Running
-from tests.web.fakes import PIECES, QUESTIONS
+from tests.web.fake_documents import QUESTIONS
+from tests.web.fakes import PIECES
 
 pytestmark = requires_chromium
 

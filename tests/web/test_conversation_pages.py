@@ -62,7 +62,7 @@ async def store_turns(database: Database, thread_id: str, count: int, *, deleted
 
 async def test_stored_pages_hold_every_message_once(database: Database) -> None:
     ids = await store_turns(database, THREAD, 8, deleted=(3,))
-    history = StoreHistory(database.tenant, page_turns=3)
+    history = StoreHistory(database, page_turns=3)
     latest = await history.page(THREAD)
     middle = await history.page(THREAD, latest.earlier)
     first = await history.page(THREAD, middle.earlier)
@@ -81,7 +81,7 @@ async def test_stored_answers_have_the_buttons_and_thumbs_of_their_time(database
         for user, value in (("you", -1), ("ben", 1)):
             rating = {"tenant_id": LOCAL_TENANT, "turn_id": uuid.UUID(ids[0]), "user_id": user, "value": value}
             await session.execute(insert(feedback).values(**rating))
-    history = StoreHistory(database.tenant, strong_model="large")
+    history = StoreHistory(database, strong_model="large")
     page = await history.page(THREAD)
     views = message_views(THREAD, page.rows, [], strong_model=history.strong_model)
     assert ["strong" in view.actions for view in views if view.role == "assistant"] == [False, True]

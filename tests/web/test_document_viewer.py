@@ -33,7 +33,8 @@ from tests.web.browser import (
 )
 from tests.web.client import post
 from tests.web.conftest import Running
-from tests.web.fakes import PIECES, SOURCES, TRAVEL
+from tests.web.fake_documents import SOURCES, TRAVEL
+from tests.web.fakes import PIECES
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 QUOTE = "The limit is 220 EUR."

@@ -22,7 +22,8 @@ from tests.web.browser import (
     type_keys,
     wait_until,
 )
-from tests.web.fakes import PIECES, QUESTIONS
+from tests.web.fake_documents import QUESTIONS
+from tests.web.fakes import PIECES
 from tests.web.openid_provider import CLIENT_ID, CLIENT_SECRET, providing
 from tests.web.serving import TOKEN, free_port, serving, settings_with
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import aiohttp
+from PIL import Image
 
 from bot.platforms.web.api import STATIC
+from tests.web.browser import (
+    browsing,
+    click,
+    console_errors,
+    look,
+    requires_chromium,
+    texts,
+    value_of,
+    visible,
+    wait_until,
+)
 from tests.web.conftest import Running
 
 STATIC_FILES = sorted(
@@ -25,13 +39,14 @@ async def test_the_page_loads_nothing_from_other_sites(page: Running, http: aioh
     for path in STATIC_FILES:
         async with http.get(path) as response:
             assert response.status == 200
-            text += await response.text()
+            text += (await response.read()).decode(errors="replace")
     addresses = [word for word in text.split('"') if word.startswith(("http://", "https://", "//"))]
     assert addresses == ["http://www.w3.org/2000/svg"]
 
 
 async def test_static_files_have_the_right_type_and_are_revalidated(page: Running, http: aiohttp.ClientSession) -> None:
-    types = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+    types = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png"}
+    types[".webmanifest"] = "application/manifest+json"
     assert "/static/js/main.js" in STATIC_FILES
     for path in STATIC_FILES:
         async with http.get(path) as response:
@@ -41,3 +56,42 @@ async def test_static_files_have_the_right_type_and_are_revalidated(page: Runnin
             etag = response.headers["ETag"]
         async with http.get(path, headers={"If-None-Match": etag}) as response:
             assert (response.status, response.headers["Cache-Control"]) == (304, "no-cache")
+
+
+async def test_the_page_can_be_installed(page: Running, http: aiohttp.ClientSession) -> None:
+    async with http.get("/static/manifest.webmanifest") as response:
+        assert response.headers["Content-Type"] == "application/manifest+json"
+        manifest = json.loads(await response.text())
+    assert (manifest["display"], manifest["start_url"], manifest["scope"]) == ("standalone", "..", "..")
+    pictures = [icon for icon in manifest["icons"] if icon["type"] == "image/png"]
+    assert {icon["sizes"] for icon in pictures} == {"192x192", "512x512"}
+    for icon in pictures:
+        async with http.get(f"/static/{icon['src']}") as response:
+            picture = Image.open(io.BytesIO(await response.read()))
+        assert f"{picture.width}x{picture.height}" == icon["sizes"]
+
+
+@requires_chromium
+async def test_chromium_finds_no_obstacle_to_install_the_page(page: Running, tmp_path: Path) -> None:
+    async with browsing(page.address, tmp_path / "profile") as driver:
+        await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
+        found = await look(driver, lambda driver: driver.execute_cdp_cmd("Page.getAppManifest", {}))
+        assert (found["errors"], found["url"]) == ([], f"{page.address}/static/manifest.webmanifest")
+        found = await look(driver, lambda driver: driver.execute_cdp_cmd("Page.getInstallabilityErrors", {}))
+        assert found["installabilityErrors"] == []
+
+        address = "https://handbook.example/travel"
+        drop = """
+            const dragged = new DataTransfer();
+            dragged.setData("text/uri-list", arguments[0]);
+            for (const kind of ["dragenter", "dragover", "drop"]) {
+              const event = { dataTransfer: dragged, bubbles: true, cancelable: true };
+              document.body.dispatchEvent(new DragEvent(kind, event));
+            }
+        """
+        await look(driver, lambda driver: driver.execute_script(drop, address))
+        assert await value_of(driver, "#question") == address
+        await click(driver, "#offer button")
+        await wait_until(driver, lambda driver: f"/ingest {address}" in texts(driver, ".msg.user .body"))
+        assert not await visible(driver, "offer")
+        assert await look(driver, console_errors) == []

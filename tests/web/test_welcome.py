@@ -25,7 +25,7 @@ from knowledge.schema import chunks, documents, sources
 from tests.web.browser import browsing, click, requires_chromium, shown, texts, type_keys, visible, wait_until
 from tests.web.client import get
 from tests.web.conftest import Running
-from tests.web.fakes import ScriptedWelcome
+from tests.web.fake_documents import ScriptedWelcome
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 

@@ -87,8 +87,9 @@ class Api:
 
     async def threads(self, request: Request) -> Response:
         await self.playground.poller.poll()
-        stored = await self.playground.history.threads(MAX_THREADS)
-        views = thread_views(stored, self.playground.hub.threads(identity_of(request).id))
+        search = query_text(request, "search").strip()
+        stored = await self.playground.history.listed(MAX_THREADS, search)
+        views = thread_views(stored, [] if search else self.playground.hub.threads(identity_of(request).id))
         return json_response({"threads": [asdict(view) for view in views], "event": self.playground.hub.event_id})
 
     async def thread(self, request: Request) -> Response:
@@ -103,6 +104,13 @@ class Api:
         return json_response(
             {"messages": messages, "earlier": page.earlier, "ratings": dict(ratings), "event": hub.event_id}
         )
+
+    async def export(self, request: Request) -> Response:
+        """Return a conversation as a Markdown file."""
+        title, text = await self.playground.conversations.export(thread_id_from(request.path_params["thread_id"]))
+        disposition = f"attachment; filename*=UTF-8''{quote(title, safe='')}.md"
+        headers = {**NO_STORE, "Content-Disposition": disposition}
+        return Response(text, media_type="text/markdown; charset=utf-8", headers=headers)
 
     async def events(self, request: Request) -> Response:
         last = request.headers.get("last-event-id") or request.query_params.get("last")
@@ -195,6 +203,22 @@ class Api:
         body = await json_body(request)
         thread_id, author = thread_id_from(body.get("thread")), author_of(request, text_in(body, "name"))
         await self.playground.stop_ingestion(text_in(body, "reading"), thread_id=thread_id, author=author)
+        return json_response({})
+
+    async def thread_action(self, request: Request) -> Response:
+        """Handle a button of a whole conversation."""
+        body = await json_body(request)
+        thread_id = thread_id_from(request.path_params["thread_id"])
+        conversations = self.playground.conversations
+        match request.path_params["action"]:
+            case "rename":
+                await conversations.rename(thread_id, text_in(body, "title"))
+            case "pin" | "unpin" as action:
+                await conversations.pin(thread_id, action == "pin")
+            case "delete":
+                await conversations.delete(thread_id, author_of(request, text_in(body, "name")))
+            case _:
+                raise UsageError(user_messages.NO_SUCH_ACTION)
         return json_response({})
 
     async def turn_action(self, request: Request) -> Response:

@@ -56,7 +56,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
 
     return Playground(
         dispatcher=dispatcher,
-        history=StoreHistory(services.database.tenant, strong_model=stronger_model(services.llm)),
+        history=StoreHistory(services.database, strong_model=stronger_model(services.llm)),
         commands=CommandRunner(tuple(commands.COMMANDS.values()), commands.run, context),
         hub=EventHub(),
         clock=services.clock,

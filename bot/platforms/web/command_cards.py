@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from bot.platforms.web import render, user_messages
@@ -82,6 +83,9 @@ class CommandCards(Protocol):
     async def silent(self) -> Sequence[CommandCard]:
         """Return the cards of running commands without a recent sign of life."""
 
+    async def delete_of_thread(self, thread_id: str, author_id: str) -> None:
+        """Delete the cards of a conversation that this person sees."""
+
 
 class StoredCommandCards:
     """The cards in PostgreSQL. ``silent_seconds`` is the age of the last sign of life of a dead process."""
@@ -116,6 +120,12 @@ class StoredCommandCards:
         silent = page_commands.silent(tenant_id=LOCAL_TENANT, seconds=self._silent_seconds)
         (rows,) = await self._database.flush(LOCAL_TENANT, silent)
         return _cards(rows)
+
+    async def delete_of_thread(self, thread_id: str, author_id: str) -> None:
+        deleting = partial(
+            page_commands.delete_of_thread, tenant_id=LOCAL_TENANT, thread_id=thread_id, author_id=author_id
+        )
+        await self._database.run(LOCAL_TENANT, deleting)
 
 
 def _cards(rows: Sequence[StoredCard]) -> list[CommandCard]:

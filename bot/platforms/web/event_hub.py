@@ -114,6 +114,25 @@ class EventHub:
             self._threads[thread_id] = replace(existing, title=title or existing.title)
         self._publish("title", {"id": thread_id, "title": title}, self._private_threads.get(thread_id, ""))
 
+    def pin(self, thread_id: str, pinned: bool) -> None:
+        """Show a conversation as pinned or not, on every page that lists it."""
+        if existing := self._threads.get(thread_id):
+            self._threads[thread_id] = replace(existing, pinned=pinned)
+        self._publish("pin", {"id": thread_id, "pinned": pinned}, self._private_threads.get(thread_id, ""))
+
+    def remove_thread(self, thread_id: str, viewer: str) -> None:
+        """Remove what this person sees of a conversation, and take it off the lists unless questions are left in it."""
+        left = False
+        for view in self.messages_of_thread(thread_id, viewer):
+            if view.turn:
+                left = True
+            else:
+                self.remove_message(view.id)
+        if not left:
+            self._threads.pop(thread_id, None)
+            self.retitle(thread_id, "")
+            self._private_threads.pop(thread_id, None)
+
     def close(self) -> None:
         """End every stream."""
         self.closed = True

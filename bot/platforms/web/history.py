@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import text
@@ -20,10 +21,10 @@ from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp,
 from bot.store import page_conversations
 from bot.store import turns as stored_turns
 from bot.store.page_conversations import MessageRow, ThreadRow
+from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT, ThreadKey
 from bot.types.display import Action
 from bot.types.turns import TurnState
-from knowledge.ports import Sessions
 
 CHANNEL = "playground"
 THREAD_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
@@ -61,6 +62,15 @@ class History(Protocol):
     async def threads(self, limit: int) -> Sequence[ThreadRow]:
         """Return the latest conversations, newest first."""
 
+    async def listed(self, limit: int, search: str = "") -> Sequence[ThreadRow]:
+        """Return the pinned conversations and then the latest; with ``search``, those that contain it."""
+
+    async def rename(self, thread_id: str, title: str) -> bool:
+        """Give a conversation a title that stays. Return False if it has no question."""
+
+    async def pin(self, thread_id: str, pinned: bool) -> bool:
+        """Pin a conversation, or undo that. Return False if it has no question."""
+
     async def title(self, thread_id: str) -> str:
         """Return the title of a conversation; empty if it has no question."""
 
@@ -83,28 +93,49 @@ class History(Protocol):
 class StoreHistory:
     """History read from PostgreSQL."""
 
-    def __init__(self, sessions: Sessions, *, strong_model: str | None = None, page_turns: int = PAGE_TURNS) -> None:
+    def __init__(self, database: Database, *, strong_model: str | None = None, page_turns: int = PAGE_TURNS) -> None:
         self.strong_model = strong_model
-        self._sessions = sessions
+        self._database = database
         self._page_turns = page_turns
 
     async def threads(self, limit: int) -> Sequence[ThreadRow]:
-        async with self._sessions(LOCAL_TENANT) as session:
+        async with self._database.tenant(LOCAL_TENANT) as session:
             return await page_conversations.list_threads(
                 session, tenant_id=LOCAL_TENANT, platform="web", channel_id=CHANNEL, limit=limit
             )
 
+    async def listed(self, limit: int, search: str = "") -> Sequence[ThreadRow]:
+        async with self._database.tenant(LOCAL_TENANT) as session:
+            return await page_conversations.list_threads(
+                session,
+                tenant_id=LOCAL_TENANT,
+                platform="web",
+                channel_id=CHANNEL,
+                limit=limit,
+                search=search,
+                pinned_first=True,
+                with_private=False,
+            )
+
+    async def rename(self, thread_id: str, title: str) -> bool:
+        renaming = partial(page_conversations.rename, thread=thread_key(thread_id), title=title)
+        return await self._database.run(LOCAL_TENANT, renaming)
+
+    async def pin(self, thread_id: str, pinned: bool) -> bool:
+        pinning = partial(page_conversations.pin, thread=thread_key(thread_id), pinned=pinned)
+        return await self._database.run(LOCAL_TENANT, pinning)
+
     async def title(self, thread_id: str) -> str:
-        async with self._sessions(LOCAL_TENANT) as session:
+        async with self._database.tenant(LOCAL_TENANT) as session:
             return await page_conversations.title_of(session, thread=thread_key(thread_id))
 
     async def messages(self, thread_id: str) -> Sequence[MessageRow]:
-        async with self._sessions(LOCAL_TENANT) as session:
+        async with self._database.tenant(LOCAL_TENANT) as session:
             return await page_conversations.messages(session, tenant_id=LOCAL_TENANT, thread=thread_key(thread_id))
 
     async def page(self, thread_id: str, before: str | None = None) -> StoredPage:
         turn_id = _turn_id(before)
-        async with self._sessions(LOCAL_TENANT) as session:
+        async with self._database.tenant(LOCAL_TENANT) as session:
             rows = await page_conversations.messages(
                 session,
                 tenant_id=LOCAL_TENANT,
@@ -122,15 +153,15 @@ class StoreHistory:
         return replace(found, rows=[row for row in rows if row.turn_id != surplus], earlier=oldest)
 
     async def ratings(self, turn_ids: Sequence[str], user_id: str) -> Mapping[str, int]:
-        async with self._sessions(LOCAL_TENANT) as session:
+        async with self._database.tenant(LOCAL_TENANT) as session:
             return await page_conversations.ratings(session, tenant_id=LOCAL_TENANT, turn_ids=turn_ids, user_id=user_id)
 
     async def questions(self, turn_ids: Sequence[str]) -> Mapping[str, tuple[str, TurnState]]:
-        async with self._sessions(LOCAL_TENANT) as session:
+        async with self._database.tenant(LOCAL_TENANT) as session:
             return await stored_turns.questions(session, tenant_id=LOCAL_TENANT, turn_ids=turn_ids)
 
     async def ready(self) -> None:
-        async with self._sessions(LOCAL_TENANT) as session:
+        async with self._database.tenant(LOCAL_TENANT) as session:
             await session.execute(text("SELECT 1"))
 
 
@@ -153,7 +184,8 @@ def thread_views(stored: Sequence[ThreadRow], live: Sequence[ThreadView]) -> lis
     """
     listed = [row for row in stored if row.title and THREAD_ID.fullmatch(row.key.thread_id)]
     views = {
-        row.key.thread_id: ThreadView(row.key.thread_id, row.title, iso_timestamp(row.updated_at)) for row in listed
+        row.key.thread_id: ThreadView(row.key.thread_id, row.title, iso_timestamp(row.updated_at), row.pinned)
+        for row in listed
     }
     for view in live:
         existing = views.get(view.id)

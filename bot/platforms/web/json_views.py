@@ -9,11 +9,11 @@ from typing import Any, Literal
 from bot.types.display import Action
 
 Role = Literal["user", "assistant", "command"]
-EventKind = Literal["message", "patch", "gone", "thread", "title"]
+EventKind = Literal["message", "patch", "gone", "thread", "title", "pin"]
 """What a change is about.
 
-``thread`` adds a conversation or moves it to the top; ``title`` gives it another title, or removes it from the list if
-the title is empty.
+``thread`` adds a conversation or moves it to the top. ``pin`` pins it or undoes that. ``title`` gives it another title,
+or takes it off the list if the title is empty.
 """
 
 
@@ -94,6 +94,7 @@ class ThreadView:
     id: str
     title: str
     at: str
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from bot.engine.ports.clock import Clock
 from bot.errors import LeaseLost, ParleyError, UsageError
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.command_cards import CommandCard, CommandCards
+from bot.platforms.web.conversations import Conversations
 from bot.platforms.web.cross_process_events import CrossProcessPoller, LocalWork
 from bot.platforms.web.document_viewer import DocumentViewer
 from bot.platforms.web.event_hub import EventHub
@@ -79,11 +80,14 @@ class Playground:
     """Returns the reason for each part of this process that does not work yet."""
     poller: CrossProcessPoller = field(init=False)
     """Shows what other processes do."""
+    conversations: Conversations = field(init=False)
+    """What can be done with whole conversations."""
     _local: LocalWork = field(init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._local = LocalWork(self.dispatcher.runs_here)
+        self.conversations = Conversations(self.history, self.hub, self.cards, self.delete)
         self.poller = CrossProcessPoller(self.hub, self.history, self.cards, self.clock, self._local)
 
     # --- questions

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -38,6 +39,8 @@ def build_app(playground: Playground, config: PageConfig, access: Access, *, hos
         Route("/api/welcome", api.welcome),
         Route("/api/threads", api.threads),
         Route("/api/threads/{thread_id}", api.thread),
+        Route("/api/threads/{thread_id}/export", api.export),
+        Route("/api/threads/{thread_id}/{action}", api.thread_action, methods=["POST"]),
         Route("/api/events", api.events),
         Route("/api/files/{key}", api.file),
         Route("/api/documents/{document_id}", api.document, methods=["POST"]),
@@ -69,6 +72,9 @@ def build_app(playground: Playground, config: PageConfig, access: Access, *, hos
     return app
 
 
+_CONTENT_TYPES = {".js": "text/javascript; charset=utf-8", ".webmanifest": "application/manifest+json"}
+
+
 class _StaticFiles(StaticFiles):
     """The page's static files, with the content type of modules and the cache policy set.
 
@@ -78,8 +84,8 @@ class _StaticFiles(StaticFiles):
     def file_response(self, full_path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(full_path, *args, **kwargs)
         response.headers.update(REVALIDATE)
-        if str(full_path).endswith(".js"):
-            response.headers["Content-Type"] = "text/javascript; charset=utf-8"
+        if content_type := _CONTENT_TYPES.get(Path(full_path).suffix):
+            response.headers["Content-Type"] = content_type
         return response
 
 

@@ -53,6 +53,8 @@ threads = Table(
     count("summary_upto"),
     Column("tier", Text),
     Column("quiet", Boolean, nullable=False, server_default=text("false")),
+    Column("named", Boolean, nullable=False, server_default=text("false")),
+    Column("pinned", Boolean, nullable=False, server_default=text("false")),
     now("created_at"),
     now("updated_at"),
     Index("threads_recent", "tenant_id", "platform", "channel_id", "updated_at"),

@@ -6,7 +6,7 @@ import { announceAnswer, isInLog, patchMessage, prependToLog, removeMessage, rep
 import { closePassage } from "./passage.js";
 import { focusQuestion, switchDraft } from "./question-box.js";
 import { scrollToEnd, scrollToStart } from "./scroll.js";
-import { drawThreads, markOtherThread, openSidebar, putThread, retitleThread } from "./sidebar.js";
+import { drawThreads, markOtherThread, openSidebar, pinThread, putThread, retitleThread } from "./sidebar.js";
 import { state } from "./state.js";
 import { clearThreadInUrl, threadInUrl } from "./url-hash.js";
 
@@ -98,6 +98,7 @@ export function applyEvent(event) {
   const { kind, data } = event;
   if (kind === "thread") return putThread(data);
   if (kind === "title") return retitleThread(data);
+  if (kind === "pin") return pinThread(data);
   if (data.thread !== state.thread) return markOtherThread(kind, data);
   if (queuedEvents) return queuedEvents.push(event);
   if (isLoaded(event.id)) return;
@@ -122,7 +123,8 @@ function isLoaded(eventId) {
   return epoch === loadedEpoch && Number(number) <= Number(loadedNumber);
 }
 
-function startThread() {
+/** Starts a conversation. */
+export function startThread() {
   clearThreadInUrl();
   openThread(randomId());
 }

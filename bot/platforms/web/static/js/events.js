@@ -7,7 +7,7 @@ import { CONNECTED, CONNECTION_LOST, RECONNECTING, SIGNED_OUT } from "./user-mes
 import { loadThreads } from "./sidebar.js";
 import { state } from "./state.js";
 
-const KINDS = ["message", "patch", "gone", "thread", "title"];
+const KINDS = ["message", "patch", "gone", "thread", "title", "pin"];
 const RETRY_MS = 2_000;
 /** Heartbeats that may be missing before the connection counts as dead. */
 const MISSED_HEARTBEATS = 2.5;

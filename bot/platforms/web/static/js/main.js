@@ -1,5 +1,6 @@
 /** Starts the playground's page: sets up every part, loads the configuration, and connects to the event stream. */
 
+import { setUpAddressOffer } from "./address-offer.js";
 import { setUpAnswerActions } from "./answer-actions.js";
 import { request } from "./api.js";
 import { setUpComposer } from "./composer.js";
@@ -13,6 +14,7 @@ import { focusQuestion } from "./question-box.js";
 import { setUpScrolling } from "./scroll.js";
 import { drawUser, isSidebarOpen, openSidebar, setUpSidebar } from "./sidebar.js";
 import { state } from "./state.js";
+import { setUpThreadActions } from "./thread-actions.js";
 import { setUpUploads } from "./uploads.js";
 import { setUpViewer } from "./viewer.js";
 import { setUpWelcome } from "./welcome.js";
@@ -35,6 +37,7 @@ function setUpKeyboard() {
 async function start() {
   setUpSidebar();
   setUpConversation();
+  setUpThreadActions();
   setUpQuestionActions();
   setUpAnswerActions();
   setUpPassage();
@@ -43,6 +46,7 @@ async function start() {
   setUpScrolling();
   setUpComposer();
   setUpUploads();
+  setUpAddressOffer();
   setUpWelcome();
   setUpKeyboard();
   setUpHiddenPages();

@@ -1,24 +1,35 @@
 /** Shows the list of conversations and the user's name, and opens the sidebar on a phone. */
 
 import { request, saveUserName, userName } from "./api.js";
-import { byId, element } from "./dom.js";
+import { byId, element, orNotice } from "./dom.js";
 import {
-  DEFAULT_NAME, EARLIER, NEW_CONVERSATION, NO_CONVERSATIONS, THIS_WEEK, TODAY, YESTERDAY, YOUR_NAME,
+  DEFAULT_NAME, EARLIER, NEW_CONVERSATION, NOTHING_FOUND, NO_CONVERSATIONS, PINNED, THIS_WEEK, TODAY, YESTERDAY, YOUR_NAME,
 } from "./user-messages.js";
 import { runningTurnsOf, state } from "./state.js";
 
 const DAY_MS = 86_400_000;
 const MAX_NAME_CHARS = 40;
+/** Milliseconds without a key after which a search starts. */
+const SEARCH_AFTER_MS = 250;
 
 export async function loadThreads() {
   state.threads = (await request("api/threads")).threads;
   drawThreads();
 }
 
+/** Shows only the conversations that contain the text of the search box. */
+async function searchThreads() {
+  const search = byId("search").value.trim();
+  const found = search ? (await request(`api/threads?${new URLSearchParams({ search })}`)).threads : null;
+  if (search !== byId("search").value.trim()) return;
+  state.found = found;
+  drawThreads();
+}
+
 /** Moves a conversation to the top of the list, or adds it. A known title stays. */
 export function putThread(thread) {
   const known = state.threads.find(({ id }) => id === thread.id);
-  state.threads = [{ ...thread, ...(known && { title: known.title }) }, ...state.threads.filter((one) => one !== known)];
+  state.threads = [{ ...thread, ...(known && { title: known.title, pinned: known.pinned }) }, ...state.threads.filter((one) => one !== known)];
   drawThreads();
 }
 
@@ -27,6 +38,12 @@ export function retitleThread({ id, title }) {
   state.threads = state.threads
     .map((thread) => (thread.id === id ? { ...thread, title } : thread))
     .filter((thread) => thread.title);
+  drawThreads();
+}
+
+/** Pins a conversation to the top of the list, or undoes that. */
+export function pinThread({ id, pinned }) {
+  state.threads = state.threads.map((thread) => (thread.id === id ? { ...thread, pinned } : thread));
   drawThreads();
 }
 
@@ -46,14 +63,19 @@ export function markOtherThread(kind, message) {
 export function drawThreads() {
   const list = byId("threads");
   list.replaceChildren();
-  if (!state.threads.length) list.append(element("p", { textContent: NO_CONVERSATIONS }));
+  const threads = state.found ?? state.threads;
+  if (!threads.length) list.append(element("p", { textContent: state.found ? NOTHING_FOUND : NO_CONVERSATIONS }));
   let heading = "";
-  for (const thread of state.threads) {
-    if (age(thread.at) !== heading) list.append(element("h2", { textContent: (heading = age(thread.at)) }));
+  for (const thread of [...threads.filter(({ pinned }) => pinned), ...threads.filter(({ pinned }) => !pinned)]) {
+    const group = thread.pinned ? PINNED : age(thread.at);
+    if (group !== heading) list.append(element("h2", { textContent: (heading = group) }));
     list.append(threadLink(thread));
   }
   const open = state.threads.find(({ id }) => id === state.thread);
   byId("title").textContent = open?.title || NEW_CONVERSATION;
+  byId("thread-actions").hidden = !open;
+  byId("pin").setAttribute("aria-pressed", String(Boolean(open?.pinned)));
+  byId("export").href = `api/threads/${state.thread}/export`;
   document.title = open ? `${open.title} · Parley` : "Parley";
 }
 
@@ -120,6 +142,8 @@ function editName() {
   input.onkeydown = (event) => {
     event.stopPropagation();
     if (event.key === "Enter" || event.key === "Escape") {
+      // Otherwise Enter would also press the button that receives the focus.
+      event.preventDefault();
       finish(event.key === "Enter");
       shown.focus();
     }
@@ -131,6 +155,11 @@ function editName() {
 
 export function setUpSidebar() {
   drawName();
+  let timer = 0;
+  byId("search").oninput = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => orNotice(searchThreads), SEARCH_AFTER_MS);
+  };
   byId("user").onclick = editName;
   byId("menu").onclick = () => openSidebar(!isSidebarOpen());
   byId("backdrop").onclick = () => openSidebar(false);

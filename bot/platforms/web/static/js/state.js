@@ -11,6 +11,8 @@ export const state = {
   },
   /** The conversations of the sidebar, latest first. */
   threads: [],
+  /** The conversations that a search has found; null without a search. */
+  found: null,
   /** ID of the open conversation. */
   thread: null,
   /** Whether the open conversation has no message yet. */

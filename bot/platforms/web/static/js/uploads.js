@@ -3,7 +3,7 @@
 import { upload, userName } from "./api.js";
 import { announce, button, byId, element, icon, orNotice, showNotice } from "./dom.js";
 import { announceAttached, announceUploading, fileTooLarge, removeFile } from "./user-messages.js";
-import { focusQuestion, updateQuestionBox } from "./question-box.js";
+import { focusQuestion, setQuestionText, updateQuestionBox } from "./question-box.js";
 import { state } from "./state.js";
 import { putThreadInUrl } from "./url-hash.js";
 
@@ -101,6 +101,15 @@ export function setUpUploads() {
   setUpDragAndDrop();
 }
 
+/** Puts a dropped address into the question box, which then offers to add it to the documents. */
+function dropAddress(list) {
+  const [address] = list.split("\n").map((line) => line.trim()).filter((line) => /^https?:/.test(line));
+  if (!address) return;
+  setQuestionText(address);
+  byId("question").dispatchEvent(new Event("input"));
+  focusQuestion();
+}
+
 function setUpPaste() {
   byId("question").onpaste = (event) => {
     if (!event.clipboardData.files.length) return;
@@ -110,20 +119,27 @@ function setUpPaste() {
 }
 
 function setUpDragAndDrop() {
-  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  // A link that is dragged from this page is none to add.
+  let isOwn = false;
+  addEventListener("dragstart", () => { isOwn = true; });
+  addEventListener("dragend", () => { isOwn = false; });
+  const isWelcome = ({ dataTransfer }) =>
+    !isOwn && ["Files", "text/uri-list"].some((type) => dataTransfer?.types.includes(type));
   // The browser reports every element that the pointer enters and leaves, so only the count tells whether it left the page.
   let depth = 0;
   const showDropZone = (newDepth) => {
     depth = Math.max(newDepth, 0);
     byId("drop").hidden = depth === 0;
   };
-  addEventListener("dragenter", (event) => { if (hasFiles(event)) showDropZone(depth + 1); });
-  addEventListener("dragleave", (event) => { if (hasFiles(event)) showDropZone(depth - 1); });
-  addEventListener("dragover", (event) => { if (hasFiles(event)) event.preventDefault(); });
+  addEventListener("dragenter", (event) => { if (isWelcome(event)) showDropZone(depth + 1); });
+  addEventListener("dragleave", (event) => { if (isWelcome(event)) showDropZone(depth - 1); });
+  addEventListener("dragover", (event) => { if (isWelcome(event)) event.preventDefault(); });
   addEventListener("drop", (event) => {
-    if (!hasFiles(event)) return;
+    if (!isWelcome(event)) return;
     event.preventDefault();
     showDropZone(0);
-    attach([...event.dataTransfer.files]);
+    const { files } = event.dataTransfer;
+    if (files.length) attach([...files]);
+    else dropAddress(event.dataTransfer.getData("text/uri-list"));
   });
 }

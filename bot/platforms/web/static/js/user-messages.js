@@ -21,6 +21,10 @@ export const YOUR_NAME = "Your name";
 
 export const NO_CONVERSATIONS = "Conversations appear here.";
 export const NEW_CONVERSATION = "New conversation";
+export const NOTHING_FOUND = "No conversation contains this.";
+export const PINNED = "Pinned";
+export const CONVERSATION_TITLE = "Title of the conversation";
+export const CONFIRM_DELETE_THREAD = "Delete?";
 export const TODAY = "Today";
 export const YESTERDAY = "Yesterday";
 export const THIS_WEEK = "This week";

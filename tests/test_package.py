@@ -107,8 +107,12 @@ def test_an_undeclared_dependency_is_found() -> None:
 
 
 def test_the_development_tools_are_not_imported_by_the_package() -> None:
-    tools = {canonicalize_name(Requirement(text).name) for text in PROJECT["optional-dependencies"]["dev"]}
+    extras = PROJECT["optional-dependencies"]
+    tools = {canonicalize_name(Requirement(text).name) for text in extras["dev"]}
     tools -= runtime_distributions(PROJECT["dependencies"])
+    tools -= {
+        canonicalize_name(Requirement(text).name) for name, one in extras.items() for text in one if name != "dev"
+    }
     modules = {
         module for module, owners in packages_distributions().items() if tools & set(map(canonicalize_name, owners))
     }

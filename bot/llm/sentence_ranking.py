@@ -45,8 +45,8 @@ _LONG_TERMS = 25
 _LONG_DECAY = 90
 
 _REFERS_BACK = re.compile(
-    r"(?:it|they|this|that|these|those|he|she|both|there|then|es|sie|er|dies\w*|dann|il|elle|ils|elles|ell[ao]s?"
-    r"|est[aeo]s?)\b",
+    r"^(?:this|that|these|those|both|there|then|dies\w*|dann|est[aeo]s?)\b"
+    r"|\b(?:it|its|they|them|their|he|him|his|she|her|es|sie|er|ihn|ihm|ihr|il|elle|ils|elles|leur|ell[ao]s?)\b",
     re.IGNORECASE,
 )
 _STOP_WORDS = frozenset(
@@ -147,8 +147,9 @@ def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit]
         if not score and unit.meaning < _MIN_COSINE:
             scores.append(0.0)
             continue
+        if question_kinds.has_wanted_kind(question, unit.piece.text):
+            score += _KIND_BONUS * min(1.0, 2 * score)
         score += _MEANING_WEIGHT * unit.meaning
-        score += _KIND_BONUS * question_kinds.has_wanted_kind(question, unit.piece.text)
         if subject:
             defined = frozenset(terms(question_kinds.subject_of_definition(unit.piece.text)))
             score += _DEFINITION_BONUS * (bool(defined) and defined <= subject)
@@ -192,7 +193,7 @@ def key_sentences(texts: Iterable[str], max_chars: int) -> list[str]:
 
 
 def _above(piece: Piece, passage: Passage) -> dict[str, float]:
-    refers = piece.kind in ("item", "row") or _REFERS_BACK.match(piece.text)
+    refers = piece.kind in ("item", "row") or _REFERS_BACK.search(piece.text)
     nearest = piece.heading or (passage.heading[-1] if passage.heading else "")
     parts = [
         *((heading, _TITLE_SHARE) for heading in (passage.title, *passage.heading)),

@@ -33,7 +33,7 @@ def test_each_file_is_one_line_of_json(bare: Path, parley: Parley) -> None:
         "warnings": [],
     }
     assert set(clip) == set(missing) == {"file", "error"}
-    assert clip["error"].startswith("it is a PNG image")
+    assert "picture" in clip["error"]
     assert "smile \N{REPLACEMENT CHARACTER} here" in half["text"]
     assert not list(bare.glob("**/postgres*"))
 

@@ -49,7 +49,7 @@ async def test_an_odd_document_fails_alone(sessions: Sessions, embedder: WordEmb
     assert [failure.source for failure in report.failed] == ["deep.md", "half.md", "key.md", "nul.md"]
     for failure in report.failed:
         assert failure.error.startswith("it cannot be added (")
-        assert failure.error.endswith(").") or "save it again" in failure.error
+        assert failure.error.endswith(").") or "Save it again" in failure.error
         assert "\n" not in failure.error
 
 

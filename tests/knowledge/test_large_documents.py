@@ -357,5 +357,5 @@ def test_a_document_that_is_too_large_is_refused_in_one_line(
     blocks = tuple(Block("paragraph", b.start, b.end, (f"Heading {n}",)) for n, b in enumerate(parsed.blocks))
     with pytest.raises(Exception, match=said) as refused:
         worker_protocol.document_response(ParsedDocument("", parsed.text, blocks))
-    assert "split it" in str(refused.value)
+    assert "Split it" in str(refused.value)
     assert "\n" not in str(refused.value)

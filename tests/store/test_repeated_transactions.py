@@ -23,6 +23,7 @@ from knowledge.sources.files import UploadSource
 ROOT = Path(__file__).parents[2]
 
 READS = {
+    "bot/cli/ask.py:_answer_and_id",
     "bot/cli/budget.py:_limits",
     "bot/cli/command_runtime.py:require_tenant",
     "bot/cli/costs.py:_reports.load",
@@ -35,12 +36,15 @@ READS = {
     "bot/commands/budget.py:limit_of",
     "bot/commands/cited_sources.py:_surroundings",
     "bot/commands/costs.py:make_report",
+    "bot/commands/docs.py:_accept_removals",
     "bot/commands/docs.py:_list",
     "bot/commands/docs.py:_named",
     "bot/commands/docs.py:_readable",
     "bot/commands/docs.py:_refresh",
     "bot/commands/docs.py:_set_interval",
     "bot/commands/feedback.py:run",
+    "bot/commands/held_back_notices.py:_not_told",
+    "bot/commands/held_back_notices.py:_people",
     "bot/commands/privacy.py:_exported",
     "bot/commands/settings.py:_show",
     "bot/commands/settings.py:_sources",
@@ -56,8 +60,11 @@ READS = {
     "bot/platforms/slack/event_diagnostics.py:check_received_events",
     "bot/platforms/slack/installations.py:Installations._read",
     "bot/store/adapters/budgets.py:PostgresBudgets.budget",
-    "bot/platforms/web/page_files.py:StoredPageFiles.attachment",
-    "bot/platforms/web/page_files.py:StoredPageFiles.reply",
+    *(
+        f"bot/platforms/web/history.py:StoreHistory.{name}"
+        for name in ("listed", "messages", "page", "questions", "ratings", "ready", "threads", "title")
+    ),
+    "bot/platforms/web/page_files.py:StoredPageFiles._find",
     "bot/store/adapters/inbox.py:PostgresInbox.follows",
     "bot/store/refusals.py:since",
     "bot/store/adapters/inbox.py:PostgresInbox.turns_of",

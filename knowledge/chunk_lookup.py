@@ -29,6 +29,7 @@ class ChunkRow:
     source: str
     title: str
     window: tuple[int, int] | None = None
+    note: str = ""
     superseded: bool = False
 
 
@@ -38,8 +39,8 @@ class ChunkRow:
 _CHUNKS = text("""
     SELECT
         chunk_id, CAST(document_id AS text), position, header, chunks.text, start_char, end_char, page, heading,
-        uri, title || CASE
-            WHEN gone_readings >= 2 THEN ' (gone since ' || to_char(gone_since AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ')'
+        uri, title, CASE
+            WHEN gone_readings >= 2 THEN 'gone since ' || to_char(gone_since AT TIME ZONE 'UTC', 'YYYY-MM-DD')
             WHEN EXISTS (
                 SELECT FROM sources
                 WHERE sources.tenant_id = documents.tenant_id
@@ -54,7 +55,7 @@ _CHUNKS = text("""
                             AND whole.uri = sources.uri
                             AND whole.error <> ''
                     ))
-            ) THEN ' (last read ' || to_char(documents.fetched_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ')'
+            ) THEN 'last read ' || to_char(documents.fetched_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
             ELSE ''
         END, left(documents.text, :opening), CURRENT_DATE, window_start, window_end
     FROM chunks
@@ -89,12 +90,14 @@ def _chunk_row(
     heading: Sequence[str],
     source: str,
     title: str,
+    state: str,
     opening: str,
     today: date,
     *window: int | None,
 ) -> ChunkRow:
-    """Return a row of ``_CHUNKS``. The title of a document that is no longer in force says so."""
-    note = superseded.note(title, opening, today)
+    """Return a row of ``_CHUNKS``. The title says at its end if the document is gone, old or no longer in force."""
+    replaced = superseded.note(title, opening, today)
+    note = ", ".join(filter(None, (state, replaced)))
     shown, place = f"{title} ({note})" if note else title, _window(*window)
     return ChunkRow(
         chunk_id,
@@ -109,7 +112,8 @@ def _chunk_row(
         source,
         shown,
         place,
-        bool(note),
+        note,
+        bool(replaced),
     )
 
 

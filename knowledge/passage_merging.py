@@ -21,7 +21,7 @@ def with_sentences(passage: Passage, cosines: Sequence[float]) -> Passage:
     If the numbers differ, the stored sentences were split by another rule, and the passage is returned without
     sentences.
     """
-    indexed = indexed_text(passage.title, passage.heading, passage.text)
+    indexed = indexed_text(passage.indexed_title, passage.heading, passage.text)
     offset = passage.start - (len(indexed) - len(passage.text))
     windows = sentence_windows(indexed)
     if not cosines or len(windows) != len(cosines):

@@ -264,7 +264,7 @@ class Ranker:
             tokens = encoded.token_vectors.tokens
         evidence = []
         for one in passages:
-            text = indexed_text(one.title, one.heading, one.text)
+            text = indexed_text(one.indexed_title, one.heading, one.text)
             if tokens is None or one.chunk_id not in similar or one.chunk_id not in signs:
                 evidence.append(evidence_confidence.Evidence(text))
                 continue
@@ -287,5 +287,6 @@ def _passage(row: ChunkRow, score: float, legs: Legs) -> Passage:
         score=score,
         legs=legs,
         window=row.window,
+        note=row.note,
         superseded=row.superseded,
     )

@@ -51,7 +51,7 @@ class LateInteraction:
     ) -> list[float]:
         """Return the scores for an encoded question; passages without stored signs are encoded first."""
         missing = [passage for passage in passages if passage.chunk_id not in stored]
-        texts = [indexed_text(p.title, p.heading, p.text) for p in missing]
+        texts = [indexed_text(p.indexed_title, p.heading, p.text) for p in missing]
         rows = await self._embedder.encode_tokens(texts, "passage")
         computed = iter([row.signs for row in rows])
         signs = [stored[p.chunk_id] if p.chunk_id in stored else next(computed) for p in passages]
@@ -88,7 +88,7 @@ class CrossEncoderReranker:
         """Return scores on the model's own scale. Raises EmbeddingError if the model cannot be loaded."""
         if not passages:
             return []
-        pairs = [(query, indexed_text(p.title, p.heading, p.text)) for p in passages]
+        pairs = [(query, indexed_text(p.indexed_title, p.heading, p.text)) for p in passages]
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._predict, pairs)
 
     async def load(self) -> None:

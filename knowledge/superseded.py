@@ -87,5 +87,5 @@ def _day_after_end(line: str, today: date) -> date | None:
 
 def _asks_for(question: str, passage: Passage) -> bool:
     """Return whether a question asks for what was valid earlier, or names the year in the passage's title."""
-    years = set(_YEAR.findall(passage.title.partition(" (superseded")[0]))
+    years = set(_YEAR.findall(passage.indexed_title))
     return bool(_ASKS_FOR_OLD.search(question) or years & set(_YEAR.findall(question)))

@@ -271,8 +271,15 @@ class Passage:
     """Its sentences in order, if their vectors are stored."""
     places: tuple[TextPlace, ...] = ()
     """The places in it, in order, if they are stored."""
+    note: str = ""
+    """What its title says at its end about the state of the document, such as “gone since 2026-03-01”."""
     superseded: bool = False
     """Its document says that it is no longer in force, and the question does not ask for what was valid earlier."""
+
+    @property
+    def indexed_title(self) -> str:
+        """The title that was embedded with the text: the one that is shown, without the note."""
+        return self.title.removesuffix(f" ({self.note})") if self.note else self.title
 
     def place_at(self, offset: int) -> TextPlace:
         """Return the heading and the page at an offset of the document, those of the passage if no others are known."""

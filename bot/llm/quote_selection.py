@@ -67,7 +67,10 @@ def _all_of_a_kind(weights: Mapping[str, float], units: Sequence[Unit], scores: 
 
 
 def _choose(weights: Mapping[str, float], units: Sequence[Unit], scores: Sequence[float]) -> list[Unit]:
-    """Return the best unit, then units that cover further words of the question or score nearly as well."""
+    """Return the best unit, then units that cover further words of the question or score nearly as well.
+
+    What is superseded is quoted only if nothing in force answers better.
+    """
     best = max(scores)
     if not best:
         return []
@@ -80,6 +83,8 @@ def _choose(weights: Mapping[str, float], units: Sequence[Unit], scores: Sequenc
     for unit, score in sorted(zip(units, scores, strict=True), key=lambda pair: -pair[1]):
         gain = sum(weight * max(0.0, unit.covers(term) - covered[term]) for term, weight in weights.items())
         repeated = _MIN_SCORE_SHARE if len(chosen) < _GOOD_QUOTES else _MIN_SCORE_SHARE_REPEATED
+        if unit.superseded and not first.superseded:
+            continue
         if score < best * (_MIN_SCORE_SHARE_ADDING if gain >= _MIN_GAIN else repeated):
             continue
         chosen.append(unit)

@@ -36,10 +36,12 @@ _REFERRED_SHARE = 0.7
 _NOT_NAMED_SHARE = 0.7
 """The share of a name that no piece has, if the piece speaks of everything else."""
 _MEANING_WEIGHT = 0.6
+_UNKNOWN_MEANING = 0.5
+"""Stands for the cosine where no vectors are stored, as of attached files: they must not lose against documents."""
 _QUESTION_MEANING_SHARE = 0.9
 _KIND_BONUS = 0.2
 _DEFINITION_BONUS = 0.4
-_SUPERSEDED_SHARE = 0.6
+_SUPERSEDED_SHARE = 0.5
 _RANK_DECAY = 0.04
 _LONG_TERMS = 25
 _LONG_DECAY = 90
@@ -79,7 +81,7 @@ class Unit:
     """A piece of passage number ``n``, counted from 1. ``place`` is its position among all units.
 
     ``above`` says how much each word that stands above it counts, 0 to 1. ``meaning`` is the cosine of the question and
-    its nearest sentence, or the question that it answers.
+    its nearest sentence, or the question that it answers; None if no vectors are stored.
     """
 
     n: int
@@ -87,7 +89,7 @@ class Unit:
     piece: Piece
     terms: frozenset[str]
     above: Mapping[str, float]
-    meaning: float
+    meaning: float | None
     superseded: bool
 
     def covers(self, term: str) -> float:
@@ -144,12 +146,12 @@ def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit]
             weight * (_NOT_NAMED_SHARE if catches and term in unknown_names else unit.covers(term))
             for term, weight in weights.items()
         )
-        if not score and unit.meaning < _MIN_COSINE:
+        if not score and (unit.meaning or 0.0) < _MIN_COSINE:
             scores.append(0.0)
             continue
         if question_kinds.has_wanted_kind(question, unit.piece.text):
             score += _KIND_BONUS * min(1.0, 2 * score)
-        score += _MEANING_WEIGHT * unit.meaning
+        score += _MEANING_WEIGHT * (_UNKNOWN_MEANING if unit.meaning is None else unit.meaning)
         if subject:
             defined = frozenset(terms(question_kinds.subject_of_definition(unit.piece.text)))
             score += _DEFINITION_BONUS * (bool(defined) and defined <= subject)
@@ -165,7 +167,8 @@ def group_score(group: Sequence[Unit], weights: Mapping[str, float]) -> float:
         weight for term, weight in weights.items() if 2 * sum(term in unit.terms for unit in group) >= len(group)
     )
     named = max(min(1.0, above / _HEADER_SHARE), inside)
-    return discounted(named + _MEANING_WEIGHT * max(unit.meaning for unit in group), group[0])
+    meaning = max(_UNKNOWN_MEANING if unit.meaning is None else unit.meaning for unit in group)
+    return discounted(named + _MEANING_WEIGHT * meaning, group[0])
 
 
 def discounted(score: float, unit: Unit) -> float:
@@ -209,7 +212,9 @@ def _above(piece: Piece, passage: Passage) -> dict[str, float]:
     return counts
 
 
-def _meaning(piece: Piece, passage: Passage) -> float:
+def _meaning(piece: Piece, passage: Passage) -> float | None:
+    if not passage.sentences:
+        return None
     own = _cosine(passage, piece.start, piece.start + len(piece.text))
     if not piece.question:
         return own

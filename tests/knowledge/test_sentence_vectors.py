@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -127,6 +128,13 @@ def test_sentences_split_by_another_rule_are_left_out() -> None:
     assert (first.start, first.cosine, second.end, second.cosine) == (100, 0.5, 100 + len(text), 0.25)
     assert text[second.start - 100 : second.end - 100].startswith("The second")
     assert with_sentences(found, (0.5,)) == with_sentences(found, ()) == found
+
+
+def test_a_note_at_the_title_moves_no_sentence() -> None:
+    text = "The first one stands here and is long enough. The second one stands here and is long enough."
+    found = Passage(1, "d", text, "s", "Title", (), 100, 100 + len(text), None, 1.0)
+    noted = replace(found, title="Title (gone since 2026-03-01)", note="gone since 2026-03-01")
+    assert with_sentences(noted, (0.5, 0.25)).sentences == with_sentences(found, (0.5, 0.25)).sentences != ()
 
 
 async def test_sentence_vectors_are_optional_and_deleted_with_their_chunk(sessions: Sessions, parser: Parser) -> None:

@@ -24,6 +24,7 @@ from bot.types.conversation import Fact
 from bot.types.usage import Call
 from knowledge import sample
 from knowledge.followup_queries import carried_words
+from knowledge.types import Sentence
 from tests.llm.requests import ask, passage, prompt
 
 LEAVE = passage(
@@ -138,6 +139,14 @@ def test_a_question_for_all_is_answered_with_the_whole_table() -> None:
     assert row.text == "| Lisbon | 17 |"
 
 
+def test_a_file_without_vectors_does_not_lose_against_a_document_with_them() -> None:
+    file = replace(passage("| City | Limit |\n|---|---|\n| London | 220 |\n", title="limits.xlsx"), document_id="")
+    words = "You may spend up to 240 EUR a night on a hotel in London."
+    document = replace(passage(words, title="Travel"), sentences=(Sentence(0, len(words), 0.6),))
+    first, *_ = best_quotes("What is the limit in London?", [file, document])
+    assert first.n == 1
+
+
 def test_a_definition_comes_before_a_mention() -> None:
     glossary = passage("Datum readings are stored twice.\n\n**Datum** - the height that counts as zero.", title="Words")
     first, *_ = best_quotes("What is a datum?", [glossary])
@@ -156,11 +165,12 @@ def test_a_name_that_is_nowhere_is_covered_by_everywhere_else() -> None:
     assert "180 EUR" in first.text
 
 
-def test_what_is_superseded_is_quoted_after_what_is_in_force() -> None:
+def test_what_is_superseded_is_quoted_only_if_nothing_in_force_answers() -> None:
     old = replace(passage("The hotel limit is 160 EUR in every city.", title="Travel 2024"), superseded=True)
     current = passage("The hotel limit is 140 EUR in Berlin.", title="Travel")
     texts = [quote.text for quote in best_quotes("What is the hotel limit?", [old, current])]
-    assert texts[0] == "The hotel limit is 140 EUR in Berlin."
+    assert texts == ["The hotel limit is 140 EUR in Berlin."]
+    assert best_quotes("What is the hotel limit?", [old])[0].text == "The hotel limit is 160 EUR in every city."
 
 
 def test_a_sentence_that_refers_back_counts_the_words_before_it() -> None:

@@ -13,6 +13,7 @@ from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_json
+from bot.cli.parameter_types import Identifier
 from bot.config import load
 from bot.errors import UsageError
 
@@ -85,7 +86,7 @@ def programs(as_json: bool) -> None:
 
 
 @db.command()
-@click.argument("target_url", metavar="TARGET_URL")
+@click.argument("target_url", type=Identifier(), metavar="TARGET_URL")
 @json_option
 def move(target_url: str, as_json: bool) -> None:
     """Copy all data to the empty database at TARGET_URL, for example from the bundled PostgreSQL to your own.

@@ -191,6 +191,7 @@ async def test_progress_of_a_slash_command_is_in_the_direct_message(
     await slack.command("/budget", "", "bob", "general")
     await slack.until(lambda: len(slack.ephemeral_texts("bob")) == 2)
     (progress,) = slack.messages("D0BOB")
+    await slack.until(lambda: len(progress.versions) == 2)
     assert [version.shown for version in progress.versions] == ["1 of 2 documents", "Added 2 documents."]
     assert slack.ephemeral_texts("bob")[0].startswith("Working on it")
     assert slack.ephemeral_texts("bob")[1] == "Added 2 documents."

@@ -24,7 +24,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 CONFLICT_ATTEMPTS = 8
 """How often a transaction is run that another one made fail, however short the patience is."""
 CONFLICT_PAUSE = 0.05
-"""Seconds up to which such a transaction waits, at random, before it runs again."""
+"""Half the seconds up to which such a transaction waits, at random, before it runs again; doubled each time.
+
+Many transactions that conflict at once would otherwise meet again.
+"""
 
 _AWAY_CLASSES = ("08", "53", "57P", "58", "25006")
 """SQLSTATE: connections, resources (disk, memory, too many clients), shutdown and start, system errors, read only."""
@@ -105,7 +108,7 @@ async def patiently(
             if conflicts == CONFLICT_ATTEMPTS:
                 raise StoreAway(f"{conflicts} times, another transaction was in the way ({error})") from error
             log.info("running a transaction again: %s", error)
-            await sleep(random.uniform(0, CONFLICT_PAUSE))  # noqa: S311
+            await sleep(random.uniform(0, min(LONGEST_PAUSE, CONFLICT_PAUSE * 2**conflicts)))  # noqa: S311
 
 
 async def _attempt(work: Callable[[bool], Awaitable[Result]], again: bool, seconds: float | None) -> Result:

@@ -140,7 +140,7 @@ async def test_a_transaction_in_the_way_of_another_is_run_again_at_once_whatever
         return "done"
 
     async def sleep(seconds: float) -> None:
-        assert seconds <= CONFLICT_PAUSE
+        assert seconds <= CONFLICT_PAUSE * 2 ** len(tries)
 
     assert await patiently(work, 0, sleep=sleep) == "done"
     assert tries == [False] * CONFLICT_ATTEMPTS, "it was rolled back, so nothing was committed"

@@ -17,7 +17,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-from benchmarks.shortest import shortest
+from benchmarks.shorten_failing_text import shortest
 from benchmarks.unusable_input import unusable
 from tests.doubles import hostile_markdown, output_checks
 

@@ -7,7 +7,7 @@ from typing import cast
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.platforms.slack.names import NameDirectory
+from bot.platforms.slack.name_directory import NameDirectory
 from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.thread_context import MAX_MESSAGES, ThreadContext
 from bot.platforms.slack.users import UserDirectory

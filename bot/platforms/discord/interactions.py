@@ -23,7 +23,7 @@ from bot.platforms.discord.command_options import Suggested
 from bot.platforms.discord.command_runner import CommandRequest, CommandRunner
 from bot.platforms.discord.handler_tasks import HandlerTasks
 from bot.platforms.discord.render import NO_MENTIONS
-from bot.platforms.quoted_messages import question_about
+from bot.platforms.question_about_message import question_about
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, ThreadKey
 

@@ -13,7 +13,7 @@ import discord
 
 from bot.platforms.discord import message_text, parse
 from bot.platforms.discord.message_text import Names
-from bot.platforms.quoted_messages import question_about
+from bot.platforms.question_about_message import question_about
 
 log = logging.getLogger(__name__)
 

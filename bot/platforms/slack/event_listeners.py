@@ -19,13 +19,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.commands import registry as commands
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
-from bot.platforms.quoted_messages import question_about
+from bot.platforms.question_about_message import question_about
 from bot.platforms.slack import errors, modals, payloads, shared_files, user_messages
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import ReplySender, ReplyTarget
 from bot.platforms.slack.command_runner import CommandRunner
-from bot.platforms.slack.names import NameDirectory
+from bot.platforms.slack.name_directory import NameDirectory
 from bot.platforms.slack.payloads import BotUser, ButtonClick, DeletedMessage, SlashCommand, UserMessage
 from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.thread_context import ThreadContext

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ParleyError
 from bot.platforms.slack import errors, message_text, payloads
-from bot.platforms.slack.names import NameDirectory
+from bot.platforms.slack.name_directory import NameDirectory
 from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import StoredAttachment, ThreadAbove

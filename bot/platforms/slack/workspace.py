@@ -22,7 +22,7 @@ from bot.platforms.slack.command_runner import CommandRunner
 from bot.platforms.slack.event_listeners import EventListeners
 from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.installations import Installations, InstallationToken
-from bot.platforms.slack.names import NameDirectory
+from bot.platforms.slack.name_directory import NameDirectory
 from bot.platforms.slack.native_streams import StreamPolicy
 from bot.platforms.slack.payloads import BotUser
 from bot.platforms.slack.shared_files import SharedFiles

@@ -83,8 +83,11 @@ class _Lookup:
     async def _holds(self, known: CachedAnswer) -> bool:
         """Return whether a cached answer is still valid: its question finds the same evidence as before.
 
-        An answer that cites a changed document is never valid.
+        An answer that cites a changed document is never valid, nor one whose citations lack a note that their documents
+        have by now, such as “superseded since ...”: a day may have passed, which changes no document.
         """
+        if not await self._has_todays_notes(known):
+            return False
         if known.current or not known.intact or not known.evidence:
             return known.current
         try:
@@ -97,6 +100,13 @@ class _Lookup:
         answers = self.context.stores.answers
         await answers.mark_current(self.query.scope.tenant_id, known, found.knowledge_version)
         return True
+
+    async def _has_todays_notes(self, known: CachedAnswer) -> bool:
+        shown = {one.document_id: one.title for one in known.citations if one.document_id}
+        if not shown:
+            return True
+        now = await self.context.stores.answers.titles(self.query.scope.tenant_id, list(shown))
+        return all(now.get(document, title) == title for document, title in shown.items())
 
     async def _find(self, question: str) -> Found:
         if question not in self.searched:

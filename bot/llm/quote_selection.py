@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bot.engine.answer.evidence import says_nothing_alone
 from bot.llm import question_kinds
 from bot.llm.quotable_pieces import Kind
 from bot.llm.sentence_ranking import Unit, group_score, scores_of, term_weights, terms, units_of
@@ -52,7 +53,13 @@ def best_quotes(question: str, passages: Sequence[Passage], carried: Sequence[st
     chosen = chosen or _with_followers(_choose(weights, units, scores), units)
     if not chosen and not passages[units[0].n - 1].document_id:
         chosen = _opening(passages, units)
-    return [Quote(unit.n, unit.piece.text, unit.piece.kind, unit.piece.header) for unit in chosen]
+    return [Quote(unit.n, _quoted(unit), unit.piece.kind, unit.piece.header) for unit in chosen]
+
+
+def _quoted(unit: Unit) -> str:
+    """Return the words to quote. A bare “Yes.” is quoted with the question that it answers."""
+    piece = unit.piece
+    return f"{piece.question} {piece.text}" if piece.question and says_nothing_alone(piece.text) else piece.text
 
 
 def _all_of_a_kind(weights: Mapping[str, float], units: Sequence[Unit], scores: Sequence[float]) -> list[Unit]:

@@ -178,6 +178,11 @@ LOW_CONFIDENCE = (
     "stop; if they hold a part, give that part and say what is missing.)"
 )
 
+BARE_ANSWER = (
+    "(Your last answer was a single word without a marker. Answer in a sentence that says what is the case, with the "
+    "marker of the passage that shows it. If none does, say in one sentence that the documents do not tell.)"
+)
+
 
 def hinted(prompt: Prompt, hint: str) -> Prompt:
     """Return the prompt with a hint after the question."""

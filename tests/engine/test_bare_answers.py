@@ -64,7 +64,7 @@ def test_a_word_of_a_script_without_spaces_has_up_to_three_letters() -> None:
         ("副業はできますか？", "はい。"),
         ("Is parking free?", "Yes."),
         ("Ist das Parken frei?", "Ja."),
-        ("可以停车吗？", "可以。"),
+        ("这里可以停车吗？", "不行。"),
     ],
 )
 @pytest.mark.parametrize("between", ["\n", "\n\n"], ids=["lines", "paragraphs"])

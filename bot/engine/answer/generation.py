@@ -46,8 +46,8 @@ async def generate(context: Context, attempt: Attempt, material: Material, displ
     """Stream the answer into the attempt's journal and the display.
 
     A prompt that proves too long is trimmed once. An answer that is empty, or a bare “Yes.” without a source, is asked
-    for again once. The context that a server named is remembered for its model, so that later prompts are trimmed before
-    they are sent. Raises Refused, LLMError.
+    for again once. The context that a server named is remembered for its model, so that later prompts are trimmed
+    before they are sent. Raises Refused, LLMError.
     """
     journal, was_trimmed, was_empty = attempt.journal, False, False
     start = context.monotonic()

@@ -114,7 +114,7 @@ async def test_without_a_tenant_only_sources_that_are_held_back_are_seen(app: Ap
     await app.ingestor.ingest([ListSource("https://fine.example", PAGES[0])], tenant_id=LOCAL_TENANT)
     async with app.database.queue() as session:
         assert list(await session.scalars(names)) == ["https://site.example"]
-        assert (await session.execute(text("UPDATE sources SET held_back = ''"))).rowcount == 0
+        assert list(await session.scalars(text("UPDATE sources SET held_back = '' RETURNING uri"))) == []
     async with app.database.tenant("slack:T2") as session:
         assert list(await session.scalars(names)) == []
 

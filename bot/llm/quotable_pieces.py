@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -134,7 +135,7 @@ def _looks_like_heading(lines: list[str]) -> bool:
     is_short = len(first) <= _MAX_HEADING_CHARS
     if _WITHOUT_END_MARKS.search(first):
         return False
-    without_end_mark = is_short and first[-1] not in '.!?:;,…。！？"”*`)' + "'"
+    without_end_mark = is_short and unicodedata.category(first[-1])[0] in "LMNS" and first[-1] != "`"
     return (without_end_mark or (first.isupper() and is_short)) and not following[:1].islower()
 
 

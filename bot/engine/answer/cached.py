@@ -15,7 +15,7 @@ from bot.engine import cache
 from bot.engine.answer import prompt
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import Context
-from bot.engine.answer.query import Query
+from bot.engine.answer.query import Query, find
 from bot.engine.answer.question_context import Attachments
 from bot.engine.cache.matching import agree, is_hit
 from bot.engine.ports.answer_cache import SimilarAnswer, SimilarAnswers
@@ -110,8 +110,7 @@ class _Lookup:
 
     async def _find(self, question: str) -> Found:
         if question not in self.searched:
-            passages = self.context.settings.passages
-            self.searched[question] = await self.context.search(question, self.query.scope, k=passages)
+            self.searched[question] = await find(self.context, question, self.query.scope)
         return self.searched[question]
 
 

@@ -154,6 +154,7 @@ def _build(context: Context, attempt: Attempt, material: Material, trim: trimmin
         question=turn.question,
         searched=evidence.query.question,
         carried=evidence.query.carried,
+        parts=evidence.parts,
         author=turn.author.name,
         past=past,
         passages=shown,

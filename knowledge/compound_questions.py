@@ -32,6 +32,11 @@ class QuestionPart:
     text: str
     label: str
 
+    @property
+    def is_question(self) -> bool:
+        """Whether the part is a question of its own, in contrast to one thing of several in the same question."""
+        return self.text == self.label
+
 
 @dataclass(frozen=True, slots=True)
 class _Thing:

@@ -12,21 +12,25 @@ MORE_PASSAGES = 1
 """Passages that each part adds to those of a question without parts."""
 
 
-def merged(whole: Found, parts: Sequence[Found], k: int) -> Found:
+def merged(whole: Found, parts: Sequence[Found], k: int, *, whole_first: bool = False) -> Found:
     """Return the passages by their rank in each search, so that every part has room.
 
-    There are at most ``k``, and ``MORE_PASSAGES`` for each part. The confidence is that of the surest search: who asks
-    two questions gets the answer to the one that the documents answer.
+    There are at most ``k``, and ``MORE_PASSAGES`` for each part. ``whole_first``: the first ``k`` are those of the
+    whole question, which is better for one question about several things than for several questions. The confidence is
+    that of the surest search: who asks two questions gets the answer to the one that the documents answer.
     """
     if not parts:
         return whole
-    ranked = chain.from_iterable(zip_longest(*(found.passages for found in (whole, *parts))))
+    searches = (whole, *parts)
+    ranked = chain(
+        whole.passages[: k if whole_first else 0],
+        chain.from_iterable(zip_longest(*(found.passages for found in (parts if whole_first else searches)))),
+    )
     passages: list[Passage] = []
     for passage in ranked:
         if passage is not None and not any(holds(one, passage) for one in passages):
             passages = [one for one in passages if not holds(passage, one)]
             passages.append(passage)
-    searches = (whole, *parts)
     return replace(
         max(searches, key=lambda found: found.confidence),
         passages=tuple(passages[: k + MORE_PASSAGES * len(parts)]),

@@ -109,6 +109,8 @@ def test_every_part_has_room_and_repeats_count_once() -> None:
     assert [one.document_id for one in both.passages] == ["w0", "b0", "w1", "a1", "b1", "w2", "a2"]
     assert (both.confidence, both.embedding_tokens, len(both.part_passages)) == (0.9, 6, 2)
     assert merged(whole, [], 5) is whole
+    first_five = merged(whole, [first, second], 5, whole_first=True)
+    assert [one.document_id for one in first_five.passages] == ["w0", "w1", "w2", "w3", "w4", "b0", "a1"]
 
 
 def test_the_longer_of_two_overlapping_passages_stays() -> None:

@@ -125,7 +125,7 @@ async def _with_parts(context: Context, query: Query, whole: Awaitable[Found]) -
         for part, said in zip(parts, before, strict=False)
     )
     first, *others = await asyncio.gather(whole, *searches)
-    return merged(first, others, k)
+    return merged(first, others, k, whole_first=not all(part.is_question for part in parts))
 
 
 async def _search(context: Context, query: Query, asked: str, question: str, earlier: Sequence[str] = ()) -> Found:

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bot import env_file
 from bot.chat_settings import ChatSettings
 from bot.errors import ConfigError
-from bot.setting_values import Names, named, web_address
+from bot.setting_values import Key, Names, named, one_line, web_address
 from bot.types.usage import UNLIMITED, Tier
 from bot.web_settings import WebSettings
 from knowledge import secret_redaction
@@ -56,9 +56,9 @@ class Settings(WebSettings, ChatSettings):
     data_dir: Path = Field(Path(".parley"), validation_alias=named("PARLEY_DATA_DIR"))
 
     # models
-    anthropic_api_key: SecretStr | None = Field(None, validation_alias=named("ANTHROPIC_API_KEY"))
+    anthropic_api_key: Key | None = Field(None, validation_alias=named("ANTHROPIC_API_KEY"))
     anthropic_base_url: str | None = Field(None, validation_alias=named("ANTHROPIC_BASE_URL"))
-    openai_api_key: SecretStr | None = Field(None, validation_alias=named("OPENAI_API_KEY"))
+    openai_api_key: Key | None = Field(None, validation_alias=named("OPENAI_API_KEY"))
     openai_base_url: str | None = Field(None, validation_alias=named("OPENAI_BASE_URL"))
     cheap_model: str | None = Field(None, validation_alias=named("PARLEY_CHEAP_MODEL"))
     strong_model: str | None = Field(None, validation_alias=named("PARLEY_STRONG_MODEL"))
@@ -130,6 +130,11 @@ class Settings(WebSettings, ChatSettings):
             # Only code sets fields by their names. Environment variables such as HOME or TIMEZONE are not settings.
             source.config = SettingsConfigDict(**{**source.config, "populate_by_name": False})
         return init_settings, env_settings, dotenv_settings
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_line(cls, value: object) -> object:
+        return one_line(value)
 
     @field_validator("fetch_allow")
     @classmethod

@@ -53,9 +53,7 @@ class ChatSettings(BaseSettings):
     def _workspace_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for workspace in value:
             if not _SLACK_ID.fullmatch(workspace):
-                raise ValueError(
-                    f"{workspace} is not the ID of a workspace. Use IDs such as T0123,E0456"
-                )
+                raise ValueError(f"{workspace} is not the ID of a workspace. Use IDs such as T0123,E0456")
         return value
 
     @field_validator("slack_api_url", "slack_public_url", "discord_api_url")

@@ -172,6 +172,14 @@ class Settings(WebSettings, ChatSettings):
             raise ValueError("unknown time zone. Use a name such as Europe/Berlin or UTC") from None
         return value
 
+    @field_validator("data_dir", "prices_file")
+    @classmethod
+    def _known_home(cls, value: Path | None) -> Path | None:
+        try:
+            return value and value.expanduser()
+        except RuntimeError:
+            raise ValueError("the home folder that ~ names is unknown. Write the whole path") from None
+
     @field_validator("database_url", "listen_database_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:

@@ -45,6 +45,21 @@ def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[Command]:
             yield from _walk(below, (*path, name))
 
 
+def with_value(command: Command, working: Sequence[str], parameter: click.Parameter, value: str) -> list[str]:
+    """Return the command line of ``working`` arguments in which one option or argument has another value."""
+    args = list(working)
+    if isinstance(parameter, click.Option):
+        option = parameter.opts[0]
+        if option in args:
+            args[args.index(option) + 1] = value
+        else:
+            args += [option, value]
+        return [*command.name.split(), *args]
+    place = [one.name for one in command.click.params if isinstance(one, click.Argument)].index(parameter.name)
+    args[place : place + 1] = [value]
+    return [*command.name.split(), "--", *args]
+
+
 def working_arguments(parley: Parley, folder: Path, other_database: str) -> Mapping[str, Sequence[str]]:
     """Return arguments with which each command that ends by itself works. Stores documents and an answer."""
     files = _data_files(folder)

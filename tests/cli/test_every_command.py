@@ -18,13 +18,14 @@ from tests.cli.every_command import INTERACTIVE, ONCE, SERVERS, every_command, w
 UNWRITTEN = "parley: The output cannot be written ("
 
 
-class Unasked(io.StringIO):
+class Unasked(io.RawIOBase):
     """An input that no command may read unless it asks questions."""
 
-    def read(self, *_: object) -> str:
-        raise AssertionError("the command reads its input")
+    def readable(self) -> bool:
+        return True
 
-    readline = read
+    def readinto(self, _: object, /) -> int:
+        raise AssertionError("the command reads its input")
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def is_one_document(made: Ran, *, lines: bool) -> bool:
 def test_every_command_prints_its_json_and_fails_if_the_output_cannot_be_written(
     parley: Parley, bare: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", Unasked())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(Unasked()))
     arguments = working_arguments(parley, bare, empty_database_url)
     commands = {one.name: one for one in every_command()}
     assert set(arguments) == set(commands) - {*SERVERS, *INTERACTIVE}

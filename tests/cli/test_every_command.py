@@ -54,7 +54,7 @@ def is_one_document(made: Ran, *, lines: bool) -> bool:
 def test_every_command_prints_its_json_and_fails_if_the_output_cannot_be_written(
     parley: Parley, bare: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(Unasked()))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Unasked())))
     arguments = working_arguments(parley, bare, empty_database_url)
     commands = {one.name: one for one in every_command()}
     assert set(arguments) == set(commands) - {*SERVERS, *INTERACTIVE}

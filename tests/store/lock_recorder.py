@@ -62,12 +62,20 @@ recording: ContextVar[Recording | None] = ContextVar("recording", default=None)
 _LOCKED = """
 WITH unlocked AS MATERIALIZED (SELECT ctid FROM {table} FOR UPDATE SKIP LOCKED),
     weakly AS MATERIALIZED (SELECT ctid FROM {table} FOR NO KEY UPDATE SKIP LOCKED),
-    shared AS MATERIALIZED (SELECT ctid FROM {table} FOR SHARE SKIP LOCKED),
-    changed AS MATERIALIZED (SELECT ctid FROM {table} FOR KEY SHARE SKIP LOCKED)
-SELECT CAST({name} AS text), CASE WHEN ctid NOT IN (SELECT ctid FROM changed) THEN 4
-    WHEN ctid NOT IN (SELECT ctid FROM shared) THEN 3 WHEN ctid NOT IN (SELECT ctid FROM weakly) THEN 2 ELSE 1 END
+    shared AS MATERIALIZED (SELECT ctid FROM {table} FOR SHARE SKIP LOCKED)
+SELECT CAST({name} AS text), CASE WHEN ctid NOT IN (SELECT ctid FROM shared) THEN 3
+    WHEN ctid NOT IN (SELECT ctid FROM weakly) THEN 2 ELSE 1 END
 FROM {table} WHERE ctid NOT IN (SELECT ctid FROM unlocked)
 """
+_LOCKED_FOR_UPDATE = """
+WITH unchanged AS MATERIALIZED (SELECT ctid FROM {table} FOR KEY SHARE SKIP LOCKED)
+SELECT CAST({name} AS text), 4 FROM {table} WHERE ctid NOT IN (SELECT ctid FROM unchanged)
+"""
+_TOUCHED = """
+SELECT relation::regclass::text FROM pg_locks
+WHERE pid = %s AND locktype = 'relation' AND mode IN ('RowShareLock', 'RowExclusiveLock')
+"""
+"""Tables of which a transaction has locked rows."""
 
 
 class LockRecorder:
@@ -75,7 +83,7 @@ class LockRecorder:
 
     def __init__(self, watcher: psycopg.AsyncConnection[Any], names: Mapping[str, str]) -> None:
         self._watcher = watcher
-        self._statements = {table: _LOCKED.format(table=table, name=name) for table, name in names.items()}
+        self._names = names
 
     async def look(self, connection: BoundedConnection) -> None:
         """Note what the transaction of this connection has locked; nothing once it has ended."""
@@ -83,11 +91,23 @@ class LockRecorder:
             return
         locked: dict[Row, int] = {}
         if connection.info.transaction_status == TransactionStatus.INTRANS:
-            for table, statement in self._statements.items():
-                found = await (await self._watcher.execute(statement)).fetchall()
-                for name, strength in found:
+            touched = await self._watcher.execute(_TOUCHED, (connection.info.backend_pid,))
+            for table in {table for (table,) in await touched.fetchall()} & self._names.keys():
+                for name, strength in await self._locked_in(table):
                     locked[table, name] = max(strength, locked.get((table, name), 0))
         under_way.note(id(connection), locked)
+
+    async def _locked_in(self, table: str) -> list[tuple[str, int]]:
+        """Return the names of the locked rows, with the strengths."""
+        named = {"table": table, "name": self._names[table]}
+        found = await (await self._watcher.execute(_LOCKED.format(**named))).fetchall()
+        if not found:
+            return []
+        try:
+            return [*found, *await (await self._watcher.execute(_LOCKED_FOR_UPDATE.format(**named))).fetchall()]
+        except psycopg.errors.LockNotAvailable:
+            # PostgreSQL waits for a row that was changed and then locked FOR UPDATE, in spite of SKIP LOCKED.
+            return [(name, UPDATE) for name, _ in found]
 
 
 @asynccontextmanager
@@ -98,6 +118,7 @@ async def recorded_locks(
     sent, wait = pipelined_transactions._sent, BoundedConnection.wait
     url = as_superuser(database.engine.url.render_as_string(hide_password=False))
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher:
+        await watcher.execute("SET lock_timeout = '5ms'")
         recorder = LockRecorder(watcher, names)
 
         async def one_by_one(

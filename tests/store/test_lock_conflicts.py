@@ -1,20 +1,24 @@
 """No two operations lock the same two rows in opposite orders, and every operation of the stores is looked at.
 
 Unlike ``test_lock_order``, which lets operations meet at a few moments, this compares the locks that each one takes
-when it runs alone: every pair, at every moment.
+when it runs alone: every pair, at every moment. What one statement locks counts as locked at once.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
-from typing import get_type_hints
+from typing import TypeVar, get_type_hints
 
 import pytest
 
 from bot.engine.ports.stores import Stores
 from bot.store.session import Database
-from tests.store import turn_operations
+from knowledge.parsing.sandbox import Parser
+from tests.store import knowledge_operations, turn_operations
 from tests.store.lock_recorder import (
     KEY_SHARE,
     NO_KEY_UPDATE,
@@ -25,9 +29,13 @@ from tests.store.lock_recorder import (
     recorded_locks,
     recording,
 )
-from tests.store.turn_operations import OPERATIONS, build_scene
+
+Scene = TypeVar("Scene")
 
 _OF_TURN = "(SELECT turns.message_id FROM turns WHERE turns.turn_id = {table}.turn_id)"
+_OF_SOURCE = "(SELECT sources.uri FROM sources WHERE sources.id = {table}.source_id)"
+_CHUNK = "(SELECT uri FROM documents WHERE id = chunks.document_id) || ' ' || chunks.position"
+_OF_CHUNK = f"(SELECT {_CHUNK} FROM chunks WHERE chunks.chunk_id = {{table}}.chunk_id) || ' ' || model"
 NAMES = {
     "tenants": "tenant_id",
     "threads": "thread_id",
@@ -45,6 +53,16 @@ NAMES = {
     "reservations": f"{_OF_TURN} || ' ' || subject",
     "budget_days": "subject || ' ' || day",
     "knowledge_state": "tenant_id",
+    "sources": "uri",
+    "documents": "uri",
+    "chunks": _CHUNK,
+    **dict.fromkeys(("embeddings", "token_signs", "sentence_vectors"), _OF_CHUNK),
+    "kept_vectors": "digest || ' ' || model",
+    "postings": "term || ' ' || segment || ' ' || level",
+    "posting_parts": "segment || ' ' || level",
+    "posting_masks": "segment || ' ' || audience",
+    "ingests": f"{_OF_SOURCE} || ' ' || state",
+    "held_back_notices": _OF_SOURCE,
 }
 """Expressions that name a row alike in every scene."""
 
@@ -65,19 +83,42 @@ ONE_ROW = {
 """Methods whose transactions lock one row, so that nobody waits for a second one."""
 
 
-async def test_no_two_operations_lock_two_rows_in_opposite_orders(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def locks_of(
+    database: Database,
+    operations: Mapping[str, Callable[[Scene], Awaitable[object]]],
+    build: Callable[[], Awaitable[Scene]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, list[Step]]:
+    """Run each operation alone on what ``build`` makes. Return the locks that it took."""
     names = {table: name.format(table=table) for table, name in NAMES.items()}
     taken: dict[str, list[Step]] = {}
     async with recorded_locks(database, monkeypatch, names):
-        for name, operation in OPERATIONS.items():
-            scene, under_way = await build_scene(database, "thread"), Recording()
+        for name, operation in operations.items():
+            scene, under_way = await build(), Recording()
             recording.set(under_way)
             await operation(scene)
             recording.set(None)
             taken[name] = under_way.steps
-    assert {name for name, steps in taken.items() if not steps} <= {"note a command"}, "an operation that locks nothing"
+    return taken
+
+
+async def test_no_two_operations_lock_two_rows_in_opposite_orders(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = partial(turn_operations.build_scene, database, "thread")
+    operations = {**turn_operations.OPERATIONS, **turn_operations.SHORT_OPERATIONS}
+    taken = await locks_of(database, operations, build, monkeypatch)
+    assert [name for name, steps in taken.items() if not steps] == ["note a command"]
+    assert [str(circle) for circle in circles(taken)] == []
+
+
+async def test_no_two_changes_of_documents_lock_two_rows_in_opposite_orders(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with aclosing(Parser()) as parser:
+        build = partial(knowledge_operations.build_scene, database, parser)
+        taken = await locks_of(database, knowledge_operations.OPERATIONS, build, monkeypatch)
+    assert [name for name, steps in taken.items() if not steps] == []
     assert [str(circle) for circle in circles(taken)] == []
 
 

@@ -234,6 +234,9 @@ OPERATIONS: dict[str, Operation] = {
     "learn": _learn,
     "rate": _rate,
     "keep house": _keep_house,
+}
+"""Operations that lock several rows. ``test_lock_order`` lets every two of them meet."""
+SHORT_OPERATIONS: dict[str, Operation] = {
     "reserve": _reserve,
     "resize": _resize,
     "open a call": _open_call,
@@ -257,6 +260,7 @@ OPERATIONS: dict[str, Operation] = {
     "rename": _rename,
     "quiet": _set_quiet,
 }
+"""The other operations that change rows of a conversation."""
 
 
 async def _answered(stores: Stores, message: str, thread: ThreadKey, user: str) -> Turn:

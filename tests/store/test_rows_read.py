@@ -129,7 +129,7 @@ async def test_no_operation_reads_more_rows_as_a_tenant_grows(database: Database
     async with superuser_connection(database) as connection:
         await add_others(connection)
     known = await rows_read(database)
-    too_many = {}
+    too_many: dict[str, int] = {}
     for name, operation in (READS | SHORT_OPERATIONS | OPERATIONS).items():
         await operation(scene)
         now = await rows_read(database)

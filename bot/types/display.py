@@ -57,12 +57,12 @@ class Citation:
     document_id: str = ""
     heading: tuple[str, ...] = ()
     page: int | None = None
-    page_label: str = ""
-    """The number that the page bears, such as ``iv``, if it is another than ``page``."""
     start: int = 0
     end: int = 0
     passage: int = 0
     """Index of the passage among those given to the model, from 0."""
+    page_label: str = ""
+    """The number that the page bears, such as ``iv``, if it is another than ``page``."""
 
     @property
     def place(self) -> str:

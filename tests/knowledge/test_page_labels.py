@@ -6,6 +6,7 @@ import io
 
 import pypdf
 import pytest
+from pypdf.constants import PageLabelStyle
 
 from bot.engine.answer.citations import resolve
 from bot.engine.display.citation_links import link
@@ -52,8 +53,8 @@ def test_damaged_ranges_leave_the_page_as_it_is(stored: str) -> None:
 def labelled(*pages: str) -> bytes:
     """Return a PDF whose first two pages are i and ii, and the others 1, 2, ...."""
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf_of(*map(lines, pages))))
-    writer.set_page_label(0, 1, "/r")
-    writer.set_page_label(2, len(pages) - 1, "/D")
+    writer.set_page_label(0, 1, PageLabelStyle.LOWERCASE_ROMAN)
+    writer.set_page_label(2, len(pages) - 1, PageLabelStyle.DECIMAL)
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()

@@ -16,15 +16,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.chaos.checks import (
-    Verdict,
-    discord_messages,
-    judge,
-    judge_orphans,
-    orphaned_turns,
-    read_database,
-    slack_messages,
-)
+from benchmarks.chaos.bot_messages import discord_messages, slack_messages
+from benchmarks.chaos.checks import Verdict, judge, judge_orphans, orphaned_turns
+from benchmarks.chaos.database_state import read_database
 from benchmarks.chaos.network import Link
 from benchmarks.chaos.postgres import Postgres, crashing_postgres
 from benchmarks.chaos.process_pool import ForkServer, ProcessPool

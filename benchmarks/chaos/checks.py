@@ -40,6 +40,8 @@ class Verdict:
     outdated_answers: list[str] = field(default_factory=list)
     """Questions that were edited or deleted and whose old answer is still shown."""
     deleted: int = 0
+    undelivered: int = 0
+    """Questions, edits and deletions that Slack gave up delivering, since no process acknowledged them in time."""
     repeated_notices: int = 0
     """Notices to wait for the database that another process repeats to the same user."""
     unfinished: int = 0

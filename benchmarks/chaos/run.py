@@ -61,6 +61,7 @@ class Result:
             "answered": seen.answered,
             "refused with a reason": seen.refused,
             "deleted by their askers": seen.deleted,
+            "messages and changes that Slack gave up delivering": seen.undelivered,
             **seen.failures,
             "billed calls whose process died": seen.without_exact_row,
             "turns taken over": len(seen.takeover_seconds),

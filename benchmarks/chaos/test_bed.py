@@ -23,6 +23,7 @@ from benchmarks.chaos.network import Link
 from benchmarks.chaos.postgres import Postgres, crashing_postgres
 from benchmarks.chaos.process_pool import ForkServer, ProcessPool
 from benchmarks.chaos.simulated_users import DiscordPeople, PlatformName, SimulatedUsers, SlackPeople, script
+from benchmarks.chaos.undelivered import as_delivered
 from benchmarks.chaos.worker import Spec
 from bot.jobs import maintenance
 from bot.platforms.slack.manifest import manifest
@@ -120,7 +121,9 @@ class Environment:
     def judge_now(self) -> Verdict:
         """Run the checks now."""
         shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
-        return judge(self.users.questions, shown, read_database(self.postgres.admin_url), self.models)
+        questions, left_out = as_delivered(self.users.questions, self.slack.socket.deliveries)
+        verdict = judge(questions, shown, read_database(self.postgres.admin_url), self.models)
+        return replace(verdict, undelivered=left_out)
 
     async def verdict(
         self,

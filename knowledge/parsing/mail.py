@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from email.message import EmailMessage
 
@@ -12,7 +11,7 @@ from knowledge.metadata import AUTHOR, DATE
 from knowledge.parsing import calendar_events, html, plain_text
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.mail_message import attached_parts, header, parse_message, shown_parts, text_of
-from knowledge.parsing.mail_replies import Known, split_reply
+from knowledge.parsing.mail_replies import Known, Reply, split_blocks, split_reply
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_DEPTH = 5
@@ -58,16 +57,33 @@ def _write_part(builder: Builder, part: EmailMessage, known: Known) -> bool:
     """Add a text part, and return whether it has any text."""
     text = text_of(part)
     if part.get_content_subtype() == "html":
-        return bool(text.strip()) and _nested(builder, lambda: html.parse(text.encode("utf-8", "replace"), "utf-8"), 2)
+        return bool(text.strip()) and _write_html(builder, text, known)
     reply = split_reply(text)
-    _add_blocks(builder, plain_text.parse(reply.own), 2)
+    _write_reply(builder, plain_text.parse(reply.own), reply, known)
+    return bool(text.strip())
+
+
+def _write_html(builder: Builder, text: str, known: Known) -> bool:
+    """Add an HTML part, and return whether it has any text."""
+    try:
+        parsed = html.parse_whole(text.encode("utf-8", "replace"), "utf-8")
+    except ParseError:
+        return False
+    blocks = split_blocks(parsed)
+    own, quoted, signature = ("\n".join(parsed.text[one.start : one.end] for one in part) for part in blocks)
+    _write_reply(builder, replace(parsed, blocks=blocks.own), Reply(own, quoted, signature), known)
+    return bool(parsed.blocks)
+
+
+def _write_reply(builder: Builder, own: ParsedDocument, reply: Reply, known: Known) -> None:
+    """Add the sender's own words, then what is not known of the quotations and the signature."""
+    _add_blocks(builder, own, 2)
     known.add(reply.own)
     quoted = known.unknown(reply.quoted)
     if any(_WORD.search(line) and not line.rstrip().endswith(":") for line in quoted.split("\n")):
         builder.add("quote", f"Quoted from an earlier mail:\n{quoted}")
     builder.add("paragraph", known.unknown(reply.signature))
     known.add(reply.signature)
-    return bool(text.strip())
 
 
 def _attach(builder: Builder, part: EmailMessage, options: ParseOptions, known: Known, depth: int) -> bool:
@@ -106,15 +122,6 @@ def _attach_file(builder: Builder, part: EmailMessage, name: str, options: Parse
         builder.warn(f"{name or kind}: {warning}")
     _add_blocks(builder, parsed, 3)
     return True
-
-
-def _nested(builder: Builder, parse_part: Callable[[], ParsedDocument], level: int) -> bool:
-    try:
-        parsed = parse_part()
-    except ParseError:
-        return False
-    _add_blocks(builder, parsed, level)
-    return bool(parsed.blocks)
 
 
 def _add_blocks(builder: Builder, body: ParsedDocument, level: int) -> None:

@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOST ?=
 PORT ?= 8080
-SEED ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -37,8 +36,7 @@ test-peers: $(VENV)/.tools peers ## install model servers and process managers o
 	$(BIN)/pytest tests/peers -rs
 
 chaos: $(VENV)/.tools ## run the nightly chaos check: 10 minutes of kills, PostgreSQL crashes and outages
-	$(BIN)/python -m benchmarks.chaos --minutes 10 --events 3000 --outage-every 60 120 --outage-seconds 10 60 \
-	  $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m benchmarks.chaos --minutes 10 --events 3000 --outage-every 60 120 --outage-seconds 10 60
 
 docs-check: $(VENV)/.tools ## check the links, commands and examples in the documentation
 	$(BIN)/python -m tests.docs.docs_check

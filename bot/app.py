@@ -44,6 +44,8 @@ from bot.store.opening import opened_database
 from bot.store.session import NO_TENANT, Database
 from bot.store.stores import open_stores
 from bot.store.thread_memory import ThreadMemory
+from bot.telemetry.combined import CombinedTelemetry
+from bot.telemetry.log_entries import LogEntries
 from bot.types.display import Pacing
 from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders import build_embedder, open_stored
@@ -162,9 +164,8 @@ async def open_app(
             )
         )
         search, pacing = overrides.search(retriever), WorkspacePacing(notifications.process_id)
-        wired = _Wired(
-            settings, database, llm, stores, search, retriever, models.current, counter.count, pacing, free, clock
-        )
+        count = counter.count
+        wired = _Wired(settings, database, llm, stores, search, retriever, models.current, count, pacing, free, clock)
         dispatcher = _open_dispatcher(wired, overrides.engine, stack)
         await _store_refusals(database, clock, stack)
         await _connect_processes(notifications, dispatcher, pacing, database, stack)
@@ -224,6 +225,7 @@ def _open_dispatcher(wired: _Wired, engine_type: type[Engine], stack: AsyncExitS
         similar=_similar_answers(wired.database, wired.retriever, wired.embedder),
         reader=reader,
         workspace_pacing=wired.pacing,
+        telemetry=CombinedTelemetry([LogEntries(content=settings.log_content)]),
         free=wired.free,
         clock=wired.clock,
     )

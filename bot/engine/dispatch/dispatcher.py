@@ -22,7 +22,7 @@ from bot.engine.engine import Engine
 from bot.engine.ports.clock import Clock
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
-from bot.errors import NotAllowed, ParleyError, StoreAway, UsageError
+from bot.errors import NotAllowed, ParleyError, StoreAway, UsageError, for_operator
 from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
@@ -95,7 +95,7 @@ class Dispatcher:
         try:
             return await self.accept(incoming) if await self._auto_answer.wants(incoming) else None
         except (ParleyError, KnowledgeError) as error:
-            log.warning("a message without a mention was ignored: %s", error)
+            log.warning("a message without a mention was ignored: %s", for_operator(error))
             return None
 
     async def note_command(self, thread: ThreadKey, message_id: str) -> bool:

@@ -14,7 +14,7 @@ from bot.engine.user_messages import NOT_SHOWABLE, not_shown
 from bot.store.connections import driver_url
 
 _TURNS = text(
-    "SELECT turn_id::text AS turn_id, thread_uid::text AS thread_uid, message_id, state, seq, fence,"
+    "SELECT turn_id::text AS turn_id, thread_uid::text AS thread_uid, message_id, question, state, seq, fence,"
     " CASE WHEN jsonb_exists(trace -> 'notes', :not_shown) THEN :told ELSE refused END AS refused,"
     " created_at, started_at, finished_at, deliver_at IS NOT NULL AS late, withdrawn_at IS NOT NULL AS withdrawn,"
     " trace -> 'shown_after_s' IS NOT NULL AS shown_late FROM turns ORDER BY seq"

@@ -121,8 +121,9 @@ class Environment:
     def judge_now(self) -> Verdict:
         """Run the checks now."""
         shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
-        questions, left_out = as_delivered(self.users.questions, self.slack.socket.deliveries)
-        verdict = judge(questions, shown, read_database(self.postgres.admin_url), self.models)
+        database = read_database(self.postgres.admin_url)
+        questions, left_out = as_delivered(self.users.questions, self.slack.socket.deliveries, database.turns)
+        verdict = judge(questions, shown, database, self.models)
         return replace(verdict, undelivered=left_out)
 
     async def verdict(

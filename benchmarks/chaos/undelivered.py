@@ -12,24 +12,29 @@ from tests.doubles.slack_socket import Delivery
 Kind = Literal["asked", "edited", "deleted"]
 
 
-def as_delivered(questions: Sequence[Question], deliveries: Iterable[Delivery]) -> tuple[list[Question], int]:
-    """Return the questions as Slack's acknowledged events describe them, and how many messages and changes are left
-    out.
+def as_delivered(
+    questions: Sequence[Question], deliveries: Iterable[Delivery], turns: Iterable[Any]
+) -> tuple[list[Question], int]:
+    """Return the questions as Slack's events describe them, and how many messages and changes are left out.
 
-    Parley cannot know of an event that reached no process. Questions on Discord stay as they are: Parley reads missed
-    messages there.
+    An event counts if a process acknowledged it or stored it; the process may have died in between. Parley cannot know
+    of any other. Questions on Discord stay as they are: Parley reads missed messages there.
     """
+    stored = {row.message_id: row.question for row in turns}
     arrived = {about for one in deliveries if one.acked.is_set() for about in _about(one.payload.get("event") or {})}
-    known = {ts for ts, _ in arrived}
+    known = {ts for ts, _ in arrived} | stored.keys()
     found: list[Question] = []
     left_out = 0
     for question in questions:
-        ts = question.message_id
-        if question.platform == "slack" and question.edited_from and (ts, "edited") not in arrived:
+        ts, now = question.message_id, stored.get(question.message_id)
+        if question.platform == "discord":
+            found.append(question)
+            continue
+        if question.edited_from and (ts, "edited") not in arrived and question.tag not in (now or ""):
             question, left_out = replace(question, tag=question.edited_from, edited_from=""), left_out + 1
-        if question.platform == "slack" and question.deleted and (ts, "deleted") not in arrived:
+        if question.deleted and (ts, "deleted") not in arrived and now != "":
             question, left_out = replace(question, deleted=False), left_out + 1
-        if question.platform == "discord" or ts in known:
+        if ts in known:
             found.append(question)
         else:
             left_out += 1

@@ -8,9 +8,9 @@ from email.message import EmailMessage
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE
-from knowledge.parsing import calendar_events, html, plain_text
+from knowledge.parsing import calendar_events, html, plain_text, tnef
 from knowledge.parsing.document_builder import Builder, ParsedDocument
-from knowledge.parsing.mail_message import attached_parts, header, parse_message, shown_parts, text_of
+from knowledge.parsing.mail_message import attached_parts, header, parse_message, payload_of, shown_parts, text_of
 from knowledge.parsing.mail_replies import Known, Reply, split_blocks, split_reply
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
@@ -47,8 +47,14 @@ def write(
     known = known or Known()
     headers = ((name, header(message, name)) for name in _SHOWN_HEADERS)
     builder.add("paragraph", "\n".join(f"{name}: {value}" for name, value in headers if value))
+    attached = [*attached_parts(message)]
+    packed = [inside for part in attached if _is_packed(part) if (inside := _unpacked(builder, part, depth))]
+    files = [part for part in attached if not _is_packed(part)]
+    files += [part for inside in packed for part in attached_parts(inside)]
     found = [_write_part(builder, part, known) for part in shown_parts(message)]
-    found += [_attach(builder, part, options, known, depth) for part in list(attached_parts(message))[:MAX_ATTACHMENTS]]
+    if not any(found):
+        found += [_write_part(builder, part, known) for inside in packed for part in shown_parts(inside)]
+    found += [_attach(builder, part, options, known, depth) for part in files[:MAX_ATTACHMENTS]]
     if not any(found):
         raise ParseError("the message has no text. Add its attachments as separate files")
 
@@ -86,6 +92,19 @@ def _write_reply(builder: Builder, own: ParsedDocument, reply: Reply, known: Kno
     known.add(reply.signature)
 
 
+def _is_packed(part: EmailMessage) -> bool:
+    """Return whether Outlook packed attachments into this one."""
+    return part.get_content_type() == "application/ms-tnef" or (part.get_filename() or "").lower() == "winmail.dat"
+
+
+def _unpacked(builder: Builder, part: EmailMessage, depth: int) -> EmailMessage | None:
+    try:
+        return tnef.message_of(payload_of(part), MAX_DEPTH - depth)
+    except ParseError as error:
+        builder.warn(f"attachment {part.get_filename() or part.get_content_type()} left out: {error}")
+        return None
+
+
 def _attach(builder: Builder, part: EmailMessage, options: ParseOptions, known: Known, depth: int) -> bool:
     """Add an attachment under a heading, and return whether it could be read. A warning names one that could not."""
     name = part.get_filename() or ""
@@ -108,14 +127,11 @@ def _attach(builder: Builder, part: EmailMessage, options: ParseOptions, known: 
 def _attach_file(builder: Builder, part: EmailMessage, name: str, options: ParseOptions) -> bool:
     from knowledge.parsing import parsers
 
-    content = part.get_payload(decode=True)
-    data = content if isinstance(content, bytes) else b""
+    data = payload_of(part)
     kind = part.get_content_type()
     if kind == "text/calendar":
         builder.add("paragraph", calendar_events.describe(text_of(part)))
         return True
-    if kind == "application/ms-tnef" or name.lower() == "winmail.dat":
-        raise ParseError("it holds attachments in Outlook's own format (TNEF). Ask the sender to send them as files")
     parsed = parsers.parse(data, name, kind, options)
     builder.heading(2, f"Attachment: {name or kind}")
     for warning in parsed.warnings:

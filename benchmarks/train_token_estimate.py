@@ -55,7 +55,7 @@ def text_sets(data: Path) -> dict[str, list[str]]:
 
 def table(seed: int) -> str:
     """Return a Markdown table of made-up people."""
-    chosen = random.Random(seed)  # noqa: S311 - no secret
+    chosen = random.Random(seed)
     rows = ["| Name | Department | Start | Salary (EUR) | Share |", "|---|---|---|---|---|"]
     for _ in range(20):
         name = chosen.choice(["Anna Berg", "Ben Okafor", "Carla Silva", "Dmitri Ivanov", "Elena Rossi", "Farid Aziz"])
@@ -67,7 +67,7 @@ def table(seed: int) -> str:
 
 def csv(seed: int) -> str:
     """Return the rows of a made-up CSV file."""
-    chosen = random.Random(seed)  # noqa: S311 - no secret
+    chosen = random.Random(seed)
     rows = ["id,city,amount,date"]
     for _ in range(30):
         city = chosen.choice(["Lisbon", "Oslo", "Berlin", "Nairobi"])

@@ -96,9 +96,12 @@ def base_count(text: str) -> int:
     return math.ceil(sum(known[name] * count for name, count in features(text).items()))
 
 
+@cache
 def max_tokens_per_character() -> float:
-    """Return an upper bound of the tokens counted for one character."""
-    return sum(sorted(weights().values())[-2:]) * _MAX_RATIO * MARGIN
+    """Return an upper bound of the tokens counted for one character of a long text."""
+    known = weights()
+    words = [known[f"{name} words"] + known[f"{name} characters"] for name in SCRIPTS]
+    return max(*known.values(), *words) * _MAX_RATIO * MARGIN
 
 
 def is_near(estimate: int, limit: int) -> bool:
@@ -115,8 +118,7 @@ _cached_count = lru_cache(maxsize=64)(base_count)
 class TokenCounter:
     """Counts tokens for any model. ``count`` estimates, rather too high; ``learn`` corrects it with reported usage.
 
-    ``models`` are those that will be asked, as far as they are known. Without a model, ``count`` takes the highest
-    ratio among them.
+    ``models`` are those that will be asked, as far as they are known.
     """
 
     def __init__(self, models: Iterable[str] = ()) -> None:
@@ -143,11 +145,9 @@ class TokenCounter:
         self._ratios[model] = _bounded(before + weight * (observed - before))
         self._learned.add(model)
 
-    def take_learned(self) -> dict[str, float]:
-        """Return the ratios that were learned since the last call, by model, to be stored."""
-        taken = {model: self._ratios[model] for model in self._learned}
-        self._learned.clear()
-        return taken
+    def learned(self) -> dict[str, float]:
+        """Return the ratios that this counter has learned by itself, by model, to be stored."""
+        return {model: self._ratios[model] for model in self._learned}
 
     def restore(self, ratios: Mapping[str, float]) -> None:
         """Use ratios that were learned earlier. What this counter has learned by itself remains."""
@@ -157,7 +157,7 @@ class TokenCounter:
 
     def _ratio(self, model: str | None) -> float:
         if model is None:
-            return max(self._ratios.values(), default=_START_RATIO)
+            return max(self._ratios.values(), default=_BASE_RATIO)
         return self._ratios.get(model, _start_ratio(model))
 
 

@@ -146,6 +146,8 @@ async def _serve(loaded: Settings, parts: dict[str, Run], opened: Callable[[App]
 
     async with open_app(loaded, warm=True) as app:
         health = app.services.health
+        if loaded.metrics_port and "web" not in parts:
+            parts = {**parts, "metrics": _metrics(loaded.metrics_port)}
         supervised = [Part(name, partial(run, app)) for name, run in parts.items()]
         supervised += [Part(MODELS, lambda _: warm_up(app), once=True), *opened(app)]
         for part in supervised:
@@ -201,6 +203,15 @@ def _web(host: str, port: int, *, sample: bool = False) -> Run:
         finally:
             welcoming.cancel()
             await asyncio.gather(welcoming, return_exceptions=True)
+
+    return part
+
+
+def _metrics(port: int) -> Run:
+    async def part(app: App, ready: asyncio.Event) -> None:
+        from bot.platforms.web.probes import serve
+
+        await serve(app.services, app.settings, port=port, ready=ready)
 
     return part
 

@@ -22,6 +22,7 @@ from bot.engine.ports.classifier import Classifier
 from bot.engine.ports.llm import LLM
 from bot.engine.ports.search import Search
 from bot.engine.ports.stores import Stores
+from bot.engine.ports.telemetry import Telemetry
 from bot.engine.routing.local_classifier import LocalClassifier
 from bot.engine.routing.weights import shipped
 from bot.errors import ParleyError
@@ -30,20 +31,23 @@ from bot.health import Health
 from bot.ingestion import Ingestion
 from bot.llm import extractive
 from bot.llm.build import build as build_llm
-from bot.llm.build import is_free
+from bot.llm.build import is_free, model_names
 from bot.llm.model_classifier import ModelClassifier
 from bot.llm.prices import Prices
 from bot.llm.query_rewriting import ModelRewriter
 from bot.llm.summarizing import ModelSummarizer
 from bot.llm.tokens import TokenCounter
-from bot.store import refusals
+from bot.store import refusals, token_ratios
 from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
 from bot.store.job_queue import Queue
 from bot.store.notifications import Notifications, telling
 from bot.store.opening import opened_database
+from bot.store.regular_storing import stored_regularly
 from bot.store.session import NO_TENANT, Database
 from bot.store.stores import open_stores
 from bot.store.thread_memory import ThreadMemory
+from bot.telemetry.build import build_telemetry
+from bot.telemetry.prometheus_metrics import PrometheusMetrics
 from bot.types.display import Pacing
 from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders import build_embedder, open_stored
@@ -137,7 +141,8 @@ async def open_app(
     share_the_processor()
     async with AsyncExitStack() as stack:
         health = Health()
-        counter, prices = TokenCounter(), Prices.load(settings.prices_file)
+        metrics = PrometheusMetrics(health)
+        counter, prices = TokenCounter(model_names(settings)), Prices.load(settings.prices_file)
         free = is_free(settings, prices)
         llm = overrides.llm(build_llm(settings, counter=counter, prices=prices))
         stack.push_async_callback(llm.aclose)
@@ -162,11 +167,11 @@ async def open_app(
             )
         )
         search, pacing = overrides.search(retriever), WorkspacePacing(notifications.process_id)
-        wired = _Wired(
-            settings, database, llm, stores, search, retriever, models.current, counter.count, pacing, free, clock
-        )
-        dispatcher = _open_dispatcher(wired, overrides.engine, stack)
-        await _store_refusals(database, clock, stack)
+        count = counter.count
+        wired = _Wired(settings, database, llm, stores, search, retriever, models.current, count, pacing, free, clock)
+        telemetry = build_telemetry(settings, metrics, stack)
+        dispatcher = _open_dispatcher(wired, telemetry, overrides.engine, stack)
+        await store_counts(database, counter, clock, stack)
         await _connect_processes(notifications, dispatcher, pacing, database, stack)
         services = Services(
             settings=settings,
@@ -183,6 +188,7 @@ async def open_app(
             clock=clock,
             workspace_pacing=pacing,
             health=health,
+            metrics=metrics.exposition,
             open_channel=channel_opener(settings, database),
         )
         yield App(settings, database, dispatcher, services, models.current, retriever, ingestor)
@@ -205,7 +211,9 @@ class _Wired:
     clock: Callable[[], datetime]
 
 
-def _open_dispatcher(wired: _Wired, engine_type: type[Engine], stack: AsyncExitStack) -> Dispatcher:
+def _open_dispatcher(
+    wired: _Wired, telemetry: Telemetry, engine_type: type[Engine], stack: AsyncExitStack
+) -> Dispatcher:
     """Build the engine and the dispatcher over it."""
     settings, llm = wired.settings, wired.llm
     reader = FileReader(max_unpacked=settings.max_unpacked_mb * 2**20)
@@ -224,6 +232,7 @@ def _open_dispatcher(wired: _Wired, engine_type: type[Engine], stack: AsyncExitS
         similar=_similar_answers(wired.database, wired.retriever, wired.embedder),
         reader=reader,
         workspace_pacing=wired.pacing,
+        telemetry=telemetry,
         free=wired.free,
         clock=wired.clock,
     )
@@ -277,16 +286,25 @@ async def _connect_processes(
     stack.push_async_callback(dispatcher.close)
 
 
-async def _store_refusals(database: Database, clock: Callable[[], datetime], stack: AsyncExitStack) -> None:
-    """Store the refusals of this process in the background, and the last ones at the end."""
-    storing = asyncio.create_task(refusals.keep_storing(database, clock), name="counts of refusals")
-    stack.push_async_callback(_store_last_refusals, database, clock)
-    stack.push_async_callback(_cancelled, storing)
+async def store_counts(
+    database: Database, counter: TokenCounter, clock: Callable[[], datetime], stack: AsyncExitStack
+) -> None:
+    """Store the refusals and the learned token counts of this process in the background. Restore the latter first."""
 
-
-async def _store_last_refusals(database: Database, clock: Callable[[], datetime]) -> None:
-    with suppress(Exception):
+    async def store_refusals() -> None:
         await refusals.store(database, clock().date())
+
+    stored: dict[str, float] = {}
+
+    async def store_ratios() -> None:
+        learned = counter.learned()
+        if learned != stored:
+            await token_ratios.save(database, learned)
+            stored.update(learned)
+
+    counter.restore(await token_ratios.load(database))
+    await stack.enter_async_context(stored_regularly("counts of refusals", store_refusals))
+    await stack.enter_async_context(stored_regularly("learned token counts", store_ratios))
 
 
 def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:

@@ -98,6 +98,7 @@ _WRONG_DIALECT = {
     "a quotation of all that follows": re.compile(r"^>>> ", re.MULTILINE),
     "a heading that Discord does not know": re.compile(r"^#{4,6} +[^\s#]", re.MULTILINE),
     "a broken masked link": re.compile(r"\[<https?://[^\s>]*\]\("),
+    "an HTML entity": re.compile(r"(?<!\S)[^\s:]*&(?:amp|lt|gt|quot|nbsp|#\d+);"),
 }
 """What Discord renders otherwise than the writer means, or not at all.
 

@@ -10,7 +10,6 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from slack_bolt.context.ack.async_ack import AsyncAck
@@ -100,16 +99,15 @@ class EventListeners:
 
     async def on_message(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         """Store a question and start its turn. Raises if it cannot be stored, so that Slack redelivers the event."""
+        is_shared = bool(body.get("is_ext_shared_channel"))
         if event.get("subtype") in ("message_changed", "message_deleted"):
-            await self._on_change(payloads.parse_change(event, self._bot))
+            await self._on_change(payloads.parse_change(event, self._bot, shared=is_shared))
             return
-        message = payloads.parse_message(event, self._bot)
+        message = payloads.parse_message(event, self._bot, shared=is_shared)
         if event.get("type") == "app_mention" and event.get("edited"):
             # Slack repeats this event for an edited message, next to that of the change.
             await self._on_change(message)
             return
-        if message is not None and body.get("is_ext_shared_channel"):
-            message = replace(message, shared=True)
         if message is None or (message.kind == "follow_up" and not await self._dispatcher.follows(message.thread)):
             return
         if message.kind == "overheard":

@@ -48,7 +48,10 @@ CASES = {
     "entities in code": ("`&lt;b&gt;` and\n```\n&amp;\n```", "`&lt;b&gt;` and\n```\n&amp;\n```"),
     "an entity of an entity": ("&amp;lt;", "&lt;"),
     "an entity in an address": ("https://x.example/?a=1&amp;b=2", "<https://x.example/?a=1&amp;b=2>"),
-    "an entity in a cell": ("| a | b |\n|---|---|\n| 1 &lt; 2 | R&amp;D |", "```\na      b\n-----  ---\n1 < 2  R&D\n```"),
+    "an entity in a cell": (
+        "| a | b |\n|---|---|\n| 1 &lt; 2 | R&amp;D |",
+        "```\na      b\n-----  ---\n1 < 2  R&D\n```",
+    ),
     "an empty cell": ("| a | b | c |\n|---|---|---|\n| 1 || 3 |", "```\na  b  c\n-  -  -\n1     3\n```"),
 }
 

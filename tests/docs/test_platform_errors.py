@@ -25,11 +25,12 @@ def test_every_slack_code_stands_there_with_its_reason_and_cure() -> None:
         assert reason in ROWS.get(code, ""), code
     for code, cure in slack_messages.CURES.items():
         assert cure in ROWS[code], code
-    assert set(ROWS) >= errors.UNCERTAIN
+    assert set(ROWS) >= errors.UNCERTAIN | errors.BUSY
 
 
 def test_every_discord_code_stands_there_with_its_reason() -> None:
     for code, reason in discord_messages.REASONS_GONE.items():
         assert f"| {code} | {reason}" in PAGE, code
-    named = {surface.UNKNOWN_MESSAGE, surface.EMPTY_MESSAGE, surface.INVALID_FORM, surface.CANNOT_REPLY}
+    named = surface.CLOSED | surface.NOT_EDITABLE | surface.NOT_ACCEPTED | surface.BUSY
+    named |= {surface.UNKNOWN_MESSAGE, surface.CANNOT_REPLY}
     assert {str(code) for code in named | {surface.THREAD_EXISTS, surface.WRONG_CHANNEL_KIND}} <= set(ROWS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tests.doubles import discord_errors
 from tests.doubles.discord_models import SUPPRESS_EMBEDS, Json
 
 
@@ -12,6 +13,7 @@ class ApiError(Exception):
 
     def __init__(self, status: int, code: int, message: str, errors: Json | None = None) -> None:
         super().__init__(message)
+        discord_errors.check(status, code)
         self.status = status
         self.body: Json = {"message": message, "code": code} | ({"errors": errors} if errors else {})
 

@@ -33,21 +33,36 @@ ARCHIVE_MINUTES: Literal[1440] = 1440
 # Discord's JSON error codes
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
+EXPLICIT_CONTENT = 20009
 TOO_MANY_EDITS = 30046
+SENDING_DISABLED = 40004
+FEATURE_DISABLED = 40006
+FORUM = 40058
 MISSING_ACCESS = 50001
 MESSAGE_OF_ANOTHER_USER = 50005
 EMPTY_MESSAGE = 50006
 NOT_A_TEXT_CHANNEL = 50008
+VERIFICATION_LEVEL = 50009
 MISSING_PERMISSIONS = 50013
+SYSTEM_MESSAGE = 50021
 WRONG_CHANNEL_KIND = 50024
 INVALID_FORM = 50035
 ARCHIVED = 50083
 THREAD_EXISTS = 160004
 CANNOT_REPLY = 160002
 LOCKED = 160005
+BLOCKED_BY_MODERATION = 200000
+BLOCKED_LINK = 240000
 
-CLOSED = frozenset((MISSING_ACCESS, WRONG_CHANNEL_KIND, NOT_A_TEXT_CHANNEL, MISSING_PERMISSIONS, ARCHIVED, LOCKED))
+WRONG_PLACE = frozenset((WRONG_CHANNEL_KIND, NOT_A_TEXT_CHANNEL, FORUM))
+CLOSED = WRONG_PLACE | {MISSING_ACCESS, VERIFICATION_LEVEL, MISSING_PERMISSIONS, ARCHIVED, LOCKED}
 """Codes of places where the bot may not write: the asker is told by direct message."""
+NOT_EDITABLE = frozenset((TOO_MANY_EDITS, MESSAGE_OF_ANOTHER_USER, SYSTEM_MESSAGE))
+"""Codes of messages that can no longer be edited: the answer is posted anew."""
+NOT_ACCEPTED = frozenset((INVALID_FORM, EMPTY_MESSAGE, EXPLICIT_CONTENT, BLOCKED_BY_MODERATION, BLOCKED_LINK))
+"""Codes of messages whose content Discord refuses however often it is sent: simpler ones follow."""
+BUSY = frozenset((SENDING_DISABLED, FEATURE_DISABLED))
+"""Codes of what Discord has switched off for the moment: it may succeed later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,8 +328,8 @@ def _translated(error: discord.HTTPException) -> SurfaceError:
 
 
 def _refusal(error: discord.HTTPException) -> type[SurfaceError]:
-    if error.code in (TOO_MANY_EDITS, MESSAGE_OF_ANOTHER_USER):
+    if error.code in NOT_EDITABLE:
         return EditRefused
-    if error.code in (INVALID_FORM, EMPTY_MESSAGE):
+    if error.code in NOT_ACCEPTED:
         return LayoutRefused
-    return PlatformAway if error.status >= 500 else SurfaceError
+    return PlatformAway if error.status >= 500 or error.code in BUSY else SurfaceError

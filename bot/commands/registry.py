@@ -52,7 +52,7 @@ _WITHOUT_ARGUMENTS = frozenset(
 """Commands that a mention can consist of without arguments."""
 _FIRST_WORDS: Mapping[str, frozenset[str]] = {
     "budget": frozenset(("show", "set", "list")),
-    "docs": frozenset(("list", "show", "delete", "refresh")),
+    "docs": frozenset(("list", "show", "delete", "refresh", "save")),
     "privacy": frozenset(("export", "erase")),
     "memory": frozenset(("show", "forget")),
     "settings": frozenset(("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "external", "reset")),

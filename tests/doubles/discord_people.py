@@ -9,7 +9,7 @@ from typing import Any
 from tests.doubles import discord_interaction_payloads as payloads
 from tests.doubles.discord_content import FORWARD, snapshot
 from tests.doubles.discord_events import Events
-from tests.doubles.discord_gateway import GUILDS
+from tests.doubles.discord_gateway import DIRECT_REACTIONS, GUILD_REACTIONS, GUILDS
 from tests.doubles.discord_interactions import Interaction
 from tests.doubles.discord_models import ADMINISTRATOR, FORUM, MEMBER, TEXT, THREAD, Channel, Json, Message, User
 
@@ -117,6 +117,29 @@ class People(Events):
     async def delete(self, message: Message) -> None:
         """Delete a message as its author."""
         await self.remove(message)
+
+    async def react(self, message: Message, user: User, emoji: str, *, removed: bool = False) -> None:
+        """Add an emoji to a message, or remove it. Discord describes the member only where one is added on a server."""
+        channel = self.world.channels[message.channel_id]
+        _check_membership(channel, user)
+        event: Json = {
+            "user_id": str(user.id),
+            "channel_id": str(channel.id),
+            "message_id": str(message.id),
+            "emoji": {"id": None, "name": emoji},
+            "burst": False,
+            "type": 0,
+        }
+        if channel.guild_id is not None:
+            event["guild_id"] = str(channel.guild_id)
+        if channel.guild_id is not None and not removed:
+            event["member"] = self.world.member_payload(user) | {"user": user.payload()}
+        await self.gateway.dispatch(
+            "MESSAGE_REACTION_REMOVE" if removed else "MESSAGE_REACTION_ADD",
+            lambda session: event,
+            needs=DIRECT_REACTIONS if channel.guild_id is None else GUILD_REACTIONS,
+            guild_id=channel.guild_id,
+        )
 
     async def slash(
         self,

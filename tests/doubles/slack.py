@@ -25,8 +25,13 @@ from tests.doubles.slack_temporary_resources import TemporaryResources
 from tests.doubles.slack_world import Message, World
 
 _METHOD_SCOPES = frozenset(scope for scope in SCOPES.values() if scope and scope != "connections:write")
-ALL_SCOPES = _METHOD_SCOPES | {"files:read", "groups:history", "groups:read"}
-EVENTS = frozenset({"app_mention", "message.channels", "message.groups", "message.im", "message.mpim"})
+ALL_SCOPES = _METHOD_SCOPES | {"files:read", "groups:history", "groups:read", "reactions:read"}
+EVENTS = frozenset(
+    (
+        *("app_mention", "message.channels", "message.groups", "message.im", "message.mpim"),
+        *("reaction_added", "reaction_removed"),
+    )
+)
 
 
 class SlackDouble(People, Faults):

@@ -48,7 +48,7 @@ class Events(Inspection):
 
     def _event(self, event: dict[str, Any]) -> Delivery:
         name = SUBSCRIPTIONS[event["channel_type"]] if event["type"] == "message" else event["type"]
-        channel = self.channel(event["channel"])
+        channel = self.channel(event["channel"] if "channel" in event else event["item"]["channel"])
         body = {
             "type": "event_callback",
             "team_id": channel.owner if channel.owner != TEAM else event.get("user_team") or TEAM,

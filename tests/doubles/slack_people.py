@@ -168,6 +168,18 @@ class People(Events):
         body = self._interaction("view_submission", self.user_id(user))
         return self.socket.send("interactive", body | {"view": {**view, "state": {"values": input_values}}})
 
+    async def react(self, message: Message, user: str, emoji: str, *, removed: bool = False) -> Delivery:
+        """Add an emoji to a message, or remove it. The event names no team, like those of Slack."""
+        event = {
+            "type": "reaction_removed" if removed else "reaction_added",
+            "user": self.user_id(user),
+            "reaction": emoji,
+            "item_user": message.user,
+            "item": {"type": "message", "channel": message.channel, "ts": message.ts},
+            "event_ts": self.world.next_ts(),
+        }
+        return self._event(event)
+
     async def press_native_stop(self, message: Message, user: str) -> Delivery:
         """Press the stop button that Slack itself shows while an agent works."""
         event = {"type": "agent_session_stopped", "channel": message.channel, "user": self.user_id(user)}

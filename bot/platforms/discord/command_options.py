@@ -103,6 +103,15 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
         ),
         Form("delete", "Deletes a document; admins only", (_DOCUMENT,), "delete"),
         Form(
+            "save",
+            "Saves an answer to the documents of its channel; admins only",
+            (
+                _ANSWER,
+                Option("everybody", "Let everybody ask about it", kind="switch", keyword="--tenant"),
+            ),
+            "save",
+        ),
+        Form(
             "refresh",
             "Reads sources again, now or at an interval",
             (

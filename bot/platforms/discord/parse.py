@@ -161,8 +161,13 @@ def author(
     if permissions is None and isinstance(user, discord.Member):
         permissions = user.guild_permissions
     permitted = permissions is not None and (permissions.administrator or permissions.manage_guild)
-    listed = str(user.id) in admins or f"discord:{user.id}" in admins
-    return Author(id=str(user.id), name=user.display_name, is_admin=permitted or listed)
+    is_admin = permitted or is_listed(user.id, admins)
+    return Author(id=str(user.id), name=user.display_name, is_admin=is_admin)
+
+
+def is_listed(user_id: int, admins: Sequence[str]) -> bool:
+    """Return whether PARLEY_ADMINS names the user."""
+    return str(user_id) in admins or f"discord:{user_id}" in admins
 
 
 def attachment(file: discord.Attachment, *, ref: str = "") -> Attachment:

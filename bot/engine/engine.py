@@ -24,6 +24,7 @@ from bot.engine.answer import (
     question_context,
     reservation,
     retrieval,
+    scope,
     summarize,
 )
 from bot.engine.answer.attempt_state import Attempt
@@ -34,7 +35,6 @@ from bot.engine.answer.lease import take_lease
 from bot.engine.answer.poison import is_poison
 from bot.engine.answer.query import Query
 from bot.engine.answer.results import Ending, Results
-from bot.engine.answer.scope import scope_of
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
@@ -54,6 +54,7 @@ from bot.engine.routing import choice
 from bot.engine.routing.local_classifier import LocalClassifier
 from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
 from bot.types.conversation import Incoming
+from bot.types.display import Activity
 from bot.types.settings import ChannelSettings
 from bot.types.turns import LateReply, Outcome, Turn, TurnRecord
 from bot.types.usage import Route
@@ -181,8 +182,8 @@ class Engine:
 
     async def is_confident(self, incoming: Incoming, settings: ChannelSettings) -> bool:
         """Return whether the documents certainly answer the message. Asks no model; raises knowledge errors."""
-        scope = scope_of(incoming.thread, incoming.audience, settings)
-        found = await self._context.search(incoming.text, scope, k=self._context.settings.passages)
+        readable = scope.scope_of(incoming.thread, incoming.audience, settings)
+        found = await self._context.search(incoming.text, readable, k=self._context.settings.passages)
         return retrieval.is_confident(found)
 
     # --- the steps of an answer
@@ -193,6 +194,7 @@ class Engine:
         material = await alongside(searching, self._gather(attempt, results, surface))
         if material is None:
             return _from_cache(attempt, results)
+        display.activity.show(Activity(user_messages.is_reading(len(material.evidence.passages))))
         await generation.generate(self._context, attempt, material, display)
         attempt.journal.notes.extend(material.evidence.notes)
         if attempt.journal.outage:  # Once a model answers again, its answer is better than these quotes.
@@ -210,7 +212,7 @@ class Engine:
         results.route = route = await self._choose_route(attempt, query, record)
         results.lookup = lookup = await cached.look_up(context, attempt, query, route, record, attached)
         if lookup.hit is not None:
-            _explain_scope(attempt, query, record)
+            scope.explain(attempt, record, tenant_wide=query.tenant_wide)
             return None
         reservation.check(context, attempt)
         query = query.with_found(lookup.found)
@@ -219,7 +221,7 @@ class Engine:
             memory.recall(context, attempt, query, record.history),
         )
         if evidence.found is not None:
-            _explain_scope(attempt, query, record)
+            scope.explain(attempt, record, tenant_wide=query.tenant_wide)
         results.evidence = evidence
         return self._material(evidence, record, route, attached, recalled)
 
@@ -331,15 +333,8 @@ class Engine:
 
 def _initial_query(turn: Turn, record: TurnRecord) -> Query:
     """Return the question as asked, with the scope of documents that may answer it and the thread's earlier ones."""
-    scope = scope_of(turn.thread, turn.audience, record.settings)
-    return Query(turn.question, scope, asked_before(record.history))
-
-
-def _explain_scope(attempt: Attempt, query: Query, record: TurnRecord) -> None:
-    """Note below the answer why it uses no documents of the whole tenant, if it does not."""
-    if not query.tenant_wide:
-        audience = attempt.turn.audience.given(record.settings.external)
-        attempt.journal.notes.append(user_messages.without_tenant(audience.readers, attempt.turn.thread.channel_id))
+    readable = scope.scope_of(turn.thread, turn.audience, record.settings)
+    return Query(turn.question, readable, asked_before(record.history))
 
 
 def _from_cache(attempt: Attempt, results: Results) -> Resolved:

@@ -12,11 +12,20 @@ from bot.types.usage import BudgetOwner, BudgetState
 # --- while an answer is made
 
 SEARCHING = "_Searching the documents…_"
+IS_SEARCHING = "is searching the documents…"
+IS_WRITING = "is writing…"
 STOPPED = "_Stopped._"
 INTERRUPTED = "_Interrupted by a restart. The answer continues here in a moment._"
 STORE_AWAY = "_The database is not responding. The answer continues here as soon as it responds again._"
 
 _ORDINALS = ("next", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+
+
+def is_reading(passages: int) -> str:
+    """Return what the bot does with so many passages, as it follows its name."""
+    if not passages:
+        return "is thinking…"
+    return f"is reading {passages} {'passage' if passages == 1 else 'passages'}…"
 
 
 def queued(place: int) -> str:

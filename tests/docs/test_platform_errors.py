@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bot.platforms.discord import surface
+from bot.platforms.discord import errors as discord_errors
 from bot.platforms.discord import user_messages as discord_messages
 from bot.platforms.slack import errors
 from bot.platforms.slack import user_messages as slack_messages
@@ -31,6 +31,8 @@ def test_every_slack_code_stands_there_with_its_reason_and_cure() -> None:
 def test_every_discord_code_stands_there_with_its_reason() -> None:
     for code, reason in discord_messages.REASONS_GONE.items():
         assert f"| {code} | {reason}" in PAGE, code
-    named = surface.CLOSED | surface.NOT_EDITABLE | surface.NOT_ACCEPTED | surface.BUSY
-    named |= {surface.UNKNOWN_MESSAGE, surface.CANNOT_REPLY}
-    assert {str(code) for code in named | {surface.THREAD_EXISTS, surface.WRONG_CHANNEL_KIND}} <= set(ROWS)
+    named = discord_errors.CLOSED | discord_errors.NOT_EDITABLE | discord_errors.NOT_ACCEPTED | discord_errors.BUSY
+    named |= {discord_errors.UNKNOWN_MESSAGE, discord_errors.CANNOT_REPLY}
+    assert {str(code) for code in named | {discord_errors.THREAD_EXISTS, discord_errors.WRONG_CHANNEL_KIND}} <= set(
+        ROWS
+    )

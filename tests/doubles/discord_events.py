@@ -21,6 +21,8 @@ class Events:
         self.world = World()
         self.bot = self.world.bot
         self.violations: list[str] = []
+        self.typing: list[int] = []
+        """The channels in which the bot showed the typing indicator, by ID, each time."""
         self._changed = asyncio.Condition()
 
     async def publish(self, channel: Channel, message: Message) -> Message:

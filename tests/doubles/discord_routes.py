@@ -282,7 +282,8 @@ async def _put_commands(call: Call) -> tuple[int, object]:
 
 
 async def _typing(call: Call) -> tuple[int, object]:
-    call.double.world.accessible_channel(call.number("channel_id"))
+    channel = call.double.world.accessible_channel(call.number("channel_id"))
+    call.double.typing.append(channel.id)
     await asyncio.sleep(0)
     return 204, None
 

@@ -259,6 +259,9 @@ class WebApi:
     # --- status and modals
 
     def _set_status(self, args: Args) -> dict[str, Any]:
+        channel = self._writable({"channel": args.get("channel_id")})
+        if self._world.find(channel.id, str(args.get("thread_ts"))) is None:
+            raise Refusal("invalid_thread_ts")
         self._slack.statuses.append(str(args.get("status")))
         return {}
 

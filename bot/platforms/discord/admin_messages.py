@@ -9,8 +9,8 @@ import discord
 
 from bot.commands.admin_notices import ButtonNotice
 from bot.platforms.discord import render
+from bot.platforms.discord.errors import translated_errors
 from bot.platforms.discord.render import NO_MENTIONS
-from bot.platforms.discord.surface import translated_errors
 from bot.types.conversation import Platform
 
 

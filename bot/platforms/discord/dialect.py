@@ -20,6 +20,7 @@ from bot.platforms.discord import link_guard
 from bot.platforms.discord.text_limits import size
 
 _URL = re.compile(r"(https?://[^\s<>]+)")
+_ADDRESS = re.compile(r"(https?://[^\s<>()\[\]|]+)")
 _QUOTED = re.compile(r"^ {0,3}>(?:[ \t]*>)*[ \t]?")
 _SMALL_PRINT = re.compile(r"^(\s*)(-# )")
 _PLUS_ITEM = re.compile(r"^([\s>]*)\+ (?=\S)")
@@ -54,7 +55,7 @@ def to_discord(text: str, limit: int) -> str:
 
 def _without_entities(piece: str) -> str:
     """Replace HTML entities by their characters, outside addresses. A mark is escaped, so that it stays text."""
-    pieces = _URL.split(piece)
+    pieces = _ADDRESS.split(piece)
     return "".join(one if index % 2 else _ENTITY.sub(_character, one) for index, one in enumerate(pieces))
 
 

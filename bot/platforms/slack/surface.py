@@ -16,8 +16,9 @@ from bot.platforms.slack import errors, native_streams, render, text_limits, use
 from bot.platforms.slack.native_streams import OpenStream, StreamPolicy
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.thread_search import ThreadSearch
+from bot.platforms.slack.thread_status import STATUS_SECONDS, ThreadStatus
 from bot.types.conversation import StoredAttachment, ThreadAbove
-from bot.types.display import Limits, Part
+from bot.types.display import Activity, Limits, Part
 from bot.types.turns import Turn
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class SlackSurface:
         since: str = "",
         context: ThreadContext | None = None,
         streams: StreamPolicy | None = None,
+        status: ThreadStatus | None = None,
         asker: str = "",
         limits: Limits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -57,6 +59,7 @@ class SlackSurface:
         self._search = ThreadSearch(client, channel_id, thread_ts, since)
         self._context = context
         self._streams = streams if thread_ts and asker else None
+        self._status = status
         self._asker = asker
         self._monotonic = monotonic
         self._open_streams: dict[str, OpenStream] = {}
@@ -244,6 +247,16 @@ class SlackSurface:
                 await self._stop_stream(ref, part)
         self._open_streams.pop(ref, None)
 
+    # --- what the bot is doing
+
+    activity_seconds = STATUS_SECONDS
+
+    async def show_activity(self, activity: Activity | None) -> None:
+        """Show in the thread what the bot is doing, where Slack does."""
+        if self._status is not None and self._thread_ts:
+            text = activity.text if activity else ""
+            await self._status.show(self._client, self._channel, self._thread_ts, text)
+
     # --- recovery, files and context
 
     async def find(self, nonce: str) -> str | None:
@@ -303,7 +316,11 @@ class DirectSurface(SlackSurface):
 
 
 def surface_for_turn(
-    client: AsyncWebClient, turn: Turn, context: ThreadContext | None = None, streams: StreamPolicy | None = None
+    client: AsyncWebClient,
+    turn: Turn,
+    context: ThreadContext | None = None,
+    streams: StreamPolicy | None = None,
+    status: ThreadStatus | None = None,
 ) -> SlackSurface:
     """Return the surface for a stored turn: its thread, or the asker's direct messages if it has no thread."""
     thread, asker = turn.thread, turn.author.id
@@ -311,7 +328,14 @@ def surface_for_turn(
         question_ts = turn.message_id.partition(":")[0]
         since = question_ts if _is_ts(question_ts) else ""
         return SlackSurface(
-            client, thread.channel_id, thread.thread_id, since=since, context=context, streams=streams, asker=asker
+            client,
+            thread.channel_id,
+            thread.thread_id,
+            since=since,
+            context=context,
+            streams=streams,
+            status=status,
+            asker=asker,
         )
     return DirectSurface(client, asker)
 

@@ -32,6 +32,7 @@ from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.shortcuts import MessageShortcuts
 from bot.platforms.slack.surface import surface_for_turn
 from bot.platforms.slack.thread_context import ThreadContext
+from bot.platforms.slack.thread_status import ThreadStatus
 from bot.platforms.slack.users import UserDirectory
 from bot.types.turns import Turn
 
@@ -81,6 +82,7 @@ class Workspace:
         self.messenger = WorkspaceMessenger(self.users, self.replies)
         self.command_runner = CommandRunner(self.replies, shared.services, self.readers, channels=ChannelAccess(client))
         self._context = ThreadContext(client, self.files, self.users, self.names, own_bot_id=self._own_bot_id)
+        self._status = ThreadStatus()
         self._streams: StreamPolicy | None = None
         self._handlers: EventHandlers | None = None
 
@@ -89,7 +91,7 @@ class Workspace:
         if self._streams is None:
             pacing = self._shared.services.workspace_pacing.of(turn.thread.tenant_id, turn.thread.platform)
             self._streams = StreamPolicy(self._shared.settings.slack_streaming, self._team_of, pacing)
-        return surface_for_turn(self.clients.single_attempt, turn, self._context, self._streams)
+        return surface_for_turn(self.clients.single_attempt, turn, self._context, self._streams, self._status)
 
     async def handlers(self) -> EventHandlers:
         """Return the event handlers. Raises SurfaceError if the app is no longer installed."""

@@ -37,6 +37,9 @@ SOURCES_SUMMARY = "Show the sources of an answer, with each quote in context"
 QUIET_SUMMARY = "Answer in this thread only when mentioned"
 LISTEN_SUMMARY = "Answer follow-up questions in this thread again"
 
+SUMMARIZE_SUMMARY = "Summarize this thread, or the last day of this channel, with links to the messages"
+SUMMARIZE_USAGE = "[thread | day]"
+
 STOP_SUMMARY = "Stop the answer in this thread"
 
 MEMORY_SUMMARY = "Show or delete what I remember from this thread"

@@ -36,3 +36,4 @@ async def test_an_answer_is_posted_anew_where_its_draft_can_no_longer_be_edited(
         async with app.database.tenant(LOCAL_TENANT) as session:
             refs = (await session.scalars(text("SELECT ref FROM reply_parts"))).all()
         assert refs == [f"{answer.channel_id}/{answer.id}"], "a deletion or an edit of the question finds the answer"
+    discord.rest.refusals.clear()

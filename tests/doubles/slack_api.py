@@ -24,6 +24,7 @@ SCOPES: dict[str, str | None] = {
     "apps.connections.open": "connections:write",
     "chat.postMessage": "chat:write",
     "chat.postEphemeral": "chat:write",
+    "chat.getPermalink": None,
     "chat.update": "chat:write",
     "chat.delete": "chat:write",
     "chat.startStream": "chat:write",
@@ -61,6 +62,7 @@ class WebApi:
             "apps.connections.open": self._connections_open,
             "chat.postMessage": self._post,
             "chat.postEphemeral": self._post_ephemeral,
+            "chat.getPermalink": self._permalink,
             "chat.update": self._update,
             "chat.delete": self._delete,
             "files.info": self._file_info,
@@ -157,6 +159,16 @@ class WebApi:
         message = self._add(channel, args, text, blocks)
         message.only_for = args["user"]
         return {"message_ts": message.ts}
+
+    def _permalink(self, args: Args) -> dict[str, Any]:
+        channel = self._writable(args)
+        message = self._world.find(channel.id, str(args.get("message_ts")))
+        if message is None:
+            raise Refusal("message_not_found")
+        link = f"https://parley.slack.com/archives/{channel.id}/p{message.ts.replace('.', '')}"
+        in_thread = message.thread_ts and message.thread_ts != message.ts
+        suffix = f"?thread_ts={message.thread_ts}&cid={channel.id}" if in_thread else ""
+        return {"channel": channel.id, "permalink": link + suffix}
 
     def _add(self, channel: Channel, args: Args, text: str, blocks: list[dict[str, Any]]) -> Message:
         thread_ts = args.get("thread_ts")

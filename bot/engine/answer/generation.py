@@ -146,6 +146,7 @@ def _build(context: Context, attempt: Attempt, material: Material, trim: trimmin
         language=evidence.query.language,
         attached=attached,
         looked_up=evidence.query.needs_search,
+        overview=evidence.overview,
         told=evidence.query.statements,
         bearing=memory.relevant_facts(turn.question, material.facts, terms) if terms else (),
         said=memory.earlier_statements(turn.question, (*past.recalled, *past.messages), terms) if terms else (),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from bot.types.conversation import StoredAttachment, ThreadAbove
+from bot.types.conversation import ChatMessage, Extent, StoredAttachment, ThreadAbove
 from bot.types.display import Activity, Limits, Part
 
 
@@ -43,6 +44,14 @@ class ContextReader(Protocol):
 
     async def above(self) -> ThreadAbove | None:
         """Return the thread above the question with its authors, or None if there is none."""
+
+
+@runtime_checkable
+class TranscriptReader(Protocol):
+    """A surface that can read the messages that a question is about. Raises UsageError or SurfaceError."""
+
+    async def transcript(self, extent: Extent) -> Sequence[ChatMessage]:
+        """Return the messages of people before the question, oldest first, without those of this bot."""
 
 
 @runtime_checkable

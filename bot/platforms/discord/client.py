@@ -95,6 +95,7 @@ class ParleyClient(discord.AutoShardedClient):
             surface_for=self.surface_for,
             tenant_of=self.tenant_of,
             readers=self._readers,
+            reader=self._reader,
             tasks=self._tasks,
         )
         self._messages = MessageEvents(

@@ -73,6 +73,9 @@ _SET_LIMIT = "Sets how many tokens a person, a channel or everybody may use in a
 
 FORMS: Mapping[str, tuple[Form, ...]] = {
     "ask": (Form("", "", (Option("question", "Your question", required=True, verbatim=True),)),),
+    "summarize": (
+        Form("", "", (Option("what", "By default the thread, elsewhere the last day", choices=("thread", "day")),)),
+    ),
     "ingest": (
         Form(
             "",

@@ -186,6 +186,13 @@ def is_private_thread(channel: object) -> bool:
     return isinstance(channel, discord.Thread) and channel.is_private()
 
 
+def may_read_history(person: object, channel: object) -> bool:
+    """Return whether a person may read the earlier messages of a channel; in direct messages everybody may."""
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return not isinstance(person, discord.Member)
+    return isinstance(person, discord.Member) and channel.permissions_for(person).read_message_history
+
+
 def interaction_author(interaction: discord.Interaction, admins: Sequence[str]) -> Author:
     """Return the user of an interaction; in a server, with the permissions that Discord sent with it."""
     permissions = interaction.permissions if interaction.guild_id is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +15,8 @@ from bot.errors import MessageGone
 from bot.platforms.discord import errors, render, text_limits, thread_context, user_messages
 from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
-from bot.types.conversation import StoredAttachment, ThreadAbove
+from bot.platforms.discord.transcripts import PlaceTranscripts
+from bot.types.conversation import ChatMessage, Extent, StoredAttachment, ThreadAbove
 from bot.types.display import Activity, Limits, Part
 from bot.types.turns import Turn
 
@@ -137,6 +139,11 @@ class DiscordSurface:
         """Return the thread above the question, or the message it replies to; None if there is neither."""
         async with errors.translated_errors():
             return await thread_context.above(self._client, self._reader, self._turn)
+
+    async def transcript(self, extent: Extent) -> Sequence[ChatMessage]:
+        """Return the messages before the question that it asks to summarize."""
+        asked = int(self._turn.message_id.partition(":")[0])
+        return await PlaceTranscripts(self._client, self._reader, self._turn.thread, asked).transcript(extent)
 
     async def hand_over(self, name: str, data: bytes) -> None:
         """Post a file below the reply, once. Where the bot may not attach files, send it to the asker directly."""

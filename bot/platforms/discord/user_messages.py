@@ -100,6 +100,7 @@ CHANNEL_OUTSIDE_SERVER = f"{CHANNEL_UNKNOWN} Run the command on the server itsel
 CHANNEL_WITHOUT_MESSAGES = "That is not a channel with messages. Choose a text channel or a forum."
 CHANNEL_IS_A_THREAD = "That is a thread. Choose its channel instead: all its threads are added with it."
 CHANNEL_ON_OTHER_SERVER = "That channel is on another server. Run the command there."
+HISTORY_NOT_READABLE_BY_YOU = "You may not read the history of this channel, so I cannot summarize it for you."
 CHANNEL_NOT_READABLE_BY_YOU = "You have no permission to read that channel, so you cannot add its messages."
 
 # --- errors of the connection, for operators

@@ -10,12 +10,14 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.commands import registry as commands
+from bot.commands import summarize
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
 from bot.platforms.question_about_message import question_about
@@ -114,6 +116,9 @@ class EventListeners:
             self._background.start(self._consider_answering(message))
             return
         command = self._match_command(message.args) if message.kind in ("mention", "dm") else None
+        if command is not None and command[0] == summarize.NAME:
+            await self._summarize(message, command[1])
+            return
         if command is not None:
             await self._run_typed_command(message, command)
             return
@@ -129,8 +134,22 @@ class EventListeners:
         if change.kind in ("mention", "dm") or await self._dispatcher.follows(change.thread):
             await self._accept(change, self._dispatcher.edited)
 
-    async def _accept(self, message: UserMessage, store: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
+    async def _summarize(self, message: UserMessage, args: str) -> None:
+        """Accept the wish for a summary as a question about messages, which is answered in the thread."""
+        try:
+            question, messages = summarize.request(args, in_thread=message.in_thread)
+        except UsageError as refusal:
+            self._send_notice_once(message, str(refusal))
+            return
         incoming = await self._incoming(message)
+        await self._store(message, replace(incoming, text=question, attachments=(messages,)), self._dispatcher.accept)
+
+    async def _accept(self, message: UserMessage, store: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
+        await self._store(message, await self._incoming(message), store)
+
+    async def _store(
+        self, message: UserMessage, incoming: Incoming, store: Callable[[Incoming], Awaitable[Turn | None]]
+    ) -> None:
         try:
             turn = await store(incoming)
         except (UsageError, Refused) as refusal:

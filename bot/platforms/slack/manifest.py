@@ -11,7 +11,7 @@ NAME = "Parley"
 
 SCOPES: dict[str, str] = {
     "app_mentions:read": "receives mentions of the bot",
-    "assistant:write": "lists the bot among Slack's agents, receives Slack's own stop button, and shows what it is doing",
+    "assistant:write": "lists the bot among Slack's agents, receives Slack's stop button, and shows what it does",
     "channels:history": "follows threads in public channels that the bot is in, and reads their history for /ingest",
     "channels:read": "checks who reads a public channel, for answers and for /ingest",
     "chat:write": "posts and edits answers",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from slack_sdk.errors import SlackApiError
@@ -17,7 +17,8 @@ from bot.platforms.slack.native_streams import OpenStream, StreamPolicy
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.thread_search import ThreadSearch
 from bot.platforms.slack.thread_status import STATUS_SECONDS, ThreadStatus
-from bot.types.conversation import StoredAttachment, ThreadAbove
+from bot.platforms.slack.transcripts import PlaceTranscripts
+from bot.types.conversation import ChatMessage, Extent, StoredAttachment, ThreadAbove
 from bot.types.display import Activity, Limits, Part
 from bot.types.turns import Turn
 
@@ -247,8 +248,6 @@ class SlackSurface:
                 await self._stop_stream(ref, part)
         self._open_streams.pop(ref, None)
 
-    # --- what the bot is doing
-
     activity_seconds = STATUS_SECONDS
 
     async def show_activity(self, activity: Activity | None) -> None:
@@ -281,6 +280,12 @@ class SlackSurface:
         if self._context is None or not self._since or self._since == self._thread_ts:
             return None
         return await self._context.above(self._channel, self._thread_ts, self._since)
+
+    async def transcript(self, extent: Extent) -> Sequence[ChatMessage]:
+        """Return the messages before the question that it asks to summarize."""
+        if self._context is None:
+            raise SurfaceError(user_messages.FILES_NOT_READABLE)
+        return await PlaceTranscripts(self._context, self._channel, self._thread_ts, self._since).transcript(extent)
 
 
 class DirectSurface(SlackSurface):

@@ -80,8 +80,10 @@ class Workspace:
         self.files = SharedFiles(client, self.downloads)
         self.replies = ReplySender(client, session)
         self.messenger = WorkspaceMessenger(self.users, self.replies)
-        self.command_runner = CommandRunner(self.replies, shared.services, self.readers, channels=ChannelAccess(client))
         self._context = ThreadContext(client, self.files, self.users, self.names, own_bot_id=self._own_bot_id)
+        self.command_runner = CommandRunner(
+            self.replies, shared.services, self.readers, channels=ChannelAccess(client), context=self._context
+        )
         self._status = ThreadStatus()
         self._streams: StreamPolicy | None = None
         self._handlers: EventHandlers | None = None

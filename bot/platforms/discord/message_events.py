@@ -106,9 +106,9 @@ class MessageEvents:
 
     async def _about_messages(self, message: discord.Message, incoming: Incoming, arguments: str) -> Incoming:
         """Return the wish for a summary as a question about messages. Raises UsageError, NotAllowed."""
-        in_thread = incoming.thread.thread_id not in (incoming.message_id, incoming.thread.channel_id)
-        question, messages = summarize.request(arguments, in_thread=in_thread)
-        if not parse.may_read_history(message.author, await self._resolved_channel(message)):
+        channel = await self._resolved_channel(message)
+        question, messages = summarize.request(arguments, in_thread=isinstance(channel, discord.Thread))
+        if not parse.may_read_history(message.author, channel):
             raise NotAllowed(user_messages.HISTORY_NOT_READABLE_BY_YOU)
         return replace(incoming, text=question, attachments=(messages,))
 

@@ -116,6 +116,8 @@ class Settings(WebSettings, ChatSettings):
     # operation
     retention_days: int | None = Field(None, ge=1, le=36_500, validation_alias=named("PARLEY_RETENTION_DAYS"))
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=named("PARLEY_LOG_LEVEL"))
+    log_format: Literal["console", "json"] = Field("console", validation_alias=named("PARLEY_LOG_FORMAT"))
+    log_content: bool = Field(False, validation_alias=named("PARLEY_LOG_CONTENT"))
 
     @classmethod
     def settings_customise_sources(

@@ -51,7 +51,7 @@ async def retrieve(
     If the search fails, an answer from attached files has a note that says so. Without files, raises the KnowledgeError
     of the search: an answer without documents would look as if they did not contain it.
     """
-    start = context.monotonic()
+    start, found = context.monotonic(), None
     try:
         query, found = await search(context, attempt, query, history)
         return Evidence(query) if found is None else _judge(context, query, found, attachments)
@@ -62,7 +62,8 @@ async def retrieve(
         attempt.journal.notes.append(user_messages.NO_KNOWLEDGE)
         return Evidence(query, passages=attachments.passages)
     finally:
-        attempt.journal.timings_ms["search"] = context.since(start)
+        attempt.journal.timings_ms["search"] = took = context.since(start)
+        context.telemetry.search_ended(attempt.turn, found, took)
 
 
 def is_confident(found: Found) -> bool:

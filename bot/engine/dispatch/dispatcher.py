@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -74,6 +75,7 @@ class Dispatcher:
         message, while the platform does not say whether its author is a member: deliver it again), and StoreAway if
         the database does not answer in time.
         """
+        start = time.monotonic()
         incoming = self._checked(incoming)
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
@@ -81,7 +83,7 @@ class Dispatcher:
         except TimeoutError:
             raise StoreAway(TOO_SLOW) from None
         if turn is not None:
-            self._runner.expect(turn)
+            self._runner.expect(turn, 1000 * (time.monotonic() - start))
         return turn
 
     async def accept_unmentioned(self, incoming: Incoming) -> Turn | None:
@@ -116,11 +118,12 @@ class Dispatcher:
         known = await self._stores.inbox.turns_of(incoming.thread, incoming.message_id)
         if not known:
             return await self.accept(incoming)
+        start = time.monotonic()
         incoming = self._checked(incoming)
         turn = await self._stores.inbox.replace_question(known[0], incoming.text, incoming.audience)
         if turn is not None:
             self._runner.lose(turn.id)
-            self._runner.expect(turn)
+            self._runner.expect(turn, 1000 * (time.monotonic() - start))
         return turn
 
     async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience) -> Turn | None:

@@ -109,6 +109,11 @@ class Display:
         await self.activity.end()
 
     @property
+    def edits_ms(self) -> float:
+        """Milliseconds that the platform took for posts and edits so far."""
+        return round(1000 * self._messages.platform_seconds, 2)
+
+    @property
     def gone(self) -> bool:
         """Whether the message was deleted, so that nothing can be shown any more."""
         return isinstance(self._fatal, MessageGone)

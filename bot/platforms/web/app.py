@@ -67,6 +67,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
         ),
         documents=StoredDocuments(services.database.tenant),
         unready=lambda: services.health.unready,
+        metrics=services.metrics,
     )
 
 

@@ -78,6 +78,8 @@ class Playground:
     documents: DocumentViewer
     unready: Callable[[], Mapping[str, str]] = dict
     """Returns the reason for each part of this process that does not work yet."""
+    metrics: Callable[[], bytes] = bytes
+    """Returns the metrics of this process in the text format of Prometheus."""
     poller: CrossProcessPoller = field(init=False)
     """Shows what other processes do."""
     conversations: Conversations = field(init=False)

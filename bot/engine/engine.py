@@ -39,7 +39,6 @@ from bot.engine.answer.results import Ending, Results
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
-from bot.engine.memory import Remembered
 from bot.engine.ports.answer_cache import SimilarAnswers
 from bot.engine.ports.attachment_reader import AttachmentReader
 from bot.engine.ports.classifier import Classifier
@@ -235,7 +234,7 @@ class Engine:
         if evidence.found is not None:
             scope.explain(attempt, record, tenant_wide=query.tenant_wide)
         results.evidence = evidence
-        return self._material(evidence, record, route, attached, recalled)
+        return generation.material(context, evidence, record, route, attached, recalled)
 
     async def _gather_messages(
         self, attempt: Attempt, results: Results, surface: Surface, record: TurnRecord, messages: StoredAttachment
@@ -245,7 +244,7 @@ class Engine:
         results.route = route = await self._choose_route(attempt, query, record)
         reservation.check(self._context, attempt)
         results.evidence = evidence = await transcripts.evidence(self._context, attempt, surface, messages, query)
-        return self._material(evidence, record, route, question_context.Attachments(), ())
+        return generation.material(self._context, evidence, record, route)
 
     async def _load(self, turn: Turn) -> TurnRecord:
         """Load everything stored about the turn. Raises Refused if an admin has paused the bot."""
@@ -277,17 +276,6 @@ class Engine:
             return choice.cheap_for_small_talk
         may_rate = attempt.accounting.reservation is not None or self._context.free
         return self._context.classifier if may_rate else reservation.cheap_without_rating
-
-    def _material(
-        self,
-        evidence: retrieval.Evidence,
-        record: TurnRecord,
-        route: Route,
-        attached: question_context.Attachments,
-        recalled: tuple[Remembered, ...],
-    ) -> generation.Material:
-        facts = record.facts if self._context.memory else ()
-        return generation.Material(record, route, attached, evidence, recalled, facts)
 
     # --- how an answer ends
 

@@ -42,6 +42,21 @@ class Material:
     facts: tuple[Fact, ...]
 
 
+NOTHING_ATTACHED = Attachments()
+
+
+def material(
+    context: Context,
+    evidence: Evidence,
+    record: TurnRecord,
+    route: Route,
+    attached: Attachments = NOTHING_ATTACHED,
+    recalled: tuple[Remembered, ...] = (),
+) -> Material:
+    """Return the inputs of the prompt; facts belong to them where the memory is on."""
+    return Material(record, route, attached, evidence, recalled, record.facts if context.memory else ())
+
+
 async def generate(context: Context, attempt: Attempt, material: Material, display: Display) -> None:
     """Stream the answer into the attempt's journal and the display.
 

@@ -238,7 +238,7 @@ class Display:
         """Update the messages, one at a time, until cancelled or until nothing can be shown any more."""
         while self._fatal is None:
             await self._dirty.wait()
-            while (wait := self._pacing.reserve_draft(self._monotonic(), self._interval)) > 0:
+            while (wait := self._pacing.reserve_draft(self._monotonic(), self._surface.limits.edit_interval)) > 0:
                 await self._sleep(wait)
             async with self._edit_lock:
                 self._dirty.clear()
@@ -271,7 +271,7 @@ class Display:
         except Exception as error:
             self._pacing.failed(self._monotonic(), error)
             self._dirty.set()
-            level = _log_level(error)
+            level = WARNING if isinstance(error, SurfaceError | OSError) else ERROR
             log.log(level, "turn %s: not shown yet: %s", self._turn_id, error, exc_info=level > WARNING)
 
     def _draft(self) -> list[Part]:
@@ -300,10 +300,6 @@ class Display:
         links = self._addresses()
         nonce, plain = f"{self._turn_id}:{index}", LAYOUTS[self._layout].plain
         return Part(text, nonce=nonce, turn_id=self._turn_id, final=final, links=links, plain=plain)
-
-    @property
-    def _interval(self) -> float:
-        return self._surface.limits.edit_interval
 
     def _addresses(self) -> frozenset[str]:
         return self._allowed() if callable(self._allowed) else self._allowed
@@ -351,7 +347,3 @@ class Display:
             log.warning("turn %s: a message of an earlier draft could not be deleted: %s", self._turn_id, error)
             return False
         return True
-
-
-def _log_level(error: Exception) -> int:
-    return WARNING if isinstance(error, SurfaceError | OSError) else ERROR

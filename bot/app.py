@@ -45,8 +45,7 @@ from bot.store.opening import opened_database
 from bot.store.session import NO_TENANT, Database
 from bot.store.stores import open_stores
 from bot.store.thread_memory import ThreadMemory
-from bot.telemetry.combined import CombinedTelemetry
-from bot.telemetry.log_entries import LogEntries
+from bot.telemetry.build import build_telemetry
 from bot.telemetry.prometheus_metrics import PrometheusMetrics
 from bot.types.display import Pacing
 from knowledge.cpu_threads import share_the_processor
@@ -169,7 +168,7 @@ async def open_app(
         search, pacing = overrides.search(retriever), WorkspacePacing(notifications.process_id)
         count = counter.count
         wired = _Wired(settings, database, llm, stores, search, retriever, models.current, count, pacing, free, clock)
-        telemetry = CombinedTelemetry([LogEntries(content=settings.log_content), metrics])
+        telemetry = build_telemetry(settings, metrics, stack)
         dispatcher = _open_dispatcher(wired, telemetry, overrides.engine, stack)
         await _store_refusals(database, clock, stack)
         await _connect_processes(notifications, dispatcher, pacing, database, stack)

@@ -29,7 +29,7 @@ from bot.engine.display.reply_messages import ReplyMessages
 from bot.engine.display.split import rendered
 from bot.engine.markdown import displayable, stable_length
 from bot.engine.ports.surface import FileDelivery, PartRecorder, Surface
-from bot.errors import EditRefused, LayoutRefused, LeaseLost, MessageGone, SurfaceError
+from bot.errors import EditRefused, LayoutRefused, LeaseLost, MessageGone, SurfaceError, for_operator
 from bot.types.display import Action, Activity, Citation, Limits, Part
 
 log = logging.getLogger(__name__)
@@ -272,7 +272,7 @@ class Display:
             self._pacing.failed(self._monotonic(), error)
             self._dirty.set()
             level = WARNING if isinstance(error, SurfaceError | OSError) else ERROR
-            log.log(level, "turn %s: not shown yet: %s", self._turn_id, error, exc_info=level > WARNING)
+            log.log(level, "turn %s: not shown yet: %s", self._turn_id, for_operator(error), exc_info=level > WARNING)
 
     def _draft(self) -> list[Part]:
         """Return the messages as they should be now; all but the last are finished, the last has the stop button."""

@@ -12,6 +12,7 @@ from knowledge.parsing.csv_tables import MAX_ROWS, add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.ooxml_package import PACKAGE_ERRORS, Package, attribute, child, children, descendants, local_name
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
+from knowledge.whole_numbers import whole_number
 
 MAX_REPEATED_COLUMNS = 1000
 MAX_DEPTH = 50
@@ -66,8 +67,7 @@ class _Writer:
         for item in container:
             name = local_name(item)
             if name == "h":
-                level = attribute(item, "outline-level")
-                self.builder.heading(int(level) if level.isdigit() else 1, _text(item))
+                self.builder.heading(whole_number(attribute(item, "outline-level")) or 1, _text(item))
             elif name == "p":
                 self.builder.add("list" if self._in_list(item) else "paragraph", self._prefix(item) + _text(item))
                 self._beside(item, depth)
@@ -149,8 +149,8 @@ class _Writer:
 
 
 def _repeated(element: Any, name: str) -> int:
-    written = attribute(element, name)
-    return min(int(written), MAX_REPEATED_COLUMNS) if written.isdigit() else 1
+    written = whole_number(attribute(element, name))
+    return 1 if written is None else min(written, MAX_REPEATED_COLUMNS)
 
 
 def _text(element: Any) -> str:

@@ -38,11 +38,17 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         for body in children(child(root, "body"), "presentation"):
             for number, page in enumerate(children(body, "page"), 1):
                 writer.slide(page, number)
-        about = {local_name(e): (e.text or "").strip() for e in child(package.xml("meta.xml"), "meta")}
+        about = _about(package)
     except (*PACKAGE_ERRORS, AttributeError):
         raise ParseError("it is damaged or encrypted and cannot be opened. Save it again without a password") from None
     metadata = {key: about[name] for name, key in _METADATA.items() if about.get(name)}
     return replace(writer.builder.build(about.get("title", "")), metadata=metadata)
+
+
+def _about(package: Package) -> dict[str, str]:
+    """Return what the document says about itself; empty without ``meta.xml``, which the format does not require."""
+    meta = child(package.xml("meta.xml"), "meta") if "meta.xml" in package.names else None
+    return {} if meta is None else {local_name(e): (e.text or "").strip() for e in meta}
 
 
 class _Writer:

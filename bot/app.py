@@ -22,6 +22,7 @@ from bot.engine.ports.classifier import Classifier
 from bot.engine.ports.llm import LLM
 from bot.engine.ports.search import Search
 from bot.engine.ports.stores import Stores
+from bot.engine.ports.telemetry import Telemetry
 from bot.engine.routing.local_classifier import LocalClassifier
 from bot.engine.routing.weights import shipped
 from bot.errors import ParleyError
@@ -44,6 +45,8 @@ from bot.store.opening import opened_database
 from bot.store.session import NO_TENANT, Database
 from bot.store.stores import open_stores
 from bot.store.thread_memory import ThreadMemory
+from bot.telemetry.build import build_telemetry
+from bot.telemetry.prometheus_metrics import PrometheusMetrics
 from bot.types.display import Pacing
 from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders import build_embedder, open_stored
@@ -137,6 +140,7 @@ async def open_app(
     share_the_processor()
     async with AsyncExitStack() as stack:
         health = Health()
+        metrics = PrometheusMetrics(health)
         counter, prices = TokenCounter(), Prices.load(settings.prices_file)
         free = is_free(settings, prices)
         llm = overrides.llm(build_llm(settings, counter=counter, prices=prices))
@@ -162,10 +166,10 @@ async def open_app(
             )
         )
         search, pacing = overrides.search(retriever), WorkspacePacing(notifications.process_id)
-        wired = _Wired(
-            settings, database, llm, stores, search, retriever, models.current, counter.count, pacing, free, clock
-        )
-        dispatcher = _open_dispatcher(wired, overrides.engine, stack)
+        count = counter.count
+        wired = _Wired(settings, database, llm, stores, search, retriever, models.current, count, pacing, free, clock)
+        telemetry = build_telemetry(settings, metrics, stack)
+        dispatcher = _open_dispatcher(wired, telemetry, overrides.engine, stack)
         await _store_refusals(database, clock, stack)
         await _connect_processes(notifications, dispatcher, pacing, database, stack)
         services = Services(
@@ -183,6 +187,7 @@ async def open_app(
             clock=clock,
             workspace_pacing=pacing,
             health=health,
+            metrics=metrics.exposition,
             open_channel=channel_opener(settings, database),
         )
         yield App(settings, database, dispatcher, services, models.current, retriever, ingestor)
@@ -205,7 +210,9 @@ class _Wired:
     clock: Callable[[], datetime]
 
 
-def _open_dispatcher(wired: _Wired, engine_type: type[Engine], stack: AsyncExitStack) -> Dispatcher:
+def _open_dispatcher(
+    wired: _Wired, telemetry: Telemetry, engine_type: type[Engine], stack: AsyncExitStack
+) -> Dispatcher:
     """Build the engine and the dispatcher over it."""
     settings, llm = wired.settings, wired.llm
     reader = FileReader(max_unpacked=settings.max_unpacked_mb * 2**20)
@@ -224,6 +231,7 @@ def _open_dispatcher(wired: _Wired, engine_type: type[Engine], stack: AsyncExitS
         similar=_similar_answers(wired.database, wired.retriever, wired.embedder),
         reader=reader,
         workspace_pacing=wired.pacing,
+        telemetry=telemetry,
         free=wired.free,
         clock=wired.clock,
     )

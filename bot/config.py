@@ -116,6 +116,10 @@ class Settings(WebSettings, ChatSettings):
     # operation
     retention_days: int | None = Field(None, ge=1, le=36_500, validation_alias=named("PARLEY_RETENTION_DAYS"))
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=named("PARLEY_LOG_LEVEL"))
+    log_format: Literal["console", "json"] = Field("console", validation_alias=named("PARLEY_LOG_FORMAT"))
+    log_content: bool = Field(False, validation_alias=named("PARLEY_LOG_CONTENT"))
+    otel_endpoint: str | None = Field(None, validation_alias=named("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    otel_headers: SecretStr | None = Field(None, validation_alias=named("OTEL_EXPORTER_OTLP_HEADERS"))
 
     @classmethod
     def settings_customise_sources(
@@ -182,7 +186,7 @@ class Settings(WebSettings, ChatSettings):
             ) from None
         return value
 
-    @field_validator("anthropic_base_url", "openai_base_url")
+    @field_validator("anthropic_base_url", "openai_base_url", "otel_endpoint")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         return web_address(value, "It must start with http:// or https:// and name a host")

@@ -17,6 +17,7 @@ class Health:
         self._faults: dict[str, str] = {}
         self._starting: dict[str, str] = {}
         self._ready: dict[str, asyncio.Event] = {}
+        self._reported: dict[str, None] = {}
 
     @property
     def faults(self) -> Mapping[str, str]:
@@ -28,21 +29,29 @@ class Health:
         """Return the reason, one line, for each part that does not work or still starts."""
         return {**dict(sorted(self._starting.items())), **self._faults}
 
+    @property
+    def states(self) -> Mapping[str, bool]:
+        """Return whether each part works that has ever reported, in the order in which they began to."""
+        return {part: part not in self._starting and part not in self._faults for part in self._reported}
+
     async def until_ready(self, part: str) -> None:
         """Wait until the part has reported that it works."""
         await self._ready.setdefault(part, asyncio.Event()).wait()
 
     def starting(self, part: str, doing: str = STARTING) -> None:
         """Record that the part starts, and what it is ``doing``. Why it failed before stays until it works."""
+        self._reported[part] = None
         self._starting[part] = doing
 
     def works(self, part: str) -> None:
         """Record that the part works."""
+        self._reported[part] = None
         self._starting.pop(part, None)
         self._faults.pop(part, None)
         self._ready.setdefault(part, asyncio.Event()).set()
 
     def failed(self, part: str, reason: str) -> None:
         """Record that the part does not work, and why, in one line."""
+        self._reported[part] = None
         self._starting.pop(part, None)
         self._faults[part] = " ".join(reason.split())

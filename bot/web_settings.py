@@ -1,4 +1,4 @@
-"""Settings of the web part: where it listens, its public URL, and how people sign in."""
+"""Settings of the web part: where it and the probes listen, its public URL, and how people sign in."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class WebSettings(BaseSettings):
     web_proxy_header: str | None = Field(None, validation_alias=named("PARLEY_WEB_PROXY_HEADER"))
     web_proxy_groups_header: str | None = Field(None, validation_alias=named("PARLEY_WEB_PROXY_GROUPS_HEADER"))
     web_trusted_proxies: Names = Field((), validation_alias=named("PARLEY_WEB_TRUSTED_PROXIES"))
+    metrics_host: str = Field("127.0.0.1", validation_alias=named("PARLEY_METRICS_HOST"))
+    metrics_port: int | None = Field(None, ge=1, le=65_535, validation_alias=named("PARLEY_METRICS_PORT"))
     oidc_issuer: str | None = Field(None, validation_alias=named("PARLEY_OIDC_ISSUER"))
     oidc_client_id: str | None = Field(None, validation_alias=named("PARLEY_OIDC_CLIENT_ID"))
     oidc_client_secret: SecretStr | None = Field(None, validation_alias=named("PARLEY_OIDC_CLIENT_SECRET"))
@@ -46,7 +48,7 @@ class WebSettings(BaseSettings):
     def _issuer(cls, value: str | None) -> str | None:
         return web_address(value, "Copy the issuer from your provider, such as https://login.example.com")
 
-    @field_validator("web_host")
+    @field_validator("web_host", "metrics_host")
     @classmethod
     def _host_to_listen_on(cls, value: str) -> str:
         return host_name(value)

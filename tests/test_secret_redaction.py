@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 import bot
-from bot.cli.command_runtime import _set_up_logging
+from bot.cli import log_output as pipeline
 from bot.config import Settings
 from bot.errors import (
     ConfigError,
@@ -182,7 +182,7 @@ def log_output(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     output = io.StringIO()
     monkeypatch.setattr("sys.stderr", output)
     try:
-        _set_up_logging("DEBUG")
+        pipeline.set_up("DEBUG")
         yield output
     finally:
         root.handlers[:], root.level = handlers, level

@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bot.cli import user_messages
-from bot.cli.output import echo, printable
+from bot.cli import log_output, user_messages
+from bot.cli.output import echo
 from bot.cli.shutdown import stop_on_signals
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.secret_redaction import RedactingFilter, redact
+from knowledge.secret_redaction import redact
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -39,8 +39,25 @@ A collection stops the process, and it takes longer if more modules are loaded.
 def settings(**given: object) -> Settings:
     """Load the settings and set up logging. ``given`` values take precedence, by the names of their fields."""
     loaded = load(**given)
-    _set_up_logging(loaded.log_level)
+    _set_up_logging(loaded, entries=False)
     return loaded
+
+
+def serving_settings() -> Settings:
+    """Load the settings, and set up logging with an entry for each turn and model call."""
+    loaded = load()
+    _set_up_logging(loaded, entries=True)
+    return loaded
+
+
+def _set_up_logging(loaded: Settings, *, entries: bool) -> None:
+    """Set up logging. A command logs ``entries`` only as JSON: as lines, they would stand around its answer."""
+    as_json = loaded.log_format == "json"
+    log_output.set_up(loaded.log_level, as_json=as_json, content=loaded.log_content, entries=entries or as_json)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if loaded.log_level != "DEBUG":
+        warnings.simplefilter("ignore")
 
 
 def run(work: Coroutine[Any, Any, Result], *, close_within: float | None = None) -> Result:
@@ -173,45 +190,3 @@ def explain(error: BaseException) -> str:
         return line
     logging.getLogger("bot").debug("unexpected error", exc_info=error)
     return user_messages.unexpected_error(type(error).__name__, redact(line))
-
-
-class LineFormatter(logging.Formatter):
-    """Formats log records as text that is safe to print.
-
-    Control characters are written out, because data in a message must not change the terminal. Line breaks in a message
-    are written out too, so that data cannot look like another log line.
-    """
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        return printable(super().formatMessage(record)).replace("\n", "\\n")
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        return printable(super().formatException(ei))
-
-
-def _set_up_logging(level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.addFilter(RedactingFilter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in (
-        "httpx2",
-        "httpcore2",
-        "sentence_transformers",
-        "transformers",
-        "discord",
-        "slack_bolt",
-        "alembic",
-        "uvicorn",
-        "procrastinate",
-        "psycopg.pool",
-        "matplotlib",
-    ):
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    for name in ("discord.client", "discord.state", "bot.platforms.slack.app.bolt"):
-        # These loggers warn about intended behavior: no voice, no guild list for a token check, a client passed in.
-        logging.getLogger(name).setLevel(logging.ERROR)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    if level != "DEBUG":
-        warnings.simplefilter("ignore")

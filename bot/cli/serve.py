@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import run, settings
+from bot.cli.command_runtime import run, serving_settings
 from bot.cli.output import echo
 from bot.cli.parameter_types import Host
 from bot.cli.shutdown import end_within
@@ -53,14 +53,14 @@ port_option = click.option(
 @click.option("--sample", is_flag=True, help="Add the sample handbook.")
 def up(host: str | None, port: int, sample: bool) -> None:
     """Run the browser playground, the worker and every platform that has a token."""
-    loaded = settings()
+    loaded = serving_settings()
     _run_until_stopped(loaded, _up(loaded, _checked_host(loaded, host), port, sample))
 
 
 @click.command()
 def slack() -> None:
     """Run only the Slack bot."""
-    loaded = settings()
+    loaded = serving_settings()
     if not loaded.has_slack:
         raise ConfigError(user_messages.NO_SLACK_TOKENS)
     _run_until_stopped(loaded, _serve(loaded, {"slack": _slack}))
@@ -69,7 +69,7 @@ def slack() -> None:
 @click.command()
 def discord() -> None:
     """Run only the Discord bot."""
-    loaded = settings()
+    loaded = serving_settings()
     if not loaded.discord_token:
         raise ConfigError(user_messages.NO_DISCORD_TOKEN)
     _run_until_stopped(loaded, _serve(loaded, {"discord": _discord}))
@@ -80,14 +80,14 @@ def discord() -> None:
 @port_option
 def web(host: str | None, port: int) -> None:
     """Run only the browser playground."""
-    loaded = settings()
+    loaded = serving_settings()
     _run_until_stopped(loaded, _serve(loaded, {"web": _web(_checked_host(loaded, host), port)}))
 
 
 @click.command()
 def worker() -> None:
     """Run only the worker, which ingests documents in the background."""
-    loaded = settings()
+    loaded = serving_settings()
     _run_until_stopped(loaded, _serve(loaded, {"worker": _worker}))
 
 
@@ -146,6 +146,8 @@ async def _serve(loaded: Settings, parts: dict[str, Run], opened: Callable[[App]
 
     async with open_app(loaded, warm=True) as app:
         health = app.services.health
+        if loaded.metrics_port and "web" not in parts:
+            parts = {**parts, "metrics": _metrics(loaded.metrics_port)}
         supervised = [Part(name, partial(run, app)) for name, run in parts.items()]
         supervised += [Part(MODELS, lambda _: warm_up(app), once=True), *opened(app)]
         for part in supervised:
@@ -201,6 +203,15 @@ def _web(host: str, port: int, *, sample: bool = False) -> Run:
         finally:
             welcoming.cancel()
             await asyncio.gather(welcoming, return_exceptions=True)
+
+    return part
+
+
+def _metrics(port: int) -> Run:
+    async def part(app: App, ready: asyncio.Event) -> None:
+        from bot.platforms.web.probes import serve
+
+        await serve(app.services, app.settings, port=port, ready=ready)
 
     return part
 

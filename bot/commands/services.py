@@ -57,6 +57,8 @@ class Services:
     clock: Callable[[], datetime]
     workspace_pacing: WorkspacePacing
     health: Health
+    metrics: Callable[[], bytes] = bytes
+    """Returns the metrics of this process in the text format of Prometheus."""
     open_channel: Callable[[str], OpenChannel] | None = None
     """Returns, for a tenant's id, what opens channels with that tenant's token."""
 

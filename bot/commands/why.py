@@ -9,7 +9,7 @@ from bot.commands.answer_access import find_answer
 from bot.commands.base import Command, Context, Reply, Table
 from bot.reports.trace import Trace, trace_of_row
 
-_TIMING_LABELS = {"ttft": "first words", "total": "in total"}
+_TIMING_LABELS = {"ttft": "first words", "total": "in total", "accept": "storing the question", "queue": "waiting"}
 
 
 async def run(context: Context, line: str) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -50,6 +50,7 @@ from bot.engine.ports.search import Search
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.summarizer import Summarizer
 from bot.engine.ports.surface import Surface
+from bot.engine.ports.telemetry import NoTelemetry, Telemetry
 from bot.engine.routing import choice
 from bot.engine.routing.local_classifier import LocalClassifier
 from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
@@ -92,6 +93,7 @@ class Engine:
         reader: AttachmentReader | None = None,
         summarizer: Summarizer | None = None,
         workspace_pacing: WorkspacePacing | None = None,
+        telemetry: Telemetry | None = None,
         free: bool = False,
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
@@ -112,6 +114,7 @@ class Engine:
             reader,
             summarizer,
             free,
+            telemetry=telemetry or NoTelemetry(),
         )
 
     async def handle(
@@ -122,13 +125,15 @@ class Engine:
         stopped: Callable[[], bool] = _never,
         turned_away: Callable[[], Awaitable[None]] = _pause,
         doubt: asyncio.Event | None = None,
+        waited_ms: Callable[[], Mapping[str, float]] = dict,
     ) -> Outcome:
         """Answer the turn on the surface.
 
         If the task is cancelled, ``stopped`` distinguishes a user's stop from a shutdown.
 
         ``turned_away`` is awaited between two attempts to lease a turn whose thread is busy. ``doubt`` is set when this
-        process may have lost the turn because its question was edited or deleted.
+        process may have lost the turn because its question was edited or deleted. ``waited_ms`` is called once the turn
+        is leased; it returns how long accepting it and waiting took, in milliseconds.
 
         Raises LeaseLost if the turn has ended or another process took it; CancelledError at a shutdown, after queueing
         the turn again; StoreAway if the database remains unavailable, which leaves the turn for later. The outcome
@@ -138,6 +143,8 @@ class Engine:
         turn, lease = await take_lease(context.stores, turn, turned_away)
         attempt, results = Attempt.begin(context, turn, lease), Results()
         outcome: Outcome | None = None
+        attempt.journal.timings_ms |= waited_ms()
+        context.telemetry.turn_began(turn)
         try:
             async with (
                 self._display(attempt, results, surface) as display,
@@ -150,6 +157,8 @@ class Engine:
             if outcome is None or not stopped() or current is None:
                 raise
             current.uncancel()  # The answer was already complete when it was stopped.
+        finally:
+            context.telemetry.turn_ended(turn, outcome)
         return outcome
 
     async def show_late(self, reply: LateReply, surface: Surface, *, doubt: asyncio.Event) -> bool:

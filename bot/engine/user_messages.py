@@ -32,6 +32,11 @@ TOO_LATE_TO_SHOW = (
     "I could not write here for more than a day, so your answer may be out of date and is not shown. Ask again."
 )
 
+NOT_SHOWABLE = (
+    "Your answer is ready, but I could not show it here after several attempts. Ask again. "
+    "The operator can find the cause in the log."
+)
+
 GIVEN_UP = (
     "I could not finish this answer after several attempts, so I stopped trying. Rephrase your question and ask again. "
     "The operator can find the cause in the log."

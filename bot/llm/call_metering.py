@@ -53,6 +53,8 @@ class MeteredCall:
     _reasoning: list[str] = field(default_factory=list)
     _started: float = 0.0
     _first_text: float | None = None
+    _last_text: float = 0.0
+    _gaps: list[float] = field(default_factory=list)
     _settled: bool = False
 
     def __post_init__(self) -> None:
@@ -60,8 +62,12 @@ class MeteredCall:
 
     def add_text(self, text: str) -> None:
         """Record text that the provider sent."""
+        now = self.accounting.clock()
         if self._first_text is None:
-            self._first_text = self.accounting.clock()
+            self._first_text = now
+        else:
+            self._gaps.append((now - self._last_text) * 1000)
+        self._last_text = now
         self._text.append(text)
 
     def add_reasoning(self, text: str) -> None:
@@ -90,7 +96,8 @@ class MeteredCall:
         latency = (self.accounting.clock() - self._started) * 1000
         first_text = None if self._first_text is None else (self._first_text - self._started) * 1000
         call = self._call(usage, status, estimated=estimated)
-        self.meter(replace(call, latency_ms=latency, ttft_ms=first_text, error=error))
+        gaps = tuple(self._gaps)
+        self.meter(replace(call, latency_ms=latency, ttft_ms=first_text, error=error, chunk_gaps_ms=gaps))
 
     def _call(self, usage: Usage, status: CallStatus, *, estimated: bool) -> Call:
         """Return the call for the ledger, without its times."""

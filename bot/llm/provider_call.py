@@ -68,7 +68,7 @@ class Request:
     def book(self, call: Call) -> None:
         """Report a call to the meter."""
         self.charged = self.charged or call.usage.total_tokens > 0
-        self.meter(call)
+        self.meter(replace(call, attempt=self.calls))
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class Database:
             max_overflow=pool_overflow,
             pool_timeout=pool_seconds,
             isolation_level="AUTOCOMMIT",
+            hide_parameters=True,  # They hold what people wrote, and errors are logged.
             async_creator=lambda: connections.connect(url),
         )
         _look_at_idle_connections(self.engine)
@@ -85,6 +86,7 @@ class Database:
             driver_url(self.session_url),
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
+            hide_parameters=True,
             async_creator=lambda: connections.connect(self.session_url),
         )
         """Opens a connection with a session of its own each time, for advisory locks."""

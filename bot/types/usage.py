@@ -62,7 +62,8 @@ class Call:
     """One provider call as the ledger stores it. ``cost_usd`` is None if the price is unknown.
 
     ``id`` (32 hexadecimal digits) identifies the row. Before the call is sent, the row is ``open`` and holds an
-    estimate.
+    estimate. ``attempt`` counts the calls of one request, from 1. ``chunk_gaps_ms`` are the pauses between two pieces
+    of the answer. Neither is stored.
     """
 
     purpose: Purpose
@@ -78,6 +79,8 @@ class Call:
     estimated: bool = False
     error: str = ""
     id: str = ""
+    attempt: int = 1
+    chunk_gaps_ms: tuple[float, ...] = ()
 
     def counts(self, *, count_free: bool) -> bool:
         """Return whether the call's tokens count against budgets.

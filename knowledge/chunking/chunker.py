@@ -29,14 +29,16 @@ async def chunk_batches(
     The next batch is made when it is asked for, in a thread. No chunk is longer than the model's input. Raises
     EmbeddingError.
     """
+    if chunking.method != "semantic":
+        following = _chunks(document, embedder, chunking)
+        full = True
+        while full:
+            batch, full = await asyncio.to_thread(_take, following)
+            if batch:
+                yield batch, 0
+        return
     tokens = min(chunking.tokens, await asyncio.to_thread(lambda: embedder.max_tokens))
     count = embedder.count_tokens
-    if chunking.method != "semantic":
-        make = partial(chunks, document, count=count, tokens=tokens, method=chunking.method, overlap=chunking.overlap)
-        following = await asyncio.to_thread(make)
-        while batch := await asyncio.to_thread(_take, following):
-            yield batch, 0
-        return
     splitter = await asyncio.to_thread(partial(SemanticSplitter, document, count=count, tokens=tokens))
     while units := await asyncio.to_thread(splitter.next_units):
         rows, tokens_read = [], 0
@@ -46,18 +48,29 @@ async def chunk_batches(
             rows.append(encoded.vectors)
             tokens_read += encoded.tokens
         part = iter(await asyncio.to_thread(splitter.chunks, units, np.concatenate(rows)))
-        while batch := _take(part):
-            yield batch, tokens_read
-            tokens_read = 0
+        full = True
+        while full:
+            batch, full = _take(part)
+            if batch:
+                yield batch, tokens_read
+                tokens_read = 0
 
 
-def _take(following: Iterator[Chunk]) -> list[Chunk]:
-    """Return the next batch; empty at the end."""
+def _chunks(document: Document, embedder: Embedder, chunking: Chunking) -> Iterator[Chunk]:
+    """Yield the chunks of a document. The embedder is asked for the length of its input with the first of them."""
+    tokens = min(chunking.tokens, embedder.max_tokens)
+    yield from chunks(
+        document, count=embedder.count_tokens, tokens=tokens, method=chunking.method, overlap=chunking.overlap
+    )
+
+
+def _take(following: Iterator[Chunk]) -> tuple[list[Chunk], bool]:
+    """Return the next batch, and whether it is full; after one that is not, there are no more."""
     batch: list[Chunk] = []
     characters = 0
     for chunk in following:
         batch.append(chunk)
         characters += len(chunk.text)
         if len(batch) == BATCH_CHUNKS or characters >= BATCH_CHARS:
-            break
-    return batch
+            return batch, True
+    return batch, False

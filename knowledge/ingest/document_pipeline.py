@@ -34,6 +34,7 @@ from knowledge.knowledge_version import lock_unless_erased
 from knowledge.micro_batching import MicroBatcher
 from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.storable_items import storable_item
+from knowledge.thread_work import in_thread_if_large
 from knowledge.types import Chunk, Document, Failure, Fetched, Mark, Unchanged
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class DocumentPipeline:
             self._in_flight.release(len(fetched.data))
 
     async def _ingest_document(self, fetched: Fetched) -> None:
-        content_hash = await asyncio.to_thread(_sha256, fetched.data)
+        content_hash = await in_thread_if_large(len(fetched.data), _sha256, fetched.data)
         unchanged = await self._mark_if_unchanged(fetched, content_hash)
         if unchanged is not None:
             self._run.count_unchanged(fetched.uri, unchanged)

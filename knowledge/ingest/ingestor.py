@@ -34,11 +34,14 @@ log = logging.getLogger(__name__)
 READ_ATTEMPTS = 3
 """How often a channel is read if people's data is erased meanwhile."""
 
-MAX_IN_FLIGHT = 64
-"""Most documents of all sources processed at the same time: while some are parsed, others are embedded and stored."""
+MAX_IN_FLIGHT = 256
+"""Most documents of all sources processed at the same time: while some are parsed, others are embedded and stored.
+
+The more small documents there are, the more of them are encoded together and stored in one transaction.
+"""
 MAX_BYTES_IN_FLIGHT = 64 * 2**20
 """Most bytes of these documents together. A single larger document is allowed."""
-PARSING = "3"
+PARSING = "4"
 """The version of the parsers. Increment it when the output of a parser changes, so that documents are parsed again."""
 
 

@@ -12,8 +12,10 @@ from collections.abc import AsyncIterator, Sequence
 
 from knowledge.document_rows import EmbeddedChunk
 
-MEMORY_BYTES = 2**20
-"""A document whose chunks need less stays in memory."""
+MEMORY_CHUNKS = 8
+"""A document with no more chunks stays in memory as it is."""
+MEMORY_BYTES = 2**18
+"""A document whose chunks need less stays in memory, written down."""
 
 
 class StagedChunks:
@@ -21,15 +23,23 @@ class StagedChunks:
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - closed by ``close``
+        self._few: list[EmbeddedChunk] = []
         self.chunks = 0
 
     async def add(self, batch: Sequence[EmbeddedChunk]) -> None:
         """Append a batch."""
-        await asyncio.to_thread(self._write, batch)
         self.chunks += len(batch)
+        if self.chunks <= MEMORY_CHUNKS:
+            self._few += batch
+            return
+        few, self._few = self._few, []
+        await asyncio.to_thread(self._write, [*few, *batch])
 
     async def batches(self) -> AsyncIterator[list[EmbeddedChunk]]:
         """Yield the batches from the first on."""
+        if self._few:
+            yield list(self._few)
+            return
         offset = 0
         while True:
             batch, offset = await asyncio.to_thread(self._read, offset)
@@ -40,10 +50,11 @@ class StagedChunks:
     def replace(self, other: StagedChunks) -> None:
         """Take over the chunks of another object, which must not be used afterwards."""
         self._file.close()
-        self._file, self.chunks = other._file, other.chunks
+        self._file, self._few, self.chunks = other._file, other._few, other.chunks
 
     def close(self) -> None:
         """Delete the chunks."""
+        self._few = []
         self._file.close()
 
     def _write(self, batch: Sequence[EmbeddedChunk]) -> None:

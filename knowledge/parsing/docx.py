@@ -16,6 +16,7 @@ from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.docx_styles import Numbering, Styles, heading_level, style_name
 from knowledge.parsing.docx_tables import add_table
 from knowledge.parsing.docx_text import ParagraphText, TextReader
+from knowledge.parsing.embedded_pictures import EmbeddedPictures
 from knowledge.parsing.ooxml_graphics import add_graphic
 from knowledge.parsing.ooxml_package import (
     PACKAGE_ERRORS,
@@ -45,7 +46,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         package = Package(data)
         main = package.related("", "officeDocument")[0]
         body = child(package.xml(main), "body")
-        writer = _Writer(package, main, include_hidden=options.include_hidden)
+        writer = _Writer(package, main, options)
     except (*PACKAGE_ERRORS, IndexError):
         raise _damaged() from None
     if body is None:
@@ -77,13 +78,14 @@ def _iso_date(written: str) -> str:
 class _Writer:
     """Writes the blocks of one document in the order in which they are read."""
 
-    def __init__(self, package: Package, main: str, *, include_hidden: bool) -> None:
+    def __init__(self, package: Package, main: str, options: ParseOptions) -> None:
         self.builder = Builder()
+        self._pictures = EmbeddedPictures(self.builder, options.recognizer)
         self.titles: list[str] = []
         self._package = package
         self._part = main
-        self._include_hidden = include_hidden
-        self._reader = TextReader(include_hidden=include_hidden)
+        self._include_hidden = options.include_hidden
+        self._reader = TextReader(include_hidden=options.include_hidden)
         self._styles = Styles.of(self._root("styles"))
         self._numbering = Numbering.of(self._root("numbering"))
         self._notes = {kind: self._notes_of(kind) for kind in _NOTE_KINDS}
@@ -123,7 +125,8 @@ class _Writer:
         self._depth -= 1
 
     def warn(self) -> None:
-        """Say what was left out of the document."""
+        """Say what was left out of the document, and what was read of its pictures."""
+        self._pictures.warn()
         if self._include_hidden:
             return
         for count, what in (
@@ -152,12 +155,20 @@ class _Writer:
         """Add the text boxes, graphics and notes of a paragraph that has been written."""
         for box in found.boxes:
             self.blocks(box)
-        for _, identifier in found.graphics:
+        for kind, identifier in found.graphics:
             linked = self._package.relationships(self._part).get(identifier)
-            if linked is not None:
+            if linked is not None and kind == "picture":
+                self._picture(linked.target)
+            elif linked is not None:
                 add_graphic(self.builder, self._package, linked.target)
         for kind, identifier in found.notes:
             self._note(kind, identifier)
+
+    def _picture(self, part: str) -> None:
+        try:
+            self._pictures.add(self._package.read(part))
+        except PACKAGE_ERRORS:
+            self.builder.warn("a picture is damaged and was left out")
 
     def _paragraph(self, paragraph: Any) -> None:
         found = self._reader.read(paragraph)

@@ -38,7 +38,7 @@ class ParagraphText:
     notes: list[tuple[str, str]] = field(default_factory=list)
     """The kind (``footnote``, ``endnote``, ``comment``) and the ID of each note."""
     graphics: list[tuple[str, str]] = field(default_factory=list)
-    """The kind (``chart``, ``diagram``) and the relationship ID of each graphic with text."""
+    """The kind (``chart``, ``diagram``, ``picture``) and the relationship ID of each graphic."""
 
 
 class TextReader:
@@ -136,6 +136,10 @@ class TextReader:
         found.graphics.append(("chart", attribute(item, "id")) if chart else ("diagram", attribute(item, "dm")))
         return ""
 
+    def _picture(self, item: Any, found: ParagraphText) -> str:
+        found.graphics.append(("picture", attribute(item, "embed") or attribute(item, "id")))
+        return ""
+
     def _fraction(self, item: Any, found: ParagraphText) -> str:
         return f"{self._joined(child(item, 'num'), found)}/{self._joined(child(item, 'den'), found)}"
 
@@ -178,6 +182,8 @@ _SPECIAL: MappingProxyType[str, Callable[[TextReader, Any, ParagraphText], str]]
         "commentReference": TextReader._note,
         "chart": TextReader._graphic,
         "relIds": TextReader._graphic,
+        "blip": TextReader._picture,
+        "imagedata": TextReader._picture,
         "f": TextReader._fraction,
         "sSup": TextReader._script,
         "sSub": TextReader._script,

@@ -38,7 +38,7 @@ def parse(data: bytes) -> ParsedDocument:
 def _add_chapter(builder: Builder, package: Package, name: str) -> None:
     try:
         with package.open(name) as stream:
-            parsed = html.parse(stream.read())
+            parsed = html.parse_whole(stream.read())
     except (*PACKAGE_ERRORS, ParseError):
         builder.warn(f"the chapter {name} has no text or is damaged and was left out")
         return

@@ -1,4 +1,4 @@
-"""Parses HTML pages: the main content as headings, paragraphs, lists, tables and code, without navigation."""
+"""Parses HTML pages as headings, paragraphs, lists, tables and code: their main content, or all that they show."""
 
 from __future__ import annotations
 
@@ -20,15 +20,31 @@ from knowledge.parsing.text_encoding import decode_page
 
 
 def parse(data: bytes, charset: str = "") -> ParsedDocument:
-    """Parse the main content of a page. ``charset`` is what the server or the mail states. Raises ParseError."""
+    """Parse the main content of a page. ``charset`` is what the server states. Raises ParseError."""
     tree = _tree(decode_page(data, charset))
-    language = str(tree.get("lang") or "").strip().lower()
     hints = page_kinds.hints_of(tree)
-    remove_skipped(tree)
-    blocks = blocks_of(tree.find("body") if tree.find("body") is not None else tree)
+    blocks = _shown_blocks(tree)
     page_kinds.refuse_empty_page(tree, blocks, hints)
-    chosen = main_blocks(blocks, _found(tree))
+    return _document(tree, main_blocks(blocks, _found(tree)))
+
+
+def parse_whole(data: bytes, charset: str = "") -> ParsedDocument:
+    """Parse all that is shown, as of a mail or a book, which have no navigation. Raises ParseError.
+
+    ``charset`` is what the mail states.
+    """
+    tree = _tree(decode_page(data, charset))
+    return _document(tree, _shown_blocks(tree))
+
+
+def _shown_blocks(tree: Any) -> list[PageBlock]:
+    remove_skipped(tree)
+    return blocks_of(tree.find("body") if tree.find("body") is not None else tree)
+
+
+def _document(tree: Any, chosen: list[PageBlock]) -> ParsedDocument:
     parsed = _built(chosen).build(_title(tree, chosen))
+    language = str(tree.get("lang") or "").strip().lower()
     return replace(parsed, metadata={LANGUAGE: language}) if language else parsed
 
 

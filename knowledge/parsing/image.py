@@ -15,6 +15,8 @@ from knowledge.parsing.recognized_pages import RecognizedPages
 from knowledge.parsing.text_recognition import INSTALL, MAX_SIDE
 
 MAX_PIXELS = 100_000_000
+_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError)
+"""Errors that the library raises for a damaged picture."""
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM")
 
 
@@ -30,13 +32,26 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
             for number, frame in enumerate(ImageSequence.Iterator(picture) if several else (picture,), 1):
                 builder.page = number if several else None
                 pages.add(_pixels(frame), number)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError):
-        raise ParseError("it is a damaged or unusual picture. Save it as PNG and try again") from None
+    except _ERRORS:
+        raise _damaged() from None
     pages.warn()
     parsed = builder.build()
     if not pages.recognized:
         raise NoTextError("it is a picture without text. Add the text itself")
     return parsed
+
+
+def pixels_of(data: bytes, min_width: int, min_height: int) -> np.ndarray[Any, Any] | None:
+    """Return the pixels of a picture as it is shown; None if it is smaller. Raises ParseError if it cannot be read."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            return _pixels(picture) if picture.width >= min_width and picture.height >= min_height else None
+    except _ERRORS:
+        raise _damaged() from None
+
+
+def _damaged() -> ParseError:
+    return ParseError("it is a damaged or unusual picture. Save it as PNG and try again")
 
 
 def _pixels(picture: Image.Image) -> np.ndarray[Any, Any]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from email.message import EmailMessage
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE
-from knowledge.parsing import calendar_events, html, plain_text
+from knowledge.parsing import calendar_events, html, plain_text, tnef
 from knowledge.parsing.document_builder import Builder, ParsedDocument
-from knowledge.parsing.mail_message import attached_parts, header, parse_message, shown_parts, text_of
-from knowledge.parsing.mail_replies import Known, split_reply
+from knowledge.parsing.mail_message import attached_parts, header, parse_message, payload_of, shown_parts, text_of
+from knowledge.parsing.mail_replies import Known, Reply, split_blocks, split_reply
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_DEPTH = 5
@@ -48,8 +47,14 @@ def write(
     known = known or Known()
     headers = ((name, header(message, name)) for name in _SHOWN_HEADERS)
     builder.add("paragraph", "\n".join(f"{name}: {value}" for name, value in headers if value))
+    attached = [*attached_parts(message)]
+    packed = [inside for part in attached if _is_packed(part) if (inside := _unpacked(builder, part, depth))]
+    files = [part for part in attached if not _is_packed(part)]
+    files += [part for inside in packed for part in attached_parts(inside)]
     found = [_write_part(builder, part, known) for part in shown_parts(message)]
-    found += [_attach(builder, part, options, known, depth) for part in list(attached_parts(message))[:MAX_ATTACHMENTS]]
+    if not any(found):
+        found += [_write_part(builder, part, known) for inside in packed for part in shown_parts(inside)]
+    found += [_attach(builder, part, options, known, depth) for part in files[:MAX_ATTACHMENTS]]
     if not any(found):
         raise ParseError("the message has no text. Add its attachments as separate files")
 
@@ -58,16 +63,46 @@ def _write_part(builder: Builder, part: EmailMessage, known: Known) -> bool:
     """Add a text part, and return whether it has any text."""
     text = text_of(part)
     if part.get_content_subtype() == "html":
-        return bool(text.strip()) and _nested(builder, lambda: html.parse(text.encode("utf-8", "replace"), "utf-8"), 2)
+        return bool(text.strip()) and _write_html(builder, text, known)
     reply = split_reply(text)
-    _add_blocks(builder, plain_text.parse(reply.own), 2)
+    _write_reply(builder, plain_text.parse(reply.own), reply, known)
+    return bool(text.strip())
+
+
+def _write_html(builder: Builder, text: str, known: Known) -> bool:
+    """Add an HTML part, and return whether it has any text."""
+    try:
+        parsed = html.parse_whole(text.encode("utf-8", "replace"), "utf-8")
+    except ParseError:
+        return False
+    blocks = split_blocks(parsed)
+    own, quoted, signature = ("\n".join(parsed.text[one.start : one.end] for one in part) for part in blocks)
+    _write_reply(builder, replace(parsed, blocks=blocks.own), Reply(own, quoted, signature), known)
+    return bool(parsed.blocks)
+
+
+def _write_reply(builder: Builder, own: ParsedDocument, reply: Reply, known: Known) -> None:
+    """Add the sender's own words, then what is not known of the quotations and the signature."""
+    _add_blocks(builder, own, 2)
     known.add(reply.own)
     quoted = known.unknown(reply.quoted)
     if any(_WORD.search(line) and not line.rstrip().endswith(":") for line in quoted.split("\n")):
         builder.add("quote", f"Quoted from an earlier mail:\n{quoted}")
     builder.add("paragraph", known.unknown(reply.signature))
     known.add(reply.signature)
-    return bool(text.strip())
+
+
+def _is_packed(part: EmailMessage) -> bool:
+    """Return whether Outlook packed attachments into this one."""
+    return part.get_content_type() == "application/ms-tnef" or (part.get_filename() or "").lower() == "winmail.dat"
+
+
+def _unpacked(builder: Builder, part: EmailMessage, depth: int) -> EmailMessage | None:
+    try:
+        return tnef.message_of(payload_of(part), MAX_DEPTH - depth)
+    except ParseError as error:
+        builder.warn(f"attachment {part.get_filename() or part.get_content_type()} left out: {error}")
+        return None
 
 
 def _attach(builder: Builder, part: EmailMessage, options: ParseOptions, known: Known, depth: int) -> bool:
@@ -92,29 +127,17 @@ def _attach(builder: Builder, part: EmailMessage, options: ParseOptions, known: 
 def _attach_file(builder: Builder, part: EmailMessage, name: str, options: ParseOptions) -> bool:
     from knowledge.parsing import parsers
 
-    content = part.get_payload(decode=True)
-    data = content if isinstance(content, bytes) else b""
+    data = payload_of(part)
     kind = part.get_content_type()
     if kind == "text/calendar":
         builder.add("paragraph", calendar_events.describe(text_of(part)))
         return True
-    if kind == "application/ms-tnef" or name.lower() == "winmail.dat":
-        raise ParseError("it holds attachments in Outlook's own format (TNEF). Ask the sender to send them as files")
     parsed = parsers.parse(data, name, kind, options)
     builder.heading(2, f"Attachment: {name or kind}")
     for warning in parsed.warnings:
         builder.warn(f"{name or kind}: {warning}")
     _add_blocks(builder, parsed, 3)
     return True
-
-
-def _nested(builder: Builder, parse_part: Callable[[], ParsedDocument], level: int) -> bool:
-    try:
-        parsed = parse_part()
-    except ParseError:
-        return False
-    _add_blocks(builder, parsed, level)
-    return bool(parsed.blocks)
 
 
 def _add_blocks(builder: Builder, body: ParsedDocument, level: int) -> None:

@@ -77,10 +77,15 @@ def is_attachment(part: EmailMessage) -> bool:
     return not (maintype == "image" and part.get("Content-ID") and part.get_content_disposition() != "attachment")
 
 
+def payload_of(part: EmailMessage) -> bytes:
+    """Return the decoded bytes of a part; empty if it has parts of its own."""
+    content = part.get_payload(decode=True)
+    return content if isinstance(content, bytes) else b""
+
+
 def text_of(part: EmailMessage) -> str:
     """Return the text of a part in the charset that it declares; if that does not fit, in a detected one."""
-    content = part.get_payload(decode=True)
-    raw = content if isinstance(content, bytes) else b""
+    raw = payload_of(part)
     try:
         text = raw.decode(part.get_content_charset() or "utf-8")
     except (UnicodeDecodeError, LookupError, ValueError):

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from mailparser_reply import EmailReplyParser
 from mailparser_reply.constants import MAIL_LANGUAGES
 
+from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.types import Block
+
 MAX_CHARS = 200_000
 """Characters of a mail up to which replies are recognized. A longer text is taken as the sender's own."""
 _QUOTE_MARK = re.compile(r"^[ \t]*>[> \t]*", re.M)
@@ -25,6 +28,15 @@ class Reply(NamedTuple):
     quoted: str
     """Quoted mails with the lines that introduce them, without quotation marks."""
     signature: str
+
+
+class ReplyBlocks(NamedTuple):
+    """The blocks of an HTML mail by who wrote them."""
+
+    own: tuple[Block, ...]
+    quoted: tuple[Block, ...]
+    """Quoted mails with the lines that introduce them."""
+    signature: tuple[Block, ...]
 
 
 @dataclass(slots=True)
@@ -57,6 +69,35 @@ def split_reply(text: str) -> Reply:
     rest, last = _without_signature(rest)
     quoted = _QUOTE_MARK.sub("", "\n\n".join(filter(None, (marked, rest))))
     return Reply(own.strip("\n"), quoted.strip("\n"), "\n".join(filter(None, (signature, last))))
+
+
+def split_blocks(parsed: ParsedDocument) -> ReplyBlocks:
+    """Split the blocks of an HTML mail: quotations in it, and what stands below the headers of an earlier mail."""
+    texts = [parsed.text[block.start : block.end] for block in parsed.blocks]
+    left = _characters_before_replies(parsed.text)
+    own: list[Block] = []
+    quoted: list[Block] = []
+    signature: list[Block] = []
+    for place, (block, text) in enumerate(zip(parsed.blocks, texts, strict=True)):
+        left -= len("".join(text.split()))
+        before_quote = text.rstrip().endswith(":") and parsed.blocks[place + 1 : place + 2]
+        if left < 0 or block.kind == "quote" or (before_quote and before_quote[0].kind == "quote"):
+            quoted.append(block)
+        elif _SIGNATURE.fullmatch(text):
+            signature.append(block)
+        else:
+            own.append(block)
+    if not own:  # a mail that only forwards another one
+        return ReplyBlocks(parsed.blocks, (), ())
+    return ReplyBlocks(tuple(own), tuple(quoted), tuple(signature))
+
+
+def _characters_before_replies(text: str) -> int:
+    """Return the number of characters, without white space, above the headers of the first earlier mail."""
+    if len(text) > MAX_CHARS:
+        return len(text)
+    replies = _PARSER.read(text).replies
+    return len("".join((replies[0].content if replies else text).split()))
 
 
 def _without_marked(text: str) -> tuple[str, str]:

@@ -1,9 +1,11 @@
-"""Parses mailboxes (.mbox) into one document with a section for each email, named by subject, author and date."""
+"""Parses mailboxes (.mbox) into one document with a section for each email, named by subject, author and date.
+
+The emails of a thread follow each other, so that a quotation of one that the mailbox has is not read a second time.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from email.message import EmailMessage
 from email.utils import parseaddr, parsedate_to_datetime
@@ -12,6 +14,7 @@ from knowledge.errors import ParseError
 from knowledge.parsing import mail, mail_message
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.mail_replies import Known
+from knowledge.parsing.mail_threads import in_thread_order, read_headers
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_MAILS = 50_000
@@ -26,9 +29,11 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """
     builder = Builder()
     known = Known()
-    for number, raw in enumerate(_mails(data), 1):
-        if number > MAX_MAILS:
-            raise ParseError(f"it has more than {MAX_MAILS} emails. Split it into smaller files")
+    spans = _spans(data)
+    if len(spans) > MAX_MAILS:
+        raise ParseError(f"it has more than {MAX_MAILS} emails. Split it into smaller files")
+    for place in in_thread_order([read_headers(data[start:end]) for start, end in spans]):
+        raw = data[slice(*spans[place])]
         message = mail_message.parse_message(_QUOTED_FROM.sub(rb"\1", raw))
         builder.heading(1, _heading(message))
         try:
@@ -40,11 +45,10 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     return replace(parsed, title="")
 
 
-def _mails(data: bytes) -> Iterator[bytes]:
-    """Yield the raw bytes of each email."""
+def _spans(data: bytes) -> list[tuple[int, int]]:
+    """Return the start and end of each email."""
     starts = [match.span() for match in _SEPARATOR.finditer(data)]
-    for (_, begin), (end, _) in zip(starts, [*starts[1:], (len(data), 0)], strict=True):
-        yield data[begin:end]
+    return [(begin, end) for (_, begin), (end, _) in zip(starts, [*starts[1:], (len(data), 0)], strict=True)]
 
 
 def _heading(message: EmailMessage) -> str:

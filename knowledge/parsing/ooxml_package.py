@@ -64,6 +64,10 @@ class Package:
         """Return the root element of a part. Entities are not expanded. Raises ParseError if it declares some."""
         return parse_xml(self._archive.read(name))
 
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a part."""
+        return self._archive.read(name)
+
     def open(self, name: str) -> IO[bytes]:
         """Open a part for reading."""
         return self._archive.open(name)

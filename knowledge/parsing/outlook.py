@@ -18,6 +18,7 @@ from oxmsg.storage import Storage
 from knowledge.errors import ParseError
 from knowledge.parsing import mail
 from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.parsing.outlook_text import one_line, set_header, set_text
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 _MESSAGE_HEADER, _EMBEDDED_HEADER = 32, 24
@@ -41,18 +42,18 @@ def _mail_of(storage: Any, header: int, depth: int) -> EmailMessage:
     values: Any = Properties(storage, properties_header_offset=header)
     recipients: list[Any] = [Recipient(one) for one in storage.iter_recipient_storages()]
     made = EmailMessage()
-    _set(made, "Subject", values.str_prop_value(constants.PID_SUBJECT))
-    _set(made, "From", _sender(values))
+    set_header(made, "Subject", values.str_prop_value(constants.PID_SUBJECT))
+    set_header(made, "From", _sender(values))
     for kind, name in _ADDRESS_FIELDS.items():
         shown = (
             _person(one.name, one.email_address)
             for one in recipients
             if one.properties.int_prop_value(constants.PID_RECIPIENT_TYPE) == kind
         )
-        _set(made, name, ", ".join(shown))
+        set_header(made, name, ", ".join(shown))
     sent = values.date_prop_value(constants.PID_CLIENT_SUBMIT_TIME)
     if sent is not None:
-        _set(made, "Date", format_datetime(sent))
+        set_header(made, "Date", format_datetime(sent))
     _set_text(made, values)
     for attached in storage.iter_attachment_storages():
         _attach(made, attached, depth)
@@ -60,18 +61,14 @@ def _mail_of(storage: Any, header: int, depth: int) -> EmailMessage:
 
 
 def _set_text(made: EmailMessage, values: Any) -> None:
-    body = _encodable(values.str_prop_value(constants.PID_BODY) or "")
     data = values.binary_prop_value(constants.PID_HTML)
-    if data:
-        page = data.decode(values.body_encoding, "replace")
-    else:
-        page = _encodable(values.str_prop_value(constants.PID_BODY_HTML) or "")
-    if page and not body:
-        made.set_content(page, subtype="html")
-        return
-    made.set_content(body)
-    if page:
-        made.add_alternative(page, subtype="html")
+    page = data.decode(values.body_encoding, "replace") if data else values.str_prop_value(constants.PID_BODY_HTML)
+    set_text(
+        made,
+        plain=values.str_prop_value(constants.PID_BODY) or "",
+        page=page or "",
+        compressed=values.binary_prop_value(constants.PID_RTF_COMPRESSED) or b"",
+    )
 
 
 def _sender(values: Any) -> str:
@@ -100,25 +97,12 @@ def _attach(made: EmailMessage, storage: Any, depth: int) -> None:
     name = attachment.file_name or text(constants.PID_ATTACH_FILENAME) or "attachment"
     if main in ("text", "message", "multipart") or not sub:
         main, sub = "application", "octet-stream"
-    made.add_attachment(attachment.file_bytes or b"", maintype=main, subtype=sub, filename=_line(name))
-
-
-def _set(made: EmailMessage, name: str, value: str | None) -> None:
-    if value and value.strip():
-        made[name] = _line(value)
+    made.add_attachment(attachment.file_bytes or b"", maintype=main, subtype=sub, filename=one_line(name))
 
 
 def _person(name: str, address: str) -> str:
     """Return a name and an address as a mail writes them."""
-    name, address = _line(name).replace('"', ""), _line(address)
+    name, address = one_line(name).replace('"', ""), one_line(address)
     if not address or address == name:
         return name or address
     return f'"{name}" <{address}>' if name else address
-
-
-def _line(value: str) -> str:
-    return " ".join(_encodable(value).split())
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()

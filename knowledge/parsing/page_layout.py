@@ -48,14 +48,14 @@ def rows_in_order(words: Sequence[Word]) -> list[list[Word]]:
     """Return the rows of a page in reading order: column by column, and in a column from top to bottom."""
     found = columns(words)
     if found is None:
-        return list(_rows(words))
+        return list(by_row(words))
     bands, gap = found
     ordered: list[list[Word]] = []
     for band in bands:
         left = [word for word in band if word.right <= gap]
         right = [word for word in band if word.left >= gap]
         if len(left) + len(right) < len(band):
-            ordered += _rows(band)
+            ordered += by_row(band)
         else:
             ordered += rows_in_order(left) if left else []
             ordered += rows_in_order(right) if right else []
@@ -72,7 +72,7 @@ def columns(words: Sequence[Word]) -> tuple[list[list[Word]], float] | None:
         return None
     left = [word for word in words if word.right <= gap]
     right = [word for word in words if word.left >= gap]
-    if not _is_column(left) or not _is_column(right):
+    if not is_prose_column(left) or not is_prose_column(right):
         return None
     return _bands(words, gap), gap
 
@@ -93,7 +93,7 @@ def gap_between_columns(words: Sequence[Word]) -> float | None:
     return min(found)[2] if found else None
 
 
-def _is_column(words: Sequence[Word]) -> bool:
+def is_prose_column(words: Sequence[Word]) -> bool:
     """Return whether lines on one side of a gap are prose: about as wide as the column, with several words."""
     if len(words) < MIN_COLUMN_LINES:
         return False
@@ -125,7 +125,7 @@ def _bands(words: Sequence[Word], gap: float) -> list[list[Word]]:
     return [band for band in bands if band]
 
 
-def _rows(words: Iterable[Word]) -> Iterable[list[Word]]:
+def by_row(words: Iterable[Word]) -> Iterable[list[Word]]:
     """Yield the words that stand side by side together, from left to right; the highest first."""
     row: list[Word] = []
     bottom = 0.0

@@ -11,6 +11,7 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
+from knowledge.parsing.aligned_tables import aligned_tables, may_have_tables
 from knowledge.parsing.page_layout import Word, columns, gap_between_columns, lines_of
 from knowledge.parsing.page_space import Box, PageSpace
 from knowledge.parsing.pdf_tables import PdfTable, grids_on, table_of
@@ -58,9 +59,13 @@ def text_of_page(page: Any, text: Any, first_table: int = 0) -> PageText:
     space = PageSpace(page, text)
     grids = grids_on(page, space)
     pieces = _merged(space.box(text.get_rect(index)) for index in range(text.count_rects()))
-    if not grids and gap_between_columns(pieces) is None and not _is_in_disorder(pieces):
+    aligned = may_have_tables(pieces)
+    if not grids and not aligned and gap_between_columns(pieces) is None and not _is_in_disorder(pieces):
         return PageText(own)
     words, tables = _with_tables(list(_words(text, space, grids)), grids, first_table)
+    if aligned:
+        words, more = _with_aligned_tables(words, first_table + len(tables))
+        tables |= more
     if columns(words) is not None or _is_in_disorder(words):
         return PageText("\n".join(_with_marks(lines_of(words))), tables)
     drawn = "\n".join(_as_drawn(words))
@@ -76,7 +81,7 @@ def _with_tables(
         found = table_of(grid, [(place[1], word) for place, word in words if place is not None and place[0] == number])
         if found is not None:
             tables[number] = found
-    keys = {number: chr(_FIRST_KEY + (first + index) % _KEYS) for index, number in enumerate(tables)}
+    keys = {number: _key(first + index) for index, number in enumerate(tables)}
     kept: list[Word] = []
     placed: set[int] = set()
     for place, word in words:
@@ -86,6 +91,35 @@ def _with_tables(
             placed.add(place[0])
             kept.append(Word(keys[place[0]], *grids[place[0]].box))
     return kept, {keys[number]: table for number, table in tables.items()}
+
+
+def _with_aligned_tables(words: Sequence[Word], first: int) -> tuple[list[Word], dict[str, PdfTable]]:
+    """Return the words in the same way, with a word for each table that has no lines around it, and these tables."""
+    tables: dict[str, PdfTable] = {}
+    stand_in: dict[int, Word] = {}
+    inside: set[int] = set()
+    for number, found in enumerate(aligned_tables([word for word in words if not _is_key(word.text)])):
+        key = _key(first + number)
+        lines = () if found.has_header else tuple(" ".join(filter(None, row)) for row in found.rows)
+        tables[key] = PdfTable(found.rows, found.anchors, lines=lines)
+        stand_in[min(found.members)] = Word(key, *found.box)
+        inside |= found.members
+    kept: list[Word] = []
+    place = 0
+    for word in words:
+        if _is_key(word.text):
+            kept.append(word)
+            continue
+        if place in stand_in:
+            kept.append(stand_in[place])
+        if place not in inside:
+            kept.append(word)
+        place += 1
+    return kept, tables
+
+
+def _key(number: int) -> str:
+    return chr(_FIRST_KEY + number % _KEYS)
 
 
 def _as_drawn(words: Sequence[Word]) -> Iterator[str]:

@@ -51,7 +51,11 @@ class PageWriter:
     def _add_table(self, table: PdfTable) -> None:
         rows = table.rows
         self._builder.add("paragraph", table.title)
-        if self._open is not None and not table.title and _has_columns_of(table, self._open):
+        goes_on = self._open is not None and not table.title and _has_columns_of(table, self._open)
+        if table.lines and not goes_on:
+            self._add_lines(table.lines)
+            return
+        if self._open is not None and goes_on:
             header = self._open.rows[0]
             rows = rows if rows[0] == header else [header, *rows]
         self._open = PdfTable(rows, table.columns)

@@ -31,12 +31,14 @@ Point = tuple[float, float]
 class PdfTable:
     """The rows of a table; merged cells are repeated. ``columns`` are where its columns start and end, in points.
 
-    ``title`` is the text of a first row that is one cell.
+    ``title`` is the text of a first row that is one cell. ``lines`` is the text of a table whose first row does not
+    name the columns: it is a table only if it goes on from the page before.
     """
 
     rows: list[list[str]]
     columns: tuple[float, ...]
     title: str = ""
+    lines: tuple[str, ...] = ()
 
 
 def grids_on(page: Any, space: PageSpace) -> list[Grid]:

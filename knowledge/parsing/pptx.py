@@ -14,6 +14,7 @@ from pptx.exc import PythonPptxError
 
 from knowledge.errors import ParseError
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.embedded_pictures import EmbeddedPictures
 from knowledge.parsing.ooxml_graphics import add_graphic
 from knowledge.parsing.ooxml_package import PACKAGE_ERRORS, Package, attribute, descendants, local_name, transitional
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
@@ -35,6 +36,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         data = transitional(data)
         presentation = pptx.Presentation(io.BytesIO(data))
         package = Package(data)
+        pictures = EmbeddedPictures(builder, options.recognizer)
         slides = presentation.slides
         if len(slides) > MAX_SLIDES:
             raise ParseError(f"it has {len(slides)} slides, more than {MAX_SLIDES}. Split it into smaller files")
@@ -42,7 +44,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         with_notes = []
         for number, slide in enumerate(slides, 1):
             if options.include_hidden or number not in hidden:
-                _add_slide(builder, slide, number, package)
+                _add_slide(builder, slide, number, package, pictures)
                 notes = _notes(slide)
                 if notes and options.include_hidden:
                     builder.add("paragraph", f"Notes: {notes}")
@@ -51,6 +53,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         title = str(presentation.core_properties.title or "").strip()
     except (PythonPptxError, AttributeError, *PACKAGE_ERRORS):
         raise ParseError("it is damaged and cannot be opened. Save it again in PowerPoint") from None
+    pictures.warn()
     if not options.include_hidden:
         _warn(builder, "hidden slides", hidden)
         _warn(builder, "notes of slides", with_notes)
@@ -70,7 +73,7 @@ def _notes(slide: Any) -> str:
     return str(slide.notes_slide.notes_text_frame.text).replace("\v", "\n").strip()
 
 
-def _add_slide(builder: Builder, slide: Any, number: int, package: Package) -> None:
+def _add_slide(builder: Builder, slide: Any, number: int, package: Package, pictures: EmbeddedPictures) -> None:
     builder.page = number
     title = slide.shapes.title
     heading = " ".join(title.text_frame.text.split()) if title is not None and title.has_text_frame else ""
@@ -80,6 +83,16 @@ def _add_slide(builder: Builder, slide: Any, number: int, package: Package) -> N
             _add_shape(builder, shape)
             for part in _graphics(shape, slide):
                 add_graphic(builder, package, part)
+            for data in _pictures(shape, slide):
+                pictures.add(data)
+
+
+def _pictures(shape: Any, slide: Any) -> Iterator[bytes]:
+    """Yield the pictures that a shape shows."""
+    for element in descendants(shape.element, "blip"):
+        identifier = attribute(element, "embed")
+        if identifier in slide.part.rels and not slide.part.rels[identifier].is_external:
+            yield slide.part.related_part(identifier).blob
 
 
 def _graphics(shape: Any, slide: Any) -> Iterator[str]:

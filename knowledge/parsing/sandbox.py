@@ -21,10 +21,13 @@ from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.parsing.parse_options import MAX_UNPACKED, RECOGNIZED_PAGES, ParseOptions
 from knowledge.parsing.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.worker_process import MAX_MEMORY_BYTES
+from knowledge.thread_work import in_thread_if_large
 from knowledge.types import Document, Fetched
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 30.0
+FIRST_BYTES = 16 * 1024
+"""Bytes of a file that are written together with the head of its frame."""
 WRITE_BYTES = 256 * 1024
 """Bytes of a file that are handed to the pipe at once; the next follow when it has taken them."""
 READ_BYTES = 1024 * 1024
@@ -147,7 +150,7 @@ class Parser:
         if "error" in response:
             raise _parse_error(response)
         try:
-            return await asyncio.to_thread(worker_protocol.document_of, response, body)
+            return await in_thread_if_large(len(body), worker_protocol.document_of, response, body)
         except (KeyError, TypeError, ValueError, AttributeError):
             await self._end()
             raise ParseError(_INVALID) from None
@@ -190,9 +193,10 @@ async def _request(
 ) -> tuple[dict[str, Any], bytearray]:
     """Send one frame and read the response. Raises EOFError if the process ends first or the response is too large."""
     assert process.stdin is not None
-    process.stdin.write(worker_protocol.request_head(head, len(body)))
     rest = memoryview(body)
-    for start in range(0, len(body), WRITE_BYTES):
+    # A small file travels with its head, because each write wakes the other process.
+    process.stdin.write(worker_protocol.request_head(head, len(body)) + rest[:FIRST_BYTES])
+    for start in range(FIRST_BYTES, len(body), WRITE_BYTES):
         process.stdin.write(rest[start : start + WRITE_BYTES])
         await process.stdin.drain()
     await process.stdin.drain()

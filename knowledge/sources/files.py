@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,8 @@ SKIPPED_EXTENSIONS = frozenset(
     .iso .dmg .db .sqlite .sqlite3 .parquet .npy .npz .safetensors .pt .onnx .lock .map""".split()
 )
 """Extensions that a folder skips: images, audio, video, fonts, archives, programs and databases."""
+READ_FILES, READ_BYTES = 32, 1_000_000
+"""Files, and their bytes, that are read of a folder at once. A larger file is read alone."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _LFS_POINTER_BYTES = 1024
 _OF_EXPORT = "it is a part of a chat export. The export is read as a whole, without private conversations."
@@ -129,9 +131,9 @@ class FolderSource:
         for part in exports.parts:
             for item in await asyncio.to_thread(files.items, part):
                 yield item
-        for path in single:
-            name = f"{self._root.name}/{self._relative(path)}"
-            yield await asyncio.to_thread(read_file, path, name, self._max_bytes)
+        for group in _groups(single, [files.sizes[self._relative(path)] for path in single]):
+            for read in await asyncio.to_thread(self._read, group):
+                yield read
         for folder, error in listing.unreadable:
             yield unreadable(f"{self._root.name}/{self._relative(folder)}".removesuffix("/."), error)
         if listing.unreadable:
@@ -160,6 +162,9 @@ class FolderSource:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
+
+    def _read(self, group: Sequence[Path]) -> list[Fetched | Failure]:
+        return [read_file(path, f"{self._root.name}/{self._relative(path)}", self._max_bytes) for path in group]
 
     def _bytes(self, name: str) -> bytes:
         return (self._root / name).read_bytes()
@@ -202,6 +207,20 @@ class UploadSource:
         """Yield the file."""
         data = self._data if isinstance(self._data, bytes) else await self._data()
         yield Fetched(self._name, data, content_type=self._content_type)
+
+
+def _groups(paths: Sequence[Path], sizes: Sequence[int]) -> Iterator[list[Path]]:
+    """Yield the paths in order, those together that are read at once."""
+    group: list[Path] = []
+    total = 0
+    for path, size in zip(paths, sizes, strict=True):
+        if group and (len(group) == READ_FILES or total + size > READ_BYTES):
+            yield group
+            group, total = [], 0
+        group.append(path)
+        total += size
+    if group:
+        yield group
 
 
 def read_file(path: Path, name: str, max_bytes: int) -> Fetched | Failure:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.chaos.checks import read_database
+from benchmarks.chaos.database_state import read_database
 from benchmarks.chaos.simulated_users import script
 from benchmarks.chaos.test_bed import Environment, open_environment
 from tests.chaos.test_paused_process import asked, until

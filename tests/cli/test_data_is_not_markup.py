@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bot import cli
-from bot.cli import output, progress
-from bot.cli.command_runtime import LineFormatter
+from bot.cli import log_output, output, progress
+from bot.telemetry.log_entries import FIELDS
 from knowledge.types import Progress
 from tests.cli.conftest import Parley
 
@@ -69,10 +69,14 @@ def test_an_error_is_one_line_without_control_characters(capsys: pytest.CaptureF
 def test_a_log_line_cannot_be_forged() -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)
-    handler.setFormatter(LineFormatter("%(levelname)s: %(message)s"))
-    record = logging.LogRecord("bot", logging.WARNING, "", 0, "%s failed", ("x\nERROR: owned\x1b[2J\u2028y",), None)
+    handler.setFormatter(log_output.formatter(as_json=False))
+    data = "x\nERROR: owned\x1b[2J\u2028y"
+    record = logging.LogRecord("bot", logging.WARNING, "", 0, "%s failed", (data,), None)
+    record.__dict__[FIELDS] = {"model": data}
     handler.handle(record)
-    assert out.getvalue() == "WARNING: x\\nERROR: owned\\x1b[2J\\u2028y failed\n"
+    (line,) = out.getvalue().splitlines()
+    shown = "x\\nERROR: owned\\x1b[2J\\u2028y"
+    assert line.partition(" ")[2] == f'WARNING bot: {shown} failed model="{shown}"'
 
 
 def test_printable_keeps_what_people_write() -> None:

@@ -19,6 +19,7 @@ def message(
     subject: str = "",
     body: str = "",
     html: bytes = b"",
+    rtf: bytes = b"",
     sender: tuple[str, str] = ("", ""),
     to: tuple[str, str] = ("", ""),
     attachments: tuple[Tree, ...] = (),
@@ -31,6 +32,7 @@ def message(
         (0x0C1F, _STRING, sender[1]),
         (0x1000, _STRING, body),
         (0x1013, _BINARY, html),
+        (0x1009, _BINARY, rtf),
         (0x3FDE, _INT, 65001),
         (0x0039, _TIME, (11_644_473_600 + 1_930_294_800) * 10_000_000),
     ]

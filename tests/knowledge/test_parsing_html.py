@@ -21,6 +21,26 @@ def parsed(body: str, head: str = "<title>T</title>") -> ParsedDocument:
     return html.parse(f"<!doctype html><html lang=en><head>{head}</head><body>{body}</body></html>".encode())
 
 
+def test_a_page_keeps_its_introduction_and_all_its_sections() -> None:
+    intro = "<h2>Gates</h2><p>The town has gates of several kinds, and this page says who may open each of them.</p>"
+    short = "<section><h3>Keys</h3><p>Please see the list of keys for whoever has one.</p></section>"
+    long = f"<section><h3>Archive</h3>{FILLER}</section>"
+    for body in (intro + long, intro + short + long, f"<h2>Gates</h2>{short}{long}"):
+        found = parsed(f"<div id=menu role=navigation><a href=/>Home</a></div><div id=text>{body}</div>").text
+        assert "Home" not in found
+        assert ("who may open each of them" in found) is (intro in body)
+        assert ("list of keys" in found) is (short in body)
+
+
+def test_a_short_page_is_read_without_its_tables_of_links() -> None:
+    table = (
+        "<table class=nav><tr><td><a href=/p>Prev</a></td><td>The manual</td><td><a href=/n>Next</a></td></tr></table>"
+    )
+    found = parsed(f"{table}<h1>Gates</h1><p>Every gate of the town closes at six in the evening.</p>{table}")
+    assert found.text == "Gates\n\nEvery gate of the town closes at six in the evening."
+    assert parsed("<div class=menu><p>Soup is six euros.</p></div>").text == "Soup is six euros."
+
+
 def article(body: str, *, filler: str = FILLER) -> str:
     """Return the text of a page with an article, long enough for the extraction library, without its filler."""
     found = parsed(f"<nav><a href=/>Home</a> <a href=/b>Blog</a></nav><main><h1>Gates</h1>{filler}{body}</main>")

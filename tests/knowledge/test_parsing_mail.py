@@ -118,7 +118,7 @@ def with_attachments() -> EmailMessage:
     message.add_attachment(inner)
     message.add_attachment("Plan,Price\nTeam,12\n", subtype="csv", filename="prices.csv")
     message.add_attachment(b"\x89PNG\r\n\x1a\n", maintype="image", subtype="png", filename="logo.png")
-    message.add_attachment(b"x\x9f>\x22", maintype="application", subtype="ms-tnef", filename="winmail.dat")
+    message.add_attachment(b"x\x9f>\x22" * 9, maintype="application", subtype="ms-tnef", filename="winmail.dat")
     event = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Party\\, big\nDTSTART:20260601T170000Z\nEND:VEVENT\nEND:VCALENDAR\n"
     message.add_attachment(event, subtype="calendar", filename="invite.ics")
     return message
@@ -131,8 +131,8 @@ async def test_attachments_are_read_under_their_names_or_told(parser: Parser) ->
     assert (("Files", "Attachment: prices.csv"), "| Plan | Price |\n| --- | --- |\n| Team | 12 |") in found
     assert any(text == "Event: Party, big\nStarts: 2026-06-01 17:00 UTC" for _, text in found)
     assert [warning.split(" left out")[0] for warning in document.warnings] == [
-        "attachment logo.png",
         "attachment winmail.dat",
+        "attachment logo.png",
     ]
 
 

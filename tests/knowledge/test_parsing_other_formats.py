@@ -152,7 +152,8 @@ async def test_hidden_parts_of_opendocument_workbooks_are_left_out(parser: Parse
 
 def book() -> bytes:
     """Return a book whose second file is the first chapter."""
-    chapter = "<html><body><h1>{0}</h1><p>The text of chapter {0} is long enough to be the content.</p></body></html>"
+    chapter = "<html><body><h1>{0}</h1><p>The text of chapter {0} is long enough to be the content.</p>"
+    chapter += "<div><p>Box: {0}<br>Sent to all</p></div><p>End of {0}.</p></body></html>"
     contents = (
         '<package xmlns="http://www.idpf.org/2007/opf"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">'
         "<dc:title>Handbook</dc:title></metadata><manifest><item id='a' href='two.xhtml'/>"
@@ -170,7 +171,10 @@ def book() -> bytes:
 async def test_book_is_read_in_the_order_of_its_spine(parser: Parser) -> None:
     document = await parser.parse(Fetched("book.epub", book()))
     assert document.title == "Handbook"
-    assert 0 <= document.text.find("chapter One") < document.text.find("chapter Two")
+    places = [
+        document.text.find(text) for text in ("chapter One", "Box: One", "End of One.", "chapter Two", "Box: Two")
+    ]
+    assert 0 <= places[0] < places[1] < places[2] < places[3] < places[4]
 
 
 async def test_rich_text_is_read_without_its_commands(parser: Parser) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from bot.engine.ports.budgets import Budgets
+from bot.engine.ports.telemetry import NoTelemetry, Telemetry
 from bot.types.turns import Turn
 from bot.types.usage import BudgetState, Call, Reservation, Usage
 
@@ -23,6 +24,7 @@ class Accounting:
 
     turn: Turn
     budgets: Budgets
+    telemetry: Telemetry = field(default_factory=NoTelemetry)
     calls: list[Call] = field(default_factory=list)
     reservation: Reservation | None = None
     limits: tuple[BudgetState, ...] = ()
@@ -33,6 +35,7 @@ class Accounting:
     def __call__(self, call: Call) -> None:
         """Record a call that has ended, successfully or not."""
         self.calls.append(call if call.id else replace(call, id=uuid.uuid4().hex))
+        self.telemetry.call_ended(self.turn, call)
 
     async def opens(self, call: Call) -> None:
         """Store a call that is about to be sent. If this raises OverBudget or StoreAway, the call must not be sent."""

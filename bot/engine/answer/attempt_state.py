@@ -44,7 +44,7 @@ class Attempt:
         """Start an attempt at a turn that this process has just leased."""
         now = context.monotonic()
         held = HeldLease(context.stores.leases, context.monotonic, turn, lease, confirmed=now)
-        return cls(turn, held, now, Accounting(turn, context.stores.budgets), Journal())
+        return cls(turn, held, now, Accounting(turn, context.stores.budgets, context.telemetry), Journal())
 
 
 def cache_key_of(thread: ThreadKey) -> str:

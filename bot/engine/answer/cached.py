@@ -19,7 +19,7 @@ from bot.engine.answer.query import Query
 from bot.engine.answer.question_context import Attachments
 from bot.engine.cache.matching import agree, is_hit
 from bot.engine.ports.answer_cache import SimilarAnswer, SimilarAnswers
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator
 from bot.types.answer_cache import CachedAnswer, CacheNote
 from bot.types.turns import Outcome, Turn, TurnRecord
 from bot.types.usage import Route
@@ -90,7 +90,7 @@ class _Lookup:
         try:
             found = await self._find(known.question)
         except KnowledgeError as error:
-            log.warning("turn %s: a cached answer cannot be checked: %s", self.turn.id, error)
+            log.warning("turn %s: a cached answer cannot be checked: %s", self.turn.id, for_operator(error))
             return False
         if cache.evidence(found) != known.evidence:
             return False

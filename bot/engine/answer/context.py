@@ -17,6 +17,7 @@ from bot.engine.ports.rewriter import Rewriter
 from bot.engine.ports.search import Search
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.summarizer import Summarizer
+from bot.engine.ports.telemetry import NoTelemetry, Telemetry
 
 HISTORY_SHARE = 2500 / 8000
 """Share of the prompt's tokens for the thread's history."""
@@ -41,6 +42,7 @@ class Context:
     summarizer: Summarizer | None = None
     free: bool = False
     """No call can count against a budget, so nothing is reserved."""
+    telemetry: Telemetry = field(default_factory=NoTelemetry)
     windows: dict[str, Window] = field(default_factory=dict)
     """The contexts that servers have named, by model, until the process ends."""
 

@@ -62,7 +62,7 @@ async def finish(
         raise
     if shown.obstacle:
         journal.notes.append(user_messages.not_shown(shown.obstacle))
-    journal.timings_ms["total"] = context.since(attempt.started)
+    journal.timings_ms |= {"edits": display.edits_ms, "total": context.since(attempt.started)}
     outcome = outcome_of(attempt, results, ending)
     await finish_although_cancelled(_store(context, attempt, results, outcome))
     if shown.shutdown:
@@ -84,7 +84,7 @@ async def _store_and_show(
     While the database is slow, the reply is shown after ``STORE_SECONDS`` all the same.
     """
     turn, lease = attempt.turn, attempt.lease.lease
-    attempt.journal.timings_ms["total"] = context.since(attempt.started)
+    attempt.journal.timings_ms |= {"edits": display.edits_ms, "total": context.since(attempt.started)}
     outcome = replace(outcome_of(attempt, results, ending), deliver_in=FIRST_RETRY)
     storing = asyncio.ensure_future(_store(context, attempt, results, outcome))
     try:
@@ -108,7 +108,8 @@ async def _store_and_show(
         raise
     if shown.shutdown:
         raise asyncio.CancelledError
-    return replace(outcome, deliver_in=shown.retry_in, timings_ms={**outcome.timings_ms, "total": total})
+    times = {**outcome.timings_ms, "edits": display.edits_ms, "total": total}
+    return replace(outcome, deliver_in=shown.retry_in, timings_ms=times)
 
 
 async def _store(context: Context, attempt: Attempt, results: Results, outcome: Outcome) -> None:

@@ -49,7 +49,9 @@ async def generate(context: Context, attempt: Attempt, material: Material, displ
     named is remembered for its model, so that later prompts are trimmed before they are sent. Raises Refused, LLMError.
     """
     journal, was_trimmed, was_empty = attempt.journal, False, False
+    start = context.monotonic()
     request = _fitted(context, attempt, material, _build(context, attempt, material))
+    journal.timings_ms["prompt"] = context.since(start)
     while True:
         request = await _reserved(context, attempt, material, request)
         try:

@@ -17,7 +17,7 @@ from bot.engine.answer.context import Context
 from bot.engine.answer.context_fitting import NO_ATTACHED_CONTEXT, AttachedContext, fit
 from bot.engine.ports.llm import Image
 from bot.engine.ports.surface import ContextReader, Surface
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator
 from bot.types.conversation import StoredAttachment
 from bot.types.turns import TurnRecord
 from knowledge.errors import KnowledgeError
@@ -90,7 +90,7 @@ async def _read_thread_above(
     try:
         above = await surface.above()
     except (ParleyError, OSError) as error:
-        log.warning("turn %s: the thread above was not read: %s", turn.id, error)
+        log.warning("turn %s: the thread above was not read: %s", turn.id, for_operator(error))
         attempt.journal.notes.append(user_messages.NOT_READ_ABOVE)
         return
     if above is None:

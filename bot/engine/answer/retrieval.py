@@ -12,6 +12,7 @@ from bot.engine.answer.budget_limits import PASSAGE_SHARE
 from bot.engine.answer.context import Context
 from bot.engine.answer.query import Query, search
 from bot.engine.answer.question_context import Attachments
+from bot.errors import for_operator
 from bot.types.conversation import History
 from knowledge.errors import KnowledgeError
 from knowledge.types import Found, Passage
@@ -49,18 +50,19 @@ async def retrieve(
     If the search fails, an answer from attached files has a note that says so. Without files, raises the KnowledgeError
     of the search: an answer without documents would look as if they did not contain it.
     """
-    start = context.monotonic()
+    start, found = context.monotonic(), None
     try:
         query, found = await search(context, attempt, query, history)
         return Evidence(query) if found is None else _judge(context, query, found, attachments)
     except KnowledgeError as error:
-        log.warning("turn %s: search failed: %s", attempt.turn.id, error)
+        log.warning("turn %s: search failed: %s", attempt.turn.id, for_operator(error))
         if not (attachments.passages or attachments.context):
             raise
         attempt.journal.notes.append(user_messages.NO_KNOWLEDGE)
         return Evidence(query, passages=attachments.passages)
     finally:
-        attempt.journal.timings_ms["search"] = context.since(start)
+        attempt.journal.timings_ms["search"] = took = context.since(start)
+        context.telemetry.search_ended(attempt.turn, found, took)
 
 
 def is_confident(found: Found) -> bool:

@@ -44,7 +44,7 @@ async def _step(context: Context, turn: Turn, *, first: bool) -> bool:
     request = await _request(context, turn, history, due, cached=first and history.tier == "cheap")
     known = await _known_facts(context, turn)
     asked = context.summarizer.prompt(request, known) if context.summarizer else request
-    accounting = Accounting(turn, budgets)
+    accounting = Accounting(turn, budgets, context.telemetry)
     try:
         accounting.reservation = await budgets.reserve(turn, prompt.size(asked, context.count) + asked.max_tokens)
         made = await _report(context, accounting, request, asked)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.engine.answer.poison import is_suspect
+from bot.engine.dispatch.log_ids import bound_ids
 from bot.engine.dispatch.running_turn import SurfaceFor
 from bot.engine.engine import Engine
 from bot.engine.ports.stores import Stores
@@ -106,7 +107,8 @@ class LateReplyRunner:
     def _start(self, reply: LateReply, surface: Surface) -> None:
         under_way = self._under_way[reply.turn.id] = _UnderWay(is_suspect(reply.lease.takeovers))
         showing = self._show(reply, surface, under_way.doubt)
-        under_way.task = self._in_background(showing, f"late reply of turn {reply.turn.id}")
+        with bound_ids(reply.turn):
+            under_way.task = self._in_background(showing, f"late reply of turn {reply.turn.id}")
         under_way.task.add_done_callback(lambda _: self._ended(reply))
 
     async def _show(self, reply: LateReply, surface: Surface, doubt: asyncio.Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,6 +54,10 @@ class RunningTurn:
     lost: bool = False
     idle: bool = True
     quiet_seconds: float = QUIET_SECONDS
+    accept_ms: float | None = None
+    """Milliseconds that this process took to accept the turn; None if another process accepted it."""
+    since: float = field(default_factory=time.monotonic)
+    """When this process began to wait for the turn's slot and thread, in monotonic seconds."""
     pace: SharedPacing = field(default_factory=SharedPacing)
     _task: asyncio.Task[Outcome] | None = None
 
@@ -65,6 +70,11 @@ class RunningTurn:
     @task.setter
     def task(self, task: asyncio.Task[Outcome]) -> None:
         self._task = task
+
+    def waited_ms(self) -> dict[str, float]:
+        """Return how long accepting and waiting took until now, in milliseconds, for ``Engine.handle``."""
+        accepted = {} if self.accept_ms is None else {"accept": round(self.accept_ms, 2)}
+        return {**accepted, "queue": round(1000 * (time.monotonic() - self.since), 2)}
 
     async def wait_for_slot(self, slots: TurnSlots, stores: Stores, *, shared: bool) -> None:
         """Wait for a slot.

@@ -10,6 +10,7 @@ from typing import Any
 from bot.engine.answer.poison import is_suspect
 from bot.engine.dispatch.concurrency import TurnSlots
 from bot.engine.dispatch.late_replies import LateReplyRunner
+from bot.engine.dispatch.log_ids import bound_ids
 from bot.engine.dispatch.queue_poller import QueuePoller
 from bot.engine.dispatch.running_turn import RunningTurn, SurfaceFor
 from bot.engine.display.retraction import Retracting
@@ -36,7 +37,8 @@ class TurnRunner:
         self._stores = stores
         self._running: dict[str, RunningTurn] = {}
         self._background: set[asyncio.Task[object]] = set()
-        self._accepted: set[str] = set()
+        self._accepted: dict[str, float] = {}
+        """The milliseconds that each turn's acceptance took, until its acceptor has started it."""
         self._closing = False
         self._handing_back = False
         self._full = False
@@ -47,10 +49,10 @@ class TurnRunner:
 
     # --- starting
 
-    def expect(self, turn: Turn) -> None:
+    def expect(self, turn: Turn, accept_ms: float) -> None:
         """Keep polling from starting this turn for a moment: its acceptor will start it with a better surface."""
-        self._accepted.add(turn.id)
-        asyncio.get_running_loop().call_later(START_SECONDS, self._accepted.discard, turn.id)
+        self._accepted[turn.id] = accept_ms
+        asyncio.get_running_loop().call_later(START_SECONDS, self._accepted.pop, turn.id, None)
 
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]:
         """Run the turn in the background. See ``Dispatcher.start``."""
@@ -58,10 +60,11 @@ class TurnRunner:
         if earlier is not None and not earlier.lost:
             return earlier.task
         after = earlier.task if earlier else self._late.lose(turn.id)
-        self._accepted.discard(turn.id)
+        accept_ms = self._accepted.pop(turn.id, None)
         pace = self._engine.pace(turn, surface)
-        running = RunningTurn(turn, surface, after=after, pace=pace)
-        running.task = asyncio.create_task(self._run(running), name=f"turn {turn.id}")
+        running = RunningTurn(turn, surface, after=after, pace=pace, accept_ms=accept_ms)
+        with bound_ids(turn):
+            running.task = asyncio.create_task(self._run(running), name=f"turn {turn.id}")
         self._running[turn.id] = running
         running.task.add_done_callback(lambda done: self._ended(running, done))
         return running.task
@@ -154,6 +157,7 @@ class TurnRunner:
                     stopped=lambda: running.stopped and not self._handing_back,
                     turned_away=lambda: running.wait_for_thread(self._slots),
                     doubt=running.doubt,
+                    waited_ms=running.waited_ms,
                 )
             except asyncio.CancelledError:
                 current = asyncio.current_task()
@@ -164,6 +168,10 @@ class TurnRunner:
                 self._slots.give(turn)
 
     def _ended(self, running: RunningTurn, task: asyncio.Task[Outcome]) -> None:
+        with bound_ids(running.turn):
+            self._follow_up(running, task)
+
+    def _follow_up(self, running: RunningTurn, task: asyncio.Task[Outcome]) -> None:
         turn = running.turn
         if self._running.get(turn.id) is running:
             del self._running[turn.id]

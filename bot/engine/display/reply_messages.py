@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from bot.engine.display.edit_pacing import EditPacing
@@ -72,6 +73,8 @@ class ReplyMessages:
         self._monotonic = monotonic
         self._messages = [_Message(ref, recorded=True) for ref in parts]
         self._messages += [_Message(doubtful=True) for _ in range(recorded - len(parts))]
+        self.platform_seconds = 0.0
+        """Seconds that the platform took for posts and edits so far."""
         self.surplus: list[str] = []
         """References of messages that must be deleted and that the platform has not deleted yet."""
 
@@ -175,8 +178,9 @@ class ReplyMessages:
 
     async def _edit(self, ref: str, part: Part) -> None:
         try:
-            async with asyncio.timeout(SHOW_TIMEOUT):
-                await self._surface.edit(ref, part)
+            with self._measured():
+                async with asyncio.timeout(SHOW_TIMEOUT):
+                    await self._surface.edit(ref, part)
         except RateLimited as error:
             self._pacing.refused(self._monotonic(), error)
             raise
@@ -198,5 +202,14 @@ class ReplyMessages:
             await asyncio.shield(message.posting)
 
     async def _posted(self, message: _Message, part: Part) -> None:
-        async with asyncio.timeout(SHOW_TIMEOUT):
-            message.ref, message.shown = await self._surface.post(part), part
+        with self._measured():
+            async with asyncio.timeout(SHOW_TIMEOUT):
+                message.ref, message.shown = await self._surface.post(part), part
+
+    @contextmanager
+    def _measured(self) -> Iterator[None]:
+        start = self._monotonic()
+        try:
+            yield
+        finally:
+            self.platform_seconds += self._monotonic() - start

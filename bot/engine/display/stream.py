@@ -27,7 +27,7 @@ from bot.engine.display.reply_messages import ReplyMessages
 from bot.engine.display.split import rendered
 from bot.engine.markdown import displayable, stable_length
 from bot.engine.ports.surface import FileDelivery, PartRecorder, Surface
-from bot.errors import EditRefused, LayoutRefused, LeaseLost, MessageGone, SurfaceError
+from bot.errors import EditRefused, LayoutRefused, LeaseLost, MessageGone, SurfaceError, for_operator
 from bot.types.display import Action, Citation, Limits, Part
 
 log = logging.getLogger(__name__)
@@ -105,6 +105,11 @@ class Display:
             self._counted = False
             self._shared.end()
         await cancel_all(self._messages.posting)
+
+    @property
+    def edits_ms(self) -> float:
+        """Milliseconds that the platform took for posts and edits so far."""
+        return round(1000 * self._messages.platform_seconds, 2)
 
     @property
     def gone(self) -> bool:
@@ -263,7 +268,7 @@ class Display:
             self._pacing.failed(self._monotonic(), error)
             self._dirty.set()
             level = _log_level(error)
-            log.log(level, "turn %s: not shown yet: %s", self._turn_id, error, exc_info=level > WARNING)
+            log.log(level, "turn %s: not shown yet: %s", self._turn_id, for_operator(error), exc_info=level > WARNING)
 
     def _draft(self) -> list[Part]:
         """Return the messages as they should be now; all but the last are finished, the last has the stop button."""

@@ -122,7 +122,7 @@ class ParleyClient(discord.AutoShardedClient):
             if await slash_commands.sync(self, self.tree):
                 log.info("registered %d slash commands with Discord", len(self._runner.commands.COMMANDS))
         except discord.DiscordException as error:
-            log.warning("the slash commands could not be registered with Discord: %s", error)
+            log.warning("the slash commands could not be registered with Discord: %s", for_operator(error))
 
     async def launch_shard(self, gateway: yarl.URL, shard_id: int, *, initial: bool = False) -> None:
         """Connect a shard to DISCORD_GATEWAY_URL if it is set, else to the gateway that Discord names."""
@@ -182,7 +182,7 @@ class ParleyClient(discord.AutoShardedClient):
                     attempts_left -= 1
                     wait, pause = pause, min(2 * pause, catch_up.LONGEST_PAUSE)
                 except (ParleyError, discord.DiscordException) as error:
-                    log.warning("missed Discord messages could not be read: %s", error)
+                    log.warning("missed Discord messages could not be read: %s", for_operator(error))
                     return
                 await asyncio.sleep(wait)
 

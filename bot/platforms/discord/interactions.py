@@ -14,7 +14,7 @@ from discord import app_commands
 
 from bot.commands import ask
 from bot.commands.base import Command
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator
 from bot.platforms.discord import command_replies, context_menus, parse, render, slash_commands, user_messages
 from bot.platforms.discord.autocomplete import Choices, suggest
 from bot.platforms.discord.buttons import Buttons, SurfaceFor, TenantOf, modal_value, send_ephemeral
@@ -78,7 +78,7 @@ class Interactions:
             try:
                 await interaction.response.defer(ephemeral=True, thinking=True)
             except discord.HTTPException as error:
-                log.info("/%s could not be acknowledged: %s", command.name, error)
+                log.info("/%s could not be acknowledged: %s", command.name, for_operator(error))
                 return
             await self._run(interaction, command.name, arguments, tuple(parse.attachment(file) for file in files))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import discord
 
 from bot.commands.base import Reply
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator
 from bot.platforms.discord import command_replies, parse, user_messages
 from bot.platforms.discord.bot_loop_guard import LoopGuard
 from bot.platforms.discord.buttons import SurfaceFor, TenantOf
@@ -125,7 +125,7 @@ class MessageEvents:
         try:
             self._start(await self._dispatcher.accept_unmentioned(incoming))
         except Exception as error:
-            log.warning("message %s without a mention was not answered: %s", incoming.message_id, error)
+            log.warning("message %s without a mention was not answered: %s", incoming.message_id, for_operator(error))
 
     # --- edited messages
 
@@ -158,7 +158,11 @@ class MessageEvents:
             except discord.NotFound:
                 log.info("messages were deleted together with their channel %s", channel_id)
             except (ParleyError, discord.DiscordException) as error:
-                log.error("questions in deleted messages of channel %s could not be deleted: %s", channel_id, error)
+                log.error(
+                    "questions in deleted messages of channel %s could not be deleted: %s",
+                    channel_id,
+                    for_operator(error),
+                )
 
     async def _thread_key(self, guild_id: int | None, channel_id: int) -> ThreadKey:
         channel = self._client.get_channel(channel_id) or await self._client.fetch_channel(channel_id)

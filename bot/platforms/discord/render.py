@@ -199,7 +199,7 @@ def _source(citation: Citation) -> str:
     name = f"[{title}](<{url}>)" if url else title
     location = [plain(heading) for heading in citation.heading[-1:] if heading and heading != citation.title]
     if citation.page is not None:
-        location.append(f"p. {citation.page}")
+        location.append(f"p. {citation.shown_page}")
     shown_location = shorten(", ".join(location), TITLE_CHARS)
     line = f"**[{citation.n}]** {name}" + (f" · {shown_location}" if shown_location else "")
     quote = shorten(plain(citation.quote), QUOTE_CHARS)

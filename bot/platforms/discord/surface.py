@@ -12,7 +12,7 @@ from typing import Any, Literal
 import aiohttp
 import discord
 
-from bot.errors import EditRefused, LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.errors import EditRefused, LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError, for_operator
 from bot.platforms.discord import render, text_limits, thread_context, user_messages
 from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
@@ -198,7 +198,11 @@ class DiscordSurface:
             if error.code == UNKNOWN_MESSAGE and not is_thread:
                 raise
             if not is_thread:
-                log.info("no thread in channel %s, replying to the question instead: %s", thread.channel_id, error)
+                log.info(
+                    "no thread in channel %s, replying to the question instead: %s",
+                    thread.channel_id,
+                    for_operator(error),
+                )
                 return self._in_channel()
         return _Destination(self._channel(thread.thread_id))
 

@@ -150,7 +150,7 @@ def _create_bolt_app(shared: SharedResources, workspaces: Workspaces) -> AsyncAp
         authorize=authorize,  # type: ignore[arg-type]  # None means that the app is not installed
         user_facing_authorize_error_message=user_messages.NOT_INSTALLED,
         process_before_response=True,
-        logger=logging.getLogger(f"{__name__}.bolt"),
+        logger=logging.getLogger("slack_bolt"),
     )
     router.register(app)
     return app

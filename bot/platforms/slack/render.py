@@ -232,7 +232,7 @@ def _source(citation: Citation) -> str:
         _without_formatting(heading, HEADING_CHARS) for heading in citation.heading[-2:] if heading != citation.title
     ]
     if citation.page is not None:
-        place.append(user_messages.page_number(citation.page))
+        place.append(user_messages.page_number(citation.shown_page))
     path = "".join(f" › {piece}" for piece in place)
     quote = _without_formatting(citation.quote, QUOTE_CHARS)
     rest = path + (f"\n“{quote}”" if quote else "")

@@ -15,7 +15,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import ParleyError, UsageError
+from bot.errors import ParleyError, UsageError, for_operator
 from bot.platforms.json_input import object_field
 from bot.platforms.slack import errors, user_messages
 from bot.platforms.slack.file_downloads import FileDownloads
@@ -79,7 +79,7 @@ class SharedFiles:
         try:
             return await asyncio.wait_for(self._info(str(file.get("id")), "file"), DESCRIBE_SECONDS)
         except (ParleyError, TimeoutError) as error:
-            log.info("File %s is described later: %s", file.get("id"), error)
+            log.info("File %s is described later: %s", file.get("id"), for_operator(error))
             return file
 
     def attachments(self, files: Sequence[File]) -> tuple[Attachment, ...]:

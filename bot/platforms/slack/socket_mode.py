@@ -44,7 +44,7 @@ class SocketModeConnection(AsyncSocketModeHandler):
     client: SocketModeClient
 
     def __init__(self, app: AsyncApp, app_token: str, client: AsyncWebClient, address: str) -> None:
-        sdk_log = logging.getLogger(f"{__name__}.socket")
+        sdk_log = logging.getLogger("slack_sdk.socket_mode")
         super().__init__(app, app_token, logger=sdk_log, web_client=client, ping_interval=PING_SECONDS)
         self.client.wss_uri = address
         self._handling: set[asyncio.Task[object]] = set()

@@ -72,10 +72,12 @@ class SlackSurface:
     async def post(self, part: Part) -> str:
         """Post into the thread and return the message's ``ts``. Where the bot may not post, tell the asker directly."""
         try:
-            return await self._post(part)
+            ref = await self._post(part)
         except MessageGone as error:
             await self._explain_to_asker(error)
             raise
+        await self._remove_copies(ref, part)
+        return ref
 
     async def _post(self, part: Part) -> str:
         if part.settled is not None and not part.final and (ts := await self._start_stream(part)):
@@ -101,6 +103,10 @@ class SlackSurface:
         except MessageGone as error:
             await self._explain_to_asker(error)
             raise
+        await self._remove_copies(ref, part)
+
+    async def _remove_copies(self, ref: str, part: Part) -> None:
+        """Delete posts of the same message by processes that died, once it has its final text."""
         if part.final:
             await self._search.remove_copies(part.nonce, ref, self.delete)
 

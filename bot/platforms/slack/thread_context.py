@@ -10,7 +10,7 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator
 from bot.platforms.slack import errors, message_text, payloads
 from bot.platforms.slack.name_directory import NameDirectory
 from bot.platforms.slack.shared_files import SharedFiles
@@ -77,7 +77,7 @@ class ThreadContext:
                 is_context = bool(earlier) and _is_context(earlier[-1], before, await self._own_bot_id())
                 return await self._text(earlier[-1]) if is_context else ""
         except (ParleyError, TimeoutError) as error:
-            log.info("The message above %s could not be read: %s", before, error)
+            log.info("The message above %s could not be read: %s", before, for_operator(error))
             return ""
 
     async def _messages(self, channel_id: str, thread_ts: str, before: str) -> AsyncIterator[Mapping[str, Any]]:

@@ -39,7 +39,7 @@ REASON_CLOSE = "Skip"
 OUTDATED_BUTTON = "This button is from another version of me. Please ask your question again."
 
 
-def page_number(page: int) -> str:
+def page_number(page: str) -> str:
     """Return the page of a source."""
     return f"page {page}"
 

@@ -131,7 +131,7 @@ def tokenless_client(settings: Settings, session: aiohttp.ClientSession | None) 
         base_url=api_url(settings),
         timeout=TIMEOUT_SECONDS,
         session=session,
-        logger=logging.getLogger(f"{__name__}.web"),
+        logger=logging.getLogger("slack_sdk.web"),
         retry_handlers=_retry_handlers(),
     )
 
@@ -146,7 +146,7 @@ def create_clients(settings: Settings, session: aiohttp.ClientSession, tokens: B
             base_url=api_url(settings),
             timeout=TIMEOUT_SECONDS,
             session=session,
-            logger=logging.getLogger(f"{__name__}.web"),
+            logger=logging.getLogger("slack_sdk.web"),
             retry_handlers=_retry_handlers() if retries else [],
         )
 

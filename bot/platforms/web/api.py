@@ -1,4 +1,4 @@
-"""Handles the playground's HTTP requests: JSON requests, the event stream, files and probes."""
+"""Handles the playground's HTTP requests: JSON requests, the event stream and files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from bot.errors import UsageError
 from bot.platforms.web import user_messages
@@ -250,18 +250,3 @@ class Api:
         return json_response({})
 
     # --- probes
-
-    async def health(self, request: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    async def ready(self, request: Request) -> Response:
-        known = request.scope["parley.identity"] is not None
-        try:
-            await self.playground.history.ready()
-        except Exception:
-            log.exception("readiness check failed")
-            return PlainTextResponse(user_messages.NOT_READY if known else user_messages.NOT_READY_FOR_OUTSIDERS, 503)
-        if unready := self.playground.unready():
-            lines = "\n".join(f"{part}: {reason}" for part, reason in unready.items())
-            return PlainTextResponse(lines if known else user_messages.NOT_READY_FOR_OUTSIDERS, 503)
-        return PlainTextResponse("ok")

@@ -11,7 +11,7 @@ from bot.commands.base import Context, OnUpdate
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.answer.final_reply import stronger_model
-from bot.errors import ConfigError
+from bot.errors import ConfigError, for_operator
 from bot.platforms.web import uvicorn_server
 from bot.platforms.web.api import PageConfig
 from bot.platforms.web.command_cards import StoredCommandCards
@@ -67,6 +67,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
         ),
         documents=StoredDocuments(services.database.tenant),
         unready=lambda: services.health.unready,
+        metrics=services.metrics,
     )
 
 
@@ -159,4 +160,4 @@ async def _poll_other_processes(playground: Playground) -> None:
             if playground.hub.open_streams:
                 await playground.poller.poll()
         except Exception as error:
-            log.warning("could not exchange events with other processes: %s", error)
+            log.warning("could not exchange events with other processes: %s", for_operator(error))

@@ -10,8 +10,6 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from sqlalchemy import text
-
 from bot.engine.answer.final_reply import ACTIONS_AFTER_FAILURE, actions_after_answer
 from bot.engine.display.urls import urls_in
 from bot.engine.display.visible_text import visible
@@ -21,6 +19,7 @@ from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp,
 from bot.store import page_conversations
 from bot.store import turns as stored_turns
 from bot.store.page_conversations import MessageRow, ThreadRow
+from bot.store.readiness import require_ready
 from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT, ThreadKey
 from bot.types.display import Action
@@ -87,7 +86,7 @@ class History(Protocol):
         """Return the text and the state of each of these turns that is stored and not deleted."""
 
     async def ready(self) -> None:
-        """Raise an exception if the store is not reachable."""
+        """Raise an exception if the store is not reachable, or if its schema is older than this process needs."""
 
 
 class StoreHistory:
@@ -161,8 +160,7 @@ class StoreHistory:
             return await stored_turns.questions(session, tenant_id=LOCAL_TENANT, turn_ids=turn_ids)
 
     async def ready(self) -> None:
-        async with self._database.tenant(LOCAL_TENANT) as session:
-            await session.execute(text("SELECT 1"))
+        await require_ready(self._database)
 
 
 def thread_key(thread_id: str) -> ThreadKey:

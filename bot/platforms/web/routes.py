@@ -22,6 +22,7 @@ from bot.platforms.web import user_messages
 from bot.platforms.web.api import REVALIDATE, STATIC, Api, PageConfig
 from bot.platforms.web.http_messages import json_response
 from bot.platforms.web.playground import Playground
+from bot.platforms.web.probes import Probes
 from bot.platforms.web.request_guard import SECURITY_HEADERS, RequestGuard
 from bot.platforms.web.sign_in.access import Access
 from bot.platforms.web.sign_in.routes import SignInRoutes
@@ -50,8 +51,7 @@ def build_app(playground: Playground, config: PageConfig, access: Access, *, hos
         Route("/api/attach", api.attach, methods=["POST"]),
         Route("/api/readings/stop", api.stop_ingestion, methods=["POST"]),
         Route("/api/turns/{turn_id}/{action}", api.turn_action, methods=["POST"]),
-        Route("/healthz", api.health),
-        Route("/readyz", api.ready),
+        *Probes(playground.history.ready, playground.unready, playground.metrics).routes(),
         Mount("/static", _StaticFiles(directory=STATIC)),
         *SignInRoutes(access).routes(),
     ]

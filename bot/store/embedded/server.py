@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from bot.errors import ConfigError
+from bot.errors import ConfigError, for_operator
 from bot.health import Health
 from bot.store.embedded import binaries, roles
 from bot.store.embedded.binaries import Account
@@ -81,7 +81,7 @@ class EmbeddedServer:
                 pause = WATCH_SECONDS
             except Exception as error:
                 pause = min(2 * pause, LONGEST_WATCH_SECONDS)
-                log.error("%s", error, exc_info=None if isinstance(error, ConfigError) else error)
+                log.error("%s", for_operator(error), exc_info=None if isinstance(error, ConfigError) else error)
                 health.failed(PART, str(error) or type(error).__name__)
 
     def crash(self) -> None:

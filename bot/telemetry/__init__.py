@@ -1,0 +1,1 @@
+"""Telemetry: log entries, metrics and traces about turns, searches and model calls."""

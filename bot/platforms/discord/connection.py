@@ -106,6 +106,10 @@ def translated_login_errors() -> Iterator[None]:
         raise Unreachable(user_messages.unreachable(Route.BASE, f"status {error.status}")) from None
     except (aiohttp.ClientError, OSError) as error:
         raise Unreachable(user_messages.unreachable(Route.BASE, error or type(error).__name__)) from None
+    except (KeyError, TypeError, ValueError) as error:
+        # The library expects Discord's fields in every response. Another server at this address sends others.
+        log.debug("Discord: a response could not be read", exc_info=error)
+        raise Unreachable(user_messages.unreachable(Route.BASE, user_messages.NOT_DISCORD)) from None
 
 
 def skip_unparsable_events(parsers: dict[str, Callable[[Any], None]]) -> None:

@@ -21,6 +21,7 @@ from bot.store.session import Database
 from knowledge import document_catalog, document_names, held_back_sources, source_records
 from knowledge.errors import KnowledgeError
 from knowledge.types import ORDERS, Failure, Order
+from knowledge.whole_numbers import whole_number
 
 SHOWN_CHARS = 1500
 MAX_ROWS = 100
@@ -194,7 +195,7 @@ def _list_options(words: Sequence[str]) -> tuple[str, Order, int]:
         match rest[-2:]:
             case ["by", word] if word in ORDERS:
                 order = word
-            case ["page", number] if number.isascii() and number.isdecimal() and 0 < int(number) <= MAX_PAGE:
+            case ["page", number] if 0 < (whole_number(number) or 0) <= MAX_PAGE:
                 page = int(number)
             case _:
                 break

@@ -133,6 +133,7 @@ def _lines(text: str) -> Iterator[str]:
     """Yield the lines outside code in Discord's dialect: quotations, headings, lists, rules, hard breaks."""
     numbers, headings, underlines = _structure(text)
     quoted = ""
+    following = [*text.split("\n")[1:], ""]
     for at, (_, line, kind, _state) in enumerate(scanned(text)):
         if kind == "open":
             found = _QUOTED.match(line)
@@ -147,10 +148,11 @@ def _lines(text: str) -> Iterator[str]:
         elif _RULE.match(line):
             yield RULE
         else:
-            yield _line(line, numbers.get(at))
+            yield _line(line, numbers.get(at), ends=not following[at].strip(" \t>"))
 
 
-def _line(line: str, number: int | None) -> str:
+def _line(line: str, number: int | None, *, ends: bool) -> str:
+    """Return a line that is no heading. ``ends``: its paragraph ends with it, so that a backslash breaks no line."""
     line = _QUOTED.sub("> ", line)
     if number is not None:
         line = _NUMBER.sub(rf"\g<1>{number}", line)
@@ -159,7 +161,7 @@ def _line(line: str, number: int | None) -> str:
     line = _SMALL_PRINT.sub(r"\1\\\2", line)
     if heading := _HEADING.match(line):
         line = f"**{heading[1].replace('**', '')}**"
-    return _HARD_BREAK.sub(r"\1", line)
+    return line if ends else _HARD_BREAK.sub(r"\1", line)
 
 
 def _structure(text: str) -> tuple[dict[int, int], dict[int, str], set[int]]:

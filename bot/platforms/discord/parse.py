@@ -37,6 +37,8 @@ def incoming(
     """
     if message.author.bot or message.webhook_id is not None or message.type not in _CONTENT_TYPES:
         return None
+    if message.guild is None and not _is_direct(message):
+        return None
     channel_id, thread_id, kind = _location(message, channel, me)
     if kind in ("follow_up", "overheard") and (_is_for_others(message, me) or _says_nothing(message)):
         return None
@@ -51,6 +53,12 @@ def incoming(
             attachment(file, ref=f"{message.channel.id}/{message.id}/{file.id}") for file in message.attachments
         ),
     )
+
+
+def _is_direct(message: discord.Message) -> bool:
+    """Return whether a message without a server is a direct one, and not of a server that Discord has not sent yet."""
+    is_of_server = getattr(message.channel, "guild_id", None) is not None
+    return not is_of_server and not isinstance(message.author, discord.Member)
 
 
 def _location(message: discord.Message, channel: object, me: int) -> tuple[str, str, IncomingKind]:

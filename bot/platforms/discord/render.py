@@ -114,9 +114,10 @@ def markdown(text: str, links: frozenset[str] = frozenset()) -> str:
     Only addresses in ``links`` become links. A text beyond the limit is cut.
     """
     text, _ = fitting(stripped(text), CONTENT, links, size)
-    text = dialect.to_discord(normalize_fences(text.strip(_SPACE)), CONTENT)
-    text = dialect.without_spoilers(code_block_tables.convert_tables(text, CONTENT), CONTENT)
-    text = suppress_link_previews(text, CONTENT)
+    # Tables come first: what the other steps see is what Discord shows.
+    text = code_block_tables.convert_tables(normalize_fences(text.strip(_SPACE)), CONTENT)
+    text = dialect.without_spoilers(dialect.to_discord(text, CONTENT), CONTENT)
+    text = suppress_link_previews(text, CONTENT).strip(_SPACE)
     return link_guard.without_other_links(text, links)
 
 

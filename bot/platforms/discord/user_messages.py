@@ -118,6 +118,7 @@ NO_INTENT = (
     "turn on MESSAGE CONTENT INTENT, save, and start the bot again."
 )
 NO_GATEWAY = "it names no gateway"
+NOT_DISCORD = "its response is not Discord's"
 RATE_LIMITED = "Discord asks to wait."
 REASONS_GONE: dict[int, str] = {
     10003: "the channel or thread no longer exists",

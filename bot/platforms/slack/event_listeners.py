@@ -20,6 +20,7 @@ from bot.commands import registry as commands
 from bot.commands import summarize
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
+from bot.platforms.json_input import text_field
 from bot.platforms.question_about_message import question_about
 from bot.platforms.slack import errors, modals, payloads, shared_files, user_messages
 from bot.platforms.slack.background_tasks import BackgroundTasks
@@ -216,7 +217,7 @@ class EventListeners:
 
     async def on_stopped(self, event: dict[str, Any]) -> None:
         """Run the ``stop`` command in the thread where a user pressed Slack's own stop button."""
-        channel, user, thread_ts = event.get("channel"), event.get("user"), event.get("thread_ts")
+        channel, user, thread_ts = (text_field(event, name) for name in ("channel", "user", "thread_ts"))
         if not channel or not user or not thread_ts:
             return
         author = await self._users.author(user)
@@ -231,7 +232,8 @@ class EventListeners:
         """Acknowledge immediately and run the command in the background."""
         command = payloads.parse_slash_command(body, self._bot)
         await ack()
-        self._background.start(self._run_slash_command(command))
+        if command is not None:
+            self._background.start(self._run_slash_command(command))
 
     async def _run_slash_command(self, command: SlashCommand) -> None:
         author = await self._users.author(command.user_id)

@@ -122,6 +122,6 @@ class ThreadContext:
 
 def _is_context(message: Mapping[str, Any], before: str, own_bot_id: str) -> bool:
     is_own = own_bot_id and message.get("bot_id") == own_bot_id
-    is_written = message.get("subtype") in payloads.USER_SUBTYPES or message.get("bot_id")
+    is_written = payloads.has_user_subtype(message) or message.get("bot_id")
     is_earlier = float(message.get("ts") or 0) < float(before)
     return bool(is_earlier and is_written and not is_own and message_text.everything(message).strip())

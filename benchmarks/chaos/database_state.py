@@ -11,14 +11,19 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from bot.engine.user_messages import NOT_SHOWABLE, not_shown
+from bot.llm.user_messages import NOTHING_FOUND_IN_OUTAGE, OUTAGE_INTRO
 from bot.store.connections import driver_url
 
 _TURNS = text(
     "SELECT turn_id::text AS turn_id, thread_uid::text AS thread_uid, message_id, question, state, seq, fence,"
-    " CASE WHEN jsonb_exists(trace -> 'notes', :not_shown) THEN :told ELSE refused END AS refused,"
+    " CASE WHEN jsonb_exists(trace -> 'notes', :not_shown) THEN :told"
+    " WHEN starts_with(answer, :quoted) THEN :quoted WHEN starts_with(answer, :nothing) THEN :nothing"
+    " ELSE refused END AS refused,"
     " created_at, started_at, finished_at, deliver_at IS NOT NULL AS late, withdrawn_at IS NOT NULL AS withdrawn,"
     " trace -> 'shown_after_s' IS NOT NULL AS shown_late FROM turns ORDER BY seq"
-).bindparams(not_shown=not_shown(NOT_SHOWABLE), told=NOT_SHOWABLE)
+).bindparams(not_shown=not_shown(NOT_SHOWABLE), told=NOT_SHOWABLE, quoted=OUTAGE_INTRO, nothing=NOTHING_FOUND_IN_OUTAGE)
+"""The turns. ``refused`` is also the line that an asker gets instead of an answer: while no model can answer, or if the
+reply kept crashing the processes that showed it."""
 _OPEN = text("SELECT count(*) FROM turns WHERE state IN ('queued', 'running') OR deliver_at IS NOT NULL")
 _RESERVED = text("SELECT coalesce(sum(reserved), 0)::bigint FROM budget_days")
 _LEDGER = text(

@@ -118,7 +118,6 @@ turns = Table(
     Index("turns_one_running", "tenant_id", "thread_uid", unique=True, postgresql_where=text("state = 'running'")),
     Index("turns_of_user", "tenant_id", "user_id", "seq"),
     Index("turns_of_thread", "tenant_id", "thread_uid", "seq"),
-    Index("turns_recent", "tenant_id", "created_at"),
     Index("turns_open", "platform", "seq", postgresql_where=text("state IN ('queued', 'running')")),
     Index("turns_withdrawn", "platform", "withdrawn_at", postgresql_where=text("withdrawn_at IS NOT NULL")),
     Index("turns_undelivered", "platform", "deliver_at", postgresql_where=text("deliver_at IS NOT NULL")),

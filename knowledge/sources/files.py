@@ -89,7 +89,7 @@ class ExportFiles:
             try:
                 contents[file] = self.read(file)
                 json.loads(contents[file])
-            except (*DAMAGED, ValueError, RecursionError) as error:
+            except DAMAGED as error:
                 contents.pop(file, None)
                 items.append(_broken(f"{self.name}/{file}", error))
         if contents or part.hidden:

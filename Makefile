@@ -7,7 +7,7 @@ PORT ?= 8080
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-fast test-peers check docs-check dist format lock licences sbom browser peers clean
+.PHONY: help run setup test test-fast test-peers chaos check docs-check dist format lock licences sbom browser peers clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,6 +34,9 @@ check: $(VENV)/.tools ## run ruff, mypy and import-linter
 test-peers: $(VENV)/.tools peers ## install model servers and process managers of others in .venv-peers, and test against them
 	@PYTHON=$(BIN)/python scripts/peers.sh .venv-peers
 	$(BIN)/pytest tests/peers -rs
+
+chaos: $(VENV)/.tools ## run the nightly chaos check: 10 minutes of kills, PostgreSQL crashes and outages
+	$(BIN)/python -m benchmarks.chaos --minutes 10 --events 3000 --outage-every 60 120 --outage-seconds 10 60
 
 docs-check: $(VENV)/.tools ## check the links, commands and examples in the documentation
 	$(BIN)/python -m tests.docs.docs_check

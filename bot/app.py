@@ -31,22 +31,22 @@ from bot.health import Health
 from bot.ingestion import Ingestion
 from bot.llm import extractive
 from bot.llm.build import build as build_llm
-from bot.llm.build import is_free
+from bot.llm.build import is_free, model_names
 from bot.llm.model_classifier import ModelClassifier
 from bot.llm.prices import Prices
 from bot.llm.query_rewriting import ModelRewriter
 from bot.llm.summarizing import ModelSummarizer
 from bot.llm.tokens import TokenCounter
-from bot.store import refusals
+from bot.store import refusals, token_ratios
 from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
 from bot.store.job_queue import Queue
 from bot.store.notifications import Notifications, telling
 from bot.store.opening import opened_database
+from bot.store.regular_storing import stored_regularly
 from bot.store.session import NO_TENANT, Database
 from bot.store.stores import open_stores
 from bot.store.thread_memory import ThreadMemory
-from bot.telemetry.combined import CombinedTelemetry
-from bot.telemetry.log_entries import LogEntries
+from bot.telemetry.build import build_telemetry
 from bot.telemetry.prometheus_metrics import PrometheusMetrics
 from bot.types.display import Pacing
 from knowledge.cpu_threads import share_the_processor
@@ -142,7 +142,7 @@ async def open_app(
     async with AsyncExitStack() as stack:
         health = Health()
         metrics = PrometheusMetrics(health)
-        counter, prices = TokenCounter(), Prices.load(settings.prices_file)
+        counter, prices = TokenCounter(model_names(settings)), Prices.load(settings.prices_file)
         free = is_free(settings, prices)
         llm = overrides.llm(build_llm(settings, counter=counter, prices=prices))
         stack.push_async_callback(llm.aclose)
@@ -169,9 +169,9 @@ async def open_app(
         search, pacing = overrides.search(retriever), WorkspacePacing(notifications.process_id)
         count = counter.count
         wired = _Wired(settings, database, llm, stores, search, retriever, models.current, count, pacing, free, clock)
-        telemetry = CombinedTelemetry([LogEntries(content=settings.log_content), metrics])
+        telemetry = build_telemetry(settings, metrics, stack)
         dispatcher = _open_dispatcher(wired, telemetry, overrides.engine, stack)
-        await _store_refusals(database, clock, stack)
+        await store_counts(database, counter, clock, stack)
         await _connect_processes(notifications, dispatcher, pacing, database, stack)
         services = Services(
             settings=settings,
@@ -287,16 +287,25 @@ async def _connect_processes(
     stack.push_async_callback(dispatcher.close)
 
 
-async def _store_refusals(database: Database, clock: Callable[[], datetime], stack: AsyncExitStack) -> None:
-    """Store the refusals of this process in the background, and the last ones at the end."""
-    storing = asyncio.create_task(refusals.keep_storing(database, clock), name="counts of refusals")
-    stack.push_async_callback(_store_last_refusals, database, clock)
-    stack.push_async_callback(_cancelled, storing)
+async def store_counts(
+    database: Database, counter: TokenCounter, clock: Callable[[], datetime], stack: AsyncExitStack
+) -> None:
+    """Store the refusals and the learned token counts of this process in the background. Restore the latter first."""
 
-
-async def _store_last_refusals(database: Database, clock: Callable[[], datetime]) -> None:
-    with suppress(Exception):
+    async def store_refusals() -> None:
         await refusals.store(database, clock().date())
+
+    stored: dict[str, float] = {}
+
+    async def store_ratios() -> None:
+        learned = counter.learned()
+        if learned != stored:
+            await token_ratios.save(database, learned)
+            stored.update(learned)
+
+    counter.restore(await token_ratios.load(database))
+    await stack.enter_async_context(stored_regularly("counts of refusals", store_refusals))
+    await stack.enter_async_context(stored_regularly("learned token counts", store_ratios))
 
 
 def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bot import env_file
 from bot.chat_settings import ChatSettings
 from bot.errors import ConfigError
-from bot.setting_values import Names, named, web_address
+from bot.setting_values import Key, Names, named, one_line, web_address
 from bot.types.usage import UNLIMITED, Tier
 from bot.web_settings import WebSettings
 from knowledge import secret_redaction
@@ -56,9 +56,9 @@ class Settings(WebSettings, ChatSettings):
     data_dir: Path = Field(Path(".parley"), validation_alias=named("PARLEY_DATA_DIR"))
 
     # models
-    anthropic_api_key: SecretStr | None = Field(None, validation_alias=named("ANTHROPIC_API_KEY"))
+    anthropic_api_key: Key | None = Field(None, validation_alias=named("ANTHROPIC_API_KEY"))
     anthropic_base_url: str | None = Field(None, validation_alias=named("ANTHROPIC_BASE_URL"))
-    openai_api_key: SecretStr | None = Field(None, validation_alias=named("OPENAI_API_KEY"))
+    openai_api_key: Key | None = Field(None, validation_alias=named("OPENAI_API_KEY"))
     openai_base_url: str | None = Field(None, validation_alias=named("OPENAI_BASE_URL"))
     cheap_model: str | None = Field(None, validation_alias=named("PARLEY_CHEAP_MODEL"))
     strong_model: str | None = Field(None, validation_alias=named("PARLEY_STRONG_MODEL"))
@@ -118,6 +118,8 @@ class Settings(WebSettings, ChatSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=named("PARLEY_LOG_LEVEL"))
     log_format: Literal["console", "json"] = Field("console", validation_alias=named("PARLEY_LOG_FORMAT"))
     log_content: bool = Field(False, validation_alias=named("PARLEY_LOG_CONTENT"))
+    otel_endpoint: str | None = Field(None, validation_alias=named("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    otel_headers: SecretStr | None = Field(None, validation_alias=named("OTEL_EXPORTER_OTLP_HEADERS"))
 
     @classmethod
     def settings_customise_sources(
@@ -132,6 +134,11 @@ class Settings(WebSettings, ChatSettings):
             # Only code sets fields by their names. Environment variables such as HOME or TIMEZONE are not settings.
             source.config = SettingsConfigDict(**{**source.config, "populate_by_name": False})
         return init_settings, env_settings, dotenv_settings
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_line(cls, value: object) -> object:
+        return one_line(value)
 
     @field_validator("fetch_allow")
     @classmethod
@@ -169,6 +176,14 @@ class Settings(WebSettings, ChatSettings):
             raise ValueError("unknown time zone. Use a name such as Europe/Berlin or UTC") from None
         return value
 
+    @field_validator("data_dir", "prices_file")
+    @classmethod
+    def _known_home(cls, value: Path | None) -> Path | None:
+        try:
+            return value and value.expanduser()
+        except RuntimeError:
+            raise ValueError("the home folder that ~ names is unknown. Write the whole path") from None
+
     @field_validator("database_url", "listen_database_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
@@ -184,7 +199,7 @@ class Settings(WebSettings, ChatSettings):
             ) from None
         return value
 
-    @field_validator("anthropic_base_url", "openai_base_url")
+    @field_validator("anthropic_base_url", "openai_base_url", "otel_endpoint")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         return web_address(value, "It must start with http:// or https:// and name a host")

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 FORMAT, AUTHOR, LANGUAGE, DATE = "format", "author", "language", "date"
+PAGE_LABELS = "page_labels"
+"""The numbers that the pages bear, as ``page_labels.ranges_of`` returns them."""
 DATES = (DATE, "last-modified")
 """The keys that may hold a document's date, the most reliable first."""
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge.page_labels import label_of
 from knowledge.types import Document, Passage, TextPlace
 
 MAX_PLACES = 10_000
@@ -43,7 +44,7 @@ def to_json(document: Document) -> str:
 
 # The places that hold inside each passage: from the last one that begins before it, to its end.
 _PLACES = text("""
-    SELECT wanted.number, place.start, place.page, place.heading
+    SELECT wanted.number, place.start, place.page, place.heading, coalesce(documents.metadata ->> 'page_labels', '')
     FROM unnest(CAST(:numbers AS integer[]), CAST(:ids AS uuid[]), CAST(:starts AS integer[]), CAST(:ends AS integer[]))
         AS wanted (number, id, first, last)
     JOIN documents ON documents.tenant_id = :tenant AND documents.id = wanted.id
@@ -73,6 +74,7 @@ async def with_places(session: AsyncSession, tenant_id: str, passages: Sequence[
         },
     )
     found: Mapping[int, list[TextPlace]] = {number: [] for number in range(len(passages))}
-    for number, start, page, heading in rows:
-        found[number].append(TextPlace(start, None if heading is None else tuple(heading), page))
+    for number, start, page, heading, labels in rows:
+        label = "" if page is None else label_of(labels, page)
+        found[number].append(TextPlace(start, None if heading is None else tuple(heading), page, label))
     return [replace(passage, places=tuple(found[number])) for number, passage in enumerate(passages)]

@@ -243,11 +243,15 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class TextPlace:
-    """The headings and the page that hold from the offset ``start`` of a document on. ``heading`` None is unknown."""
+    """The headings and the page that hold from the offset ``start`` of a document on. ``heading`` None is unknown.
+
+    ``page_label`` is the number that the page bears, such as ``iv``; empty if it is unknown.
+    """
 
     start: int
     heading: tuple[str, ...] | None = None
     page: int | None = None
+    page_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +291,8 @@ class Passage:
         for place in self.places:
             if place.start > offset:
                 break
-            found = TextPlace(place.start, self.heading if place.heading is None else place.heading, place.page)
+            heading = self.heading if place.heading is None else place.heading
+            found = TextPlace(place.start, heading, place.page, place.page_label)
         return found
 
     @property

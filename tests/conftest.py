@@ -13,7 +13,9 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
+from bot.engine.dispatch import dispatcher
 from bot.store import migrate
+from bot.store.adapters import inbox
 from bot.store.embedded.roles import APPLICATION
 from bot.store.embedded.server import EmbeddedServer
 from bot.store.embedded.temporary import temporary_server
@@ -115,3 +117,10 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def sessions(database: Database) -> Sessions:
     return database.tenant
+
+
+@pytest.fixture
+def unhurried_acceptance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the database a minute to store a question. Slack leaves it 2.4 s, too little on a busy machine."""
+    for module in (dispatcher, inbox):
+        monkeypatch.setattr(module, "ACCEPT_SECONDS", 60.0)

@@ -83,6 +83,7 @@ def print_result(result: Result) -> None:
         ("out of order", verdict.out_of_order),
         ("unfinished drafts", verdict.drafts),
         ("stray messages", verdict.stray_messages),
+        ("messages posted twice", verdict.posted_twice),
         ("answers to edited or deleted questions", verdict.outdated_answers),
     ):
         if found:

@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
-
+from benchmarks.chaos.bot_messages import BotMessage
+from benchmarks.chaos.database_state import DatabaseState
 from benchmarks.chaos.process_pool import OrphanedTurn, Process
-from benchmarks.chaos.simulated_users import SENTENCE, PlatformName, Question
+from benchmarks.chaos.simulated_users import SENTENCE, Question
 from bot.platforms.discord.user_messages import NOT_STORED_YET
 from bot.platforms.slack.user_messages import NOT_STORED
-from bot.store.connections import driver_url
-from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble
-from tests.doubles.slack import SlackDouble
 
 AFTER_RESTART, AFTER_DEATH = 15.0, 45.0
 """Seconds within which a turn of a dead process must go on: after that process restarts, and while it stays away."""
 
 OPEN = ("queued", "running")
 WAIT_NOTICES = (NOT_STORED, NOT_STORED_YET)
-
-
-@dataclass(frozen=True, slots=True)
-class BotMessage:
-    """A message of the bot in its final state. ``place`` and ``order`` sort the messages of a thread; ``at`` is
-    monotonic."""
-
-    platform: PlatformName
-    place: str
-    order: int
-    text: str
-    draft: bool
-    at: float
-    reply_to: str = ""
-    """ID of the message that it replies to."""
-
-    @property
-    def sentences(self) -> list[tuple[str, int]]:
-        """Return the tag and number of every answer sentence in the message."""
-        return [(tag, int(number)) for tag, number, _ in SENTENCE.findall(self.text)]
 
 
 @dataclass
@@ -60,9 +35,13 @@ class Verdict:
     out_of_order: list[str] = field(default_factory=list)
     drafts: list[str] = field(default_factory=list)
     stray_messages: list[str] = field(default_factory=list)
+    posted_twice: list[str] = field(default_factory=list)
+    """Messages of a reply that are visible more than once."""
     outdated_answers: list[str] = field(default_factory=list)
     """Questions that were edited or deleted and whose old answer is still shown."""
     deleted: int = 0
+    undelivered: int = 0
+    """Questions, edits and deletions that Slack gave up delivering, since no process acknowledged them in time."""
     repeated_notices: int = 0
     """Notices to wait for the database that another process repeats to the same user."""
     unfinished: int = 0
@@ -92,6 +71,7 @@ class Verdict:
             "out of order": len(self.out_of_order),
             "unfinished drafts": len(self.drafts),
             "stray messages": len(self.stray_messages),
+            "messages posted twice": len(self.posted_twice),
             "answers to edited or deleted questions": len(self.outdated_answers),
             "unfinished turns": self.unfinished,
             "tokens still reserved": self.reserved,
@@ -100,96 +80,6 @@ class Verdict:
             "orphaned turns 15 s after a restart": self.orphans_after_restart,
             "orphaned turns 45 s after a death": self.orphans_after_death,
         }
-
-
-# --- messages on the platforms
-
-
-def slack_messages(slack: SlackDouble) -> list[BotMessage]:
-    """Return every message of the bot that is visible to everybody."""
-    found = []
-    for message in slack.world.messages:
-        if not message.bot_id or message.deleted or message.only_for:
-            continue
-        seconds, _, count = message.ts.partition(".")
-        at = slack.world.created_at + message.versions[-1].at
-        place = f"{message.channel}/{message.thread_ts or message.ts}"
-        draft = "parley_stop" in message.now.buttons
-        found.append(BotMessage("slack", place, int(seconds) * 10**7 + int(count), message.shown, draft, at))
-    return found
-
-
-def discord_messages(discord: DiscordDouble) -> list[BotMessage]:
-    """Return every message of the bot."""
-    found = []
-    for channel in discord.world.channels.values():
-        for message in channel.messages.values():
-            if message.author is discord.bot and not message.deleted:
-                draft = any(custom_id.startswith("parley:stop:") for custom_id in message.buttons().values())
-                place = f"{channel.parent_id or channel.id}/{channel.id}"
-                at = message.versions[-1].at
-                reply_to = str((message.reference or {}).get("message_id", ""))
-                found.append(BotMessage("discord", place, message.id, message.content, draft, at, reply_to))
-    return found
-
-
-# --- rows of the database
-
-
-_TURNS = text(
-    "SELECT turn_id::text AS turn_id, thread_uid::text AS thread_uid, message_id, state, seq, fence, refused,"
-    " created_at, started_at, finished_at, deliver_at IS NOT NULL AS late, withdrawn_at IS NOT NULL AS withdrawn,"
-    " trace -> 'shown_after_s' IS NOT NULL AS shown_late FROM turns ORDER BY seq"
-)
-_OPEN = text("SELECT count(*) FROM turns WHERE state IN ('queued', 'running') OR deliver_at IS NOT NULL")
-_RESERVED = text("SELECT coalesce(sum(reserved), 0)::bigint FROM budget_days")
-_LEDGER = text(
-    "SELECT provider, model, input_tokens, cached_tokens, cache_write_tokens, cache_write_long_tokens,"
-    " completion_tokens, status = 'open' AS is_open, estimated FROM ledger"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseState:
-    """The turns, the ledger and the reserved tokens of the database."""
-
-    turns: Sequence[Any]
-    ledger: Sequence[Any]
-    reserved: int
-
-
-def read_database(url: str, *, tries: int = 20) -> DatabaseState:
-    """Read the database as the superuser, who sees every tenant. Retry each second while it cannot be reached."""
-    for _ in range(tries - 1):
-        try:
-            return _read_database(url)
-        except OperationalError:
-            time.sleep(1.0)
-    return _read_database(url)
-
-
-def count_open(url: str) -> int:
-    """Return the number of questions whose answer is not shown yet. Raises OperationalError."""
-    engine = create_engine(driver_url(url))
-    try:
-        with engine.connect() as connection:
-            return int(connection.scalar(_OPEN) or 0)
-    finally:
-        engine.dispose()
-
-
-def _read_database(url: str) -> DatabaseState:
-    engine = create_engine(driver_url(url))
-    try:
-        with engine.connect() as connection:
-            turns = list(connection.execute(_TURNS))
-            ledger = list(connection.execute(_LEDGER))
-            return DatabaseState(turns, ledger, int(connection.scalar(_RESERVED) or 0))
-    finally:
-        engine.dispose()
-
-
-# --- comparison
 
 
 def judge(
@@ -212,8 +102,12 @@ def judge(
             verdict.deleted += 1
             continue
         state = "never accepted" if row is None else f"{row.state}, fence {row.fence}{', late' if row.late else ''}"
+        if row is not None and refused and not _is_told(question, row.refused, shown):
+            refused, state = False, f"{state}, not told why"
         _judge_one(verdict, question, answers[question.tag], refused=refused, state=state)
-    verdict.drafts = [f"{one.platform} {one.place} at {one.at:.1f}: {one.text[:120]}" for one in shown if one.draft]
+    verdict.drafts = [_described(one) for one in shown if one.draft]
+    names = Counter((one.platform, one.place, one.nonce) for one in shown if one.nonce)
+    verdict.posted_twice = [_described(one) for one in shown if names[one.platform, one.place, one.nonce] > 1]
     verdict.stray_messages, verdict.repeated_notices = _stray_messages(shown, database)
     verdict.out_of_order = _out_of_order(questions, answers, turn_of)
     verdict.unfinished = sum(is_unfinished(row) for row in database.turns)
@@ -227,6 +121,20 @@ def judge(
 def is_unfinished(row: Any) -> bool:
     """Return whether an answer is still to be shown, or that of a deleted question to be removed."""
     return row.state in OPEN or row.late or row.withdrawn
+
+
+def _described(one: BotMessage) -> str:
+    return f"{one.platform} {one.place} {one.nonce} at {one.at:.1f}: {one.text[:120]}"
+
+
+def _is_told(question: Question, reason: str, shown: Sequence[BotMessage]) -> bool:
+    """Return whether the reason for having no answer is visible in the question's thread, or as a reply to it."""
+    here = (one for one in shown if one.place == question.thread or one.reply_to == question.message_id)
+    return any(_has_reason(one, reason) for one in here)
+
+
+def _has_reason(message: BotMessage, reason: str) -> bool:
+    return reason.rstrip(".")[:80] in message.text
 
 
 def _judge_one(
@@ -264,12 +172,12 @@ def _stray_messages(shown: Sequence[BotMessage], database: DatabaseState) -> tup
     A repeated reason is a stray message too. While the database is away, askers on Discord and in Slack's direct
     messages are asked to wait.
     """
-    reasons = [row.refused.rstrip(".")[:80] for row in database.turns if row.refused]
+    reasons = [row.refused for row in database.turns if row.refused]
     replied_to = {row.message_id for row in database.turns if not row.refused}
     waiting: set[str] = set()
     found, again = [], 0
     for one in shown:
-        if one.sentences or one.draft or any(reason in one.text for reason in reasons):
+        if one.sentences or one.draft or any(_has_reason(one, reason) for reason in reasons):
             continue
         if any(word in one.text for word in WAIT_NOTICES):
             again += one.place in waiting

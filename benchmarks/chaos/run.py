@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.chaos.checks import Verdict, is_unfinished, read_database
+from benchmarks.chaos.checks import Verdict, is_unfinished
+from benchmarks.chaos.database_state import read_database
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.test_bed import Environment, open_environment
@@ -60,6 +61,7 @@ class Result:
             "answered": seen.answered,
             "refused with a reason": seen.refused,
             "deleted by their askers": seen.deleted,
+            "messages and changes that Slack gave up delivering": seen.undelivered,
             **seen.failures,
             "billed calls whose process died": seen.without_exact_row,
             "turns taken over": len(seen.takeover_seconds),

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from benchmarks.chaos.checks import count_open
 from benchmarks.chaos.crash_points import EDGES, LATE_EDGES
+from benchmarks.chaos.database_state import count_open
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.run import AWAY_SECONDS, PLATFORMS, SETTLE_TIMEOUT, Result, report, wait_until_settled

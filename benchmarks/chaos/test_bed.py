@@ -16,19 +16,14 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.chaos.checks import (
-    Verdict,
-    discord_messages,
-    judge,
-    judge_orphans,
-    orphaned_turns,
-    read_database,
-    slack_messages,
-)
+from benchmarks.chaos.bot_messages import discord_messages, slack_messages
+from benchmarks.chaos.checks import Verdict, judge, judge_orphans, orphaned_turns
+from benchmarks.chaos.database_state import read_database
 from benchmarks.chaos.network import Link
 from benchmarks.chaos.postgres import Postgres, crashing_postgres
 from benchmarks.chaos.process_pool import ForkServer, ProcessPool
 from benchmarks.chaos.simulated_users import DiscordPeople, PlatformName, SimulatedUsers, SlackPeople, script
+from benchmarks.chaos.undelivered import as_delivered
 from benchmarks.chaos.worker import Spec
 from bot.jobs import maintenance
 from bot.platforms.slack.manifest import manifest
@@ -126,7 +121,10 @@ class Environment:
     def judge_now(self) -> Verdict:
         """Run the checks now."""
         shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
-        return judge(self.users.questions, shown, read_database(self.postgres.admin_url), self.models)
+        database = read_database(self.postgres.admin_url)
+        questions, left_out = as_delivered(self.users.questions, self.slack.socket.deliveries, database.turns)
+        verdict = judge(questions, shown, database, self.models)
+        return replace(verdict, undelivered=left_out)
 
     async def verdict(
         self,

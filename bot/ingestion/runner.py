@@ -15,7 +15,7 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator
 from bot.ingestion.daily_limit import DailyLimit, LimitedSource
 from bot.store.advisory_locks import only_one
 from bot.store.session import Database
@@ -235,4 +235,4 @@ async def _repeat(store_progress: Callable[[], Awaitable[None]], seconds: float)
         try:
             await store_progress()
         except (DBAPIError, ParleyError) as error:
-            log.warning("ingestion progress could not be stored: %s", error)
+            log.warning("ingestion progress could not be stored: %s", for_operator(error))

@@ -16,7 +16,7 @@ from procrastinate.worker import Worker
 from sqlalchemy.exc import DBAPIError
 
 from bot.commands.services import Services
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator
 from bot.ingestion import IngestRunner
 from bot.jobs.retries import ExponentialBackoff
 from bot.jobs.tasks import PERIODIC, TASKS, Task
@@ -120,7 +120,7 @@ async def _serve(app: App, name: Lane, grace: float) -> None:
         try:
             await _until_cancelled(worker)
         except ConnectorException as error:
-            log.warning("the queue cannot be reached (%s); retrying in %.0f s", error, RECONNECT_SECONDS)
+            log.warning("the queue cannot be reached (%s); retrying in %.0f s", for_operator(error), RECONNECT_SECONDS)
         await asyncio.sleep(RECONNECT_SECONDS)
 
 
@@ -149,7 +149,7 @@ async def _recover_stalled_jobs(services: Services, app: App) -> None:
         try:
             await retry_stalled_jobs(services, app)
         except (ConnectorException, DBAPIError, ParleyError) as error:
-            log.warning("jobs of dead workers could not be queried: %s", error)
+            log.warning("jobs of dead workers could not be queried: %s", for_operator(error))
         if task is not None and task.cancelling():
             return
         await asyncio.sleep(STALLED_CHECK_SECONDS)
@@ -166,7 +166,7 @@ async def retry_stalled_jobs(services: Services, app: App, *, seconds: float = S
             else:
                 await app.job_manager.retry_job(job)
         except ConnectorException as error:
-            log.info("another worker has recovered job %s already: %s", job.id, error)
+            log.info("another worker has recovered job %s already: %s", job.id, for_operator(error))
     return len(stalled)
 
 

@@ -60,6 +60,11 @@ def build(settings: Settings, *, counter: TokenCounter | None = None, prices: Pr
     return QuotingFallback(ResilientLLM(chains, timeouts), ExtractiveLLM(counter, outage=True))
 
 
+def model_names(settings: Settings) -> frozenset[str]:
+    """Return the models that may be asked. Raises ConfigError."""
+    return frozenset(model for models in plan(settings).models.values() for model in models.values())
+
+
 def is_free(settings: Settings, prices: Prices) -> bool:
     """Return whether no call can count against a budget: no model is configured, or each is known to cost nothing.
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from bot.engine.ports.llm import Meter, Prompt, RecordingMeter
 from bot.llm import images
 from bot.llm.prices import Cost
-from bot.llm.tokens import MAX_TOKENS_PER_CHARACTER, TokenCounter, is_near
+from bot.llm.tokens import TokenCounter, is_near, max_tokens_per_character
 from bot.types.usage import Call, CallStatus, Usage
 
 MESSAGE_OVERHEAD = 5
@@ -156,7 +156,7 @@ def has_images(prompt: Prompt) -> bool:
 def may_be_near(prompt: Prompt, limit: int) -> bool:
     """Return whether the prompt may be near ``limit`` tokens, by a cheap check of its length in characters."""
     characters = len(prompt.system) + sum(len(message.text) for message in prompt.messages)
-    return has_images(prompt) or is_near(math.ceil(characters * MAX_TOKENS_PER_CHARACTER), limit)
+    return has_images(prompt) or is_near(math.ceil(characters * max_tokens_per_character()), limit)
 
 
 def is_plausible(usage: Usage, text: str, max_tokens: int) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from knowledge.sentence_splitter import sentence_spans
+from knowledge.sentence_splitter import END_MARKS, sentence_spans
 
 Kind = Literal["sentence", "item", "row", "code"]
 _Block = Literal["heading", "code", "item", "header", "row", "paragraph"]
@@ -135,7 +134,7 @@ def _looks_like_heading(lines: list[str]) -> bool:
     is_short = len(first) <= _MAX_HEADING_CHARS
     if _WITHOUT_END_MARKS.search(first):
         return False
-    without_end_mark = is_short and unicodedata.category(first[-1])[0] in "LMNS" and first[-1] != "`"
+    without_end_mark = is_short and first[-1] not in f".!?:;,…\"'”*`){END_MARKS}"
     return (without_end_mark or (first.isupper() and is_short)) and not following[:1].islower()
 
 

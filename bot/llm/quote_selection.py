@@ -9,7 +9,15 @@ from bot.engine.answer.evidence import says_nothing_alone
 from bot.engine.ports.llm import PromptPart
 from bot.llm import question_kinds
 from bot.llm.quotable_pieces import Kind
-from bot.llm.sentence_ranking import Unit, group_score, scores_of, term_weights, terms, units_of
+from bot.llm.sentence_ranking import (
+    Unit,
+    group_score,
+    key_sentences,
+    scores_of,
+    term_weights,
+    terms,
+    units_of,
+)
 from knowledge.followup_queries import carried_words
 from knowledge.part_merging import holds
 from knowledge.types import Passage
@@ -17,6 +25,8 @@ from knowledge.types import Passage
 MAX_QUOTES = 4
 MAX_LISTED = 8
 """Rows of one table, or items of one list, that are quoted together for a question that asks for all of them."""
+MAX_TELLING_CHARS = 900
+"""The most characters of the quotes that stand for a summary."""
 _GOOD_QUOTES = 2
 _MIN_SCORE_SHARE = 0.72
 """The second quote must score at least this share of the best one."""
@@ -86,6 +96,16 @@ def _quoted(unit: Unit) -> str:
     """Return the words to quote. A bare “Yes.” is quoted with the question that it answers."""
     piece = unit.piece
     return f"{piece.question} {piece.text}" if piece.question and says_nothing_alone(piece.text) else piece.text
+
+
+def telling_quotes(passages: Sequence[Passage]) -> list[Quote]:
+    """Return the pieces that share the most words with the others, in order, one of each passage."""
+    quotes: dict[int, Quote] = {}
+    for text in key_sentences([passage.text for passage in passages], MAX_TELLING_CHARS):
+        n = next((at for at, passage in enumerate(passages, 1) if text in passage.text and at not in quotes), None)
+        if n is not None:
+            quotes[n] = Quote(n, text, "sentence")
+    return [quotes[n] for n in sorted(quotes)]
 
 
 def _all_of_a_kind(weights: Mapping[str, float], units: Sequence[Unit], scores: Sequence[float]) -> list[Unit]:

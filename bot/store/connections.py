@@ -114,6 +114,11 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
             copied.shutdown(socket.SHUT_RDWR)
 
 
+def connect_blocking(url: str) -> psycopg.Connection[Any]:
+    """Open a connection for a command that runs for minutes. It bounds no round trip. Raises psycopg.Error."""
+    return psycopg.connect(**parameters(url))
+
+
 async def connect(url: str) -> BoundedConnection:
     """Open a connection in autocommit mode. Raises psycopg.Error."""
     connection: BoundedConnection = await BoundedConnection.connect(**parameters(url), autocommit=True)

@@ -107,7 +107,7 @@ def handing_back(turn: Turn, lease: Lease) -> Statement:
 
 
 _END = """
-UPDATE turns SET state = %(state)s, stopping = false, answer = %(answer)s,
+UPDATE turns SET state = %(state)s, stopping = false, takeovers = 0, answer = %(answer)s,
     citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s,
     tenant_wide = %(tenant_wide)s, finished_at = now(),
     deliver_at = now() + CAST(%(deliver_in)s AS interval),
@@ -115,7 +115,11 @@ UPDATE turns SET state = %(state)s, stopping = false, answer = %(answer)s,
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
 RETURNING fence
 """
-"""Stores the end of a leased turn. The lease goes on while the reply is being shown."""
+"""Stores the end of a leased turn. The lease goes on while the reply is being shown.
+
+Deaths count anew from here: those so far did not keep the reply from being complete, so they say nothing about showing
+it.
+"""
 
 
 def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:

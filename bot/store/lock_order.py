@@ -7,6 +7,7 @@
 5. reservations
 6. days of budgets: the person's, the channel's, the tenant's, in the statement that commits
 7. the tenant's knowledge, which ingestion and erasure lock
+8. what belongs to it: sources, documents, chunks, the index, and runs
 
 A transaction leaves out what it does not need, and never goes back. Four rules follow:
 
@@ -18,7 +19,7 @@ A transaction leaves out what it does not need, and never goes back. Four rules 
 - Leases lock one turn. They may wait for the end of an earlier turn of the thread, through its unique index.
 
 A transaction that breaks the order by chance, because rows appeared after it chose them, is rolled back by PostgreSQL
-and run again (``bot.store.retry``).
+and run again (``bot.store.retry``). ``tests/store/test_lock_conflicts.py`` compares the locks of every two operations.
 """
 
 from __future__ import annotations

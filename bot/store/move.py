@@ -16,7 +16,7 @@ from psycopg import Connection, errors, sql
 
 from bot.errors import ConfigError
 from bot.store import migrate, processes
-from bot.store.connections import plain_url
+from bot.store.connections import connect_blocking
 
 LOCK_TIMEOUT = "5s"
 """How long to wait for a table that another process uses."""
@@ -71,7 +71,7 @@ def move(source_url: str, target_url: str) -> Moved:
     for url in (source_url, target_url):
         migrate.upgrade(url)
     try:
-        with psycopg.connect(plain_url(source_url)) as source, psycopg.connect(plain_url(target_url)) as target:
+        with connect_blocking(source_url) as source, connect_blocking(target_url) as target:
             moved = _copy(source, target)
             target.commit()
             source.rollback()

@@ -114,10 +114,7 @@ async def erase(
     await _lock(session, tenant_id, user_id, touched, names, quoted)
     await send(session, turn_queue.telling_erased(tenant_id=tenant_id, user_id=user_id))
     nobody = f"erased:{uuid.uuid4().hex}"
-    done = {
-        "quotes": await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=quoted),
-        "sources": await upload_records.forget_person(session, tenant_id=tenant_id, user_id=user_id, pseudonym=nobody),
-    }
+    done = {"quotes": await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=quoted)}
     counts = {
         "facts": delete(facts).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id),
         "feedback": delete(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id),
@@ -149,6 +146,9 @@ async def erase(
     done["page_files"] = await page_files.erase(session, tenant_id=tenant_id, user_id=user_id)
     done["page_commands"] = await page_commands.erase(session, tenant_id=tenant_id)
     done["documents"] = await message_erasure.erase_messages(session, tenant_id=tenant_id, user_id=user_id)
+    done["sources"] = await upload_records.forget_person(
+        session, tenant_id=tenant_id, user_id=user_id, pseudonym=nobody
+    )
     if documents == "delete":
         done["documents"] += await upload_records.delete_uploads(session, tenant_id=tenant_id, uploads=uploads)
     if done["documents"]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import date, timedelta
 from functools import partial
 
 from sqlalchemy import text
@@ -18,9 +16,6 @@ from bot.store.session import NO_TENANT, Database
 from knowledge import refusal_counts
 from knowledge.refusal_counts import WHOLE_SERVER
 
-log = logging.getLogger(__name__)
-
-STORE_SECONDS = 30.0
 SHOWN_DAYS = 7
 RETENTION = timedelta(days=400)
 
@@ -50,16 +45,6 @@ async def store(database: Database, day: date) -> None:
 
 async def _add(session: AsyncSession, values: Mapping[str, object]) -> None:
     await session.execute(_ADD, values)
-
-
-async def keep_storing(database: Database, clock: Callable[[], datetime], *, seconds: float = STORE_SECONDS) -> None:
-    """Store the refusals every ``seconds`` until cancelled."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await store(database, clock().date())
-        except Exception:
-            log.exception("the counts of refusals could not be stored")
 
 
 async def since(database: Database, tenant_id: str, day: date) -> Counter[str]:

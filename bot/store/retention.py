@@ -37,11 +37,17 @@ _LOCK_TURNS = text(
 # stays.
 _DELETE_TURNS = text(f"""
     DELETE FROM turns WHERE tenant_id = :tenant AND turn_id = ANY(:turns) AND {_IS_EXPIRED}
-    RETURNING turn_id, thread_uid
+    RETURNING turn_id, thread_uid, channel_id, message_id
 """)  # noqa: S608
 
 _DELETE_MESSAGES = text("DELETE FROM messages WHERE tenant_id = :tenant AND turn_id = ANY(:turns)")
-_DELETE_INBOX = text("DELETE FROM inbox WHERE tenant_id = :tenant AND turn_id = ANY(:turns)")
+# Found by their primary key: the table has no index on the turn.
+_DELETE_INBOX = text("""
+    DELETE FROM inbox
+    USING unnest(CAST(:channels AS text[]), CAST(:messages AS text[])) AS gone (channel_id, message_id)
+    WHERE tenant_id = :tenant AND inbox.channel_id = gone.channel_id AND inbox.message_id = gone.message_id
+        AND turn_id = ANY(:turns)
+""")
 
 _DELETE_THREADS = text("""
     DELETE FROM threads
@@ -86,7 +92,8 @@ async def _delete_expired(session: AsyncSession, values: dict[str, Any]) -> Expi
     gone = (await session.execute(_DELETE_TURNS, values)).all()
     values = values | {"turns": [row.turn_id for row in gone]}
     await session.execute(_DELETE_MESSAGES, values)
-    await session.execute(_DELETE_INBOX, values)
+    accepted = {"channels": [row.channel_id for row in gone], "messages": [row.message_id for row in gone]}
+    await session.execute(_DELETE_INBOX, values | accepted)
     await forget_in_traces(session, values["tenant"], touched)
     deleted = (await session.execute(_DELETE_THREADS, values)).all()
     await session.execute(_CLEAR_SUMMARIES, values)

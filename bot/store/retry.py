@@ -14,7 +14,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bot.errors import StoreAway
+from bot.errors import StoreAway, for_operator
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ async def patiently(
             conflicts += 1
             if conflicts == CONFLICT_ATTEMPTS:
                 raise StoreAway(f"{conflicts} times, another transaction was in the way ({error})") from error
-            log.info("running a transaction again: %s", error)
+            log.info("running a transaction again: %s", for_operator(error))
             await sleep(random.uniform(0, min(LONGEST_PAUSE, CONFLICT_PAUSE * 2**conflicts)))  # noqa: S311
 
 

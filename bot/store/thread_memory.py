@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.engine.memory import Remembered, StatedFact
+from bot.errors import for_operator
 from bot.store import facts
 from bot.store.schema import message_vectors, turns
 from bot.store.schema import messages as message_table
@@ -95,7 +96,7 @@ class ThreadMemory:
             encoded = await self._embedder.encode([query], "query")
             return np.asarray(encoded.vectors[0], np.float32)
         except KnowledgeError as error:
-            log.warning("old messages are searched only by BM25: %s", error)
+            log.warning("old messages are searched only by BM25: %s", for_operator(error))
             return None
 
 

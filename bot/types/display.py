@@ -26,6 +26,17 @@ class Pacing:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What the bot is doing for a question: ``text`` goes on after its name, as in "is searching the documents".
+
+    ``writing``: the answer itself shows it, because its text grows.
+    """
+
+    text: str
+    writing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What a platform allows: characters of Markdown per message, seconds between edits, messages per answer.
 
@@ -61,12 +72,19 @@ class Citation:
     end: int = 0
     passage: int = 0
     """Index of the passage among those given to the model, from 0."""
+    page_label: str = ""
+    """The number that the page bears, such as ``iv``, if it is another than ``page``."""
 
     @property
     def place(self) -> str:
         """The place of the quote, for display: title, headings and page."""
         path = self.heading[1:] if self.heading[:1] == (self.title,) else self.heading
-        return " › ".join((self.title or self.source, *path)) + (f", page {self.page}" if self.page else "")
+        return " › ".join((self.title or self.source, *path)) + (f", page {self.shown_page}" if self.page else "")
+
+    @property
+    def shown_page(self) -> str:
+        """The number of the page as a reader sees it on the page; empty without a page."""
+        return self.page_label or ("" if self.page is None else str(self.page))
 
 
 Action = Literal["stop", "again", "strong", "up", "down", "why", "sources"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from knowledge.parsing.html_blocks import PageBlock
@@ -51,9 +52,17 @@ def main_blocks(blocks: Sequence[PageBlock], found: str) -> list[PageBlock]:
     """Return the blocks of the main content in order. ``found`` is the text that the extraction library found."""
     marked = _marked(blocks, found)
     if sum(len(blocks[index].text) for index in marked) < MIN_MARKED_CHARS:
-        kept = [block for block in blocks if not any(map(_is_navigation, _upward(block.element)))]
-        return kept or list(blocks)
+        return _all_but_navigation(blocks)
     return without_teasers(_Selection(blocks, marked).chosen())
+
+
+def _all_but_navigation(blocks: Sequence[PageBlock]) -> list[PageBlock]:
+    """Return the blocks of a short page. A name tells navigation only if a sentence stands outside of it."""
+    kept = [block for block in blocks if not any(map(_is_navigation, _upward(block.element)))]
+    named = [block for block in kept if not any(map(_is_named_like_navigation, _upward(block.element)))]
+    if any(len(_words(block.text)) >= MIN_SENTENCE_WORDS for block in named):
+        return named
+    return kept or list(blocks)
 
 
 def _marked(blocks: Sequence[PageBlock], found: str) -> set[int]:
@@ -124,7 +133,15 @@ class _Selection:
         for element, weight in weights.items():
             if weight >= ROOT_SHARE * total and (deeper := len(_path(element))) > depth:
                 root, depth = element, deeper
-        return self._around_all_parts(root)
+        return self._around_introduction(self._around_all_parts(root))
+
+    def _around_introduction(self, root: Any) -> Any:
+        """Return the element around ``root`` in which paragraphs stand directly beside it, as above a first section."""
+        beside = {
+            self._blocks[index].element.getparent() for index in self._marked if self._is_prose(self._blocks[index])
+        }
+        around = [above for above in list(root.iterancestors())[:MAX_DEPTH] if above.tag not in ("body", "html")]
+        return next((above for above in reversed(around) if above in beside), root)
 
     def _around_all_parts(self, root: Any) -> Any:
         """Return the element around the parts of a divided article, of which ``root`` is one. Advertisements divide it.
@@ -134,11 +151,14 @@ class _Selection:
         parts = [root, *list(root.iterancestors())[: MAX_DEPTH - 1]]
         for part in parts:
             parent = part.getparent()
-            if parent is None or parent.tag in ("body", "html") or not part.get("class"):
+            is_section = part.tag == "section"
+            if parent is None or parent.tag in ("body", "html") or not (part.get("class") or is_section):
                 continue
             inside = {self._shape(index, part) for index in self._marked if part in self._paths[index]}
             for index, path in enumerate(self._paths):
-                if index in self._marked or parent not in path or part in path or path[-1] is parent:
+                if (index in self._marked and not is_section) or parent not in path or part in path:
+                    continue
+                if path[-1] is parent:
                     continue
                 if self._is_prose(self._blocks[index]) and self._shape(index, path[path.index(parent) + 1]) in inside:
                     return parent
@@ -175,7 +195,8 @@ class _Selection:
         branch = path[above + 1] if above + 1 < len(path) else block.element
         if self._is_full_of_links(branch):
             among = self._first[around] < index < self._last[around]
-            return among and branch is block.element and self._follows_heading(index)
+            is_section = branch.tag == "section" and not branch.get("class")
+            return among and (is_section or (branch is block.element and self._follows_heading(index)))
         if self._first[around] < index < self._last[around]:
             return True
         if block.kind == "heading":
@@ -218,8 +239,8 @@ class _Selection:
         """Return whether an unmarked heading has nothing below it that is kept."""
         if self._blocks[index].kind != "heading" or index in self._marked:
             return False
-        following = next((i for i in range(index + 1, len(self._blocks)) if self._blocks[i].kind != "heading"), None)
-        return following not in kept
+        below = dropwhile(lambda i: self._blocks[i].kind == "heading", range(index + 1, len(self._blocks)))
+        return not any(i in kept for i in takewhile(lambda i: self._blocks[i].kind != "heading", below))
 
 
 def _is_navigation(element: Any) -> bool:

@@ -14,7 +14,8 @@ from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
 from knowledge.errors import ParseError
-from knowledge.metadata import AUTHOR, DATE
+from knowledge.metadata import AUTHOR, DATE, PAGE_LABELS
+from knowledge.page_labels import ranges_of
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 from knowledge.parsing.pdf_forms import form_values
@@ -47,6 +48,8 @@ class _PdfText:
 
     info: Mapping[str, str]
     """The document information dictionary without empty values."""
+    labels: str
+    """The numbers that the pages bear, as ``page_labels.ranges_of`` returns them."""
     pages: list[str]
     fields: Mapping[int, list[str]] = field(default_factory=dict)
     """The form fields of a page, by its index, as lines of label and value."""
@@ -84,7 +87,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     parsed = builder.build("" if title.lower() in _PLACEHOLDERS else title)
     if not parsed.blocks:
         raise ParseError(_without_text(len(pdf.pages), options))
-    return replace(parsed, metadata=_metadata(pdf.info))
+    return replace(parsed, metadata=_metadata(pdf.info, pdf.labels))
 
 
 def _without_text(pages: int, options: ParseOptions) -> str:
@@ -97,11 +100,12 @@ def _encrypted() -> ParseError:
     return ParseError("it is encrypted. Save it without a password and try again")
 
 
-def _metadata(info: Mapping[str, str]) -> dict[str, str]:
+def _metadata(info: Mapping[str, str], labels: str) -> dict[str, str]:
     author = info.get("Author", "")
     metadata = {
         AUTHOR: "" if author.lower() in _PLACEHOLDERS else author,
         DATE: _iso_date(info.get("ModDate", "")) or _iso_date(info.get("CreationDate", "")),
+        PAGE_LABELS: labels,
     }
     return {key: value for key, value in metadata.items() if value}
 
@@ -144,7 +148,8 @@ def _read_with_pdfium(data: bytes) -> _PdfText:
                 fields |= {index: values} if values else {}
             text.close()
             page.close()
-        return _PdfText(info, _readable(pages, data), fields, frozenset(scans), _outline(document), tables)
+        labels = ranges_of([clean(document.get_page_label(index)) for index in range(len(document))])
+        return _PdfText(info, labels, _readable(pages, data), fields, frozenset(scans), _outline(document), tables)
     finally:
         document.close()
 
@@ -190,7 +195,7 @@ def _read_with_pypdf(data: bytes) -> _PdfText:
             raise _encrypted()
         _check_length(len(reader.pages))
         info = _clean_values({name.lstrip("/"): value for name, value in (reader.metadata or {}).items()})
-        return _PdfText(info, [page.extract_text() for page in reader.pages])
+        return _PdfText(info, ranges_of(reader.page_labels), [page.extract_text() for page in reader.pages])
     except _PYPDF_ERRORS:
         raise ParseError("it is damaged and cannot be opened. Export or download it again") from None
 

@@ -67,6 +67,7 @@ EXEMPT = {
     "budget_days": {"tenant_id"},
     "added_days": {"tenant_id"},
     "refusals": {"tenant_id", "kind"},
+    "token_ratios": {"tenant_id", "model"},
     "reservations": {"tenant_id", "state"},
     "answers": {"tenant_id", "key", "ground", "model"},  # digests
     "answer_hits": {"tenant_id", "key"},

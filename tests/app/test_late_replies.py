@@ -120,12 +120,13 @@ async def calls_of(app: App) -> int:
 
 
 async def end_while_away(
-    app: App, models: ModelDouble, channel: Unreliable, error: Exception = AWAY, **asked: str
+    app: App, models: ModelDouble, channel: Unreliable, error: Exception = AWAY, *, deaths: int = 0, **asked: str
 ) -> tuple[Turn, Outcome]:
-    """Ask a question; the platform goes away while its answer is written."""
+    """Ask a question, whose processes died ``deaths`` times; the platform goes away while its answer is written."""
     go_on = asyncio.Event()
     models.script = lambda _: Reply(ANSWER, after=3, held=go_on)
     turn = await accepted(app, question("When may dogs come?", **asked))
+    await change(app, f"takeovers = {deaths}")
     running = app.dispatcher.start(turn, channel.surface(turn))
     await until_drafted(channel, turn)
     channel.away = error

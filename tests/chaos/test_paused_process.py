@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from benchmarks.chaos.checks import OPEN, read_database
+from benchmarks.chaos.checks import OPEN
+from benchmarks.chaos.database_state import read_database
 from benchmarks.chaos.process_pool import Process, ProcessPool
 from benchmarks.chaos.simulated_users import Question, sentence_count
 from benchmarks.chaos.test_bed import Environment, open_environment

@@ -7,7 +7,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.chaos.checks import BotMessage, DatabaseState, Verdict, judge, judge_orphans, merged, orphaned_turns
+from benchmarks.chaos.bot_messages import BotMessage
+from benchmarks.chaos.checks import Verdict, judge, judge_orphans, merged, orphaned_turns
+from benchmarks.chaos.database_state import DatabaseState
 from benchmarks.chaos.process_pool import OrphanedTurn, Process
 from benchmarks.chaos.simulated_users import Question
 from benchmarks.chaos.worker import Spec
@@ -62,6 +64,19 @@ def test_a_question_without_an_answer_is_lost_unless_it_was_refused() -> None:
     reason = BotMessage("slack", "C1/1", 2, "Too little is left. (Trace ID t1)", draft=False, at=1.0)
     refused = verdict_of([asked(1)], [reason], [turn(1, state="refused", refused="Too little is left.")])
     assert (failures(refused), refused.refused) == ({}, 1)
+
+
+def test_a_refusal_that_its_asker_cannot_see_is_a_lost_question() -> None:
+    reason = BotMessage("slack", "C1/7", 2, "Too little is left.", draft=False, at=1.0)
+    seen = verdict_of([asked(1)], [reason], [turn(1, state="refused", refused="Too little is left.")])
+    assert failures(seen) == {"lost": 1}
+
+
+def test_copies_of_a_message_are_detected_whatever_its_text() -> None:
+    reason = BotMessage("slack", "C1/1", 2, "Too little is left.", draft=False, at=1.0, nonce="t1:0")
+    row = turn(1, state="refused", refused="Too little is left.")
+    assert failures(verdict_of([asked(1)], [reason], [row])) == {}
+    assert failures(verdict_of([asked(1)], [reason, replace(reason, order=3)], [row])) == {"messages posted twice": 2}
 
 
 def test_a_question_that_could_not_be_stored_is_refused_by_one_reply() -> None:

@@ -30,6 +30,11 @@ FAST_LIMITS = {
 """Discord's rate limits with windows ten times shorter, so that tests wait less."""
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(unhurried_acceptance: None) -> None:
+    """No test here is about a slow database; those are in ``tests/parity``."""
+
+
 @pytest.fixture
 async def discord() -> AsyncIterator[DiscordDouble]:
     """A Discord with one channel. A violation of its rules fails the test."""

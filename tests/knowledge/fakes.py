@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Sequence
 
@@ -59,6 +60,20 @@ class ListSource:
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
         for item in self.items:
             yield item
+
+
+class ChannelHistory(ListSource):
+    """A channel of Slack."""
+
+    kind = "slack"
+
+
+def channel_month(*authors: str) -> Fetched:
+    """Return a channel month with one message by each author."""
+    entries = [{"user": name, "text": f"Words of {name}.", "ts": f"{n}.0"} for n, name in enumerate(authors, 1)]
+    posts = [{"key": entry["ts"], "entry": entry, "replies": []} for entry in entries]
+    data = json.dumps({"slack_channel": "general", "messages": entries}).encode()
+    return Fetched("slack:C1/2026-07", data, content_type="application/json", memo=json.dumps(posts))
 
 
 def markdown(uri: str, text: str) -> Fetched:

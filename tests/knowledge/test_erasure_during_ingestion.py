@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import upload_records
+from knowledge import document_writes, upload_records
 from knowledge.ingest import Ingestor
 from knowledge.message_erasure import erase_messages
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.sources.files import UploadSource
 from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
-from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
+from tests.knowledge.fakes import ChannelHistory, WordEmbedder, channel_month, markdown
 
 BLOCKED_SECONDS = 0.3
 """Time in which the erasure gets to the point where it must wait for the ingestion."""
-
-
-class History(ListSource):
-    kind = "slack"
-
-
-def month(*authors: str) -> Fetched:
-    """Return a channel month with one message by each author."""
-    entries = [{"user": name, "text": f"Words of {name}.", "ts": f"{n}.0"} for n, name in enumerate(authors, 1)]
-    posts = [{"key": entry["ts"], "entry": entry, "replies": []} for entry in entries]
-    data = json.dumps({"slack_channel": "general", "messages": entries}).encode()
-    return Fetched("slack:C1/2026-07", data, content_type="application/json", memo=json.dumps(posts))
 
 
 async def erase_while_storing(
@@ -97,7 +85,7 @@ async def test_upload_deleted_while_it_is_stored_leaves_no_trace_in_the_index(
         assert await session.scalar(text("SELECT chunks FROM knowledge_state")) == 0
 
 
-class Slow(History):
+class Slow(ChannelHistory):
     """A history that stops after it was read and before it yields, once."""
 
     def __init__(self, *items: Fetched) -> None:
@@ -121,14 +109,14 @@ async def test_what_was_read_before_an_erasure_is_not_stored_after_it(
 ) -> None:
     ingestor = Ingestor(sessions, WordEmbedder(), parser=parser)
     if stored_before:
-        await ingestor.ingest([History("slack:C1", month("ann", "bob"))], tenant_id="t")
-    history = Slow(month("ann", "bob"))
+        await ingestor.ingest([ChannelHistory("slack:C1", channel_month("ann", "bob"))], tenant_id="t")
+    history = Slow(channel_month("ann", "bob"))
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         reading = group.create_task(ingestor.ingest([history], tenant_id="t"))
         await history.read.wait()
         async with sessions("t") as session:
             await erase_messages(session, tenant_id="t", user_id="bob")
-        history.items = [month("ann")]
+        history.items = [channel_month("ann")]
         history.go_on.set()
     assert reading.result().failed == ()
     assert history.readings == 2
@@ -167,9 +155,9 @@ async def test_an_upload_that_is_deleted_while_it_is_read_is_not_stored(sessions
 
 
 async def test_messages_stored_during_an_erasure_are_kept(sessions: Sessions, parser: Parser) -> None:
-    history = History("slack:C1", month("ann", "bob"))
+    history = ChannelHistory("slack:C1", channel_month("ann", "bob"))
     await Ingestor(sessions, WordEmbedder(), parser=parser).ingest([history], tenant_id="t")
-    history.items = [month("ann", "bob", "carol")]
+    history.items = [channel_month("ann", "bob", "carol")]
     await erase_while_storing(
         sessions,
         lambda pausing: Ingestor(pausing, WordEmbedder(), parser=parser).ingest([history], tenant_id="t"),
@@ -182,3 +170,28 @@ async def test_messages_stored_during_an_erasure_are_kept(sessions: Sessions, pa
         assert await session.scalar(text("SELECT chunks FROM knowledge_state")) == 0
     assert "carol" in memo
     assert "bob" not in memo
+
+
+async def test_messages_of_an_unchanged_month_are_not_stored_again_after_their_erasure(
+    sessions: Sessions, parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = ChannelHistory("slack:C1", channel_month("ann", "bob"))
+    ingestor = Ingestor(sessions, WordEmbedder(), parser=parser)
+    await ingestor.ingest([history], tenant_id="t")
+    read, erasures = document_writes.read_document_state, list[asyncio.Task[int]]()
+
+    async def erase() -> int:
+        async with sessions("t") as session:
+            return await erase_messages(session, tenant_id="t", user_id="bob")
+
+    async def read_then_erase(session: AsyncSession, **given: Any) -> object:
+        found = await read(session, **given)
+        erasures.append(asyncio.create_task(erase()))
+        await asyncio.wait(erasures, timeout=BLOCKED_SECONDS)
+        return found
+
+    monkeypatch.setattr(document_writes, "read_document_state", read_then_erase)
+    report = await ingestor.ingest([history], tenant_id="t")
+    assert (report.unchanged, [await one for one in erasures]) == (1, [1])
+    async with sessions("t") as session:
+        assert "bob" not in str(await session.scalar(text("SELECT memo FROM documents")))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from aiohttp import web
@@ -61,13 +61,20 @@ async def fetch(url: str, renderer: PageRenderer | None) -> Fetched:
     return next(item for item in [item async for item in source.fetch()] if isinstance(item, Fetched))
 
 
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """Yield a folder that every user may enter. Each start of pytest closes the parent of ``tmp_path`` to others."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 def program(folder: Path, script: str) -> PageRenderer:
     """Return a renderer with a shell script in place of Chromium."""
     path = folder / "chromium"
     path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXOTH)
-    for above in (path, *path.parents[:3]):
-        above.chmod(above.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
+    path.chmod(0o755)
     return PageRenderer(str(path), fetch_allow=("127.0.0.1",), max_bytes=1000)
 
 
@@ -90,8 +97,8 @@ async def test_a_page_that_scripts_write_is_read_and_its_scripts_reach_no_privat
     assert "etag" not in fetched.metadata, "the text may change though the page stays the same"
 
 
-async def test_only_pages_without_text_are_drawn(tmp_path: Path) -> None:
-    renderer = program(tmp_path, "echo '<p>Drawn page</p><script>1</script>'")
+async def test_only_pages_without_text_are_drawn(public_folder: Path) -> None:
+    renderer = program(public_folder, "echo '<p>Drawn page</p><script>1</script>'")
     long = "<script>1</script><p>" + "Lot B has forty places. " * 20
     async with serving(Pages(long)) as address:
         assert (await fetch(address, renderer)).data == long.encode()
@@ -101,14 +108,16 @@ async def test_only_pages_without_text_are_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("script", ["exit 1", "head -c 5000 /dev/zero"], ids=["fails", "too much"])
-async def test_a_page_that_cannot_be_drawn_stays_as_it_is(tmp_path: Path, script: str) -> None:
+async def test_a_page_that_cannot_be_drawn_stays_as_it_is(public_folder: Path, script: str) -> None:
     async with serving(Pages(SHELL)) as address:
-        assert (await fetch(address, program(tmp_path, script))).data == SHELL.encode()
+        assert (await fetch(address, program(public_folder, script))).data == SHELL.encode()
 
 
-async def test_chromium_gets_nothing_of_parleys_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_chromium_gets_nothing_of_parleys_environment(
+    public_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "canary-7f3a")
-    drawn = await program(tmp_path, "env; echo; ls -A; id -u").render("http://127.0.0.1/", "Parley")
+    drawn = await program(public_folder, "env; echo; ls -A; id -u").render("http://127.0.0.1/", "Parley")
     assert drawn is not None
     assert b"canary" not in drawn
     assert b"HOME=" in drawn

@@ -21,6 +21,45 @@ def parsed(body: str, head: str = "<title>T</title>") -> ParsedDocument:
     return html.parse(f"<!doctype html><html lang=en><head>{head}</head><body>{body}</body></html>".encode())
 
 
+def test_a_page_keeps_its_introduction_and_all_its_sections() -> None:
+    intro = "<h2>Gates</h2><p>The town has gates of several kinds, and this page says who may open each of them.</p>"
+    short = "<section><h3>Keys</h3><p>Please see the list of keys for whoever has one.</p></section>"
+    long = f"<section><h3>Archive</h3>{FILLER}</section>"
+    for body in (intro + long, intro + short + long, f"<h2>Gates</h2>{short}{long}"):
+        found = parsed(f"<div id=menu role=navigation><a href=/>Home</a></div><div id=text>{body}</div>").text
+        assert "Home" not in found
+        assert ("who may open each of them" in found) is (intro in body)
+        assert ("list of keys" in found) is (short in body)
+
+
+def test_a_section_of_a_reference_that_only_links_to_another_page_is_kept() -> None:
+    link = "<section><h3>Class Hinge</h3><p>See <a href=/hinge>the module of hinges</a>.</p></section>"
+    long = f"<section><h3>Archive</h3>{FILLER}</section>"
+    text = parsed(f"<div id=text>{long}{link}{long}</div>").text
+    assert "Class Hinge\n\nSee the module of hinges." in text
+    teasers = link.replace("<section>", "<section class=more>")
+    assert "module of hinges" not in parsed(f"<div id=text>{long}{teasers}{long}</div>").text
+
+
+def test_a_heading_stays_above_text_whose_first_line_is_left_out() -> None:
+    note = (
+        "<section><h3>Class Bolt</h3><div>Since 2031</div><p>A bolt that holds the gate of the yard shut.</p></section>"
+    )
+    long = f"<section><h3>Archive</h3>{FILLER}</section>"
+    found = parsed(f"<div id=text>{long}{note}{long}</div>")
+    block = next(b for b in found.blocks if "A bolt" in found.text[b.start : b.end])
+    assert block.heading[-1] == "Class Bolt"
+
+
+def test_a_short_page_is_read_without_its_tables_of_links() -> None:
+    table = (
+        "<table class=nav><tr><td><a href=/p>Prev</a></td><td>The manual</td><td><a href=/n>Next</a></td></tr></table>"
+    )
+    found = parsed(f"{table}<h1>Gates</h1><p>Every gate of the town closes at six in the evening.</p>{table}")
+    assert found.text == "Gates\n\nEvery gate of the town closes at six in the evening."
+    assert parsed("<div class=menu><p>Soup is six euros.</p></div>").text == "Soup is six euros."
+
+
 def article(body: str, *, filler: str = FILLER) -> str:
     """Return the text of a page with an article, long enough for the extraction library, without its filler."""
     found = parsed(f"<nav><a href=/>Home</a> <a href=/b>Blog</a></nav><main><h1>Gates</h1>{filler}{body}</main>")

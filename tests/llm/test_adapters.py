@@ -110,7 +110,7 @@ async def test_closing_early_closes_the_socket_and_is_metered(adapter: Adapter, 
     await asyncio.wait_for(double.requests[0].closed.wait(), 60)
     [call] = calls
     assert (call.status, call.estimated) == ("cancelled", True)
-    assert call.usage.prompt_tokens >= double.bill[0].prompt.total > 0
+    assert call.usage.prompt_tokens >= 0.9 * double.bill[0].prompt.total > 0
     assert call.usage.completion_tokens > 0
     assert double.requests[0].pieces_sent < 10
 

@@ -14,7 +14,7 @@ from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
 from bot.llm.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
-from bot.llm.tokens import MAX_TOKENS_PER_CHARACTER, TokenCounter
+from bot.llm.tokens import TokenCounter, max_tokens_per_character
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.models_http import closed_port
 from tests.llm.requests import ANSWER, ANTHROPIC_MODELS, OPENAI_MODELS, accounting, ask, openai, prompt
@@ -116,7 +116,7 @@ def test_no_character_is_counted_higher_than_the_first_look_assumes(text: str) -
     counter = TokenCounter()
     for _ in range(50):
         counter.learn("m", counter.count(text * 50, "m"), 10**6)
-    assert counter.count(text * 50, "m") <= 50 * MAX_TOKENS_PER_CHARACTER + 1
+    assert counter.count(text * 50, "m") <= 50 * max_tokens_per_character() + 1
 
 
 async def test_the_resilient_llm_counts_with_whom_it_asks_first(double: ModelDouble) -> None:

@@ -107,6 +107,11 @@ async def serving(
             await task
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(unhurried_acceptance: None) -> None:
+    """No test here is about a slow database; those are in ``tests/parity``."""
+
+
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackDouble]:
     """A workspace with the app installed from its manifest."""

@@ -151,7 +151,10 @@ async def test_a_response_url_works_five_times(world: SlackDouble) -> None:
     await asyncio.sleep(0)
     url = world.socket.deliveries[0].payload["response_url"]
     async with aiohttp.ClientSession() as session:
-        statuses = [(await session.post(url, json={"text": "x"})).status for _ in range(6)]
+        statuses = []
+        for _ in range(6):
+            async with session.post(url, json={"text": "x"}) as response:
+                statuses.append(response.status)
     assert statuses == [200] * 5 + [404]
 
 

@@ -179,3 +179,13 @@ async def test_a_post_of_a_dead_process_that_arrives_late_is_removed(make_scene:
     assert len(scene.replies) == 2
     await alive.edit(ref, Part("Thirty days.", nonce, "t1", final=True))
     assert [reply.shown for reply in scene.replies] == ["Thirty days."]
+
+
+async def test_a_copy_of_a_final_text_that_is_posted_without_a_draft_is_removed(make_scene: MakeScene) -> None:
+    scene = await make_scene("off")
+    dead, alive = scene.surface(), scene.surface()
+    answer = Part("Thirty days.", "t1:0", "t1", final=True)
+    assert await alive.find(answer.nonce) is None, "the dead process's post is still on its way"
+    await dead.post(answer)
+    await alive.post(answer)
+    assert [reply.shown for reply in scene.replies] == ["Thirty days."]

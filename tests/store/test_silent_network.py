@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -23,6 +25,7 @@ from bot.types.turns import Notice
 from tests.databases import superuser_connection
 from tests.doubles.silent_network import SilentNetwork
 
+ROOT = Path(__file__).parents[2]
 ONE = Statement("SELECT 1 AS one")
 FAR_LONGER = 30.0
 """Seconds after which a deadline of a second or two counts as missed, on a machine under load."""
@@ -177,7 +180,7 @@ async def test_the_job_queue_is_bounded_too(network: SilentNetwork, monkeypatch:
     await queue.aclose()
 
 
-@pytest.mark.parametrize("which", ["pool", "session", "listening", "queue", "migrations"])
+@pytest.mark.parametrize("which", ["pool", "session", "listening", "queue", "migrations", "move"])
 async def test_every_connection_over_tcp_has_keepalives_and_a_user_timeout(
     network: SilentNetwork, behind: Database, which: str
 ) -> None:
@@ -223,9 +226,29 @@ async def test_every_connection_over_tcp_has_keepalives_and_a_user_timeout(
         await asyncio.to_thread(opened)
         engine.dispose()
 
-    openers = {"pool": pool, "session": session, "listening": listening, "queue": queue, "migrations": migrations}
+    async def move() -> None:
+        connection = await asyncio.to_thread(connections.connect_blocking, network.url)
+        look(connection)
+        connection.close()
+
+    openers = {
+        **{"pool": pool, "session": session, "listening": listening},
+        **{"queue": queue, "migrations": migrations, "move": move},
+    }
     await openers[which]()
     assert seen == {"keepalive": 1, "idle": 5, "user timeout": 10_000, "prepares": False}
+
+
+def test_connections_are_opened_in_one_place() -> None:
+    opened = re.compile(r"\b(psycopg|Connection|psycopg_pool)\.connect\(|\bcreate_(async_)?engine\(")
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("bot", "knowledge")
+        for path in (ROOT / folder).rglob("*.py")
+        if opened.search(path.read_text())
+    }
+    # The pools of session.py open their connections with connections.connect; roles.py connects to a socket file.
+    assert found == {"bot/store/connections.py", "bot/store/session.py", "bot/store/embedded/roles.py"}
 
 
 async def test_a_timeout_of_the_work_itself_is_not_the_database_s(database: Database) -> None:

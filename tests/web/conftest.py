@@ -17,6 +17,23 @@ from tests.web.fakes import ScriptedDispatcher, scripted_playground
 CONFIG = PageConfig(True, 1_048_576, 2000)
 
 
+@pytest.fixture(autouse=True)
+def _no_response_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that closes a session while one of its responses is neither read nor closed.
+
+    The connection of such a response becomes garbage, whose warning fails some later test.
+    """
+    close = aiohttp.ClientSession.close
+
+    async def checked(session: aiohttp.ClientSession) -> None:
+        connector = session.connector
+        left = len(connector._acquired) if connector is not None else 0
+        await close(session)
+        assert left == 0, f"{left} responses are neither read nor closed"
+
+    monkeypatch.setattr(aiohttp.ClientSession, "close", checked)
+
+
 @dataclass
 class Running:
     """The running server. ``release`` lets the dispatcher write its next pieces."""

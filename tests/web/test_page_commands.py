@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import aiohttp
+import pytest
 
+from bot.commands.base import File
+from bot.errors import StoreAway
+from bot.platforms.web import user_messages
 from tests.web.client import QUESTION, THREAD, following, get, post
 from tests.web.conftest import Running
 
@@ -43,6 +47,21 @@ async def test_a_command_returns_a_file_to_download(page: Running, http: aiohttp
         assert response.headers["Content-Disposition"] == "attachment; filename*=UTF-8''costs.csv"
     status, body = await get(http, "/api/files/unknown")
     assert (status, "no longer available" in body["error"]) == (404, True)
+
+
+async def test_a_reply_is_shown_although_its_file_cannot_be_stored(
+    page: Running, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(file: File, made_for: str) -> str:
+        raise StoreAway("the database is full")
+
+    monkeypatch.setattr(page.playground.files, "keep_reply", away)
+    async with following(http) as stream:
+        await post(http, "/api/command", {"thread": THREAD, "command": "costs", "args": "30d"})
+        await stream.ended("command")
+    (shown,) = stream.of("command")
+    assert (shown["failed"], shown["file"], shown["notes"]) == (False, None, [user_messages.FILE_NOT_STORED])
+    assert shown["blocks"]
 
 
 async def test_a_crashed_command_shows_a_trace_id_and_no_details(page: Running, http: aiohttp.ClientSession) -> None:

@@ -58,9 +58,10 @@ class Proxied:
     origin: dict[str, str]
 
     async def sign_in(self) -> aiohttp.ClientResponse:
-        return await self.http.post(
+        async with self.http.post(
             f"{self.url}login", data={"token": TOKEN}, headers=self.origin, allow_redirects=False
-        )
+        ) as response:
+            return response
 
 
 @asynccontextmanager

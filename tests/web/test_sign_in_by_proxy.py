@@ -100,7 +100,8 @@ async def test_a_token_can_be_used_beside_the_proxy(tmp_path: Path) -> None:
     async with serving(settings) as page:
         jar = aiohttp.CookieJar(unsafe=True)
         async with aiohttp.ClientSession(page.address, cookie_jar=jar) as http:
-            await http.post("/login", data={"token": TOKEN})
+            async with http.post("/login", data={"token": TOKEN}) as response:
+                assert response.status == 200
             async with http.get("/api/state") as response:
                 assert (await response.json())["user"] == {"name": "", "sign_out": True}
             async with http.get("/api/state", headers=HEADERS) as response:

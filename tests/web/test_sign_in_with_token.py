@@ -76,7 +76,9 @@ async def http(page: Running) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def _sign_in(http: aiohttp.ClientSession, token: str = TOKEN, **headers: str) -> aiohttp.ClientResponse:
-    return await http.post("/login", data={"token": token}, headers=headers, allow_redirects=False)
+    async with http.post("/login", data={"token": token}, headers=headers, allow_redirects=False) as response:
+        await response.read()
+        return response
 
 
 # --- without a session

@@ -11,15 +11,16 @@ import logging
 import uuid
 from dataclasses import dataclass, field, replace
 
-from bot.engine import cache
+from bot.engine import cache, user_messages
 from bot.engine.answer import prompt
 from bot.engine.answer.attempt_state import Attempt
+from bot.engine.answer.citations import Resolved
 from bot.engine.answer.context import Context
 from bot.engine.answer.query import Query, find
 from bot.engine.answer.question_context import Attachments
 from bot.engine.cache.matching import agree, is_hit
 from bot.engine.ports.answer_cache import SimilarAnswer, SimilarAnswers
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator
 from bot.types.answer_cache import CachedAnswer, CacheNote
 from bot.types.turns import Outcome, Turn, TurnRecord
 from bot.types.usage import Route
@@ -45,6 +46,13 @@ class CacheLookup:
     hit: CachedAnswer | None = None
     shadow: SimilarAnswer | None = None
     found: Found | None = None
+
+
+def answer_of(attempt: Attempt, lookup: CacheLookup) -> Resolved:
+    """Return the cached answer of a lookup that found one, with a note that says so."""
+    assert lookup.hit is not None
+    attempt.journal.notes.append(user_messages.FROM_CACHE)
+    return Resolved(lookup.hit.answer, lookup.hit.citations)
 
 
 @dataclass(slots=True)
@@ -93,7 +101,7 @@ class _Lookup:
         try:
             found = await self._find(known.question)
         except KnowledgeError as error:
-            log.warning("turn %s: a cached answer cannot be checked: %s", self.turn.id, error)
+            log.warning("turn %s: a cached answer cannot be checked: %s", self.turn.id, for_operator(error))
             return False
         if cache.evidence(found) != known.evidence:
             return False

@@ -105,6 +105,7 @@ def _citation(n: int, index: int, passage: Passage, span: Support) -> Citation:
         document_id=passage.document_id,
         heading=passage.heading if place.heading is None else place.heading,
         page=place.page,
+        page_label="" if place.page_label == str(place.page) else place.page_label,
         start=passage.start + span.start,
         end=passage.start + span.end,
         passage=index,

@@ -11,7 +11,7 @@ from bot.engine import user_messages
 from bot.engine.aio import finish_although_cancelled
 from bot.engine.answer.final_reply import ACTIONS_AFTER_FAILURE, final_reply, show_final
 from bot.engine.answer.lease import HeldLease
-from bot.engine.answer.poison import MAX_DEATHS, is_poison
+from bot.engine.answer.poison import is_poison
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.retraction import retract_or_offer
 from bot.engine.display.stream import Display
@@ -72,26 +72,32 @@ async def show(
 
 
 def _content(reply: LateReply, strong_model: str | None) -> FinalReply | None:
-    """Return what to show: the reply, after a day that it could not be shown, and nothing after that.
+    """Return what to show: the reply, or a line that says why it is not shown; after two days nothing any more.
 
-    A reply that keeps crashing the processes that show it is replaced by a line that says so, once.
+    A reply whose processes keep dying is replaced by such a line. The line is tried again whenever a process dies
+    while it shows it, because those deaths have another cause.
     """
-    deaths = reply.lease.takeovers
-    if is_poison(deaths):
-        return FinalReply(user_messages.GIVEN_UP, actions=ACTIONS_AFTER_FAILURE) if deaths == MAX_DEATHS else None
-    if reply.age < SHOWN_FOR:
-        return final_reply(reply.outcome, reply.notes, strong_model=strong_model)
-    if reply.age < TOLD_FOR:
-        return FinalReply(user_messages.TOO_LATE_TO_SHOW, actions=ACTIONS_AFTER_FAILURE)
-    return None
+    if reply.age >= TOLD_FOR:
+        return None
+    obstacle = _obstacle(reply)
+    if obstacle:
+        return FinalReply(obstacle, actions=ACTIONS_AFTER_FAILURE)
+    return final_reply(reply.outcome, reply.notes, strong_model=strong_model)
+
+
+def _obstacle(reply: LateReply) -> str:
+    """Return why the reply is not shown any more; empty while it may be."""
+    if is_poison(reply.lease.takeovers):
+        return user_messages.NOT_SHOWABLE
+    return user_messages.TOO_LATE_TO_SHOW if reply.age >= SHOWN_FOR else ""
 
 
 async def _show(stores: Stores, reply: LateReply, display: Display, content: FinalReply | None) -> bool:
     turn, lease = reply.turn, reply.lease
-    given_up = user_messages.not_shown(user_messages.GIVEN_UP) if is_poison(lease.takeovers) else ""
+    obstacle = _obstacle(reply)
+    note = user_messages.not_shown(obstacle) if obstacle else ""
     if content is None:
-        too_late = user_messages.not_shown(user_messages.TOO_LATE_TO_SHOW)
-        await stores.late_replies.end(turn, lease, note=given_up or too_late)
+        await stores.late_replies.end(turn, lease, note=note)
         return True
     try:
         await show_final(display, content, turn.id)
@@ -104,7 +110,7 @@ async def _show(stores: Stores, reply: LateReply, display: Display, content: Fin
         log.warning("turn %s: the stored reply cannot be shown: %s", turn.id, error)
         await stores.late_replies.end(turn, lease, note=user_messages.not_shown(error))
         return True
-    await stores.late_replies.end(turn, lease, note=given_up)
+    await stores.late_replies.end(turn, lease, note=note)
     log.info("turn %s: the stored reply is shown %.0f s after its end", turn.id, reply.age)
     return True
 

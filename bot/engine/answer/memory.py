@@ -12,7 +12,7 @@ from bot.engine.answer.query import Query
 from bot.engine.answer.question_context import Attachments
 from bot.engine.memory import Remembered
 from bot.engine.ports.memory import Memory
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator
 from bot.types.conversation import History
 from bot.types.turns import Turn
 from knowledge.errors import KnowledgeError
@@ -47,7 +47,7 @@ async def recall(context: Context, attempt: Attempt, query: Query, history: Hist
         older = await context.memory.older(attempt.turn, query.expanded)
         return tuple(one for one in older if query.tenant_wide or not one.message.tenant_wide)
     except (ParleyError, KnowledgeError) as error:
-        log.warning("turn %s: nothing recalled: %s", attempt.turn.id, error)
+        log.warning("turn %s: nothing recalled: %s", attempt.turn.id, for_operator(error))
         attempt.journal.events.append(f"old messages could not be searched: {error}")
         return ()
     finally:
@@ -74,4 +74,4 @@ async def learn(context: Context, turn: Turn) -> None:
         await context.memory.learn(turn, stated)
         await context.memory.index(turn)
     except (ParleyError, KnowledgeError) as error:
-        log.warning("turn %s: not everything was stored in the thread's memory: %s", turn.id, error)
+        log.warning("turn %s: not everything was stored in the thread's memory: %s", turn.id, for_operator(error))

@@ -17,7 +17,7 @@ from bot.engine.answer.context import Context
 from bot.engine.answer.context_fitting import NO_ATTACHED_CONTEXT, AttachedContext, fit
 from bot.engine.ports.llm import Image
 from bot.engine.ports.surface import ContextReader, Surface
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator
 from bot.types.conversation import StoredAttachment
 from bot.types.turns import TurnRecord
 from knowledge.errors import KnowledgeError
@@ -55,7 +55,7 @@ class Attachments:
 async def read(context: Context, attempt: Attempt, surface: Surface, record: TurnRecord, query: str) -> Attachments:
     """Read attachments that are not stored yet, and store them with the thread. Add a note for each unreadable one."""
     start = context.monotonic()
-    known = list(record.attached)
+    known = [one for one in record.attached if one.kind != "messages"]
     images: list[Image] = []
     if isinstance(surface, ContextReader):
         try:
@@ -90,7 +90,7 @@ async def _read_thread_above(
     try:
         above = await surface.above()
     except (ParleyError, OSError) as error:
-        log.warning("turn %s: the thread above was not read: %s", turn.id, error)
+        log.warning("turn %s: the thread above was not read: %s", turn.id, for_operator(error))
         attempt.journal.notes.append(user_messages.NOT_READ_ABOVE)
         return
     if above is None:

@@ -13,6 +13,7 @@ from bot.engine.answer.context import Context
 from bot.engine.answer.query import Query, search
 from bot.engine.answer.question_context import Attachments
 from bot.engine.ports.llm import PromptPart
+from bot.errors import for_operator
 from bot.types.conversation import History
 from knowledge.errors import KnowledgeError
 from knowledge.types import Found, Passage
@@ -35,6 +36,8 @@ class Evidence:
     passages: tuple[Passage, ...] = ()
     low_confidence: bool = False
     notes: tuple[str, ...] = ()
+    overview: bool = False
+    """The question is about all the passages, such as the messages that it asks to summarize."""
 
     @property
     def parts(self) -> tuple[PromptPart, ...]:
@@ -61,7 +64,7 @@ async def retrieve(
         query, found = await search(context, attempt, query, history)
         return Evidence(query) if found is None else _judge(context, query, found, attachments)
     except KnowledgeError as error:
-        log.warning("turn %s: search failed: %s", attempt.turn.id, error)
+        log.warning("turn %s: search failed: %s", attempt.turn.id, for_operator(error))
         if not (attachments.passages or attachments.context):
             raise
         attempt.journal.notes.append(user_messages.NO_KNOWLEDGE)

@@ -10,24 +10,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot.engine import user_messages
 from bot.engine.dispatch.auto_answer import AutoAnswer
 from bot.engine.dispatch.permissions import may_act
+from bot.engine.dispatch.question_checks import checked, with_storable_texts
 from bot.engine.dispatch.running_turn import SurfaceFor
 from bot.engine.dispatch.turn_runner import TurnRunner
 from bot.engine.engine import Engine
 from bot.engine.ports.clock import Clock
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
-from bot.errors import NotAllowed, ParleyError, PlatformAway, StoreAway, UsageError
+from bot.errors import NotAllowed, ParleyError, StoreAway, UsageError, for_operator
 from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
 from bot.types.usage import Tier
-from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
 from knowledge.storable_text import storable
 
@@ -76,7 +75,7 @@ class Dispatcher:
         the database does not answer in time.
         """
         start = time.monotonic()
-        incoming = self._checked(incoming)
+        incoming = checked(incoming, self._max_chars)
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
                 turn = await self._stores.inbox.accept(incoming)
@@ -92,11 +91,11 @@ class Dispatcher:
         Return the turn to start. If it returns None, nothing was stored. Call it after the acknowledgment, because it
         runs a search. Failures are only logged.
         """
-        incoming = _storable(incoming)
+        incoming = with_storable_texts(incoming)
         try:
             return await self.accept(incoming) if await self._auto_answer.wants(incoming) else None
         except (ParleyError, KnowledgeError) as error:
-            log.warning("a message without a mention was ignored: %s", error)
+            log.warning("a message without a mention was ignored: %s", for_operator(error))
             return None
 
     async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
@@ -115,12 +114,16 @@ class Dispatcher:
         The new answer replaces the text of the first one, in the same messages. A message that was not a question
         before is accepted as a new one. Raises the same errors as ``accept``.
         """
-        known = await self._stores.inbox.turns_of(incoming.thread, incoming.message_id)
+        inbox, turn = self._stores.inbox, None
+        known = await inbox.turns_of(incoming.thread, incoming.message_id)
+        if not known and (turn := await self.accept(incoming)) is None:
+            # Another delivery stored the question meanwhile, as it was before the edit.
+            known = await inbox.turns_of(incoming.thread, incoming.message_id)
         if not known:
-            return await self.accept(incoming)
+            return turn
         start = time.monotonic()
-        incoming = self._checked(incoming)
-        turn = await self._stores.inbox.replace_question(known[0], incoming.text, incoming.audience)
+        incoming = checked(incoming, self._max_chars)
+        turn = await inbox.replace_question(known[0], incoming.text, incoming.audience)
         if turn is not None:
             self._runner.lose(turn.id)
             self._runner.expect(turn, 1000 * (time.monotonic() - start))
@@ -214,26 +217,6 @@ class Dispatcher:
         if accepted is None:
             raise UsageError(user_messages.ASKED_AGAIN)
         return accepted
-
-    def _checked(self, incoming: Incoming) -> Incoming:
-        """Make the texts storable, and give files without text a question.
-
-        Rejects empty and overlong questions, and direct messages by outsiders.
-        """
-        if incoming.audience.refused:
-            if incoming.audience.readers == "unknown":
-                raise PlatformAway(user_messages.MEMBERSHIP_UNKNOWN)
-            refusal_counts.count("stranger", incoming.thread.tenant_id)
-            raise NotAllowed(user_messages.not_direct(incoming.audience))
-        incoming = _storable(incoming)
-        files = [file.name for file in incoming.attachments if file.ref]
-        if not incoming.text.strip() and files:
-            incoming = replace(incoming, text=user_messages.what_is_in(files))
-        if not incoming.text.strip():
-            raise UsageError(user_messages.EMPTY_QUESTION)
-        if len(incoming.text) > self._max_chars:
-            raise UsageError(user_messages.too_long(self._max_chars))
-        return incoming
 
     async def _known(self, tenant_id: str, turn_id: str, by: Author) -> Turn:
         """Return a stored turn. Raises UsageError if there is none, and alike for another person's private turn."""
@@ -339,16 +322,6 @@ class Dispatcher:
         Running turns may finish for ``grace`` seconds; the rest are cancelled and queued again.
         """
         await self._runner.close(self._grace if grace is None else grace)
-
-
-def _storable(incoming: Incoming) -> Incoming:
-    """Return the message with texts that the database can store."""
-    files = tuple(
-        replace(file, name=storable(file.name), content_type=storable(file.content_type))
-        for file in incoming.attachments
-    )
-    author = replace(incoming.author, name=storable(incoming.author.name))
-    return replace(incoming, text=storable(incoming.text), author=author, attachments=files)
 
 
 def _hidden(turn: Turn, by: Author) -> bool:

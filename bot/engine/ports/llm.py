@@ -54,7 +54,8 @@ class Prompt:
     ``cache_key`` names the thread for providers that route by it. The rest is for the extractive answerer, which
     sends nothing: the ``question`` and its ``parts``, the words ``carried`` over from earlier questions, the
     ``passages``, the statements ``told`` by a message that asks nothing, the thread's relevant ``facts`` and earlier
-    messages ``said``, and whether documents were ``looked_up``.
+    messages ``said``, and whether documents were ``looked_up``. With ``overview``, the
+    question is about all the passages.
     """
 
     purpose: Purpose
@@ -70,6 +71,7 @@ class Prompt:
     facts: tuple[Fact, ...] = ()
     said: tuple[PastMessage, ...] = ()
     looked_up: bool = True
+    overview: bool = False
     carried: tuple[str, ...] = ()
     parts: tuple[PromptPart, ...] = ()
     schema: Mapping[str, Any] | None = None

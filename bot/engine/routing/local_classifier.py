@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from bot.engine.ports.classifier import Verdict
 from bot.engine.ports.llm import Meter
 from bot.engine.routing.weights import Weights, shipped
+from bot.errors import for_operator
 from knowledge.errors import KnowledgeError
 
 log = logging.getLogger(__name__)
@@ -49,5 +50,5 @@ class LocalClassifier:
         try:
             return await self._encode(query)
         except KnowledgeError as error:
-            log.warning("routing without the question vector: %s", error)
+            log.warning("routing without the question vector: %s", for_operator(error))
             return None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import discord
 
-from bot.errors import PlatformAway
+from bot.errors import PlatformAway, for_operator
 from bot.platforms.discord import user_messages
 
 log = logging.getLogger(__name__)
@@ -50,12 +50,12 @@ async def missed_messages(
                 if not message.author.bot:
                     yield message
         except discord.Forbidden as error:
-            log.info("missed messages of channel %s may not be read: %s", channel.id, error)
+            log.info("missed messages of channel %s may not be read: %s", channel.id, for_operator(error))
         except (discord.DiscordServerError, aiohttp.ClientError, OSError) as error:
-            log.warning("missed messages of channel %s could not be read yet: %s", channel.id, error)
+            log.warning("missed messages of channel %s could not be read yet: %s", channel.id, for_operator(error))
             unanswered += 1
         except discord.DiscordException as error:
-            log.warning("missed messages of channel %s could not be read: %s", channel.id, error)
+            log.warning("missed messages of channel %s could not be read: %s", channel.id, for_operator(error))
     if unanswered:
         raise PlatformAway(user_messages.missed_not_read(unanswered))
 

@@ -16,10 +16,10 @@ import discord
 
 from bot.commands.base import File, OnUpdate, Reply
 from bot.commands.reply_delivery import Place, show_in_first
-from bot.errors import ParleyError, SurfaceError
+from bot.errors import ParleyError, SurfaceError, for_operator
 from bot.platforms.discord import render, text_limits, user_messages
+from bot.platforms.discord.errors import translated_errors
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
-from bot.platforms.discord.surface import translated_errors
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ async def run_and_reply(run: Callable[[OnUpdate], Awaitable[Reply]], shown_in: C
     try:
         await shown_in.finish(reply)
     except (ParleyError, discord.DiscordException, OSError) as error:
-        log.warning("the reply of a command could not be shown: %s", error)
+        log.warning("the reply of a command could not be shown: %s", for_operator(error))
 
 
 def throttled(

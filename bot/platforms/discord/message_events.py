@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import discord
 
+from bot.commands import summarize
 from bot.commands.base import Reply
-from bot.errors import ParleyError
+from bot.errors import NotAllowed, ParleyError, for_operator
 from bot.platforms.discord import command_replies, parse, user_messages
 from bot.platforms.discord.bot_loop_guard import LoopGuard
 from bot.platforms.discord.buttons import SurfaceFor, TenantOf
@@ -96,10 +97,20 @@ class MessageEvents:
         if await self._is_too_fast(message, incoming):
             return
         command = self._command_in(message) if incoming.kind != "follow_up" else None
-        if command is not None:
+        if command is not None and command[0] == summarize.NAME:
+            incoming = await self._about_messages(message, incoming, command[1])
+        elif command is not None:
             await self._run_command(message, incoming, *command)
             return
         self._start(await self._dispatcher.accept(incoming))
+
+    async def _about_messages(self, message: discord.Message, incoming: Incoming, arguments: str) -> Incoming:
+        """Return the wish for a summary as a question about messages. Raises UsageError, NotAllowed."""
+        channel = await self._resolved_channel(message)
+        question, messages = summarize.request(arguments, in_thread=isinstance(channel, discord.Thread))
+        if not parse.may_read_history(message.author, channel):
+            raise NotAllowed(user_messages.HISTORY_NOT_READABLE_BY_YOU)
+        return replace(incoming, text=question, attachments=(messages,))
 
     def _start(self, turn: Turn | None) -> None:
         if turn is not None and not self._tasks.draining:
@@ -125,7 +136,7 @@ class MessageEvents:
         try:
             self._start(await self._dispatcher.accept_unmentioned(incoming))
         except Exception as error:
-            log.warning("message %s without a mention was not answered: %s", incoming.message_id, error)
+            log.warning("message %s without a mention was not answered: %s", incoming.message_id, for_operator(error))
 
     # --- edited messages
 
@@ -158,7 +169,11 @@ class MessageEvents:
             except discord.NotFound:
                 log.info("messages were deleted together with their channel %s", channel_id)
             except (ParleyError, discord.DiscordException) as error:
-                log.error("questions in deleted messages of channel %s could not be deleted: %s", channel_id, error)
+                log.error(
+                    "questions in deleted messages of channel %s could not be deleted: %s",
+                    channel_id,
+                    for_operator(error),
+                )
 
     async def _thread_key(self, guild_id: int | None, channel_id: int) -> ThreadKey:
         channel = self._client.get_channel(channel_id) or await self._client.fetch_channel(channel_id)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
+from bot.errors import for_operator
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.json_views import FileView, MessageView, SourceView, ThreadView
@@ -135,7 +136,7 @@ def _cards(rows: Sequence[StoredCard]) -> list[CommandCard]:
         try:
             cards.append(from_json(row.card))
         except (KeyError, TypeError) as error:
-            log.warning("a command's card is left out, because it is in another form: %s", error)
+            log.warning("a command's card is left out, because it is in another form: %s", for_operator(error))
     return cards
 
 

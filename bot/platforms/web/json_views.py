@@ -46,6 +46,7 @@ class SourceView:
     source: str
     heading: tuple[str, ...] = ()
     page: int | None = None
+    page_label: str = ""
     url: str = ""
     document: str = ""
     start: int = 0

@@ -300,7 +300,6 @@ class Playground:
         """Run a command and return ``reply`` filled with its result or its error."""
         try:
             result = await self.commands.run(name, args, context)
-            file = await self._keep_file(result.file, context.author) if result.file else None
         except (ParleyError, KnowledgeError) as error:
             return replace(reply, blocks=render.blocks(str(error)), final=True, failed=True)
         except Exception:
@@ -315,8 +314,17 @@ class Playground:
         except Exception:
             log.exception("the reply of %s is shown as plain text", name)
             blocks = render.plain(result.text)
-        sources = tuple(map(render.source, result.citations))
-        return replace(reply, blocks=blocks, final=True, private=result.private, file=file, sources=sources)
+        shown = replace(reply, blocks=blocks, final=True, private=result.private)
+        shown = replace(shown, sources=tuple(map(render.source, result.citations)))
+        return await self._with_file(shown, result.file, context.author) if result.file else shown
+
+    async def _with_file(self, reply: MessageView, file: File, author: Author) -> MessageView:
+        """Add the file of a reply to it, or the note that the file could not be stored."""
+        try:
+            return replace(reply, file=await self._keep_file(file, author))
+        except Exception:
+            log.exception("the file %s of a reply could not be stored", file.name)
+            return replace(reply, notes=(user_messages.FILE_NOT_STORED,))
 
     async def _keep_file(self, file: File, author: Author) -> FileView:
         key = await self.files.keep_reply(file, author.id)

@@ -230,6 +230,7 @@ def source(citation: Citation) -> SourceView:
         source=visible(citation.source),
         heading=tuple(map(visible, citation.heading)),
         page=citation.page,
+        page_label=visible(citation.page_label),
         url=link(citation),
         document=citation.document_id,
         start=citation.start,

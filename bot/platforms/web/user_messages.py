@@ -21,6 +21,7 @@ BAD_THREAD = "There is no such conversation. Start one with â€œNew conversationâ
 COMMAND_FILE_EXPIRED = "This file is no longer available. Run the command again."
 ATTACHMENT_EXPIRED = "A file attached to your question is no longer available. Remove it and attach it again."
 ATTACHMENT_UNREADABLE = "it is no longer available. Attach it again"
+FILE_NOT_STORED = "The file of this reply could not be stored. Run the command again."
 TOO_MANY_FILES = "You can attach at most {most} files to a question. Remove some of them."
 UNEXPECTED_ERROR = "Something went wrong. Try again. The log has the details under trace ID {trace}."
 NOT_READY_FOR_OUTSIDERS = "not ready"

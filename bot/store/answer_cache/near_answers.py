@@ -9,6 +9,7 @@ from functools import partial
 
 from bot.engine.cache.matching import Observation
 from bot.engine.ports.answer_cache import SimilarAnswer
+from bot.errors import for_operator
 from bot.store.answer_cache import similar
 from bot.store.session import Database
 from bot.types.turns import Turn
@@ -34,7 +35,7 @@ class PostgresSimilarAnswers:
         try:
             vector = await self._encode(turn.question)
         except KnowledgeError as error:
-            log.warning("turn %s: similar cached answers could not be searched: %s", turn.id, error)
+            log.warning("turn %s: similar cached answers could not be searched: %s", turn.id, for_operator(error))
             return ()
         self._remember(turn.id, vector)
         tenant_id = turn.thread.tenant_id

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from bot.errors import ConfigError
+from bot.errors import ConfigError, for_operator
 from bot.health import Health
 from bot.store.embedded import binaries, roles
 from bot.store.embedded.binaries import Account
@@ -81,7 +81,7 @@ class EmbeddedServer:
                 pause = WATCH_SECONDS
             except Exception as error:
                 pause = min(2 * pause, LONGEST_WATCH_SECONDS)
-                log.error("%s", error, exc_info=None if isinstance(error, ConfigError) else error)
+                log.error("%s", for_operator(error), exc_info=None if isinstance(error, ConfigError) else error)
                 health.failed(PART, str(error) or type(error).__name__)
 
     def crash(self) -> None:
@@ -130,7 +130,7 @@ def running(cluster: Path) -> int | None:
     numbers are reused, and a copied folder has a copy of the file.
     """
     try:
-        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        lines = (cluster / "postmaster.pid").read_text().split("\n")
         process = psutil.Process(int(lines[0]))
         _reap(process.pid)
         here = process.name() == "postgres" and Path(process.cwd()).samefile(cluster)
@@ -240,7 +240,7 @@ def _launch(folder: DataFolder, options: Mapping[str, str]) -> None:
 
 def _is_ready(cluster: Path, pid: int) -> bool:
     try:
-        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        lines = (cluster / "postmaster.pid").read_text().split("\n")
     except OSError:
         return False
     return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"

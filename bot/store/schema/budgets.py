@@ -85,6 +85,15 @@ added_days = Table(
     count("documents"),
 )
 
+token_ratios = Table(
+    "token_ratios",
+    metadata,
+    Column("tenant_id", Text, primary_key=True, server_default=text("'*'")),
+    Column("model", Text, primary_key=True),
+    Column("ratio", Float(53), nullable=False),
+)
+"""Real tokens for each estimated one, as learned. Belongs to no tenant."""
+
 refusals = Table(
     "refusals",
     metadata,

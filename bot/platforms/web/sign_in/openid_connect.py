@@ -14,6 +14,7 @@ from authlib.integrations.starlette_client import OAuth, StarletteOAuth2App
 from joserfc.errors import JoseError
 from starlette.requests import Request
 
+from bot.errors import for_operator
 from bot.platforms.web.sign_in import user_messages
 from bot.platforms.web.sign_in.identity import Identity, RoleMap, clean_name
 
@@ -103,7 +104,7 @@ class OpenIdConnect:
             try:
                 metadata = await self._client.load_server_metadata()
             except (httpx2.HTTPError, ValueError) as error:
-                log.error("cannot read the metadata of %s: %s", self._provider.issuer, error)
+                log.error("cannot read the metadata of %s: %s", self._provider.issuer, for_operator(error))
                 raise SignInError(user_messages.PROVIDER_NOT_REACHABLE, 503) from None
             issuer = str(metadata.get("issuer", ""))
             if issuer.rstrip("/") != self._provider.issuer.rstrip("/"):
@@ -140,7 +141,7 @@ class OpenIdConnect:
             )
             return await self._with_userinfo(dict(claims), token)
         except httpx2.HTTPError as error:
-            log.error("cannot reach %s: %s", provider.issuer, error)
+            log.error("cannot reach %s: %s", provider.issuer, for_operator(error))
             raise SignInError(user_messages.PROVIDER_NOT_REACHABLE, 503) from None
         except (OAuthError, MismatchingStateError) as error:
             log.warning("the provider refused the code: %s", error.error)

@@ -109,7 +109,7 @@ function sourceList(message) {
   const list = element("ol", { className: "sources" });
   list.setAttribute("aria-label", SOURCES);
   for (const source of message.sources) {
-    const place = [source.heading.at(-1), source.page && shortPage(source.page)].filter(Boolean).join(", ");
+    const place = [source.heading.at(-1), source.page && shortPage(source.page_label || source.page)].filter(Boolean).join(", ");
     const title = element("span", { className: "source-title", textContent: source.title });
     if (place && place !== source.title) title.append(element("small", { textContent: `  ${place}` }));
     const number = element("span", { className: "source-number", textContent: source.n });

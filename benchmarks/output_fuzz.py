@@ -27,12 +27,12 @@ BATCH = 1_000
 
 @dataclass
 class Found:
-    """What a number of runs found. ``examples`` are short texts with what is wrong with them."""
+    """What a number of runs found. ``examples`` are short texts with what is wrong with them, by the kind of fault."""
 
     runs: int = 0
     faulty: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
+    examples: dict[str, list[str]] = field(default_factory=dict)
 
 
 def main() -> int:
@@ -43,20 +43,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pieces", type=int, default=8, help="most pieces of a text")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--show", type=int, default=5, help="faulty texts to print")
+    parser.add_argument("--show", type=int, default=5, help="texts to print for each kind of fault")
     options = parser.parse_args()
     started = time.monotonic()
     ends = started + options.seconds if options.seconds else float("inf")
     total = Found()
     with ProcessPoolExecutor(options.processes) as pool:
         batches = [
-            pool.submit(_batch, f"{options.seed}:{first}", min(BATCH, options.runs - first), options.pieces, ends)
+            pool.submit(_batch, f"{options.seed}:{first}", min(BATCH, options.runs - first), options, ends)
             for first in range(0, options.runs, BATCH)
         ]
         for batch in batches:
             found = batch.result()
-            for example in found.examples[: max(0, options.show - total.faulty)]:
-                print(example, flush=True)
+            for kind, examples in found.examples.items():
+                for example in examples[: max(0, options.show - total.kinds[kind])]:
+                    print(example, flush=True)
             total.runs, total.faulty = total.runs + found.runs, total.faulty + found.faulty
             total.kinds.update(found.kinds)
     print(f"{total.runs:,} runs in {time.monotonic() - started:.0f} s, {total.faulty} texts with a fault or a crash")
@@ -65,19 +66,21 @@ def main() -> int:
     return bool(total.faulty) if total.runs else unusable("no text was made.")
 
 
-def _batch(seed: str, runs: int, pieces: int, ends: float) -> Found:
+def _batch(seed: str, runs: int, options: argparse.Namespace, ends: float) -> Found:
     """Do ``runs`` runs, or fewer if the monotonic clock passes ``ends``."""
     found = Found()
     for number in range(runs):
         if time.monotonic() > ends:
             break
         found.runs += 1
-        text = hostile_markdown.text(random.Random(f"{seed}:{number}"), pieces)
+        text = hostile_markdown.text(random.Random(f"{seed}:{number}"), options.pieces)
         if kinds := _kinds(text, f"{seed}:{number}"):
             found.faulty += 1
             found.kinds.update(kinds.keys())
-            if len(found.examples) < 5:
-                found.examples.append(_example(text, min(kinds), f"{seed}:{number}"))
+            for kind in kinds:
+                examples = found.examples.setdefault(kind, [])
+                if len(examples) < options.show:
+                    examples.append(_example(text, kind, f"{seed}:{number}"))
     return found
 
 

@@ -8,17 +8,18 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from bot.setting_values import Names, comma_separated, host_name, is_address, named, web_address
+from bot.setting_values import Key, Names, comma_separated, host_name, is_address, named, web_address
 from bot.types.conversation import LOCAL_TENANT
 
 _WORKSPACE = re.compile(r"(slack|discord):\w+")
+_SLACK_ID = re.compile(r"[TE][A-Z0-9]+")
 
 
 class ChatSettings(BaseSettings):
     """The part of ``Settings`` that Slack and Discord read."""
 
-    slack_bot_token: SecretStr | None = Field(None, validation_alias=named("SLACK_BOT_TOKEN"))
-    slack_app_token: SecretStr | None = Field(None, validation_alias=named("SLACK_APP_TOKEN"))
+    slack_bot_token: Key | None = Field(None, validation_alias=named("SLACK_BOT_TOKEN"))
+    slack_app_token: Key | None = Field(None, validation_alias=named("SLACK_APP_TOKEN"))
     slack_signing_secret: SecretStr | None = Field(None, validation_alias=named("SLACK_SIGNING_SECRET"))
     slack_http_host: str = Field("127.0.0.1", validation_alias=named("PARLEY_SLACK_HTTP_HOST"))
     slack_http_port: int = Field(3000, ge=1, le=65_535, validation_alias=named("PARLEY_SLACK_HTTP_PORT"))
@@ -33,18 +34,27 @@ class ChatSettings(BaseSettings):
     token_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(comma_separated)] = Field(
         (), validation_alias=named("PARLEY_TOKEN_KEYS")
     )
-    discord_token: SecretStr | None = Field(None, validation_alias=named("DISCORD_TOKEN"))
+    discord_token: Key | None = Field(None, validation_alias=named("DISCORD_TOKEN"))
     discord_api_url: str | None = Field(None, validation_alias=named("DISCORD_API_URL"))
     discord_gateway_url: str | None = Field(None, validation_alias=named("DISCORD_GATEWAY_URL"))
 
+    save_emoji: Names = Field(("🔖", "bookmark"), validation_alias=named("PARLEY_SAVE_EMOJI"))
     home: Names = Field(("auto",), validation_alias=named("PARLEY_HOME"))
 
     @field_validator("home")
     @classmethod
     def _workspaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         invalid = [name for name in value if name not in ("auto", "none") and not _WORKSPACE.fullmatch(name)]
-        if invalid or (len(value) > 1 and {"auto", "none"} & set(value)):
+        if invalid or not value or (len(value) > 1 and {"auto", "none"} & set(value)):
             raise ValueError("use auto, none, or workspaces such as slack:T0123,discord:4567")
+        return value
+
+    @field_validator("slack_workspaces")
+    @classmethod
+    def _workspace_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for workspace in value:
+            if not _SLACK_ID.fullmatch(workspace):
+                raise ValueError(f"{workspace} is not the ID of a workspace. Use IDs such as T0123,E0456")
         return value
 
     @field_validator("slack_api_url", "slack_public_url", "discord_api_url")

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bot import env_file
 from bot.chat_settings import ChatSettings
 from bot.errors import ConfigError
-from bot.setting_values import Names, named, web_address
+from bot.setting_values import Key, Names, named, one_line, web_address
 from bot.types.usage import UNLIMITED, Tier
 from bot.web_settings import WebSettings
 from knowledge import secret_redaction
@@ -56,9 +56,9 @@ class Settings(WebSettings, ChatSettings):
     data_dir: Path = Field(Path(".parley"), validation_alias=named("PARLEY_DATA_DIR"))
 
     # models
-    anthropic_api_key: SecretStr | None = Field(None, validation_alias=named("ANTHROPIC_API_KEY"))
+    anthropic_api_key: Key | None = Field(None, validation_alias=named("ANTHROPIC_API_KEY"))
     anthropic_base_url: str | None = Field(None, validation_alias=named("ANTHROPIC_BASE_URL"))
-    openai_api_key: SecretStr | None = Field(None, validation_alias=named("OPENAI_API_KEY"))
+    openai_api_key: Key | None = Field(None, validation_alias=named("OPENAI_API_KEY"))
     openai_base_url: str | None = Field(None, validation_alias=named("OPENAI_BASE_URL"))
     cheap_model: str | None = Field(None, validation_alias=named("PARLEY_CHEAP_MODEL"))
     strong_model: str | None = Field(None, validation_alias=named("PARLEY_STRONG_MODEL"))
@@ -135,6 +135,11 @@ class Settings(WebSettings, ChatSettings):
             source.config = SettingsConfigDict(**{**source.config, "populate_by_name": False})
         return init_settings, env_settings, dotenv_settings
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_line(cls, value: object) -> object:
+        return one_line(value)
+
     @field_validator("fetch_allow")
     @classmethod
     def _hosts_and_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -170,6 +175,14 @@ class Settings(WebSettings, ChatSettings):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("unknown time zone. Use a name such as Europe/Berlin or UTC") from None
         return value
+
+    @field_validator("data_dir", "prices_file")
+    @classmethod
+    def _known_home(cls, value: Path | None) -> Path | None:
+        try:
+            return value and value.expanduser()
+        except RuntimeError:
+            raise ValueError("the home folder that ~ names is unknown. Write the whole path") from None
 
     @field_validator("database_url", "listen_database_url")
     @classmethod

@@ -44,7 +44,7 @@ async def _guarded(name: str, check: Callable[[], Awaitable[list[Check]]]) -> li
 
 
 def _data_dir(settings: Settings) -> Check:
-    folder = settings.data_dir.expanduser().resolve()
+    folder = settings.data_dir.resolve()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if os.access(existing, os.W_OK):
         return Check("data folder", True, str(folder))

@@ -7,7 +7,7 @@ import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BeforeValidator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?")
@@ -18,6 +18,21 @@ def named(name: str) -> AliasChoices:
     return AliasChoices(name)
 
 
+def one_line(value: object) -> object:
+    """Return a text without the spaces around it; the empty text and any other value as it is.
+
+    Raises ValueError for a text of spaces alone, and for one with control characters such as line breaks.
+    """
+    if not isinstance(value, str) or not value:
+        return value
+    stripped = value.strip(" ")
+    if not stripped:
+        raise ValueError("blank. Write a value, or remove the setting")
+    if not stripped.isprintable():
+        raise ValueError("it has a line break or another control character")
+    return stripped
+
+
 def comma_separated(value: object) -> object:
     """Return the parts of a comma-separated text, without empty ones; any other value as it is."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -25,6 +40,16 @@ def comma_separated(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(comma_separated)]
 """A setting that is a comma-separated list in the environment."""
+
+
+def _printable_ascii(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("it has a space or a character that no key has, such as a curly quote. Copy it again")
+    return value
+
+
+Key = Annotated[SecretStr, AfterValidator(_printable_ascii)]
+"""A secret that is sent in the header of a request, so that it must be ASCII without spaces."""
 
 
 def is_address(value: str, schemes: tuple[str, ...]) -> bool:

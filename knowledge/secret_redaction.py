@@ -22,7 +22,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@:'\"<>]*:[^\s/@'\"<>]*@", rf"\1{REDACTED}@"),
         (r"(?i)\b(https?://)[^\s/@:'\"<>]+@", rf"\1{REDACTED}@"),
         # Secrets in a query string.
-        (r"(?i)([?&](?:access_token|token|api[_-]?key|key|client_secret|secret|password|sig|signature)=)[^&\s#'\"<>]+",
+        (r"(?i)([?&](?:access_token|token|api[_-]?key|key|client_secret|(?:pub_)?secret|password|sig|signature|ticket)=)[^&\s#'\"<>]+",
          rf"\1{REDACTED}"),
         # Headers and fields that hold a secret, with the value in any quotes.
         (r"(?i)\b((?:proxy-)?authorization|x-api-key|api[_-]?key|access_token|refresh_token|client_secret|password)"
@@ -39,12 +39,14 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", REDACTED),
         (r"\bAIza[A-Za-z0-9_-]{30,}", REDACTED),
         (r"\b[MNO][A-Za-z0-9_-]{22,}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,}", REDACTED),
-        (r"(hooks\.slack\.com/services/)[A-Za-z0-9/_-]+", rf"\1{REDACTED}"),
+        # Addresses that let anybody post: webhooks, and the replies to commands and interactions.
+        (r"(hooks\.slack\.com/(?:services|commands|actions|workflows|triggers)/)[A-Za-z0-9/_-]+", rf"\1{REDACTED}"),
+        (r"(/(?:webhooks|interactions)/[0-9]{15,20}/)[A-Za-z0-9._-]{20,}", rf"\1{REDACTED}"),
     )
 )  # fmt: skip
 _QUICK = re.compile(
     r"(?i)://|[?&][a-z_-]+=|authorization|api[_-]?key|_token|_secret|password|bearer|basic|xox|xapp-|sk-|gh[pousr]_"
-    r"|github_pat_|glpat-|akia|asia|aiza|hooks\.slack|[a-z0-9_-]{22}\."
+    r"|github_pat_|glpat-|akia|asia|aiza|hooks\.slack|[a-z0-9_-]{22}\.|/webhooks/|/interactions/"
 )
 """Matches every text that one of the patterns may match. Most texts need no more than this search."""
 

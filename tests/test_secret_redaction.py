@@ -56,6 +56,12 @@ FORMS = [
     f"https://example.org/?access_token={CANARY}#top",
     f"ghp_{CANARY}{CANARY}",
     f"https://hooks.slack.com/services/T0/B0/{CANARY}",
+    f"https://hooks.slack.com/commands/T0/123/{CANARY}",
+    f"https://hooks.slack.com/actions/T0/123/{CANARY}",
+    f"POST https://discord.com/api/v10/webhooks/123456789012345678/{CANARY}{CANARY}/messages/@original",
+    f"POST https://discord.com/api/v10/interactions/123456789012345678/{CANARY}{CANARY}/callback",
+    f"wss://wss-primary.slack.com/link/?ticket={CANARY}&app_id=x",
+    f"https://files.slack.com/files-pri/T0-F0/a.png?pub_secret={CANARY}",
     f"password={CANARY} host=db",
 ]
 

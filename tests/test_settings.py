@@ -150,6 +150,50 @@ def test_a_number_out_of_range_stops_the_start(monkeypatch: pytest.MonkeyPatch, 
     assert "\n" not in str(refused.value)
 
 
+NAMES = sorted(environment_name(name) for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", ["  ", "\t", "a\nb", "a\r", "\x1b[31ma", "a\x85b", "a\u2028b", "\u202ea", "a\x7f"])
+def test_a_blank_or_control_character_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=rf"^{name}: .*\.$") as refused:
+        load()
+    assert str(refused.value).isprintable()
+
+
+def test_spaces_around_a_value_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", " sk-1234 ")
+    monkeypatch.setenv("PARLEY_CHEAP_MODEL", " small ")
+    made = load()
+    assert made.openai_api_key is not None
+    assert (made.openai_api_key.get_secret_value(), made.cheap_model) == ("sk-1234", "small")
+
+
+SENT_IN_HEADERS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DISCORD_TOKEN")
+
+
+@pytest.mark.parametrize("name", SENT_IN_HEADERS)
+@pytest.mark.parametrize("value", ["“xoxb-1”", "xoxb-1 2", "xoxb-ключ"])
+def test_a_key_that_no_request_can_carry_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=rf"^{name}: ") as refused:
+        load()
+    assert value not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PARLEY_HOME", ","), ("PARLEY_SLACK_WORKSPACES", "acme"), ("PARLEY_SLACK_WORKSPACES", "T1,slack:T2")],
+)
+def test_a_list_that_can_match_nothing_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=rf"^{name}: "):
+        load()
+
+
 def test_no_limit_is_written_as_a_word_or_as_0(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PARLEY_DAILY_TOKENS", "PARLEY_CHANNEL_DAILY_TOKENS", "PARLEY_TENANT_DAILY_TOKENS"):
         monkeypatch.setenv(name, "Unlimited")

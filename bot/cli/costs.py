@@ -12,11 +12,12 @@ from bot.cli import user_messages
 from bot.cli.command_runtime import require_tenant, run, settings
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_data, write_file
+from bot.cli.parameter_types import FilePath
 
 if TYPE_CHECKING:
     from bot.reports.costs import CostReport, Dimension
 
-_OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
+_OUTPUT_FILE = FilePath(dir_okay=False)
 
 
 @click.command()

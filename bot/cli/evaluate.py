@@ -12,12 +12,13 @@ from bot.cli.command_runtime import run, settings, with_app
 from bot.cli.evaluate_answers import answers
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_data
+from bot.cli.parameter_types import FilePath
 
 if TYPE_CHECKING:
     from bot.app import App
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = FilePath(exists=True, file_okay=False)
+_FILE = FilePath(exists=True, dir_okay=False)
 
 
 @click.group(name="eval")
@@ -133,7 +134,7 @@ def abstention(data: Path, as_json: bool) -> None:
 )
 @click.option(
     "--budget",
-    type=click.IntRange(min=200),
+    type=click.IntRange(200, 1_000_000),
     default=4000,
     show_default=True,
     metavar="TOKENS",

@@ -15,6 +15,7 @@ from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_data
+from bot.cli.parameter_types import FilePath, Share
 from bot.errors import ParleyError
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import UNLIMITED
@@ -32,18 +33,18 @@ USER = "eval"
 @click.option(
     "--cases",
     "path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False),
     help="JSONL file of cases for your own documents.  [default: 60 cases for the sample handbook]",
 )
 @click.option(
     "--documents",
-    type=click.Path(exists=True, path_type=Path),
+    type=FilePath(exists=True),
     help="File or folder to answer from in place of the stored documents, in a schema of its own.",
 )
-@click.option("--fail-under", type=click.FloatRange(0, 1), help="Fail if a smaller share of the cases passes.")
+@click.option("--fail-under", type=Share(), help="Fail if a smaller share of the cases passes.")
 @click.option(
     "--baseline",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False),
     help="Output of an earlier run with --json. Shows what changed; fails if fewer cases pass.",
 )
 @json_option

@@ -1,9 +1,13 @@
-"""Types of arguments and options: ids that are not empty, tenants, and text that a database can store."""
+"""Types of arguments and options: IDs, paths, shares, tenants, languages, hosts. None of them may be empty."""
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,6 +27,28 @@ class Identifier(click.ParamType[str]):
         if not stripped:
             self.fail(user_messages.EMPTY_ID, param, ctx)
         return stripped
+
+
+class FilePath(click.Path):
+    """A path, as ``click.Path`` takes it. An empty one is refused: Python would read it as the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not str(value).strip():
+            self.fail(user_messages.EMPTY_ID, param, ctx)
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+class Share(click.FloatRange):
+    """A share from 0 to 1."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        share: float = super().convert(value, param, ctx)
+        if math.isnan(share):
+            self.fail(user_messages.NO_SHARE, param, ctx)
+        return share
 
 
 class TenantId(click.ParamType[str]):

@@ -14,13 +14,14 @@ from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_json
+from bot.cli.parameter_types import FilePath
 
 if TYPE_CHECKING:
     from bot.config import Settings
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=FilePath(), metavar="FILE...")
 @click.option("--include-hidden", is_flag=True, help="Also read what is hidden in Office files, such as hidden sheets.")
 @json_option
 def parse(files: tuple[Path, ...], include_hidden: bool, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Replaces standard streams that were closed before the start, and remembers whether the output could be written."""
+"""Replaces closed standard streams, remembers whether the output could be written, and drops messages that cannot."""
 
 from __future__ import annotations
 
@@ -27,11 +27,21 @@ class _Output(FileIO):
             raise
 
 
+class _Messages(FileIO):
+    """Standard error. What cannot be written is dropped: a lost message or log line must not stop a command."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
 _output: _Output | None = None
 
 
 def prepare() -> None:
-    """Watch the output, and replace streams that are None because the caller closed them, as with ``<&-``.
+    """Watch the output and the messages, and replace streams that are None because the caller closed them (``<&-``).
 
     A closed input reads as empty. A closed output fails like a pipe that nobody reads: otherwise a command could not
     tell that its result was lost, and the next opened file or connection would get the number of the output.
@@ -42,7 +52,11 @@ def prepare() -> None:
         sys.stdin = TextIOWrapper(open(STDIN, "rb", closefd=False), "utf-8")  # noqa: SIM115
     if sys.stderr is None:
         _move(os.open(os.devnull, os.O_WRONLY), STDERR)
-        sys.stderr = TextIOWrapper(open(STDERR, "wb", closefd=False), "utf-8", errors="backslashreplace")  # noqa: SIM115
+        encoding = "utf-8"
+    else:
+        encoding = sys.stderr.encoding
+    messages = BufferedWriter(_Messages(STDERR, "w", closefd=False))
+    sys.stderr = TextIOWrapper(messages, encoding, errors="backslashreplace", line_buffering=True)
     if sys.stdout is None:
         nobody_reads, output = os.pipe()
         _move(output, STDOUT)

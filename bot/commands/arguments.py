@@ -17,12 +17,13 @@ import click
 from bot.commands import user_messages
 from bot.errors import UsageError
 from bot.types.conversation import Platform
+from knowledge.whole_numbers import whole_number
 
 _CHANNEL_MENTION = re.compile(r"<#(\w+)(?:\|[^>]*)?>")
 _SLACK_CHANNEL_ID = re.compile(r"[CG][A-Z0-9]{7,31}")
-_PERIOD = re.compile(r"(\d+)([hdw])")
+_PERIOD = re.compile(r"([0-9]+)([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
-_INTERVAL = re.compile(r"(\d{1,6})(min|h|d|w)")
+_INTERVAL = re.compile(r"([0-9]{1,6})(min|h|d|w)")
 _SECONDS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 _TYPED_DASHES = re.compile(
@@ -117,7 +118,7 @@ def start_of(period: str, now: datetime) -> datetime:
         raise UsageError(user_messages.not_a_period(period))
     try:
         return now - timedelta(hours=int(match[1]) * _HOURS[match[2]])
-    except OverflowError:
+    except (OverflowError, ValueError):
         raise UsageError(user_messages.period_too_long(period)) from None
 
 
@@ -150,6 +151,7 @@ def tokens_from_1(text: str) -> int:
     cleaned = text.replace(",", "").replace("_", "").lower()
     factor = {"k": 1_000, "m": 1_000_000}.get(cleaned[-1:], 1)
     digits = cleaned[:-1] if factor > 1 else cleaned
-    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 15 or not int(digits):
+    tokens = whole_number(digits)
+    if not tokens or len(digits) > 15:
         raise UsageError(user_messages.not_a_limit(text))
-    return int(digits) * factor
+    return tokens * factor

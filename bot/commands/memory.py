@@ -11,6 +11,7 @@ from bot.commands.base import Command, Context, Reply, Table
 from bot.errors import NotAllowed, UsageError
 from bot.store import answer_ids, facts, threads
 from bot.types.conversation import Fact, ThreadKey
+from knowledge.whole_numbers import whole_number
 
 
 async def run(context: Context, line: str) -> Reply:
@@ -45,8 +46,9 @@ async def run(context: Context, line: str) -> Reply:
 
 
 def _numbered(existing: list[Fact], number: str) -> Fact:
-    if number.isdecimal() and 1 <= int(number) <= len(existing):
-        return existing[int(number) - 1]
+    place = whole_number(number)
+    if place is not None and 1 <= place <= len(existing):
+        return existing[place - 1]
     raise UsageError(user_messages.unknown_fact(number, len(existing)))
 
 

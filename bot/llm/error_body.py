@@ -35,11 +35,11 @@ _NO_CREDIT = ("credit balance", "exceeded your current quota", "spend limit", "a
 _REQUEST_TOO_LARGE = "request too large"
 
 _LIMIT = re.compile(
-    r"(?:context[ _](?:length|window|size)|model length|max_model_len|n_ctx|must be <=)\D{0,20}?(\d[\d,]*)"
-    r"|> (\d[\d,]*) maximum",
+    r"(?:context[ _](?:length|window|size)|model length|max_model_len|n_ctx|must be <=)\D{0,20}?([0-9][0-9,]{0,14})"
+    r"|> ([0-9][0-9,]{0,14}) maximum",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"\d[\d,]*")
+_NUMBER = re.compile(r"[0-9][0-9,]{0,14}")
 _SMALLEST_LIMIT, _LARGEST_COUNT = 64, 100_000_000
 """A context of fewer tokens, or a prompt of more, is another number of the message."""
 

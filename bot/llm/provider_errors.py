@@ -11,6 +11,7 @@ from types import ModuleType
 from bot.errors import ContextTooLong, LLMError
 from bot.llm import user_messages
 from bot.llm.error_body import ErrorBody
+from knowledge.whole_numbers import whole_number
 
 _MAX_RETRY_AFTER = 3600.0
 _STATUS_OF_TYPE = {
@@ -185,8 +186,8 @@ def _status_of(body: ErrorBody) -> int | None:
     for name in (body.code, body.type):
         if name in _STATUS_OF_TYPE:
             return _STATUS_OF_TYPE[name]
-        if name.isdecimal() and 400 <= int(name) < 600:
-            return int(name)
+        if 400 <= (status := whole_number(name) or 0) < 600:
+            return status
     return 400 if body.is_too_long or body.type == "invalid_request_error" else None
 
 

@@ -7,12 +7,22 @@ from dataclasses import dataclass
 
 from bot.llm import question_kinds
 from bot.llm.quotable_pieces import Kind
-from bot.llm.sentence_ranking import Unit, group_score, scores_of, term_weights, terms, units_of
+from bot.llm.sentence_ranking import (
+    Unit,
+    group_score,
+    key_sentences,
+    scores_of,
+    term_weights,
+    terms,
+    units_of,
+)
 from knowledge.types import Passage
 
 MAX_QUOTES = 4
 MAX_LISTED = 8
 """Rows of one table, or items of one list, that are quoted together for a question that asks for all of them."""
+MAX_TELLING_CHARS = 900
+"""The most characters of the quotes that stand for a summary."""
 _GOOD_QUOTES = 2
 _MIN_SCORE_SHARE = 0.72
 """The second quote must score at least this share of the best one."""
@@ -53,6 +63,16 @@ def best_quotes(question: str, passages: Sequence[Passage], carried: Sequence[st
     if not chosen and not passages[units[0].n - 1].document_id:
         chosen = _opening(passages, units)
     return [Quote(unit.n, unit.piece.text, unit.piece.kind, unit.piece.header) for unit in chosen]
+
+
+def telling_quotes(passages: Sequence[Passage]) -> list[Quote]:
+    """Return the pieces that share the most words with the others, in order, one of each passage."""
+    quotes: dict[int, Quote] = {}
+    for text in key_sentences([passage.text for passage in passages], MAX_TELLING_CHARS):
+        n = next((at for at, passage in enumerate(passages, 1) if text in passage.text and at not in quotes), None)
+        if n is not None:
+            quotes[n] = Quote(n, text, "sentence")
+    return [quotes[n] for n in sorted(quotes)]
 
 
 def _all_of_a_kind(weights: Mapping[str, float], units: Sequence[Unit], scores: Sequence[float]) -> list[Unit]:

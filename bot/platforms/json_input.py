@@ -1,8 +1,12 @@
-"""Parses JSON that arrives over the network. Refuses values that are nested too deeply for the code that reads them."""
+"""Parses JSON that arrives over the network, and reads fields of it that may be missing or of another type.
+
+Values that are nested too deeply for the code that reads them are refused.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 MAX_DEPTH = 64
@@ -21,6 +25,24 @@ def parse(text: str | bytes) -> Any:
         if not level:
             return value
     raise ValueError("nested too deeply")
+
+
+def text_field(value: Mapping[str, Any], name: str) -> str:
+    """Return a field that is a text; empty if it is missing or anything else."""
+    found = value.get(name)
+    return found if isinstance(found, str) else ""
+
+
+def object_field(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a field that is an object; an empty one if it is missing or anything else."""
+    found = value.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def objects_field(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the objects in a field that is a list; none if it is missing or anything else."""
+    found = value.get(name)
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
 
 
 def _items(value: object) -> list[Any]:

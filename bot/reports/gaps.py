@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.llm.sentence_ranking import terms
 from knowledge import evidence_confidence, superseded
+from knowledge.followup_queries import leans_on_thread
 
 Vectors = npt.NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Awaitable[Vectors]]
@@ -62,19 +63,23 @@ class Gap:
         }
 
 
-# Unanswered, with a thumb down, or answered from passages that probably did not contain the answer.
+# Unanswered, with a thumb down, or answered from passages that probably did not contain the answer. ``cited_later`` is
+# true for an answer with a source in a thread that had a question before, if only its low confidence speaks against it.
 _QUESTIONS = text("""
-    SELECT question, user_id, trace -> 'passages' -> 0 ->> 'source' AS source
-    FROM turns
+    SELECT question, user_id, trace -> 'passages' -> 0 ->> 'source' AS source,
+        NOT failed AND citations <> '[]' AND EXISTS (
+            SELECT FROM turns AS earlier
+            WHERE earlier.tenant_id = asked.tenant_id AND earlier.thread_uid = asked.thread_uid
+                AND earlier.seq < asked.seq
+        ) AS cited_later
+    FROM turns AS asked, LATERAL (
+        SELECT coalesce((trace ->> 'unanswered')::boolean, false) OR EXISTS (
+            SELECT FROM feedback
+            WHERE feedback.tenant_id = asked.tenant_id AND feedback.turn_id = asked.turn_id AND value < 0
+        ) AS failed
+    ) AS rated
     WHERE tenant_id = :tenant AND created_at >= :start AND state = 'done' AND refused IS NULL AND withdrawn_at IS NULL
-        AND (
-            (trace ->> 'unanswered')::boolean
-            OR (trace ->> 'confidence')::float < :weak
-            OR EXISTS (
-                SELECT FROM feedback
-                WHERE feedback.tenant_id = turns.tenant_id AND feedback.turn_id = turns.turn_id AND value < 0
-            )
-        )
+        AND (failed OR (trace ->> 'confidence')::float < :weak)
     ORDER BY created_at DESC, turn_id
     LIMIT :most
 """)
@@ -88,7 +93,7 @@ async def gaps(session: AsyncSession, *, tenant_id: str, start: datetime, encode
     """Return the gaps since ``start``, the most asked first. Questions that were deleted are left out."""
     values = {"tenant": tenant_id, "start": start, "weak": evidence_confidence.shipped().weak_below}
     rows = (await session.execute(_QUESTIONS, values | {"most": MOST_QUESTIONS})).all()
-    asked = [Question(row.question, row.user_id, row.source) for row in rows]
+    asked = [Question(row.question, row.user_id, row.source) for row in rows if not _is_answered_follow_up(row)]
     if not asked:
         return []
     groups = grouped(await encode([one.text for one in asked]))
@@ -97,6 +102,15 @@ async def gaps(session: AsyncSession, *, tenant_id: str, start: datetime, encode
     labels = labelled([[asked[place].text for place in group] for group in groups])
     found = [_gap(label, [asked[place] for place in group], stale) for label, group in zip(labels, groups, strict=True)]
     return sorted(found, key=lambda gap: (-gap.times, -gap.askers, gap.label))
+
+
+def _is_answered_follow_up(row: Any) -> bool:
+    """Return whether the question was answered with a source, and leaves out what its thread says.
+
+    The confidence compares the words of the question with the passages, so it is low for "And in Oslo?" even if the
+    passages contain the answer.
+    """
+    return bool(row.cited_later) and leans_on_thread(row.question)
 
 
 def grouped(vectors: Vectors) -> list[list[int]]:

@@ -76,9 +76,9 @@ class OpenAIEmbedder:
                 f"The embedding model {self.model} did not answer ({type(error).__name__}). "
                 "Check OPENAI_API_KEY, OPENAI_BASE_URL and the network."
             ) from error
-        if len(answer.data) != len(texts):
-            raise EmbeddingError(
-                f"The embedding model {self.model} returned {len(answer.data)} of {len(texts)} vectors."
-            )
+        # Some servers answer with an error in place of the vectors, and with the status of a success.
+        returned = len(answer.data) if isinstance(answer.data, list) else 0
+        if returned != len(texts):
+            raise EmbeddingError(f"The embedding model {self.model} returned {returned} of {len(texts)} vectors.")
         rows = sorted(answer.data, key=lambda row: row.index)
         return [row.embedding for row in rows], answer.usage.total_tokens if answer.usage else 0

@@ -15,7 +15,7 @@ _LABELS = {"SUMMARY": "Event", "DTSTART": "Starts", "DTEND": "Ends"}
 def describe(text: str) -> str:
     """Return a line for each property that a calendar shows, with events separated by an empty line."""
     events: list[list[str]] = []
-    for line in _FOLD.sub("", text).splitlines():
+    for line in _FOLD.sub("", text).split("\n"):
         found = _LINE.fullmatch(line.strip())
         if found is None:
             continue

@@ -16,7 +16,7 @@ from knowledge.parsing.chat_visibility import may_read
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
-_PARTITION = re.compile(r"(?P<name>.*?)(?: \[part (?P<number>\d+)\])?\.json", re.IGNORECASE | re.DOTALL)
+_PARTITION = re.compile(r"(?P<name>.*?)(?: \[part (?P<number>[0-9]{1,9})\])?\.json", re.IGNORECASE | re.DOTALL)
 
 
 def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from knowledge.parsing.ooxml_package import attribute, child, children, local_name
+from knowledge.whole_numbers import whole_number
 
 MAX_INHERITANCE = 50
 """Styles that a style may be based on, one on the other."""
@@ -65,9 +66,9 @@ def heading_level(paragraph: Any, chain: list[Any]) -> int:
         match = _HEADING.match(style_name(holder)) if local_name(holder) == "style" else None
         if match:
             return int(match.group(1))
-        written = attribute(child(holder, "pPr", "outlineLvl"), "val")
-        if written.isdigit():
-            return 0 if int(written) >= _BODY_LEVEL else int(written) + 1
+        written = whole_number(attribute(child(holder, "pPr", "outlineLvl"), "val"))
+        if written is not None:
+            return 0 if written >= _BODY_LEVEL else written + 1
     return 0
 
 
@@ -99,7 +100,7 @@ class Numbering:
         levels = {attribute(e, "ilvl"): e for e in children(definition, "lvl")}
         names = [attribute(style, "styleId") for style in chain]
         linked = next((n for n, e in levels.items() if attribute(child(e, "pStyle"), "val") in names), "0")
-        level = int(written or linked) if (written or linked).isdigit() else 0
+        level = whole_number(written or linked) or 0
         return ListItem(level, self._label(number, identifier, levels, min(level, 8)))
 
     def _definition(self, number: str) -> tuple[str, Any]:
@@ -118,9 +119,10 @@ class Numbering:
         if number not in self._started:
             self._started.add(number)
             for name, override in overrides.items():
-                start = attribute(child(override, "startOverride"), "val")
-                if start.isdigit() and name.isdigit() and int(name) < len(counts):
-                    counts[int(name)] = int(start) - 1
+                start = whole_number(attribute(child(override, "startOverride"), "val"))
+                place = whole_number(name)
+                if start is not None and place is not None and place < len(counts):
+                    counts[place] = start - 1
         levels = levels | {name: lvl for name, e in overrides.items() if (lvl := child(e, "lvl")) is not None}
         for above in range(level):
             if counts[above] is None:
@@ -132,8 +134,8 @@ class Numbering:
 
 
 def _start(level: Any) -> int:
-    written = attribute(child(level, "start"), "val")
-    return int(written) if written.isdigit() else 1
+    written = whole_number(attribute(child(level, "start"), "val"))
+    return 1 if written is None else written
 
 
 def _shown(levels: dict[str, Any], counts: list[int | None], level: int) -> str:

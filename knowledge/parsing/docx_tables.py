@@ -9,6 +9,7 @@ from knowledge.parsing.csv_tables import add_rows
 from knowledge.parsing.document_builder import Builder
 from knowledge.parsing.docx_text import ParagraphText
 from knowledge.parsing.ooxml_package import attribute, child, descendants, local_name
+from knowledge.whole_numbers import whole_number
 
 MAX_REPEATED = 100
 """Characters of a merged cell's text that is repeated in each column and row that the cell spans."""
@@ -109,5 +110,5 @@ def _span(cell: Any) -> int:
 
 
 def _number(element: Any, default: int) -> int:
-    written = attribute(element, "val")
-    return min(int(written), MAX_COLUMNS) if written.isdigit() else default
+    written = whole_number(attribute(element, "val"))
+    return default if written is None else min(written, MAX_COLUMNS)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from knowledge.parsing.ooxml_package import attribute, child, children, descendants, is_on, local_name
+from knowledge.whole_numbers import whole_number
 
 _SKIPPED = frozenset(
     "pPr rPr tblPr trPr tcPr sdtPr sectPr tblGrid instrText delInstrText rt proofErr bookmarkStart docPr".split()
@@ -167,8 +168,8 @@ def _form_field(data: Any) -> str:
         state = child(box, "checked")
         return _CHECKED if is_on(state if state is not None else child(box, "default")) else _UNCHECKED
     entries = [attribute(e, "val") for e in children(child(data, "ddList"), "listEntry")]
-    chosen = attribute(child(data, "ddList", "result"), "val") or "0"
-    return entries[int(chosen)] if chosen.isdigit() and int(chosen) < len(entries) else ""
+    chosen = whole_number(attribute(child(data, "ddList", "result"), "val") or "0")
+    return entries[chosen] if chosen is not None and chosen < len(entries) else ""
 
 
 _SPECIAL: MappingProxyType[str, Callable[[TextReader, Any, ParagraphText], str]] = MappingProxyType(

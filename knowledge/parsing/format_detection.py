@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import re
 import zipfile
-import zlib
 from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
@@ -13,6 +11,7 @@ from urllib.parse import urlsplit
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing.parse_options import MAX_UNPACKED
 from knowledge.parsing.slack_export_layout import is_day, normalized, of_single_member
+from knowledge.parsing.zip_archives import DAMAGED, open_zip
 
 Format = Literal[
     "pdf",
@@ -190,11 +189,8 @@ def _is_mail(head: bytes) -> bool:
 
 
 def _zip_format(data: bytes, max_unpacked: int) -> Format:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        raise ParseError("it is a damaged ZIP archive. Download it again") from None
+    with open_zip(data) as archive:
+        members = archive.infolist()
     _refuse_bomb(members, len(data), max_unpacked)
     names = [normalized(member.filename) for member in members]
     for kind, part in _OFFICE_PARTS:
@@ -225,9 +221,9 @@ def _package_kind(data: bytes, names: list[str]) -> str:
     if "mimetype" not in names:
         return ""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("mimetype") as member:
+        with open_zip(data) as archive, archive.open("mimetype") as member:
             return member.read(200).decode("ascii", "replace").strip()
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, zlib.error):
+    except DAMAGED:
         return ""
 
 

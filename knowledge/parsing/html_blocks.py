@@ -10,6 +10,7 @@ from typing import Any
 from knowledge.parsing import html_tables
 from knowledge.parsing.html_text import BLOCK_TAGS, code_of, collapsed, inline_pieces, pieces_of, text_of
 from knowledge.types import BlockKind
+from knowledge.whole_numbers import whole_number
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _LISTS = ("ul", "ol", "menu", "dir")
@@ -99,8 +100,7 @@ def _heading_level(element: Any) -> int:
     if element.tag in _HEADINGS:
         return _HEADINGS[element.tag]
     if element.get("role") == "heading" and not _has_blocks(element):
-        level = str(element.get("aria-level") or "2")
-        return min(6, int(level)) if level.isascii() and level.isdigit() and level != "0" else 2
+        return min(6, whole_number(str(element.get("aria-level") or "2")) or 2)
     return 0
 
 
@@ -200,8 +200,8 @@ def _add_parts(element: Any, pieces: list[Any]) -> None:
 
 def _numbers(element: Any) -> Iterator[str]:
     """Yield what stands before each item: ``- ``, or ``1. `` and so on in a numbered list."""
-    start = str(element.get("start") or "1")
-    number = int(start) if start.isascii() and start.isdigit() and len(start) < 6 else 1
+    start = whole_number(str(element.get("start") or "1"))
+    number = 1 if start is None else start
     while True:
         yield f"{number}. " if element.tag == "ol" else "- "
         number += 1

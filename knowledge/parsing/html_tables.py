@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from knowledge.parsing.html_text import text_of
+from knowledge.whole_numbers import whole_number
 
 MAX_COLUMNS = 200
 MAX_ROWSPAN = 5000
@@ -58,5 +59,4 @@ def _add_open_cells(row: list[str], open_cells: dict[int, tuple[int, str]]) -> N
 
 
 def _span(cell: Any, name: str) -> int:
-    value = str(cell.get(name) or "").strip()
-    return max(1, min(int(value), MAX_ROWSPAN)) if value.isascii() and value.isdigit() and len(value) < 6 else 1
+    return max(1, min(whole_number(str(cell.get(name) or "").strip()) or 1, MAX_ROWSPAN))

@@ -8,6 +8,7 @@ from knowledge.errors import ParseError
 from knowledge.parsing.csv_tables import add_rows
 from knowledge.parsing.document_builder import Builder
 from knowledge.parsing.ooxml_package import PACKAGE_ERRORS, Package, attribute, child, children, descendants
+from knowledge.whole_numbers import whole_number
 
 _CONNECTIONS = ("parTrans", "sibTrans", "pres")
 """Kinds of points of a diagram that hold no text of the author."""
@@ -70,10 +71,10 @@ def _points(element: Any) -> dict[int, str]:
     found: dict[int, str] = {}
     for level in reversed(levels):
         for point in descendants(level, "pt"):
-            place, text = attribute(point, "idx"), (getattr(child(point, "v"), "text", "") or "").strip()
-            if place.isdigit() and text:
-                before = found.get(int(place))
-                found[int(place)] = f"{before} {_number(text)}" if before else _number(text)
+            place, text = whole_number(attribute(point, "idx")), (getattr(child(point, "v"), "text", "") or "").strip()
+            if place is not None and text:
+                before = found.get(place)
+                found[place] = f"{before} {_number(text)}" if before else _number(text)
     return found
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import posixpath
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +18,9 @@ from urllib.parse import unquote
 from lxml import etree  # type: ignore[import-untyped]
 
 from knowledge.errors import ParseError
+from knowledge.parsing.zip_archives import DAMAGED
 
-PACKAGE_ERRORS = (zipfile.BadZipFile, zlib.error, etree.LxmlError, OSError, EOFError, KeyError, ValueError, TypeError)
+PACKAGE_ERRORS = (*DAMAGED, etree.LxmlError, KeyError, TypeError)
 """Errors that reading a damaged package raises."""
 
 _STRICT = "http://purl.oclc.org/ooxml/"

@@ -12,6 +12,7 @@ from knowledge.parsing.csv_tables import MAX_ROWS, add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.ooxml_package import PACKAGE_ERRORS, Package, attribute, child, children, descendants, local_name
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
+from knowledge.whole_numbers import whole_number
 
 MAX_REPEATED_COLUMNS = 1000
 MAX_DEPTH = 50
@@ -37,11 +38,17 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         for body in children(child(root, "body"), "presentation"):
             for number, page in enumerate(children(body, "page"), 1):
                 writer.slide(page, number)
-        about = {local_name(e): (e.text or "").strip() for e in child(package.xml("meta.xml"), "meta")}
+        about = _about(package)
     except (*PACKAGE_ERRORS, AttributeError):
         raise ParseError("it is damaged or encrypted and cannot be opened. Save it again without a password") from None
     metadata = {key: about[name] for name, key in _METADATA.items() if about.get(name)}
     return replace(writer.builder.build(about.get("title", "")), metadata=metadata)
+
+
+def _about(package: Package) -> dict[str, str]:
+    """Return what the document says about itself; empty without ``meta.xml``, which the format does not require."""
+    meta = child(package.xml("meta.xml"), "meta") if "meta.xml" in package.names else None
+    return {} if meta is None else {local_name(e): (e.text or "").strip() for e in meta}
 
 
 class _Writer:
@@ -66,8 +73,7 @@ class _Writer:
         for item in container:
             name = local_name(item)
             if name == "h":
-                level = attribute(item, "outline-level")
-                self.builder.heading(int(level) if level.isdigit() else 1, _text(item))
+                self.builder.heading(whole_number(attribute(item, "outline-level")) or 1, _text(item))
             elif name == "p":
                 self.builder.add("list" if self._in_list(item) else "paragraph", self._prefix(item) + _text(item))
                 self._beside(item, depth)
@@ -149,8 +155,8 @@ class _Writer:
 
 
 def _repeated(element: Any, name: str) -> int:
-    written = attribute(element, name)
-    return min(int(written), MAX_REPEATED_COLUMNS) if written.isdigit() else 1
+    written = whole_number(attribute(element, name))
+    return 1 if written is None else min(written, MAX_REPEATED_COLUMNS)
 
 
 def _text(element: Any) -> str:

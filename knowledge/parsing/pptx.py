@@ -6,19 +6,17 @@ Hidden slides and the notes of slides are left out, and a warning says so.
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import pptx
-from lxml import etree  # type: ignore[import-untyped]
 from pptx.exc import PythonPptxError
 
 from knowledge.errors import ParseError
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.embedded_pictures import EmbeddedPictures
 from knowledge.parsing.ooxml_graphics import add_graphic
-from knowledge.parsing.ooxml_package import Package, attribute, descendants, local_name, transitional
+from knowledge.parsing.ooxml_package import PACKAGE_ERRORS, Package, attribute, descendants, local_name, transitional
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_SLIDES = 5_000
@@ -53,7 +51,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
                 elif notes:
                     with_notes.append(number)
         title = str(presentation.core_properties.title or "").strip()
-    except (PythonPptxError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, OSError, etree.LxmlError):
+    except (PythonPptxError, AttributeError, *PACKAGE_ERRORS):
         raise ParseError("it is damaged and cannot be opened. Save it again in PowerPoint") from None
     pictures.warn()
     if not options.include_hidden:

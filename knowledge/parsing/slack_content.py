@@ -108,7 +108,7 @@ def _block_text(block: Mapping[str, Any], depth: int) -> str:
         case "rich_text_section" | "rich_text_quote" | "rich_text_preformatted":
             return "".join(_inline(one) for one in _objects(block.get("elements")))
         case "table":
-            return "\n".join(_row(row, depth) for row in block.get("rows") or [] if isinstance(row, list))
+            return "\n".join(_row(row, depth) for row in _lists(block.get("rows")))
         case _:
             found = [_text_object(block.get(key)) for key in ("title", "text", "alt_text", "description", "label")]
             found += [_text_object(one) for one in _objects(block.get("fields"))]
@@ -149,6 +149,10 @@ def _text_object(value: Any) -> str:
     if isinstance(value, dict):
         return str(value.get("text") or "") if isinstance(value.get("text"), str) else ""
     return value if isinstance(value, str) else ""
+
+
+def _lists(value: Any) -> list[list[Any]]:
+    return [item for item in value if isinstance(item, list)] if isinstance(value, list) else []
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

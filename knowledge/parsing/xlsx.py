@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import openpyxl
 from defusedxml.common import DefusedXmlException
-from lxml import etree  # type: ignore[import-untyped]
 from openpyxl.utils import get_column_letter
 from openpyxl.utils.exceptions import InvalidFileException
 
@@ -30,8 +28,8 @@ from knowledge.parsing.xlsx_layout import SheetLayout, read_comments, read_drawi
 from knowledge.parsing.xlsx_tables import Row, Table, TableFinder, regions
 
 _DAMAGED = (
-    *(InvalidFileException, zipfile.BadZipFile, etree.LxmlError, OSError, SyntaxError),
-    *(ValueError, KeyError, TypeError, AttributeError, IndexError),
+    *PACKAGE_ERRORS,
+    *(InvalidFileException, SyntaxError, AttributeError, IndexError),
 )
 """Errors that openpyxl raises for a damaged file."""
 _MAX_NAMED = 10

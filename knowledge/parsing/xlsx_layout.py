@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from openpyxl.utils.cell import coordinate_to_tuple, range_boundaries
 
 from knowledge.parsing.ooxml_package import Package, attribute, children, descendants, local_name, parse_events
+from knowledge.whole_numbers import whole_number
 
 MAX_MERGED = 100_000
 """Merged ranges that are read of a sheet."""
@@ -46,8 +47,8 @@ def read_layout(package: Package, part: str) -> SheetLayout:
     for element in parse_events(package, part, ("row", "col", "mergeCell")):
         name = local_name(element)
         hidden = attribute(element, "hidden") in _TRUE
-        if name == "row" and hidden and attribute(element, "r").isdigit():
-            layout.hidden_rows.add(int(attribute(element, "r")))
+        if name == "row" and hidden and (row := whole_number(attribute(element, "r"))) is not None:
+            layout.hidden_rows.add(row)
         elif name == "col" and hidden:
             layout.hidden_columns.append((int(attribute(element, "min")), int(attribute(element, "max"))))
         elif name == "mergeCell" and len(layout.merges) < MAX_MERGED:

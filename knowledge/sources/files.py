@@ -89,7 +89,7 @@ class ExportFiles:
             try:
                 contents[file] = self.read(file)
                 json.loads(contents[file])
-            except (*DAMAGED, ValueError, RecursionError) as error:
+            except DAMAGED as error:
                 contents.pop(file, None)
                 items.append(_broken(f"{self.name}/{file}", error))
         if contents or part.hidden:
@@ -265,12 +265,22 @@ def too_large(name: str, max_bytes: int) -> Failure:
     return Failure(name, f"it is larger than {limit} MB. Raise PARLEY_MAX_FILE_MB, or split it into smaller files.")
 
 
+def local_path(spec: str) -> Path | None:
+    """Return the path that ``spec`` names, with the home folder for ``~``; None if there cannot be such a path."""
+    try:
+        path = Path(spec).expanduser()
+        path.exists()  # fails for a name that is too long for the file system
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return path
+
+
 def open_path(spec: str, *, max_bytes: int) -> FileSource | FolderSource:
     """Return the source of a path. Raises SourceError if nothing exists there."""
-    path = Path(spec).expanduser()
-    if path.is_dir():
+    path = local_path(spec)
+    if path is not None and path.is_dir():
         return FolderSource(path, max_bytes=max_bytes)
-    if path.is_file():
+    if path is not None and path.is_file():
         return FileSource(path, max_bytes=max_bytes)
     raise SourceError(f"There is no file or folder {spec}. Check the path, or give a URL that starts with https://.")
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from knowledge.errors import SourceError
 from knowledge.ports import Source
 from knowledge.sources.crawl import CrawlSource
-from knowledge.sources.files import open_path
+from knowledge.sources.files import local_path, open_path
 from knowledge.sources.git import GitSource
 from knowledge.sources.page_rendering import PageRenderer
 from knowledge.sources.polite_fetch import Sleep
@@ -111,8 +110,8 @@ def _without_link_markup(location: str) -> str:
 
 def _open_repository(location: str, fetch_allow: Sequence[str], max_bytes: int, files: bool) -> Source:
     location = _without_link_markup(location)
-    if files and "#" in location and Path(location).expanduser().is_dir():
-        return GitSource(Path(location).expanduser(), fetch_allow=fetch_allow, max_bytes=max_bytes)
+    if files and "#" in location and (named := local_path(location)) and named.is_dir():
+        return GitSource(named, fetch_allow=fetch_allow, max_bytes=max_bytes)
     location, hash_sign, part = location.partition("#")
     branch, _, folder = part.partition(":")
     if (hash_sign and not part) or (branch and not _BRANCH.fullmatch(branch)) or ".." in folder.split("/"):
@@ -125,8 +124,8 @@ def _open_repository(location: str, fetch_allow: Sequence[str], max_bytes: int, 
         raise SourceError("A repository needs a URL with https://, or the path of a folder: git:PATH.")
     if not files:
         raise SourceError(_TERMINAL_ONLY)
-    path = Path(location).expanduser()
-    if not location or not path.is_dir():
+    path = local_path(location)
+    if not location or path is None or not path.is_dir():
         folder = f" {location}" if location else ""
         raise SourceError(f"There is no folder{folder}. Write git:PATH or git:https://example.org/name.git.")
     return GitSource(path, fetch_allow=fetch_allow, max_bytes=max_bytes, branch=branch, folder=folder)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-import click
 import pytest
 
-from bot.cli import cli
-from bot.cli.parameter_types import Identifier
 from knowledge.sources import crawl, files, git, sitemap, web_page
 from knowledge.types import SOURCE_KINDS
 from tests.cli.conftest import Parley
@@ -51,23 +48,6 @@ def refused(parley: Parley, *args: str, status: int = 2) -> str:
 )
 def test_an_empty_id_is_refused(parley: Parley, document: Path, args: tuple[str, ...]) -> None:
     assert "is empty" in refused(parley, *args)
-
-
-def test_every_id_on_the_command_line_may_not_be_empty() -> None:
-    free_text = {"question", "query", "tokens", "subject", "sources", "every", "period", "text"}
-
-    def parameters(command: click.Command, path: str) -> list[tuple[str, click.Parameter]]:
-        own = [(path, parameter) for parameter in command.params]
-        below = command.commands.items() if isinstance(command, click.Group) else ()
-        return own + [found for name, one in below for found in parameters(one, f"{path} {name}")]
-
-    open_to_all = [
-        f"{path} {parameter.name}"
-        for path, parameter in parameters(cli, "parley")
-        if type(parameter.type) is type(click.STRING) and parameter.name not in free_text
-    ]
-    assert open_to_all == []
-    assert Identifier().convert(" U1 ", None, None) == "U1"
 
 
 @pytest.mark.parametrize("tenant", ["", "*", "-", "T1", "slack:", "teams:T1", "slack:T1 ", "local:x"])

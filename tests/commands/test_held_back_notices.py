@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import App
 from bot.commands import registry as commands
-from bot.commands.held_back_notices import MAX_TOLD, tell
+from bot.commands.admin_notices import MAX_TOLD, ButtonNotice
+from bot.commands.held_back_notices import tell
 from bot.errors import NotAllowed, SurfaceError, UsageError
 from bot.store import tenants
 from bot.types.conversation import LOCAL_TENANT, Platform
-from knowledge.held_back_sources import HeldBack
 from tests.commands.test_commands import ANN, BOSS, by
 from tests.knowledge.fakes import ListSource, markdown
 
@@ -28,7 +28,7 @@ class Box:
     platform: Platform = "slack"
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, HeldBack]] = []
+        self.sent: list[tuple[str, ButtonNotice]] = []
         self.closed: set[str] = set()
         self.named: list[str] = ["U7"]
 
@@ -41,10 +41,10 @@ class Box:
     def is_person(self, user_id: str) -> bool:
         return user_id.startswith("U")
 
-    async def send(self, tenant_id: str, user_id: str, held_back: HeldBack) -> None:
+    async def send(self, tenant_id: str, user_id: str, notice: ButtonNotice) -> None:
         if user_id in self.closed:
             raise SurfaceError("cannot_dm_bot")
-        self.sent.append((user_id, held_back))
+        self.sent.append((user_id, notice))
 
     @property
     def told(self) -> list[str]:
@@ -82,10 +82,9 @@ async def test_each_is_told_once(app: App) -> None:
         await tell(app.services, box, LOCAL_TENANT)
         await read(app, 1)
     assert box.told == [ANN.id, "U8", "U7"]
-    assert {one.uri for _, one in box.sent} == {"https://site.example"}
-    assert {one.reason for _, one in box.sent} == {
-        "5 of 6 documents are gone from it, so nothing was removed. Check the source."
-    }
+    (shown,) = {one.text for _, one in box.sent}
+    assert "https://site.example" in shown
+    assert "5 of 6 documents are gone from it, so nothing was removed. Check the source." in shown
 
 
 async def test_another_platform_tells_its_own_people(app: App) -> None:
@@ -133,7 +132,7 @@ async def test_only_admins_let_it_through_and_only_while_it_is_held_back(app: Ap
     box = Box()
     await lose(app)
     await tell(app.services, box, LOCAL_TENANT)
-    source_id = box.sent[0][1].source_id
+    source_id = box.sent[0][1].value
     with pytest.raises(NotAllowed, match="Only an admin"):
         await commands.run("docs", f"accept {source_id}", by(app))
     await read(app, 1, accept_removals=True)

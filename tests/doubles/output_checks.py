@@ -40,8 +40,9 @@ def filter_faults(text: str) -> Iterator[str]:
     yield from _other("CommonMark, filter alone", clickable.in_markdown(shown))
     yield from _other("Slack, filter alone", clickable.on_slack(shown))
     if "~~~" not in shown:
-        # Discord knows no such fence. Its renderer replaces them.
-        yield from _other("Discord, filter alone", clickable.on_discord(shown))
+        # The renderer for Discord replaces such fences, and encloses addresses, which Discord ends before a bracket.
+        cut = frozenset(one.rstrip(")") for one in EXISTING)
+        yield from _other("Discord, filter alone", clickable.on_discord(shown), EXISTING | cut)
     yield from _quiet("filter", shown)
 
 

@@ -151,6 +151,9 @@ class FakeInbox:
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
         return turn(id=turn_id)
 
+    async def turn_shown_in(self, tenant_id: str, platform: Platform, ref: str, channel_id: str | None) -> Turn | None:
+        return None
+
     async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
         return ()
 
@@ -377,6 +380,9 @@ class FakeConversation(FakeBudgets, FakeSettings, FakeAttachments):
         return True
 
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
+        return None
+
+    async def withdraw_rating(self, turn: Turn, by: Author, value: int) -> None:
         return None
 
 

@@ -12,8 +12,8 @@ from bot.engine import user_messages as said
 from bot.engine.dispatch.auto_answer import MAX_ANSWERS, AutoAnswer
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.errors import NotAllowed, PlatformAway, UsageError
-from bot.types.audience import Audience, Readers
-from bot.types.conversation import Author, Incoming, ThreadKey
+from bot.types.audience import MEMBERS, Audience, Readers
+from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.settings import ChannelSettings
 from bot.types.turns import Turn
 from tests.engine.fakes import NOON, THREAD, FakeStores, Writer, turn
@@ -37,6 +37,9 @@ class Thread(FakeStores):
 
     async def ask_to_stop(self, turn: Turn) -> bool:
         return turn.id not in self.over
+
+    async def accept(self, incoming: Incoming) -> Turn | None:
+        return turn(id="again", thread=incoming.thread, question=incoming.text, author=incoming.author)
 
 
 def dispatcher(store: FakeStores) -> Dispatcher:
@@ -76,3 +79,25 @@ async def test_a_direct_message_is_delivered_again_while_it_is_unknown_who_wrote
     asked = Incoming(THREAD, "1.0", ANN, "How many days?", "dm", NOON, audience=Audience(readers, direct=True))
     with pytest.raises(error):
         await dispatcher(FakeStores()).accept(asked)
+
+
+async def again(asked: Turn, by: Author, place: tuple[Platform, str] | None) -> Turn:
+    return await dispatcher(Thread(turns=(asked,))).repeat(
+        asked.id, by, tenant_id=THREAD.tenant_id, wish=None, audience=MEMBERS, place=place
+    )
+
+
+@pytest.mark.parametrize("place", [None, (THREAD.platform, THREAD.channel_id)])
+async def test_a_question_is_asked_again_where_it_was_asked(place: tuple[Platform, str] | None) -> None:
+    asked = turn(id="a")
+    repeated = await again(asked, BOB, place)
+    assert (repeated.question, repeated.author, repeated.thread) == (asked.question, BOB, THREAD)
+
+
+@pytest.mark.parametrize("place", [("web", THREAD.channel_id), (THREAD.platform, "C-OTHER"), ("console", "")])
+async def test_a_question_of_another_place_is_unknown_there_even_to_its_asker(place: tuple[Platform, str]) -> None:
+    asked = turn(id="a")
+    assert place != (THREAD.platform, THREAD.channel_id)
+    with pytest.raises(UsageError) as refused:
+        await again(asked, asked.author, place)
+    assert str(refused.value) == said.UNKNOWN_TURN

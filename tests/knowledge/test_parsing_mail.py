@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 
 from knowledge.errors import ParseError
+from knowledge.parsing.calendar_events import describe
 from knowledge.parsing.sandbox import Parser
 from knowledge.types import Document, Fetched
 
@@ -134,6 +135,14 @@ async def test_attachments_are_read_under_their_names_or_told(parser: Parser) ->
         "attachment winmail.dat",
         "attachment logo.png",
     ]
+
+
+@pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_only_line_breaks_end_a_property_of_a_calendar(separator: str) -> None:
+    event = (
+        f"BEGIN:VEVENT\r\nSUMMARY:Party\r\nDESCRIPTION:Bring{separator}a \r\n cake.\r\nLOCATION:Oslo\r\nEND:VEVENT\r\n"
+    )
+    assert describe(event) == f"Event: Party\nDescription: Bring{separator}a cake.\nLocation: Oslo"
 
 
 @pytest.mark.parametrize("name", ["mail.eml", "mail.mbox"])

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pytest
 from sqlalchemy import insert
 
 from bot.reports.gaps import Gap, Vectors, gaps, grouped, labelled
@@ -71,6 +72,33 @@ async def test_what_is_missing_is_grouped(database: Database) -> None:
         "best_source": "old.md",
         "stale": True,
     }
+
+
+CITED = [{"n": 1, "source": "hotels.md", "title": "Hotels", "quote": "In Oslo it is 180 EUR."}]
+
+
+@pytest.mark.parametrize(
+    ("number", "question", "citations", "trace", "is_gap"),
+    [
+        (2, "And the hotel in Oslo?", CITED, {}, False),
+        (2, "And the hotel in Oslo?", [], {}, True),
+        (2, "And the hotel in Oslo?", CITED, {"unanswered": True}, True),
+        (2, "Who approves the invoices of a hotel in Oslo?", CITED, {}, True),
+        (1, "And the hotel in Oslo?", CITED, {}, True),
+    ],
+)
+async def test_a_follow_up_that_was_answered_with_a_source_is_no_gap_for_its_low_confidence(
+    database: Database, number: int, question: str, citations: list[Any], trace: dict[str, Any], is_gap: bool
+) -> None:
+    """A question that leaves out what its thread says has a low confidence even if its passages contain the answer."""
+    first = [asked(1, "What may a hotel in Lisbon cost?")] if number > 1 else []
+    follow_up = asked(number, question, confidence=0.0, **trace) | {"citations": citations}
+    async with database.tenant(TENANT) as session:
+        await session.execute(insert(threads), [THREAD])
+        for row in (*first, follow_up):
+            await session.execute(insert(turns), [row])
+        found = await gaps(session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject)
+    assert [gap.questions for gap in found] == ([(question,)] if is_gap else [])
 
 
 async def test_without_questions_there_is_no_gap(database: Database) -> None:

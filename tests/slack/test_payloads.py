@@ -126,8 +126,11 @@ def test_long_and_short_slash_commands_are_the_same() -> None:
     long = parse_slash_command({**body, "command": "/parley", "text": " Ingest <https://a.example> "}, BOT)
     short = parse_slash_command({**body, "command": "/ingest", "text": "<https://a.example>"}, BOT)
     assert long == short
+    assert short is not None
     assert (short.name, short.args, short.tenant_id) == ("ingest", "https://a.example", "slack:T1")
-    assert parse_slash_command({**body, "command": "/parley"}, BOT).name == "help"
+    alone = parse_slash_command({**body, "command": "/parley"}, BOT)
+    assert alone is not None
+    assert alone.name == "help"
 
 
 def test_a_click_has_its_turn_and_thread() -> None:

@@ -190,7 +190,9 @@ def test_a_first_start_that_was_killed_leaves_nothing_that_hinders_the_next(home
     running.release()
 
 
-@pytest.mark.parametrize("name", ["with space", 'it\'s 100% ;odd?, "quoted" & #1', "ü" * 40, "long" * 30])
+@pytest.mark.parametrize(
+    "name", ["with space", 'it\'s 100% ;odd?, "quoted" & #1', "ü" * 40, "long" * 30, "a\u2028b\x85\x0cc"]
+)
 def test_odd_and_long_paths(tmp_path: Path, home: Path, name: str) -> None:
     running = start(tmp_path / name)
     migrate.upgrade(running.url)

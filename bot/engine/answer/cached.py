@@ -11,9 +11,10 @@ import logging
 import uuid
 from dataclasses import dataclass, field, replace
 
-from bot.engine import cache
+from bot.engine import cache, user_messages
 from bot.engine.answer import prompt
 from bot.engine.answer.attempt_state import Attempt
+from bot.engine.answer.citations import Resolved
 from bot.engine.answer.context import Context
 from bot.engine.answer.query import Query
 from bot.engine.answer.question_context import Attachments
@@ -45,6 +46,13 @@ class CacheLookup:
     hit: CachedAnswer | None = None
     shadow: SimilarAnswer | None = None
     found: Found | None = None
+
+
+def answer_of(attempt: Attempt, lookup: CacheLookup) -> Resolved:
+    """Return the cached answer of a lookup that found one, with a note that says so."""
+    assert lookup.hit is not None
+    attempt.journal.notes.append(user_messages.FROM_CACHE)
+    return Resolved(lookup.hit.answer, lookup.hit.citations)
 
 
 @dataclass(slots=True)

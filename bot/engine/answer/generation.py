@@ -42,6 +42,21 @@ class Material:
     facts: tuple[Fact, ...]
 
 
+NOTHING_ATTACHED = Attachments()
+
+
+def material(
+    context: Context,
+    evidence: Evidence,
+    record: TurnRecord,
+    route: Route,
+    attached: Attachments = NOTHING_ATTACHED,
+    recalled: tuple[Remembered, ...] = (),
+) -> Material:
+    """Return the inputs of the prompt; facts belong to them where the memory is on."""
+    return Material(record, route, attached, evidence, recalled, record.facts if context.memory else ())
+
+
 async def generate(context: Context, attempt: Attempt, material: Material, display: Display) -> None:
     """Stream the answer into the attempt's journal and the display.
 
@@ -148,6 +163,7 @@ def _build(context: Context, attempt: Attempt, material: Material, trim: trimmin
         language=evidence.query.language,
         attached=attached,
         looked_up=evidence.query.needs_search,
+        overview=evidence.overview,
         told=evidence.query.statements,
         bearing=memory.relevant_facts(turn.question, material.facts, terms) if terms else (),
         said=memory.earlier_statements(turn.question, (*past.recalled, *past.messages), terms) if terms else (),

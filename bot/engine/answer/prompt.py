@@ -98,6 +98,7 @@ def build(
     language: str = "",
     attached: AttachedContext = NO_ATTACHED_CONTEXT,
     looked_up: bool = True,
+    overview: bool = False,
     told: Sequence[str] = (),
     bearing: Sequence[Fact] = (),
     said: Sequence[PastMessage] = (),
@@ -129,6 +130,7 @@ def build(
         facts=tuple(bearing),
         said=tuple(said),
         looked_up=looked_up,
+        overview=overview,
         carried=tuple(carried),
     )
 

@@ -16,9 +16,12 @@ from dataclasses import dataclass, replace
 from bot.engine.answer import prompt
 from bot.engine.answer.attempt_state import Attempt, cache_key_of
 from bot.engine.answer.context import Context
+from bot.engine.answer.scope import scope_of
+from bot.engine.memory import asked_before
 from bot.engine.ports.rewriter import Rewritten
 from bot.errors import LLMError
 from bot.types.conversation import History
+from bot.types.turns import Turn, TurnRecord
 from knowledge.followup_queries import carried_words, leans_on_thread, with_carried_words
 from knowledge.types import TENANT_AUDIENCE, Found, Scope
 
@@ -67,6 +70,12 @@ class Query:
     def with_found(self, found: Found | None) -> Query:
         """Return the query with its search result, if the answer cache already has it."""
         return replace(self, found_ahead=found)
+
+
+def initial_query(turn: Turn, record: TurnRecord) -> Query:
+    """Return the question as asked, with the scope of documents that may answer it and the thread's earlier ones."""
+    readable = scope_of(turn.thread, turn.audience, record.settings)
+    return Query(turn.question, readable, asked_before(record.history))
 
 
 async def search(context: Context, attempt: Attempt, query: Query, history: History) -> tuple[Query, Found | None]:

@@ -35,6 +35,8 @@ class Evidence:
     passages: tuple[Passage, ...] = ()
     low_confidence: bool = False
     notes: tuple[str, ...] = ()
+    overview: bool = False
+    """The question is about all the passages, such as the messages that it asks to summarize."""
 
     @property
     def unanswered(self) -> bool:

@@ -32,7 +32,7 @@ ADDRESS = re.compile(
     rf"|{_HOST}(?:[^\W\d_]{{2,}}|xn--[\w-]+)(?::\d+)?[/?#]{_END}"
     rf"|{_IPV4}(?::\d+)?[/?#]{_END}"
     rf"|\[[0-9a-f]*(?::[0-9a-f.]*){{2,7}}\](?::\d+)?[/?#]{_END}"
-    rf"|{_HOST}(?:{_TOP_LEVEL})(?:\.[^\W\d_a-zA-Z]+)+"
+    rf"|{_HOST}(?:{_TOP_LEVEL})(?:\.+[^\W\d_]+)+(?![\w-])"
     rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w-]*[^\W_]|[\w-]*\.+[^\W\d_])",
     re.IGNORECASE,
 )

@@ -48,7 +48,8 @@ def split(text: str, limit: int, max_parts: int | None = None, size: TextSize = 
     A cut is between blocks if possible, else between list items or table rows, lines, sentences or words, and inside a
     word only as a last resort. Links, code spans and composed characters stay together if they fit. A code fence is
     closed at the cut and reopened with its language, a table repeats its header row, list items keep their numbers.
-    Nothing else is added. Only white space at a cut is lost, and a fence at the very end that has no line and no room.
+    Nothing else is added. Only blank lines at the beginning and white space at a cut are lost, and a fence at the very
+    end that has no line and no room.
     An open fence is closed.
 
     Splitting is stable: a cut depends only on the text before it and on the next ``limit`` characters. So when text is
@@ -60,7 +61,7 @@ def split(text: str, limit: int, max_parts: int | None = None, size: TextSize = 
     if limit < MIN_LIMIT:
         raise ValueError(f"a part holds at least {MIN_LIMIT} characters, not {limit}")
     parts: list[str] = []
-    start, state = 0, State()
+    start, state = _first_line(text), State()
     while text[start:].strip():
         last = _last(text, start, state, limit, size)
         if last is not None:
@@ -73,6 +74,11 @@ def split(text: str, limit: int, max_parts: int | None = None, size: TextSize = 
         parts.append(_part(text, start, cut.end, state, cut.state.fence, limit, size))
         start, state = cut.following, cut.state
     return Split(parts, "")
+
+
+def _first_line(text: str) -> int:
+    """Return where the first line begins that is not blank. A part of blank lines alone could not be sent."""
+    return text.rfind("\n", 0, len(text) - len(text.lstrip())) + 1
 
 
 def _capped(text: str, start: int, state: State, limit: int, size: TextSize) -> tuple[str, int]:

@@ -45,7 +45,7 @@ class Prompt:
     ``cache_key`` names the thread for providers that route by it. The rest is for the extractive answerer, which
     sends nothing: the ``question``, the words ``carried`` over from earlier questions, the ``passages``, the statements
     ``told`` by a message that asks nothing, the thread's relevant ``facts`` and earlier messages ``said``, and whether
-    documents were ``looked_up``.
+    documents were ``looked_up``. With ``overview``, the question is about all the passages.
     """
 
     purpose: Purpose
@@ -61,6 +61,7 @@ class Prompt:
     facts: tuple[Fact, ...] = ()
     said: tuple[PastMessage, ...] = ()
     looked_up: bool = True
+    overview: bool = False
     carried: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
     """JSON schema that the answer must match, for providers that can enforce it."""

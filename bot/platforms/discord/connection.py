@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,18 @@ AUTHENTICATION_FAILED = 4004
 """Discord's gateway close code for a refused token."""
 REFUSED_FOR_GOOD = range(4010, 4015)
 """Close codes for a wrong shard, API version or intent. https://discord.com/developers/docs/topics/opcodes-and-status-codes"""
+
+_MESSAGE_FIELDS = {
+    "content": str,
+    "mentions": list,
+    "mention_roles": list,
+    "attachments": list,
+    "embeds": list,
+}
+"""Fields of every message whose types the library does not check, and leaves out of its objects if they are missing.
+
+https://discord.com/developers/docs/resources/message#message-object
+"""
 
 _ACTIVE_OVERRIDES: set[object] = set()
 _LIBRARY_DEFAULTS: list[Any] = []
@@ -94,6 +106,10 @@ def translated_login_errors() -> Iterator[None]:
         raise Unreachable(user_messages.unreachable(Route.BASE, f"status {error.status}")) from None
     except (aiohttp.ClientError, OSError) as error:
         raise Unreachable(user_messages.unreachable(Route.BASE, error or type(error).__name__)) from None
+    except (KeyError, TypeError, ValueError) as error:
+        # The library expects Discord's fields in every response. Another server at this address sends others.
+        log.debug("Discord: a response could not be read", exc_info=error)
+        raise Unreachable(user_messages.unreachable(Route.BASE, user_messages.NOT_DISCORD)) from None
 
 
 def skip_unparsable_events(parsers: dict[str, Callable[[Any], None]]) -> None:
@@ -108,6 +124,39 @@ def skip_unparsable_events(parsers: dict[str, Callable[[Any], None]]) -> None:
 
 def _parse_or_skip(event: str, parse: Callable[[Any], None], data: Any) -> None:
     try:
+        if check := _CHECKS.get(event):
+            check(data)
         parse(data)
     except Exception as error:
         log.error("Discord: an event %s could not be read and is left out: %r", event, error)
+
+
+def _check_message(message: Any) -> None:
+    """Raise KeyError or TypeError if a message, or the one that it answers, lacks a field that every message has."""
+    for name, kind in _MESSAGE_FIELDS.items():
+        if not isinstance(message[name], kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
+    for person in (message["author"], *message["mentions"]):
+        _check_user(person)
+    if message.get("referenced_message") is not None:
+        _check_message(message["referenced_message"])
+
+
+def _check_user(user: Any) -> None:
+    if not isinstance(user, dict) or not isinstance(user["id"], str) or not isinstance(user["username"], str):
+        raise TypeError("a user without ID or name")
+
+
+def _check_interaction(interaction: Any) -> None:
+    """Raise KeyError or TypeError if an interaction names nobody, or has data that are no object."""
+    _check_user(interaction["member"]["user"] if interaction.get("guild_id") else interaction["user"])
+    if not isinstance(interaction.get("data", {}), dict):
+        raise TypeError("data is no dict")
+
+
+_CHECKS: Mapping[str, Callable[[Any], None]] = {
+    "MESSAGE_CREATE": _check_message,
+    "MESSAGE_UPDATE": _check_message,
+    "INTERACTION_CREATE": _check_interaction,
+}
+"""What is checked before the library parses an event: it accepts these without what the handlers need."""

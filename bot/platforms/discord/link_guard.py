@@ -21,6 +21,8 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:/|mailto:", re.IGNORECASE)
 _MASKED = re.compile(r"\]\(")
 _REST = re.compile(r"[^\s<>]*")
+_TARGET = re.compile(r"(?:[^\s<>()]|\([^\s<>()]*\))+(?=\))")
+_END = ".,:;\"')]"
 _BALANCED = re.compile(r"(?:[^\s<>()]|\([^\s<>()]*\))*")
 _COLON, _PARENTHESIS = "\uff1a", "\uff08"
 """Full-width characters that look like the mark they replace, and that Discord reads as text."""
@@ -67,8 +69,11 @@ def _other_links(text: str, allowed: frozenset[str]) -> Iterator[int]:
             yield text.index(":", found.start())
     for found in _MASKED.finditer(text):
         target = text[found.end() :].lstrip()
-        shown = target[1:].partition(">")[0] if target[:1] == "<" else _match(_BALANCED, target)
-        if _SCHEME.match(shown.replace("\\", "")) and not permitted(shown, allowed):
+        is_angled = target[:1] == "<"
+        shown = target[1:].partition(">")[0] if is_angled else _match(_BALANCED, target)
+        # Discord ends a link that is not closed at any closing parenthesis inside its target.
+        is_closed = target[len(shown) + 2 * is_angled :].lstrip()[:1] == ")" or ")" not in shown
+        if _SCHEME.match(shown.replace("\\", "")) and not (is_closed and permitted(shown, allowed)):
             yield found.end() - 1
 
 
@@ -76,10 +81,11 @@ def _allowed_url(text: str, start: int, allowed: frozenset[str]) -> str:
     """Return the URL at ``start`` if it is allowed, else an empty string. It may hold another URL, as in a query."""
     if text[start - 1 : start] == "<" and (end := text.find(">", start)) > 0:
         url = text[start:end]
-    elif text[max(0, start - 2) : start] == "](":
-        url = _match(_BALANCED, text[start:])
+    elif text[max(0, start - 2) : start] == "](" and (url := _match(_TARGET, text[start:])):
+        pass
     else:
-        url = trimmed(_match(_REST, text[start:]))
+        # Discord ends a bare address before these marks, even if the address has the opening bracket.
+        url = trimmed(_match(_REST, text[start:])).rstrip(_END)
     return url if permitted(url, allowed) else ""
 
 

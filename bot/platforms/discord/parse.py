@@ -37,6 +37,8 @@ def incoming(
     """
     if message.author.bot or message.webhook_id is not None or message.type not in _CONTENT_TYPES:
         return None
+    if message.guild is None and not _is_direct(message):
+        return None
     channel_id, thread_id, kind = _location(message, channel, me)
     if kind in ("follow_up", "overheard") and (_is_for_others(message, me) or _says_nothing(message)):
         return None
@@ -51,6 +53,12 @@ def incoming(
             attachment(file, ref=f"{message.channel.id}/{message.id}/{file.id}") for file in message.attachments
         ),
     )
+
+
+def _is_direct(message: discord.Message) -> bool:
+    """Return whether a message without a server is a direct one, and not of a server that Discord has not sent yet."""
+    is_of_server = getattr(message.channel, "guild_id", None) is not None
+    return not is_of_server and not isinstance(message.author, discord.Member)
 
 
 def _location(message: discord.Message, channel: object, me: int) -> tuple[str, str, IncomingKind]:
@@ -161,8 +169,13 @@ def author(
     if permissions is None and isinstance(user, discord.Member):
         permissions = user.guild_permissions
     permitted = permissions is not None and (permissions.administrator or permissions.manage_guild)
-    listed = str(user.id) in admins or f"discord:{user.id}" in admins
-    return Author(id=str(user.id), name=user.display_name, is_admin=permitted or listed)
+    is_admin = permitted or is_listed(user.id, admins)
+    return Author(id=str(user.id), name=user.display_name, is_admin=is_admin)
+
+
+def is_listed(user_id: int, admins: Sequence[str]) -> bool:
+    """Return whether PARLEY_ADMINS names the user."""
+    return str(user_id) in admins or f"discord:{user_id}" in admins
 
 
 def attachment(file: discord.Attachment, *, ref: str = "") -> Attachment:
@@ -179,6 +192,13 @@ def attachment(file: discord.Attachment, *, ref: str = "") -> Attachment:
 def is_private_thread(channel: object) -> bool:
     """Return whether only the people who were added read the channel, and not everyone who reads its parent."""
     return isinstance(channel, discord.Thread) and channel.is_private()
+
+
+def may_read_history(person: object, channel: object) -> bool:
+    """Return whether a person may read the earlier messages of a channel; in direct messages everybody may."""
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return not isinstance(person, discord.Member)
+    return isinstance(person, discord.Member) and channel.permissions_for(person).read_message_history
 
 
 def interaction_author(interaction: discord.Interaction, admins: Sequence[str]) -> Author:

@@ -44,8 +44,8 @@ _ROUND = str.maketrans("[]", "()")
 """A title is the label of a link, where Discord does not reliably honor escaped square brackets."""
 _SPACE = " \t\n"
 """White space of Markdown. Any other one is text, and without it the next word could begin a block."""
-_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept):([^:]{1,80})")
-_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept"))
+_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept|save):([^:]{1,80})")
+_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept", "save"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +114,10 @@ def markdown(text: str, links: frozenset[str] = frozenset()) -> str:
     Only addresses in ``links`` become links. A text beyond the limit is cut.
     """
     text, _ = fitting(stripped(text), CONTENT, links, size)
-    text = dialect.to_discord(normalize_fences(text.strip(_SPACE)), CONTENT)
-    text = dialect.without_spoilers(code_block_tables.convert_tables(text, CONTENT), CONTENT)
-    text = suppress_link_previews(text, CONTENT)
+    # Tables come first: what the other steps see is what Discord shows.
+    text = code_block_tables.convert_tables(normalize_fences(text.strip(_SPACE)), CONTENT)
+    text = dialect.without_spoilers(dialect.to_discord(text, CONTENT), CONTENT)
+    text = suppress_link_previews(text, CONTENT).strip(_SPACE)
     return link_guard.without_other_links(text, links)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from bot.platforms.spoken_text import speaker
 from knowledge.parsing import slack_content
+from knowledge.parsing.chat_messages import time_from_timestamp
+from knowledge.whole_numbers import whole_number
 
 spoken = speaker("&gt;")
 """Hides code and quotations in a text."""
@@ -122,9 +123,18 @@ def _special(target: str, label: str, names: Names) -> str:
     name, _, rest = target[1:].partition("^")
     if name == "subteam":
         return f"@{names.groups.get(rest) or label.removeprefix('@') or UNKNOWN_GROUP}"
-    if name == "date" and not label and (seconds := rest.partition("^")[0]).isdecimal():
-        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M} UTC"
+    if name == "date" and not label:
+        return _moment(rest.partition("^")[0]) or f"@{name}"
     return label or f"@{name}"
+
+
+def _moment(seconds: str) -> str:
+    """Return a time in UTC; empty if there is no such time."""
+    number = whole_number(seconds)
+    try:
+        return "" if number is None else f"{time_from_timestamp(number):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return ""
 
 
 def _address(target: str) -> str:

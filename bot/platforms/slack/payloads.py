@@ -1,4 +1,7 @@
-"""Parses Slack's payloads: messages, edits, button clicks and slash commands. Makes no requests and reads no clock."""
+"""Parses Slack's payloads: messages, edits, button clicks and slash commands. Makes no requests and reads no clock.
+
+A field of another type than Slack documents counts as missing.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.commands.arguments import first_word
+from bot.platforms.json_input import object_field, objects_field, text_field
 from bot.platforms.slack import message_text
 from bot.platforms.slack.message_text import mention_of, plain_text, spoken
 from bot.platforms.slack.shared_files import transcript
@@ -19,11 +23,14 @@ from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, T
 
 Payload = Mapping[str, Any]
 
-USER_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-"""Message subtypes that a user writes; all others report changes to a channel or a message."""
+USER_SUBTYPES = frozenset({"file_share", "thread_broadcast", "me_message"})
+"""Subtypes of messages that a user writes; most have none. All others report changes to a channel or a message."""
 
 NO_CONTENT_MODES = frozenset({"tombstone", "hidden_by_limit", "external"})
 """File modes without content to download."""
+
+_TS = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,6})?")
+"""The ID of a message: the time at which Slack received it, in seconds."""
 
 _FOR_OTHERS = re.compile(r"<@[UW]|<!(?:subteam\^|here|channel|everyone)")
 """Mentions of people, of groups, and of everybody."""
@@ -82,36 +89,44 @@ class DeletedMessage:
     ts: str
 
 
-def parse_message(event: Payload, bot: BotUser) -> UserMessage | None:
-    """Parse a ``message`` or ``app_mention`` event; None if the bot has nothing to do with it."""
-    if event.get("subtype") not in USER_SUBTYPES or event.get("bot_id") or event.get("hidden"):
+def parse_message(event: Payload, bot: BotUser, *, shared: bool = False) -> UserMessage | None:
+    """Parse a ``message`` or ``app_mention`` event; None if the bot has nothing to do with it.
+
+    ``shared``: what arrived around the event says that the channel is shared with another organization.
+    """
+    if not has_user_subtype(event) or event.get("bot_id") or event.get("hidden"):
         return None
-    user, channel, ts = event.get("user"), event.get("channel"), event.get("ts")
-    if not user or not channel or not ts or user in (bot.user_id, "USLACKBOT"):
+    user, channel, ts = (text_field(event, name) for name in ("user", "channel", "ts"))
+    if not user or not channel or not _TS.fullmatch(ts) or user in (bot.user_id, "USLACKBOT"):
         return None
-    raw = event.get("text") or ""
+    raw, thread_ts = text_field(event, "text"), text_field(event, "thread_ts")
     kind = _message_kind(event, raw, bot)
-    files = tuple(file for file in event.get("files") or () if file.get("mode") not in NO_CONTENT_MODES)
+    files = tuple(file for file in objects_field(event, "files") if text_field(file, "mode") not in NO_CONTENT_MODES)
     args = plain_text(raw, bot.user_id, ids=True)
     if kind is None or (kind in ("follow_up", "overheard") and not args and not files):
         return None
     return UserMessage(
         kind=kind,
-        thread=ThreadKey(bot.tenant_id, "slack", channel, event.get("thread_ts") or ts),
+        thread=ThreadKey(bot.tenant_id, "slack", channel, thread_ts or ts),
         ts=ts,
         user_id=user,
         raw=raw,
         args=args,
-        in_thread=bool(event.get("thread_ts")),
+        in_thread=bool(thread_ts),
         beside=message_text.beside_text(event),
         files=files,
-        shared=_is_from_elsewhere(event, bot),
+        shared=shared or _is_from_elsewhere(event, bot),
     )
+
+
+def has_user_subtype(message: Payload) -> bool:
+    """Return whether a user writes messages of this subtype."""
+    return message.get("subtype") is None or text_field(message, "subtype") in USER_SUBTYPES
 
 
 def _is_from_elsewhere(event: Payload, bot: BotUser) -> bool:
     """Return whether the event names another workspace as that of its author or its origin."""
-    teams = {event.get(name) for name in ("team", "user_team", "source_team")} - {None, ""}
+    teams = {text_field(event, name) for name in ("team", "user_team", "source_team")} - {""}
     return bool(bot.team_id and teams - {bot.team_id})
 
 
@@ -123,11 +138,12 @@ def installed_team(body: Payload) -> str | None:
     bot whose button was pressed.
     """
     # Only clicks on the app's own buttons arrive, so their message is one of the bot.
-    message = (body.get("message") or {}) if body.get("actions") else {}
-    installed = [one.get("team_id") for one in body.get("authorizations") or ()]
-    installed.append((body.get("view") or {}).get("app_installed_team_id"))
-    installed.append(None if body.get("is_enterprise_install") else message.get("team"))
-    named = [(body.get("team") or {}).get("id"), body.get("team_id"), (body.get("user") or {}).get("team_id")]
+    message = object_field(body, "message") if body.get("actions") else {}
+    installed = [text_field(one, "team_id") for one in objects_field(body, "authorizations")]
+    installed.append(text_field(object_field(body, "view"), "app_installed_team_id"))
+    installed.append("" if body.get("is_enterprise_install") else text_field(message, "team"))
+    named = [text_field(object_field(body, "team"), "id"), text_field(body, "team_id")]
+    named.append(text_field(object_field(body, "user"), "team_id"))
     return next((team for team in (*installed, *named) if team), None)
 
 
@@ -136,33 +152,33 @@ def next_cursor(page: Payload | AsyncSlackResponse) -> str:
     return str((page.get("response_metadata") or {}).get("next_cursor") or "")
 
 
-def parse_change(event: Payload, bot: BotUser) -> UserMessage | DeletedMessage | None:
-    """Parse a ``message_changed`` or ``message_deleted`` event.
+def parse_change(event: Payload, bot: BotUser, *, shared: bool = False) -> UserMessage | DeletedMessage | None:
+    """Parse a ``message_changed`` or ``message_deleted`` event; ``shared`` as in ``parse_message``.
 
     Return None unless a user changed the text, or Slack added a message whose link the text has, or the transcript of a
     clip. Previews of other links and the bot's own edits arrive as changes too.
     """
-    before, after = event.get("previous_message") or {}, event.get("message") or {}
+    before, after = object_field(event, "previous_message"), object_field(event, "message")
     if before.get("bot_id") or before.get("user") == bot.user_id:
         return None
-    channel = str(event.get("channel") or "")
+    channel = text_field(event, "channel")
     if event.get("subtype") == "message_deleted" or after.get("subtype") == "tombstone":
-        ts = str(event.get("deleted_ts") or before.get("ts") or after.get("ts") or "")
-        thread = ThreadKey(bot.tenant_id, "slack", channel, str(before.get("thread_ts") or ts))
+        ts = text_field(event, "deleted_ts") or text_field(before, "ts") or text_field(after, "ts")
+        thread = ThreadKey(bot.tenant_id, "slack", channel, text_field(before, "thread_ts") or ts)
         return DeletedMessage(thread, ts) if channel and ts else None
     if event.get("subtype") != "message_changed" or not before:
         return None
     if after.get("text") == before.get("text") and not _added(after) - _added(before):
         return None
     edited = {**after, "type": "message", "channel": channel, "channel_type": event.get("channel_type")}
-    return parse_message(edited, bot)
+    return parse_message(edited, bot, shared=shared)
 
 
 def _added(message: Payload) -> set[str]:
     """Return what Slack adds to a message later: the addresses of the messages below its text, and transcripts."""
-    attachments = [one for one in message.get("attachments") or () if isinstance(one, dict)]
+    attachments = objects_field(message, "attachments")
     shared = {str(one.get("from_url")) for one in attachments if one.get("is_msg_unfurl") or one.get("is_share")}
-    return shared | set(filter(None, map(transcript, message.get("files") or ())))
+    return shared | set(filter(None, map(transcript, objects_field(message, "files"))))
 
 
 def _message_kind(event: Payload, raw: str, bot: BotUser) -> IncomingKind | None:
@@ -174,7 +190,7 @@ def _message_kind(event: Payload, raw: str, bot: BotUser) -> IncomingKind | None
     if event.get("type") == "app_mention":
         # Slack also sends this event for a mention in code or in a quotation, next to that of the message.
         return None if mention.search(raw) else "mention"
-    thread_ts = event.get("thread_ts")
+    thread_ts = text_field(event, "thread_ts")
     if _FOR_OTHERS.search(said):
         return None
     if thread_ts and thread_ts != event["ts"]:
@@ -198,13 +214,13 @@ class ButtonClick:
 
 def parse_click(body: Payload, bot: BotUser) -> ButtonClick | None:
     """Parse a click on one of the bot's buttons; None for any other interaction."""
-    button = (body.get("actions") or [{}])[0]
-    action_id, turn_id = str(button.get("action_id", "")), str(button.get("value", ""))
-    container = body.get("container") or {}
-    message = body.get("message") or {}
-    channel = (body.get("channel") or {}).get("id") or container.get("channel_id")
-    ts = message.get("ts") or container.get("message_ts")
-    if not action_id.startswith("parley_") or not turn_id or not channel or not ts:
+    button = next(iter(objects_field(body, "actions")), {})
+    action_id, turn_id = text_field(button, "action_id"), text_field(button, "value")
+    container, message = object_field(body, "container"), object_field(body, "message")
+    channel = text_field(object_field(body, "channel"), "id") or text_field(container, "channel_id")
+    ts = text_field(message, "ts") or text_field(container, "message_ts")
+    user_id = text_field(object_field(body, "user"), "id")
+    if not action_id.startswith("parley_") or not all((turn_id, channel, ts, user_id)):
         return None
     return ButtonClick(
         action=action_id.removeprefix("parley_"),
@@ -212,9 +228,9 @@ def parse_click(body: Payload, bot: BotUser) -> ButtonClick | None:
         tenant_id=bot.tenant_id,
         channel_id=channel,
         message_ts=ts,
-        thread_ts=message.get("thread_ts") or container.get("thread_ts") or ts,
-        user_id=body["user"]["id"],
-        trigger_id=body.get("trigger_id", ""),
+        thread_ts=text_field(message, "thread_ts") or text_field(container, "thread_ts") or ts,
+        user_id=user_id,
+        trigger_id=text_field(body, "trigger_id"),
     )
 
 
@@ -230,17 +246,23 @@ class SlashCommand:
     response_url: str
 
 
-def parse_slash_command(body: Payload, bot: BotUser) -> SlashCommand:
-    """Parse ``/parley NAME ARGS`` or the short ``/NAME ARGS``. ``/parley`` alone means ``help``."""
-    name = str(body["command"]).removeprefix("/")
-    args = plain_text(str(body.get("text") or ""), ids=True)
+def parse_slash_command(body: Payload, bot: BotUser) -> SlashCommand | None:
+    """Parse ``/parley NAME ARGS`` or the short ``/NAME ARGS``. ``/parley`` alone means ``help``.
+
+    Return None if the channel or the user is missing.
+    """
+    channel_id, user_id = text_field(body, "channel_id"), text_field(body, "user_id")
+    if not channel_id or not user_id:
+        return None
+    name = text_field(body, "command").removeprefix("/")
+    args = plain_text(text_field(body, "text"), ids=True)
     if name == "parley":
         name, args = first_word(args)
     return SlashCommand(
         name=name.lower() or "help",
         args=args,
         tenant_id=bot.tenant_id,
-        channel_id=body["channel_id"],
-        user_id=body["user_id"],
-        response_url=body.get("response_url", ""),
+        channel_id=channel_id,
+        user_id=user_id,
+        response_url=text_field(body, "response_url"),
     )

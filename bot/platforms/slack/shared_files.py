@@ -16,6 +16,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ParleyError, UsageError, for_operator
+from bot.platforms.json_input import object_field
 from bot.platforms.slack import errors, user_messages
 from bot.platforms.slack.file_downloads import FileDownloads
 from bot.types.conversation import Attachment
@@ -51,7 +52,7 @@ def transcript(file: File) -> str:
     transcription = file.get("transcription")
     if not isinstance(transcription, Mapping) or transcription.get("status") != "complete":
         return ""
-    preview = transcription.get("preview") or {}
+    preview = object_field(transcription, "preview")
     return "" if preview.get("has_more") else str(preview.get("content") or "").strip()
 
 
@@ -110,7 +111,7 @@ class SharedFiles:
 
     async def _transcript(self, file: File, name: str) -> str:
         for _ in range(TRANSCRIPT_ATTEMPTS):
-            transcription = file.get("transcription") or {}
+            transcription = object_field(file, "transcription")
             if transcription.get("status") != "processing":
                 break
             await self._sleep(TRANSCRIPT_INTERVAL)

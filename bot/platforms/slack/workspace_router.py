@@ -14,6 +14,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.async_context import AsyncBoltContext
 
 from bot.errors import ParleyError, for_operator, unforeseen
+from bot.platforms.json_input import object_field
 from bot.platforms.slack import manifest, modals, payloads, render
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.workspace import EventHandlers, Workspaces
@@ -88,6 +89,8 @@ class WorkspaceRouter:
         app.event("message")(self.on_message)
         app.event("app_mention")(self.on_message)
         app.event("agent_session_stopped")(self.on_stopped)
+        app.event("reaction_added")(self.on_reaction)
+        app.event("reaction_removed")(self.on_reaction)
         app.event("app_uninstalled")(self.on_removed)
         app.event("tokens_revoked")(self.on_revoked)
         app.command(re.compile(r".*"))(self.on_command)
@@ -115,6 +118,12 @@ class WorkspaceRouter:
         handlers = await self._handlers(context)
         self._record(handlers, event)
         await handlers.listeners.on_stopped(event)
+
+    async def on_reaction(self, event: dict[str, Any], context: AsyncBoltContext) -> None:
+        """Handle an emoji that was added to a message or removed."""
+        handlers = await self._handlers(context)
+        self._record(handlers, event)
+        await handlers.reactions.on_reaction(event)
 
     async def on_command(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
         """Handle a slash command."""
@@ -150,7 +159,8 @@ class WorkspaceRouter:
 
     async def on_removed(self, body: dict[str, Any], context: AsyncBoltContext) -> None:
         """Handle the removal of the app from a workspace."""
-        removed_at = float(body.get("event_time") or time.time())
+        sent_at = body.get("event_time")
+        removed_at = float(sent_at) if isinstance(sent_at, int | float) else time.time()
         try:
             await self._workspaces.remove(context.team_id, context.enterprise_id, removed_at)
         except ParleyError as error:
@@ -158,7 +168,7 @@ class WorkspaceRouter:
 
     async def on_revoked(self, event: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext) -> None:
         """Handle revoked tokens. Only the bot's token matters: Parley stores no user tokens."""
-        if (event.get("tokens") or {}).get("bot"):
+        if object_field(event, "tokens").get("bot"):
             await self.on_removed(body, context)
 
     async def on_other_event(self, event: dict[str, Any]) -> None:
@@ -167,7 +177,7 @@ class WorkspaceRouter:
 
     async def on_error(self, error: Exception, body: dict[str, Any]) -> None:
         """Log a failed listener. It sends no acknowledgment, so Slack redelivers the event."""
-        kind = (body.get("event") or {}).get("type") or body.get("type") or body.get("command")
+        kind = object_field(body, "event").get("type") or body.get("type") or body.get("command")
         log.error("Handling %s from Slack failed: %s", kind, for_operator(error), exc_info=unforeseen(error))
 
     def _record(self, handlers: EventHandlers, event: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from bot.engine.markdown import utf16_units
 from bot.platforms.web.json_views import Event, EventKind, MessageView, ThreadView
+from knowledge.whole_numbers import whole_number
 
 MAX_EVENTS = 2000
 MAX_MESSAGES = 1000
@@ -208,7 +209,8 @@ class EventHub:
     def _parse_event_id(self, event_id: str | None) -> int | None:
         """Return the sequence number of an event ID. None if it is missing, malformed or from another process."""
         epoch, _, seq = (event_id or "").partition("-")
-        return int(seq) if epoch == self.epoch and seq.isdecimal() and int(seq) <= self.seq else None
+        number = whole_number(seq)
+        return number if epoch == self.epoch and number is not None and number <= self.seq else None
 
     def _oldest_seq(self) -> int:
         return self._events[0].seq if self._events else self.seq + 1

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot.platforms.web import user_messages
 from bot.platforms.web.public_url import PublicUrl, normalized_origin
 from bot.platforms.web.sign_in.trusted_proxies import was_forwarded
+from knowledge.whole_numbers import whole_number
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PROBES = ("/healthz", "/readyz")
@@ -178,8 +179,7 @@ def too_large(limit: int) -> str:
 
 
 def _content_length(headers: Headers) -> int:
-    length = headers.get("content-length", "0")
-    return int(length) if length.isdecimal() else 0
+    return whole_number(headers.get("content-length", "0")) or 0
 
 
 class _LimitedBody:

@@ -47,7 +47,7 @@ class DataFolder:
     @classmethod
     def open(cls, data_dir: Path) -> DataFolder:
         """Create the folder if it is missing. Raises ConfigError if another user owns it, or if it is not writable."""
-        home = data_dir.expanduser().resolve()
+        home = data_dir.resolve()
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
             owner = home.stat().st_uid

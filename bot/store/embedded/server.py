@@ -130,7 +130,7 @@ def running(cluster: Path) -> int | None:
     numbers are reused, and a copied folder has a copy of the file.
     """
     try:
-        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        lines = (cluster / "postmaster.pid").read_text().split("\n")
         process = psutil.Process(int(lines[0]))
         _reap(process.pid)
         here = process.name() == "postgres" and Path(process.cwd()).samefile(cluster)
@@ -240,7 +240,7 @@ def _launch(folder: DataFolder, options: Mapping[str, str]) -> None:
 
 def _is_ready(cluster: Path, pid: int) -> bool:
     try:
-        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        lines = (cluster / "postmaster.pid").read_text().split("\n")
     except OSError:
         return False
     return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"

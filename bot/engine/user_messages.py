@@ -43,6 +43,7 @@ SUMMARIZE_DAY = (
     "Summarize the messages in this channel of the last 24 hours, by subject: what was decided, and what is open and "
     "with whom."
 )
+MESSAGES_TOO_SLOW = "Reading the messages took too long. Try again, or ask for the summary of one thread."
 NO_MESSAGES_HERE = (
     "There are no messages to summarize here. Write summarize in a thread or a channel of Slack or Discord."
 )

@@ -38,6 +38,7 @@ class ChatSettings(BaseSettings):
     discord_api_url: str | None = Field(None, validation_alias=named("DISCORD_API_URL"))
     discord_gateway_url: str | None = Field(None, validation_alias=named("DISCORD_GATEWAY_URL"))
 
+    save_emoji: Names = Field(("🔖", "bookmark"), validation_alias=named("PARLEY_SAVE_EMOJI"))
     home: Names = Field(("auto",), validation_alias=named("PARLEY_HOME"))
 
     @field_validator("home")

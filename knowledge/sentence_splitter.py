@@ -24,6 +24,8 @@ _LINE = re.compile(r"\S[^\n]*")
 _NOT_SPACE = re.compile(r"\S")
 _CLOSING = r"[\"'”’“‘)\]»«]*"
 _JAPANESE_OR_CHINESE = r"[\u3040-\u30ff\u3400-\u9fff]"
+END_MARKS = "。！？｡।॥؟۔።။។"
+"""Marks that end a sentence in scripts that have no full stop."""
 _END = re.compile(
     # Armenian ends a sentence with a colon, and Greek a question with a semicolon.
     rf"(?:[.!?…]|(?<=[\u0561-\u0587]):|(?<=[\u0370-\u03ff\u1f00-\u1fff])[;\u037e]){_CLOSING}(?=\s)"
@@ -32,7 +34,7 @@ _END = re.compile(
     r"|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d+[.)])[ \t])"
 )
 _SPACED_DOT = re.compile(rf"\.{_CLOSING}(?:\s|$)")
-_UNSPACED_ENDS = "。！？｡」』）”।॥؟۔።။។"
+_UNSPACED_ENDS = f"」』）”{END_MARKS}"
 
 
 def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:

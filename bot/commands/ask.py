@@ -17,10 +17,11 @@ from bot.engine import user_messages as engine_messages
 from bot.engine.display.citation_links import as_plain_text, link
 from bot.engine.display.output_filter import sanitize
 from bot.engine.display.urls import urls_in
+from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, UsageError
 from bot.store import tenants, turns
 from bot.types.audience import Audience
-from bot.types.conversation import PRIVATE_THREAD, Author, Incoming, ThreadKey
+from bot.types.conversation import PRIVATE_THREAD, Attachment, Author, Incoming, ThreadKey
 from bot.types.display import Citation, Limits, Part
 from bot.types.turns import Outcome
 
@@ -50,6 +51,13 @@ async def run(context: Context, line: str) -> Reply:
     """Answer privately, in a thread of its own."""
     if not line.strip():
         raise UsageError(user_messages.wrong_usage("ask", help_text.ASK_USAGE))
+    return await private_answer(context, line.strip())
+
+
+async def private_answer(
+    context: Context, question: str, attachments: Sequence[Attachment] = (), surface: Surface | None = None
+) -> Reply:
+    """Answer a question privately, in a thread of its own. ``surface`` reads what it is about and shows nothing."""
     services = context.services
     unique_id = uuid.uuid4().hex
     turn = await services.dispatcher.accept(
@@ -57,17 +65,18 @@ async def run(context: Context, line: str) -> Reply:
             thread=ThreadKey(context.tenant_id, context.platform, context.channel_id, f"{PRIVATE_THREAD}{unique_id}"),
             message_id=f"{PRIVATE_THREAD}{unique_id}",
             author=context.author,
-            text=line.strip(),
+            text=question,
             kind="ask",
             sent_at=services.clock(),
             audience=context.audience,
+            attachments=tuple(attachments),
         )
     )
     assert turn is not None
-    outcome = await services.dispatcher.start(turn, NullSurface())
-    links = _links(outcome.citations, line, outcome.trace)
+    outcome = await services.dispatcher.start(turn, surface or NullSurface())
+    links = _links(outcome.citations, question, outcome.trace)
     return Reply(
-        text_of(outcome, line),
+        text_of(outcome, question),
         shareable=outcome.refused is None,
         turn_id=outcome.turn_id,
         links=links,

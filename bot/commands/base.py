@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from bot.commands import csv_export
+from bot.engine.ports.surface import TranscriptReader
 from bot.types.audience import UNCHECKED, Audience
 from bot.types.conversation import Attachment, Author, Platform
 from bot.types.display import Citation
@@ -94,9 +95,9 @@ class Channels(Protocol):
 class Context:
     """The user who runs a command, the place, and the services it can use.
 
-    ``thread_id`` is None outside threads; ``channels`` is None on platforms without channels. ``audience`` says who
-    reads an answer there; ``commands.run`` applies the channel's settings to it. ``private_thread``: fewer people read
-    the thread than its channel.
+    ``thread_id`` is None outside threads; ``channels`` is None on platforms without channels, and so is
+    ``transcripts``, which reads the messages there. ``audience`` says who reads an answer there; ``commands.run``
+    applies the channel's settings to it. ``private_thread``: fewer people read the thread than its channel.
     """
 
     tenant_id: str
@@ -108,6 +109,7 @@ class Context:
     attachments: tuple[Attachment, ...] = ()
     update: OnUpdate = field(default=_no_update)
     channels: Channels | None = None
+    transcripts: TranscriptReader | None = None
     audience: Audience = UNCHECKED
     private_thread: bool = False
 

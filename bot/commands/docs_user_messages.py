@@ -53,6 +53,27 @@ ACCEPT_REMOVALS = "Let it through"
 HOW_TO_ACCEPT = "In the server: /docs refresh ID --accept-removals, with the ID of one of its documents."
 
 
+SAVE_ANSWER = "Save to the documents"
+SAVE_ADMIN = "Only admins can save answers to the documents."
+NOTHING_TO_SAVE = "There is no complete answer to save. Name an answer that was not refused or stopped."
+SAVED_ANSWER_NOTE = "This is an answer of Parley that an admin saved."
+
+
+def save_proposal(name: str, question: str, answer: str) -> str:
+    """Return the notice to admins that a person proposes to save an answer."""
+    return f"{name} proposes to save this answer to the documents of its channel.\n\n**{question}**\n\n{answer}"
+
+
+def how_to_save(answer_id: str) -> str:
+    """Return how to save an answer without the button of the notice."""
+    return f"In the server: /docs save {answer_id}"
+
+
+def saved_answer_name(answer_id: str) -> str:
+    """Return the file name of a saved answer."""
+    return f"answer-{answer_id}.md"
+
+
 def unknown_document(document_id: str) -> str:
     return f"No document in this channel has the ID {document_id}. /docs lists the documents."
 

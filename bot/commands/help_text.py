@@ -16,7 +16,7 @@ INGEST_USAGE = "[--here | --tenant] ADDRESS... (or attach files) | [--tenant] #C
 DOCS_SUMMARY = "List, show, delete and refresh documents"
 DOCS_USAGE = (
     "[list [TEXT] [by age|size|state|title] [page N] | show ID | delete ID | "
-    "refresh [ID [every 6h|never|default|--accept-removals]] | preview (attach files)]"
+    "refresh [ID [every 6h|never|default|--accept-removals]] | preview (attach files) | save [--tenant] ID]"
 )
 
 BUDGET_SUMMARY = "Show your token usage today; admins set limits"
@@ -36,6 +36,9 @@ SOURCES_SUMMARY = "Show the sources of an answer, with each quote in context"
 
 QUIET_SUMMARY = "Answer in this thread only when mentioned"
 LISTEN_SUMMARY = "Answer follow-up questions in this thread again"
+
+SUMMARIZE_SUMMARY = "Summarize this thread, or the last day of this channel, with links to the messages"
+SUMMARIZE_USAGE = "[thread | day]"
 
 STOP_SUMMARY = "Stop the answer in this thread"
 

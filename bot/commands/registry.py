@@ -22,6 +22,7 @@ from bot.commands import (
     quiet,
     settings,
     stop,
+    summarize,
     user_messages,
     why,
 )
@@ -37,7 +38,22 @@ from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
 from knowledge.storable_text import storable
 
-_MODULES = (ask, ingest, docs, budget, costs, feedback, why, cited_sources, stop, memory, settings, admin, privacy)
+_MODULES = (
+    ask,
+    summarize,
+    ingest,
+    docs,
+    budget,
+    costs,
+    feedback,
+    why,
+    cited_sources,
+    stop,
+    memory,
+    settings,
+    admin,
+    privacy,
+)
 _ALL = (*(module.COMMAND for module in _MODULES), quiet.QUIET, quiet.LISTEN)
 
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
@@ -47,12 +63,26 @@ _NAME = re.compile(r"[a-z][\w-]{1,31}")
 _USAGE_WORD = re.compile(r"(?:\[|\| )([a-z][a-z-]+)")
 """Matches a word in a usage text with which the arguments may begin."""
 _WITHOUT_ARGUMENTS = frozenset(
-    ("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory", "feedback", "quiet", "listen")
+    (
+        "stop",
+        "why",
+        "sources",
+        "summarize",
+        "budget",
+        "costs",
+        "help",
+        "docs",
+        "settings",
+        "memory",
+        "feedback",
+        "quiet",
+        "listen",
+    )
 )
 """Commands that a mention can consist of without arguments."""
 _FIRST_WORDS: Mapping[str, frozenset[str]] = {
     "budget": frozenset(("show", "set", "list")),
-    "docs": frozenset(("list", "show", "delete", "refresh")),
+    "docs": frozenset(("list", "show", "delete", "refresh", "save")),
     "privacy": frozenset(("export", "erase")),
     "memory": frozenset(("show", "forget")),
     "settings": frozenset(("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "external", "reset")),
@@ -130,6 +160,8 @@ def _are_arguments(name: str, args: str) -> bool:
     if name == "ingest":
         given = first.startswith(("http://", "https://", "#"))
         return given or args.lower() in ("", "stop", "stop mine")
+    if name == summarize.NAME:
+        return args.lower() in ("thread", "day")
     if name == "docs" and args.lower() == "preview":
         return True
     if name == "costs" and first[:1].isdigit():

@@ -24,7 +24,9 @@ from bot.engine.answer import (
     question_context,
     reservation,
     retrieval,
+    scope,
     summarize,
+    transcripts,
 )
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.citations import Resolved, resolve
@@ -32,13 +34,11 @@ from bot.engine.answer.context import Context
 from bot.engine.answer.final_reply import stronger_model
 from bot.engine.answer.lease import take_lease
 from bot.engine.answer.poison import is_poison
-from bot.engine.answer.query import Query
+from bot.engine.answer.query import Query, initial_query
 from bot.engine.answer.results import Ending, Results
-from bot.engine.answer.scope import scope_of
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
-from bot.engine.memory import Remembered, asked_before
 from bot.engine.ports.answer_cache import SimilarAnswers
 from bot.engine.ports.attachment_reader import AttachmentReader
 from bot.engine.ports.classifier import Classifier
@@ -54,7 +54,8 @@ from bot.engine.ports.telemetry import NoTelemetry, Telemetry
 from bot.engine.routing import choice
 from bot.engine.routing.local_classifier import LocalClassifier
 from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
-from bot.types.conversation import Incoming
+from bot.types.conversation import Incoming, StoredAttachment
+from bot.types.display import Activity
 from bot.types.settings import ChannelSettings
 from bot.types.turns import LateReply, Outcome, Turn, TurnRecord
 from bot.types.usage import Route
@@ -190,8 +191,8 @@ class Engine:
 
     async def is_confident(self, incoming: Incoming, settings: ChannelSettings) -> bool:
         """Return whether the documents certainly answer the message. Asks no model; raises knowledge errors."""
-        scope = scope_of(incoming.thread, incoming.audience, settings)
-        found = await self._context.search(incoming.text, scope, k=self._context.settings.passages)
+        readable = scope.scope_of(incoming.thread, incoming.audience, settings)
+        found = await self._context.search(incoming.text, readable, k=self._context.settings.passages)
         return retrieval.is_confident(found)
 
     # --- the steps of an answer
@@ -201,7 +202,8 @@ class Engine:
         searching = display.open(user_messages.SEARCHING)
         material = await alongside(searching, self._gather(attempt, results, surface))
         if material is None:
-            return _from_cache(attempt, results)
+            return cached.answer_of(attempt, results.lookup)
+        display.activity.show(Activity(user_messages.is_reading(len(material.evidence.passages))))
         await generation.generate(self._context, attempt, material, display)
         attempt.journal.notes.extend(material.evidence.notes)
         if attempt.journal.outage:  # Once a model answers again, its answer is better than these quotes.
@@ -213,13 +215,15 @@ class Engine:
         context, turn = self._context, attempt.turn
         record = await self._load(turn)
         await reservation.begin(context, attempt, record)
-        results.query = query = _initial_query(turn, record)
+        results.query = query = initial_query(turn, record)
+        if (messages := transcripts.wanted(attempt, record)) is not None:
+            return await self._gather_messages(attempt, results, surface, record, messages)
         attached = await question_context.read(context, attempt, surface, record, query.expanded)
         results.query = query = await memory.understand_statement(context, attempt, query, attached)
         results.route = route = await self._choose_route(attempt, query, record)
         results.lookup = lookup = await cached.look_up(context, attempt, query, route, record, attached)
         if lookup.hit is not None:
-            _explain_scope(attempt, query, record)
+            scope.explain(attempt, record, tenant_wide=query.tenant_wide)
             return None
         reservation.check(context, attempt)
         query = query.with_found(lookup.found)
@@ -228,9 +232,19 @@ class Engine:
             memory.recall(context, attempt, query, record.history),
         )
         if evidence.found is not None:
-            _explain_scope(attempt, query, record)
+            scope.explain(attempt, record, tenant_wide=query.tenant_wide)
         results.evidence = evidence
-        return self._material(evidence, record, route, attached, recalled)
+        return generation.material(context, evidence, record, route, attached, recalled)
+
+    async def _gather_messages(
+        self, attempt: Attempt, results: Results, surface: Surface, record: TurnRecord, messages: StoredAttachment
+    ) -> generation.Material:
+        """Gather the messages that the question asks to summarize, in place of documents."""
+        results.query = query = replace(initial_query(attempt.turn, record), earlier=())
+        results.route = route = await self._choose_route(attempt, query, record)
+        reservation.check(self._context, attempt)
+        results.evidence = evidence = await transcripts.evidence(self._context, attempt, surface, messages, query)
+        return generation.material(self._context, evidence, record, route)
 
     async def _load(self, turn: Turn) -> TurnRecord:
         """Load everything stored about the turn. Raises Refused if an admin has paused the bot."""
@@ -262,17 +276,6 @@ class Engine:
             return choice.cheap_for_small_talk
         may_rate = attempt.accounting.reservation is not None or self._context.free
         return self._context.classifier if may_rate else reservation.cheap_without_rating
-
-    def _material(
-        self,
-        evidence: retrieval.Evidence,
-        record: TurnRecord,
-        route: Route,
-        attached: question_context.Attachments,
-        recalled: tuple[Remembered, ...],
-    ) -> generation.Material:
-        facts = record.facts if self._context.memory else ()
-        return generation.Material(record, route, attached, evidence, recalled, facts)
 
     # --- how an answer ends
 
@@ -336,27 +339,6 @@ class Engine:
             shared=self.pace(turn, surface),
             allowed=partial(allowed_links.allowed, attempt, results),
         )
-
-
-def _initial_query(turn: Turn, record: TurnRecord) -> Query:
-    """Return the question as asked, with the scope of documents that may answer it and the thread's earlier ones."""
-    scope = scope_of(turn.thread, turn.audience, record.settings)
-    return Query(turn.question, scope, asked_before(record.history))
-
-
-def _explain_scope(attempt: Attempt, query: Query, record: TurnRecord) -> None:
-    """Note below the answer why it uses no documents of the whole tenant, if it does not."""
-    if not query.tenant_wide:
-        audience = attempt.turn.audience.given(record.settings.external)
-        attempt.journal.notes.append(user_messages.without_tenant(audience.readers, attempt.turn.thread.channel_id))
-
-
-def _from_cache(attempt: Attempt, results: Results) -> Resolved:
-    """Return the cached answer, with a note that says so."""
-    hit = results.lookup.hit
-    assert hit is not None
-    attempt.journal.notes.append(user_messages.FROM_CACHE)
-    return Resolved(hit.answer, hit.citations)
 
 
 def _resolved(attempt: Attempt, results: Results) -> Resolved:

@@ -12,6 +12,8 @@ from bot.types.usage import BudgetOwner, BudgetState
 # --- while an answer is made
 
 SEARCHING = "_Searching the documents…_"
+IS_SEARCHING = "is searching the documents…"
+IS_WRITING = "is writing…"
 STOPPED = "_Stopped._"
 INTERRUPTED = "_Interrupted by a restart. The answer continues here in a moment._"
 STORE_AWAY = "_The database is not responding. The answer continues here as soon as it responds again._"
@@ -19,10 +21,48 @@ STORE_AWAY = "_The database is not responding. The answer continues here as soon
 _ORDINALS = ("next", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
+def is_reading(passages: int) -> str:
+    """Return what the bot does with so many passages, as it follows its name."""
+    if not passages:
+        return "is thinking…"
+    return f"is reading {passages} {'passage' if passages == 1 else 'passages'}…"
+
+
 def queued(place: int) -> str:
     """Return the status of a question that waits in the queue; ``place`` 1 is next."""
     position = _ORDINALS[place - 1] if place <= len(_ORDINALS) else f"number {place}"
     return f"_Many questions at once. You are {position} in the queue…_"
+
+
+# --- summaries of messages
+
+SUMMARIZE_THREAD = (
+    "Summarize the messages of this thread: what it is about, what was decided, and what is open and with whom."
+)
+SUMMARIZE_DAY = (
+    "Summarize the messages in this channel of the last 24 hours, by subject: what was decided, and what is open and "
+    "with whom."
+)
+MESSAGES_TOO_SLOW = "Reading the messages took too long. Try again, or ask for the summary of one thread."
+NO_MESSAGES_HERE = (
+    "There are no messages to summarize here. Write summarize in a thread or a channel of Slack or Discord."
+)
+
+
+def nothing_to_summarize(extent: str) -> str:
+    """Return the refusal if people wrote nothing; ``extent`` is ``thread`` or ``day``."""
+    where = "in this thread" if extent == "thread" else "in this channel in the last 24 hours"
+    return f"Nobody but me wrote anything {where}, so there is nothing to summarize."
+
+
+def older_left_out(count: int) -> str:
+    """Return the note for messages that did not fit into the prompt."""
+    return f"{count} older {'message is' if count == 1 else 'messages are'} left out, because there was no room."
+
+
+def said_by(author: str, at: datetime) -> str:
+    """Return the title of a message: its author and its time."""
+    return f"{author}, {at:%d %B %H:%M} UTC"
 
 
 # --- instead of an answer
@@ -44,6 +84,7 @@ GIVEN_UP = (
 BROKEN = "Something went wrong while answering. The operator can find the cause in the log."
 FORGOTTEN = "_The question was deleted, so this answer was removed too._"
 NO_ANSWER = "The model returned an empty answer twice. Ask again, or ask the stronger model."
+BARE_ANSWER = "The model twice answered with one word and named no source. Ask again, or ask the stronger model."
 DECLINED = "The model declined to answer this."
 EMPTY_QUESTION = "Your message contains no question. Ask me something about the team's documents."
 UNKNOWN_TURN = "I no longer have that answer. Please ask again."

@@ -14,7 +14,7 @@ from bot.engine.memory import small_talk
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.llm import user_messages
 from bot.llm.call_metering import estimate_prompt
-from bot.llm.quote_selection import Quote, best_quotes
+from bot.llm.quote_selection import Quote, best_quotes, quotes_by_part, telling_quotes
 from bot.llm.sentence_ranking import key_sentences
 from bot.llm.tokens import TokenCounter
 from bot.types.conversation import Fact
@@ -30,10 +30,21 @@ class Phrases:
     intro: str
     image: str
     nothing: str
+    overview: str
 
 
-NOT_CONFIGURED = Phrases(user_messages.EXTRACTIVE_INTRO, user_messages.CANNOT_SEE_IMAGE, user_messages.NOTHING_FOUND)
-OUTAGE = Phrases(user_messages.OUTAGE_INTRO, user_messages.IMAGE_IN_OUTAGE, user_messages.NOTHING_FOUND_IN_OUTAGE)
+NOT_CONFIGURED = Phrases(
+    user_messages.EXTRACTIVE_INTRO,
+    user_messages.CANNOT_SEE_IMAGE,
+    user_messages.NOTHING_FOUND,
+    user_messages.OVERVIEW_INTRO,
+)
+OUTAGE = Phrases(
+    user_messages.OUTAGE_INTRO,
+    user_messages.IMAGE_IN_OUTAGE,
+    user_messages.NOTHING_FOUND_IN_OUTAGE,
+    user_messages.OVERVIEW_IN_OUTAGE,
+)
 _FIXED_PHRASES = (
     *astuple(NOT_CONFIGURED),
     *astuple(OUTAGE),
@@ -132,9 +143,19 @@ def compose(prompt: Prompt, phrases: Phrases = NOT_CONFIGURED) -> str:
         _attributed(one.text, one.author, one.at) for one in prompt.said if not _is_fact(one.text, prompt.facts)
     ]
     from_thread = [user_messages.SAID_IN_THREAD, *facts, *messages] if facts or messages else []
-    quotes = best_quotes(prompt.question, prompt.passages, prompt.carried)
-    from_documents = [phrases.intro, *map(_format_quote, quotes)] if quotes else []
+    if prompt.overview:
+        return "\n\n".join([phrases.overview, *map(_format_quote, telling_quotes(prompt.passages))])
+    quotes = _quotes(prompt)
+    from_documents = [phrases.intro, *quotes] if quotes else []
     return "\n\n".join([*notes, *((from_thread + from_documents) or [phrases.nothing])])
+
+
+def _quotes(prompt: Prompt) -> list[str]:
+    """Return the quotes with their markers, below the label of its part each if the question has parts."""
+    groups = quotes_by_part(prompt.parts, prompt.passages, prompt.carried)
+    if not groups:
+        return list(map(_format_quote, best_quotes(prompt.question, prompt.passages, prompt.carried)))
+    return [line for label, quotes in groups for line in (f"**{label}**", *map(_format_quote, quotes))]
 
 
 def _without_fixed_phrases(text: str) -> str:

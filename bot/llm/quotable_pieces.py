@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from knowledge.sentence_splitter import sentence_spans
+from knowledge.sentence_splitter import END_MARKS, sentence_spans
 
 Kind = Literal["sentence", "item", "row", "code"]
 _Block = Literal["heading", "code", "item", "header", "row", "paragraph"]
@@ -134,7 +134,7 @@ def _looks_like_heading(lines: list[str]) -> bool:
     is_short = len(first) <= _MAX_HEADING_CHARS
     if _WITHOUT_END_MARKS.search(first):
         return False
-    without_end_mark = is_short and first[-1] not in '.!?:;,…。！？"”*`)' + "'"
+    without_end_mark = is_short and first[-1] not in f".!?:;,…\"'”*`){END_MARKS}"
     return (without_end_mark or (first.isupper() and is_short)) and not following[:1].islower()
 
 

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bot.engine.answer.evidence import says_nothing_alone
+from bot.engine.ports.llm import PromptPart
 from bot.llm import question_kinds
 from bot.llm.quotable_pieces import Kind
-from bot.llm.sentence_ranking import Unit, group_score, scores_of, term_weights, terms, units_of
+from bot.llm.sentence_ranking import (
+    Unit,
+    group_score,
+    key_sentences,
+    scores_of,
+    term_weights,
+    terms,
+    units_of,
+)
+from knowledge.followup_queries import carried_words
+from knowledge.part_merging import holds
 from knowledge.types import Passage
 
 MAX_QUOTES = 4
 MAX_LISTED = 8
 """Rows of one table, or items of one list, that are quoted together for a question that asks for all of them."""
+MAX_TELLING_CHARS = 900
+"""The most characters of the quotes that stand for a summary."""
 _GOOD_QUOTES = 2
 _MIN_SCORE_SHARE = 0.72
 """The second quote must score at least this share of the best one."""
@@ -52,7 +66,46 @@ def best_quotes(question: str, passages: Sequence[Passage], carried: Sequence[st
     chosen = chosen or _with_followers(_choose(weights, units, scores), units)
     if not chosen and not passages[units[0].n - 1].document_id:
         chosen = _opening(passages, units)
-    return [Quote(unit.n, unit.piece.text, unit.piece.kind, unit.piece.header) for unit in chosen]
+    return [Quote(unit.n, _quoted(unit), unit.piece.kind, unit.piece.header) for unit in chosen]
+
+
+def quotes_by_part(
+    parts: Sequence[PromptPart], passages: Sequence[Passage], carried: Sequence[str] = ()
+) -> list[tuple[str, list[Quote]]]:
+    """Return the label and the quotes of each part of a question, from what it found and ``passages`` hold.
+
+    Nothing if fewer than two parts have quotes of their own: then what answers one part answers the others too.
+    """
+    groups: list[tuple[str, list[Quote]]] = []
+    before: tuple[str, ...] = ()
+    for part in parts:
+        found = [
+            replace(quote, n=n)
+            for quote in best_quotes(part.text, part.passages, (*carried, *carried_words(part.text, before)))
+            for n, passage in enumerate(passages, 1)
+            if holds(passage, part.passages[quote.n - 1])
+        ]
+        seen = {quote for _, quotes in groups for quote in quotes}
+        groups.append((part.label, [quote for quote in found if quote not in seen]))
+        before = (part.text,)
+    answered = [group for group in groups if group[1]]
+    return answered if len(answered) > 1 else []
+
+
+def _quoted(unit: Unit) -> str:
+    """Return the words to quote. A bare “Yes.” is quoted with the question that it answers."""
+    piece = unit.piece
+    return f"{piece.question} {piece.text}" if piece.question and says_nothing_alone(piece.text) else piece.text
+
+
+def telling_quotes(passages: Sequence[Passage]) -> list[Quote]:
+    """Return the pieces that share the most words with the others, in order, one of each passage."""
+    quotes: dict[int, Quote] = {}
+    for text in key_sentences([passage.text for passage in passages], MAX_TELLING_CHARS):
+        n = next((at for at, passage in enumerate(passages, 1) if text in passage.text and at not in quotes), None)
+        if n is not None:
+            quotes[n] = Quote(n, text, "sentence")
+    return [quotes[n] for n in sorted(quotes)]
 
 
 def _all_of_a_kind(weights: Mapping[str, float], units: Sequence[Unit], scores: Sequence[float]) -> list[Unit]:

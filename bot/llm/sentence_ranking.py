@@ -19,6 +19,7 @@ from bot.llm import question_kinds
 from bot.llm.quotable_pieces import MAX_CODE_CHARS, Piece, pieces
 from knowledge.script_words import is_unspaced, script_words
 from knowledge.types import Passage
+from knowledge.word_forms import fold, transliterate
 
 _MAX_UNIT_CHARS = 600
 _MIN_COSINE = 0.35
@@ -98,9 +99,16 @@ class Unit:
 
 
 def terms(text: str) -> list[str]:
-    """Return the stemmed words of a text in order, without stop words. Number words become digits."""
+    """Return the stemmed words of a text in order, without accents and stop words. Number words become digits."""
     words = (word.replace("’", "'").removesuffix("'s") for word in script_words(text))
-    return [_NUMBERS.get(word) or _stem(word) for word in words if word not in _STOP_WORDS]
+    return [_NUMBERS.get(word) or _stem(fold(word)) for word in words if word not in _STOP_WORDS]
+
+
+def _forms(text: str) -> list[str]:
+    """Return the terms of a text, and those of its words as they are spelled without umlauts."""
+    found = terms(text)
+    spelled = transliterate(text.lower())
+    return found if spelled == fold(text.lower()) else [*found, *(one for one in terms(spelled) if one not in found)]
 
 
 def units_of(passages: Sequence[Passage]) -> list[Unit]:
@@ -108,7 +116,8 @@ def units_of(passages: Sequence[Passage]) -> list[Unit]:
     units: list[Unit] = []
     seen: set[str] = set()
     for n, passage in enumerate(passages, 1):
-        headings = {" ".join(terms(heading)) for heading in (passage.title, *passage.heading)}
+        inside = (heading for place in passage.places for heading in place.heading or ())
+        headings = {" ".join(terms(heading)) for heading in (passage.title, *passage.heading, *inside)}
         for piece in pieces(passage.text) or [Piece(passage.text.strip()[:_MAX_UNIT_CHARS], "sentence")]:
             words = terms(piece.text)
             key = " ".join(words)
@@ -117,13 +126,13 @@ def units_of(passages: Sequence[Passage]) -> list[Unit]:
                 continue
             seen.add(key)
             above, meaning = _above(piece, passage), _meaning(piece, passage)
-            units.append(Unit(n, len(units), piece, frozenset(words), above, meaning, passage.superseded))
+            units.append(Unit(n, len(units), piece, frozenset(_forms(piece.text)), above, meaning, passage.superseded))
     return units
 
 
 def term_weights(question: str, carried: Sequence[str], units: Sequence[Unit]) -> dict[str, float]:
     """Return the share of each word of the question, 1 in total; rare words have more, carried words less."""
-    own = _with_pairs(frozenset(terms(question)), units)
+    own = _with_pairs(_as_spelled(question, units), units)
     query = own | _with_pairs(frozenset(terms(" ".join(carried))), units)
     count = Counter(term for unit in units for term in unit.terms & query)
     weights = {
@@ -207,7 +216,7 @@ def _above(piece: Piece, passage: Passage) -> dict[str, float]:
     ]
     counts: dict[str, float] = {}
     for text, share in parts:
-        for term in terms(text) if text else ():
+        for term in _forms(text) if text else ():
             counts[term] = max(counts.get(term, 0.0), share)
     return counts
 
@@ -232,6 +241,17 @@ def _cosine(passage: Passage, start: int, end: int) -> float:
             if 2 * (min(end, one.end) - max(start, one.start)) >= min(end - start, one.end - one.start)
         ),
         default=0.0,
+    )
+
+
+def _as_spelled(question: str, units: Sequence[Unit]) -> frozenset[str]:
+    """Return the terms of a question; a word with umlauts is spelled without them if only that occurs in the units."""
+    plain, spelled = terms(question), terms(transliterate(question.lower()))
+    if plain == spelled or len(plain) != len(spelled):
+        return frozenset(plain)
+    known = {term for unit in units for term in (*unit.terms, *unit.above)}
+    return frozenset(
+        other if other in known and one not in known else one for one, other in zip(plain, spelled, strict=True)
     )
 
 

@@ -13,6 +13,10 @@ NOTHING_FOUND = (
     "I found nothing about this in the documents. "
     "No model is configured, so I can only quote them: add a document about it, or rephrase your question."
 )
+OVERVIEW_INTRO = (
+    "No model is configured, so I cannot summarize. These messages say the most. An admin can set the key of a model."
+)
+OVERVIEW_IN_OUTAGE = "No model can answer at the moment, so I cannot summarize. These messages say the most."
 OUTAGE_INTRO = "No model can answer at the moment, so I only quote the documents. Ask again later for a full answer."
 IMAGE_IN_OUTAGE = "No model can answer at the moment, so I cannot see the image. I only use the text."
 NOTHING_FOUND_IN_OUTAGE = (

@@ -18,7 +18,7 @@ from bot.types.turns import Turn
 
 _NOTE = """
 INSERT INTO attachments (tenant_id, turn_id, position, kind, name, content_type, size, ref)
-SELECT tenant_id, turn_id, %(position)s, 'file', %(name)s, %(content_type)s, %(size)s, %(ref)s
+SELECT tenant_id, turn_id, %(position)s, %(kind)s, %(name)s, %(content_type)s, %(size)s, %(ref)s
 FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
 """
 """One row for each file of a question, if the question was stored in this transaction."""
@@ -33,6 +33,7 @@ def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -
                 "tenant": tenant_id,
                 "turn": turn_id,
                 "position": position,
+                "kind": file.kind,
                 "name": file.name,
                 "content_type": file.content_type,
                 "size": file.size,
@@ -119,7 +120,7 @@ async def keep(session: AsyncSession, *, tenant_id: str, attached: StoredAttachm
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=["tenant_id", "turn_id", "position"],
-            set_={"text": statement.excluded.text},
+            set_={"text": statement.excluded.text, "people": statement.excluded.people},
             where=attachments.c.text.is_(None),
         )
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
@@ -89,6 +90,17 @@ class Queue:
         app = await self.opened()
         jobs = await app.job_manager.list_jobs_async(id=job_id)
         return any(Status(job.status) in (Status.TODO, Status.DOING) for job in jobs)
+
+    async def recent(self, tenant_id: str, *, most: int = 200) -> Sequence[Mapping[str, Any]]:
+        """Return ``id``, ``task_name``, ``status``, ``attempts`` and ``scheduled_at`` of a tenant's newest jobs."""
+        await self.opened()
+        rows: Sequence[Mapping[str, Any]] = await self.connector.execute_query_all_async(
+            "SELECT id, task_name, CAST(status AS text) AS status, attempts, scheduled_at FROM procrastinate_jobs "
+            "WHERE args ->> 'tenant_id' = %(tenant)s ORDER BY id DESC LIMIT %(most)s",
+            tenant=tenant_id,
+            most=most,
+        )
+        return rows
 
     async def has_worker(self) -> bool:
         """Return whether any worker that takes jobs sent a heartbeat recently."""

@@ -20,13 +20,14 @@ Dimension = Literal["user", "channel", "model", "purpose", "day"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 _CALL = ledger.c
-_COLUMN = {
+COLUMN_OF = {
     "user": _CALL.user_id,
     "channel": _CALL.channel_id,
     "model": _CALL.model,
     "purpose": _CALL.purpose,
     "day": _CALL.budget_day,
 }
+"""The column of each dimension."""
 _PROMPT = _CALL.input_tokens + _CALL.cached_tokens + _CALL.cache_write_tokens + _CALL.cache_write_long_tokens
 _SUMS = (
     func.count().label("calls"),
@@ -51,7 +52,7 @@ async def by_dimension(session: AsyncSession, *, tenant_id: str, start: datetime
     A row has the ``key``, the ``calls``, ``cost_usd`` of the priced calls, the counts of the ledger's token columns,
     ``unknown_calls`` whose price is unknown, and ``estimated_calls``.
     """
-    key = cast(_COLUMN[by], Text).label("key")
+    key = cast(COLUMN_OF[by], Text).label("key")
     statement = select(
         key,
         *_SUMS,
@@ -68,7 +69,7 @@ async def answers_by(session: AsyncSession, *, tenant_id: str, start: datetime, 
     A question counts once, for the last call that answered it. A question whose calls all failed does not count.
     """
     answer = (
-        select(cast(_COLUMN[by], Text).label("key"))
+        select(cast(COLUMN_OF[by], Text).label("key"))
         .ext(distinct_on(_CALL.turn_id))
         .where(_from(tenant_id, start), _CALL.purpose == "answer", _CALL.status == "ok", _CALL.turn_id.is_not(None))
         .order_by(_CALL.turn_id, _CALL.created_at.desc(), _CALL.call_id)

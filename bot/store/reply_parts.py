@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import and_, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.schema import reply_parts
+from bot.store.schema import reply_parts, turns
+from bot.types.conversation import Platform
 from bot.types.turns import Turn
 
 
@@ -27,6 +28,25 @@ async def refs(session: AsyncSession, *, tenant_id: str, turn_id: str) -> tuple[
         .order_by(reply_parts.c.part)
     )
     return tuple(str(ref) for ref in rows)
+
+
+async def turn_shown_in(
+    session: AsyncSession, *, tenant_id: str, platform: Platform, ref: str, channel_id: str | None
+) -> str | None:
+    """Return the ID of the turn that a message of the bot belongs to.
+
+    ``channel_id`` is None if the reference names the channel itself.
+    """
+    places = [turns.c.tenant_id == tenant_id, turns.c.turn_id == reply_parts.c.turn_id, turns.c.platform == platform]
+    if channel_id is not None:
+        places.append(turns.c.channel_id == channel_id)
+    found = await session.scalar(
+        select(reply_parts.c.turn_id)
+        .join(turns, and_(*places))
+        .where(reply_parts.c.tenant_id == tenant_id, reply_parts.c.ref == ref)
+        .limit(1)
+    )
+    return str(found) if found else None
 
 
 async def recorded(session: AsyncSession, *, tenant_id: str, turn_id: str) -> int:

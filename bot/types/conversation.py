@@ -67,11 +67,30 @@ class Author:
         return "admin" if self.is_admin else "member"
 
 
+AttachmentKind = Literal["file", "thread", "messages"]
+"""An attached file, the thread above a question, or the messages that a question is about as a whole."""
+
+Extent = Literal["thread", "day"]
+"""Which messages of people a question is about: those of its thread, or the last day of its channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message in a channel. ``author`` is a name; ``link`` opens the message."""
+
+    author: str
+    author_id: str
+    text: str
+    at: datetime
+    link: str
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A file attached to a message; ``read`` fetches its bytes when they are needed.
 
-    ``ref`` lets the platform fetch it again after a restart. A file without one is not used as context.
+    ``ref`` lets the platform fetch it again after a restart. A file without one is not used as context. The ``ref`` of
+    the kind ``messages`` is their ``Extent``; they are not attached, but read when the question is answered.
     """
 
     name: str
@@ -79,19 +98,20 @@ class Attachment:
     size: int
     read: Callable[[], Awaitable[bytes]]
     ref: str = ""
+    kind: AttachmentKind = "file"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAttachment:
-    """Stored context of a question: an attached file, or the ``thread`` above it.
+    """Stored context of a question: an attached file, the ``thread`` above it, or the ``messages`` that it is about.
 
-    ``text`` is None until it is read, and always for images. ``people`` are the ids of the authors of a thread.
-    ``own``: it belongs to this turn, not to an earlier one of the thread.
+    ``text`` is None until it is read, and always for images; of messages it is JSON. ``people`` are the ids of the
+    authors of a thread or of messages. ``own``: it belongs to this turn, not to an earlier one of the thread.
     """
 
     turn_id: str
     position: int
-    kind: Literal["file", "thread"]
+    kind: AttachmentKind
     name: str
     content_type: str = ""
     size: int = 0

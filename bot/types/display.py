@@ -26,6 +26,17 @@ class Pacing:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What the bot is doing for a question: ``text`` goes on after its name, as in "is searching the documents".
+
+    ``writing``: the answer itself shows it, because its text grows.
+    """
+
+    text: str
+    writing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What a platform allows: characters of Markdown per message, seconds between edits, messages per answer.
 

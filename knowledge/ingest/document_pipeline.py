@@ -27,6 +27,7 @@ from knowledge.embedding_models import Models
 from knowledge.errors import NoTextError, ParseError, PrivateChatError, SourceError
 from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.in_flight_limit import InFlightLimit
+from knowledge.ingest.limited_sessions import limited
 from knowledge.ingest.replaced_pages import WEB_KINDS, ChangedPage, ChangedPages, suspicion
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ingest.staged_chunks import StagedChunks
@@ -46,6 +47,8 @@ A process that dies loses about two batches of small documents. Larger batches w
 """
 FAULTS_OF_A_DOCUMENT = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError, DataError)
 """Errors that one document can cause in any step. They fail that document. Others, as of the database, end the run."""
+DOCUMENT_SESSIONS = 4
+"""Transactions about single documents at the same time. Each takes a connection of the pool that everything uses."""
 STORE_ATTEMPTS = 5
 """How often a document is stored again after another writer changed it."""
 
@@ -66,6 +69,7 @@ class DocumentPipeline:
     ) -> None:
         self._run = run
         self._sessions = sessions
+        self._document_sessions = limited(sessions, DOCUMENT_SESSIONS)
         self._embedder = embedder
         self._models = models
         self._parser = parser
@@ -105,7 +109,7 @@ class DocumentPipeline:
         run = self._run
         if run.accept_removals or run.source.kind not in WEB_KINDS or not run.stored:
             return False
-        async with self._sessions(run.tenant_id) as session:
+        async with self._document_sessions(run.tenant_id) as session:
             stored = await document_removals.stored_characters(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, uri=fetched.uri
             )
@@ -123,7 +127,7 @@ class DocumentPipeline:
         """Store why a document, or the source itself, could not be read, and count it."""
         run = self._run
         run.seen.append(failure.source)
-        async with self._sessions(run.tenant_id) as session:
+        async with self._document_sessions(run.tenant_id) as session:
             await document_writes.record_failure(
                 session,
                 tenant_id=run.tenant_id,
@@ -139,7 +143,7 @@ class DocumentPipeline:
     async def _forget(self, uri: str) -> None:
         """Delete what an earlier reading stored of a document that must not be read."""
         run = self._run
-        async with self._sessions(run.tenant_id) as session:
+        async with self._document_sessions(run.tenant_id) as session:
             run.totals.deleted += await document_removals.delete_named(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri
             )
@@ -170,7 +174,7 @@ class DocumentPipeline:
 
     async def _record_unchanged(self, item: Unchanged) -> None:
         run = self._run
-        async with self._sessions(run.tenant_id) as session:
+        async with self._document_sessions(run.tenant_id) as session:
             chunks = await document_writes.mark_unchanged(
                 session,
                 tenant_id=run.tenant_id,
@@ -220,7 +224,7 @@ class DocumentPipeline:
         run, uri = self._run, fetched.uri
         if uri not in run.known.documents:
             return None
-        async with self._sessions(run.tenant_id) as session:
+        async with self._document_sessions(run.tenant_id) as session:
             if run.read_at is not None:
                 await lock_unless_erased(session, run.tenant_id, run.read_at)
             stored = await document_writes.read_document_state(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from knowledge.parsing.html_blocks import PageBlock
@@ -194,7 +195,8 @@ class _Selection:
         branch = path[above + 1] if above + 1 < len(path) else block.element
         if self._is_full_of_links(branch):
             among = self._first[around] < index < self._last[around]
-            return among and branch is block.element and self._follows_heading(index)
+            is_section = branch.tag == "section" and not branch.get("class")
+            return among and (is_section or (branch is block.element and self._follows_heading(index)))
         if self._first[around] < index < self._last[around]:
             return True
         if block.kind == "heading":
@@ -237,8 +239,8 @@ class _Selection:
         """Return whether an unmarked heading has nothing below it that is kept."""
         if self._blocks[index].kind != "heading" or index in self._marked:
             return False
-        following = next((i for i in range(index + 1, len(self._blocks)) if self._blocks[i].kind != "heading"), None)
-        return following not in kept
+        below = dropwhile(lambda i: self._blocks[i].kind == "heading", range(index + 1, len(self._blocks)))
+        return not any(i in kept for i in takewhile(lambda i: self._blocks[i].kind != "heading", below))
 
 
 def _is_navigation(element: Any) -> bool:

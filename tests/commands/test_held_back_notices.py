@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import App
 from bot.commands import registry as commands
-from bot.commands.held_back_notices import MAX_TOLD, tell
+from bot.commands.admin_notices import MAX_TOLD, ButtonNotice
+from bot.commands.held_back_notices import tell, tell_everywhere
 from bot.errors import NotAllowed, SurfaceError, UsageError
 from bot.store import tenants
 from bot.types.conversation import LOCAL_TENANT, Platform
-from knowledge.held_back_sources import HeldBack
 from tests.commands.test_commands import ANN, BOSS, by
 from tests.knowledge.fakes import ListSource, markdown
 
@@ -28,7 +28,7 @@ class Box:
     platform: Platform = "slack"
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, HeldBack]] = []
+        self.sent: list[tuple[str, ButtonNotice]] = []
         self.closed: set[str] = set()
         self.named: list[str] = ["U7"]
 
@@ -41,10 +41,10 @@ class Box:
     def is_person(self, user_id: str) -> bool:
         return user_id.startswith("U")
 
-    async def send(self, tenant_id: str, user_id: str, held_back: HeldBack) -> None:
+    async def send(self, tenant_id: str, user_id: str, notice: ButtonNotice) -> None:
         if user_id in self.closed:
             raise SurfaceError("cannot_dm_bot")
-        self.sent.append((user_id, held_back))
+        self.sent.append((user_id, notice))
 
     @property
     def told(self) -> list[str]:
@@ -82,10 +82,40 @@ async def test_each_is_told_once(app: App) -> None:
         await tell(app.services, box, LOCAL_TENANT)
         await read(app, 1)
     assert box.told == [ANN.id, "U8", "U7"]
-    assert {one.uri for _, one in box.sent} == {"https://site.example"}
-    assert {one.reason for _, one in box.sent} == {
-        "5 of 6 documents are gone from it, so nothing was removed. Check the source."
-    }
+    (shown,) = {one.text for _, one in box.sent}
+    assert "https://site.example" in shown
+    assert "5 of 6 documents are gone from it, so nothing was removed. Check the source." in shown
+
+
+async def test_one_statement_asks_for_all_tenants(app: App) -> None:
+    """A process that serves a thousand workspaces must not open a thousand transactions each minute."""
+
+    class Everywhere(Box):
+        async def served(self) -> Sequence[str]:
+            return [LOCAL_TENANT, *(f"slack:T{n}" for n in range(1000))]
+
+    begun: list[str] = []
+    event.listen(app.database.engine.sync_engine, "checkout", lambda *_: begun.append("checkout"))
+    box = Everywhere()
+    await tell_everywhere(app.services, box)
+    assert (len(begun), box.sent) == (1, [])
+    await lose(app)
+    await tell_everywhere(app.services, box)
+    assert box.told == [ANN.id, "U8", "U7"]
+    begun.clear()
+    await tell_everywhere(app.services, box)
+    assert (len(begun), len(box.sent)) == (1, 3)
+
+
+async def test_without_a_tenant_only_sources_that_are_held_back_are_seen(app: App) -> None:
+    names = text("SELECT uri FROM sources")
+    await lose(app)
+    await app.ingestor.ingest([ListSource("https://fine.example", PAGES[0])], tenant_id=LOCAL_TENANT)
+    async with app.database.queue() as session:
+        assert list(await session.scalars(names)) == ["https://site.example"]
+        assert list(await session.scalars(text("UPDATE sources SET held_back = '' RETURNING uri"))) == []
+    async with app.database.tenant("slack:T2") as session:
+        assert list(await session.scalars(names)) == []
 
 
 async def test_another_platform_tells_its_own_people(app: App) -> None:
@@ -133,7 +163,7 @@ async def test_only_admins_let_it_through_and_only_while_it_is_held_back(app: Ap
     box = Box()
     await lose(app)
     await tell(app.services, box, LOCAL_TENANT)
-    source_id = box.sent[0][1].source_id
+    source_id = box.sent[0][1].value
     with pytest.raises(NotAllowed, match="Only an admin"):
         await commands.run("docs", f"accept {source_id}", by(app))
     await read(app, 1, accept_removals=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -83,7 +84,12 @@ async def test_an_unreachable_gateway_is_logged_in_one_line_and_retried(
 ) -> None:
     settings = settings_for(discord, discord_gateway_url="ws://127.0.0.1:9/")
     task = asyncio.create_task(
-        serve(cast(Dispatcher, dispatcher), cast(Services, object()), settings, commands=FakeCommands())
+        serve(
+            cast(Dispatcher, dispatcher),
+            cast(Services, SimpleNamespace(stores=None)),
+            settings,
+            commands=FakeCommands(),
+        )
     )
     await discord.until(lambda: any(record.name == "discord.shard" for record in caplog.records))
     assert not task.done()

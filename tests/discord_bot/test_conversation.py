@@ -318,15 +318,21 @@ async def test_the_catch_up_ends_although_discord_never_answers_for_a_channel(
     assert dispatcher.incoming == []
 
 
-@pytest.mark.parametrize("status", [403, 400])
+@pytest.mark.parametrize(("status", "code"), [(403, 50001), (400, 50008)])
 async def test_a_channel_that_cannot_be_read_does_not_end_the_catch_up(
-    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User, status: int
+    discord: DiscordDouble,
+    dispatcher: ScriptedDispatcher,
+    connect: Connect,
+    general: Channel,
+    ada: User,
+    status: int,
+    code: int,
 ) -> None:
     asked = [
         await discord.say_undelivered(place, ada, f"{discord.bot.mention} how many days of leave?")
         for place in (general, discord.channel("random"), discord.channel("travel"))
     ]
-    discord.fail("GET", rf"/channels/{general.id}/messages$", status=status, code=50001, times=5)
+    discord.fail("GET", rf"/channels/{general.id}/messages$", status=status, code=code, times=5)
     dispatcher.last_connected = datetime.now(UTC) - timedelta(minutes=1)
     await connect()
     await discord.until(lambda: dispatcher.served == ["discord"])

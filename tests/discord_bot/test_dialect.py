@@ -43,6 +43,15 @@ CASES = {
         "| who | what |\n|---|---|\n| **Ada** | [page](https://x.example/a) |\n| `B_b` | ~~x~~ _y_ 2*3*4 a_b_c |",
         "```\nwho  what\n---  --------------------------\nAda  page (https://x.example/a)\nB_b  x y 2*3*4 a_b_c\n```",
     ),
+    "entities": ("R&amp;D: 1 &lt; 2 &#62; 0 &copy;&nbsp;&hellip; &unknown;", r"R&D: 1 \< 2 \> 0 © … &unknown;"),
+    "entities of marks": ("&#42;not bold&#42; &lt;@123&gt; &#x1F600;", r"\*not bold\* ＜@123\> 😀"),
+    "entities in code": ("`&lt;b&gt;` and\n```\n&amp;\n```", "`&lt;b&gt;` and\n```\n&amp;\n```"),
+    "an entity of an entity": ("&amp;lt;", "&lt;"),
+    "an entity in an address": ("https://x.example/?a=1&amp;b=2", "<https://x.example/?a=1&amp;b=2>"),
+    "an entity in a cell": (
+        "| a | b |\n|---|---|\n| 1 &lt; 2 | R&amp;D |",
+        "```\na      b\n-----  ---\n1 < 2  R&D\n```",
+    ),
     "an empty cell": ("| a | b | c |\n|---|---|---|\n| 1 || 3 |", "```\na  b  c\n-  -  -\n1     3\n```"),
 }
 
@@ -55,7 +64,7 @@ def test_markdown_becomes_discords(written: str, shown: str) -> None:
 MARKS = st.sampled_from(
     [
         *("||", "| a | b |\n", "|---|---|\n", "\n>", ">>> ", "\n1. ", "\n#### ", "**", "__", "`", "```\n", "word "),
-        *("\n", "- [", "\\", "---\n", "===\n", "+ ", "-# "),
+        *("\n", "- [", "\\", "---\n", "===\n", "+ ", "-# ", "&lt;", "&#42;", "&#10;", "&amp;", "&nbsp;"),
         *("[x](https://x.example/a)", "[https://x.example/a](https://x.example/a)"),
     ]
 )

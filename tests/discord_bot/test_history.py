@@ -108,6 +108,17 @@ async def test_a_channel_becomes_one_document_per_month(server: DiscordDouble, p
     ]
 
 
+async def test_channels_and_threads_are_named_unless_they_are_private(server: DiscordDouble, parser: Parser) -> None:
+    place, other, alice = server.channel("general"), server.channel("releases"), server.user("Alice")
+    secret = server.channel("board")
+    secret.hidden = True
+    thread = server.world.add_past_thread(other, "Version 3", day(11, 4))
+    text = f"See <#{other.id}>, <#{thread.id}>, <#{secret.id}> and <#999>."
+    server.world.add_past_message(place, alice, text, day(11, 5))
+    (read,) = (await documents(history(server, place), parser)).values()
+    assert "See #releases, #Version 3, #private-channel and #unknown-channel." in read.text
+
+
 async def test_the_api_and_the_export_give_the_same_document(server: DiscordDouble, parser: Parser) -> None:
     place, alice, bob = server.channel("general"), server.user("Alice"), server.user("Bob")
     remark = server.world.add_past_message(place, bob, "Lunch at noon.", day(11, 5))

@@ -18,9 +18,9 @@ __all__ = ["discord"]
 ANSWER = "Travel is booked through the portal, well before the journey. " * 6
 
 
-@pytest.mark.parametrize("code", [30046, 50005])
+@pytest.mark.parametrize(("status", "code"), [(400, 30046), (403, 50005)])
 async def test_an_answer_is_posted_anew_where_its_draft_can_no_longer_be_edited(
-    discord: DiscordDouble, database_url: str, tmp_path: Path, code: int
+    discord: DiscordDouble, database_url: str, tmp_path: Path, status: int, code: int
 ) -> None:
     go_on, general, ada = asyncio.Event(), discord.channel("general"), discord.user("Ada", admin=True)
     async with ModelDouble() as models, running(discord, database_url, tmp_path, models) as app:
@@ -28,7 +28,7 @@ async def test_an_answer_is_posted_anew_where_its_draft_can_no_longer_be_edited(
         models.script = lambda _: Reply(ANSWER, after=4, held=go_on)
         asked = await discord.say(general, ada, f"{discord.bot.mention} how is travel booked?")
         await discord.until(lambda: any("portal" in message.content for message in discord.answers(asked)))
-        discord.fail("PATCH", "/messages/", status=400, code=code, times=1000)
+        discord.fail("PATCH", "/messages/", status=status, code=code, times=1000)
         go_on.set()
         await discord.until(lambda: finished(discord, asked) and len(discord.answers(asked)) == 1)
         (answer,) = discord.answers(asked)
@@ -36,3 +36,4 @@ async def test_an_answer_is_posted_anew_where_its_draft_can_no_longer_be_edited(
         async with app.database.tenant(LOCAL_TENANT) as session:
             refs = (await session.scalars(text("SELECT ref FROM reply_parts"))).all()
         assert refs == [f"{answer.channel_id}/{answer.id}"], "a deletion or an edit of the question finds the answer"
+    discord.rest.refusals.clear()

@@ -6,6 +6,7 @@ permissions, the lifetime of interactions and the format of commands.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import discord
@@ -25,7 +26,9 @@ pytestmark = pytest.mark.simcord(shard_count=1)
 def simcord_bot(dispatcher: ScriptedDispatcher) -> ParleyClient:
     """The client for simcord's own fixtures."""
     settings = load(discord_token="simulated", home=("none",))
-    return ParleyClient(cast(Dispatcher, dispatcher), cast(Services, object()), settings, commands=FakeCommands())
+    return ParleyClient(
+        cast(Dispatcher, dispatcher), cast(Services, SimpleNamespace(stores=None)), settings, commands=FakeCommands()
+    )
 
 
 def members(simcord_env: Any) -> tuple[Any, Any, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bot.platforms.discord import surface
+from bot.platforms.discord import errors as discord_errors
 from bot.platforms.discord import user_messages as discord_messages
 from bot.platforms.slack import errors
 from bot.platforms.slack import user_messages as slack_messages
@@ -25,11 +25,14 @@ def test_every_slack_code_stands_there_with_its_reason_and_cure() -> None:
         assert reason in ROWS.get(code, ""), code
     for code, cure in slack_messages.CURES.items():
         assert cure in ROWS[code], code
-    assert set(ROWS) >= errors.UNCERTAIN
+    assert set(ROWS) >= errors.UNCERTAIN | errors.BUSY
 
 
 def test_every_discord_code_stands_there_with_its_reason() -> None:
     for code, reason in discord_messages.REASONS_GONE.items():
         assert f"| {code} | {reason}" in PAGE, code
-    named = {surface.UNKNOWN_MESSAGE, surface.EMPTY_MESSAGE, surface.INVALID_FORM, surface.CANNOT_REPLY}
-    assert {str(code) for code in named | {surface.THREAD_EXISTS, surface.WRONG_CHANNEL_KIND}} <= set(ROWS)
+    named = discord_errors.CLOSED | discord_errors.NOT_EDITABLE | discord_errors.NOT_ACCEPTED | discord_errors.BUSY
+    named |= {discord_errors.UNKNOWN_MESSAGE, discord_errors.CANNOT_REPLY}
+    assert {str(code) for code in named | {discord_errors.THREAD_EXISTS, discord_errors.WRONG_CHANNEL_KIND}} <= set(
+        ROWS
+    )

@@ -210,9 +210,10 @@ class Channel:
         return [{"id": str(self.guild_id), "type": 0, "allow": "0", "deny": str(PERMISSIONS["view_channel"])}]
 
     def overwrites(self, role_id: int) -> list[Json]:
-        """Return what the bot's role is denied here, in Discord's format."""
+        """Return what everybody and the bot's role are denied here, in Discord's format."""
         bits = sum(PERMISSIONS[name] for name in self.denied)
-        return [{"id": str(role_id), "type": 0, "allow": "0", "deny": str(bits)}] if bits else []
+        own = [{"id": str(role_id), "type": 0, "allow": "0", "deny": str(bits)}] if bits else []
+        return self._hiding() + own
 
     def _thread_fields(self) -> Json:
         return {

@@ -98,7 +98,7 @@ async def _post(call: Call) -> tuple[int, object]:
     if channel.locked:
         raise ApiError(403, 160005, "Thread is locked")
     if channel.kind == FORUM:
-        raise ApiError(400, 50008, "Cannot send messages in a non-text channel")
+        raise ApiError(400, 40058, "Cannot send a message in a forum channel")
     if body.get("message_reference") and "read_message_history" in channel.denied:
         raise ApiError(400, 160002, "Cannot reply without permission to read message history")
     _check_permissions(call, channel)
@@ -282,7 +282,8 @@ async def _put_commands(call: Call) -> tuple[int, object]:
 
 
 async def _typing(call: Call) -> tuple[int, object]:
-    call.double.world.accessible_channel(call.number("channel_id"))
+    channel = call.double.world.accessible_channel(call.number("channel_id"))
+    call.double.typing.append(channel.id)
     await asyncio.sleep(0)
     return 204, None
 

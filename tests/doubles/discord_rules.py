@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tests.doubles import discord_errors
 from tests.doubles.discord_models import SUPPRESS_EMBEDS, Json
 
 
@@ -12,6 +13,7 @@ class ApiError(Exception):
 
     def __init__(self, status: int, code: int, message: str, errors: Json | None = None) -> None:
         super().__init__(message)
+        discord_errors.check(status, code)
         self.status = status
         self.body: Json = {"message": message, "code": code} | ({"errors": errors} if errors else {})
 
@@ -98,6 +100,7 @@ _WRONG_DIALECT = {
     "a quotation of all that follows": re.compile(r"^>>> ", re.MULTILINE),
     "a heading that Discord does not know": re.compile(r"^#{4,6} +[^\s#]", re.MULTILINE),
     "a broken masked link": re.compile(r"\[<https?://[^\s>]*\]\("),
+    "an HTML entity": re.compile(r"(?<!\S)[^\s:]*&(?:amp|lt|gt|quot|nbsp|#\d+);"),
 }
 """What Discord renders otherwise than the writer means, or not at all.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.doubles import slack_blocks
+from tests.doubles import slack_blocks, slack_errors
+from tests.doubles.slack_directory import DirectoryMethods
 from tests.doubles.slack_limits import Buckets
 from tests.doubles.slack_streams import Refusal, StreamMethods
 from tests.doubles.slack_world import BOT_ID, BOT_USER, TEAM, Channel, Message, mentions_in
@@ -23,6 +24,7 @@ SCOPES: dict[str, str | None] = {
     "apps.connections.open": "connections:write",
     "chat.postMessage": "chat:write",
     "chat.postEphemeral": "chat:write",
+    "chat.getPermalink": None,
     "chat.update": "chat:write",
     "chat.delete": "chat:write",
     "chat.startStream": "chat:write",
@@ -45,8 +47,6 @@ SCOPES: dict[str, str | None] = {
 }
 """The scope of each method. ``groups:``, ``im:`` and ``mpim:`` replace ``channels:`` for other kinds of channels."""
 _KINDS = {"channel": "channels:", "group": "groups:", "im": "im:", "mpim": "mpim:"}
-LIMITED_PAGE_SIZE = 15
-"""Messages in a page for an app distributed outside the Marketplace."""
 
 
 class WebApi:
@@ -62,23 +62,16 @@ class WebApi:
             "apps.connections.open": self._connections_open,
             "chat.postMessage": self._post,
             "chat.postEphemeral": self._post_ephemeral,
+            "chat.getPermalink": self._permalink,
             "chat.update": self._update,
             "chat.delete": self._delete,
-            "conversations.info": self._info,
-            "conversations.members": self._members,
-            "conversations.history": self._history,
-            "conversations.open": self._open,
-            "conversations.replies": self._replies,
-            "users.info": self._user,
-            "users.list": self._users,
-            "users.conversations": self._own_channels,
             "files.info": self._file_info,
-            "usergroups.list": self._groups,
             "files.getUploadURLExternal": self._upload_url,
             "files.completeUploadExternal": self._complete_upload,
             "assistant.threads.setStatus": self._set_status,
             "views.open": self._view,
         }
+        self._methods |= DirectoryMethods(slack).methods
         streams = StreamMethods(slack, self._writable, self._add)
         self._methods |= streams.methods if slack.streams else {}
         self.streams = streams
@@ -113,6 +106,8 @@ class WebApi:
                 request.transport.abort()
             return web.json_response({"ok": True, **answer}, headers=headers)
         except Refusal as refusal:
+            if method in SCOPES:
+                slack_errors.check(method, refusal.body["error"])
             if refusal.fault:
                 self._slack.violations.append(f"{method}: {refusal.body['error']}: {refusal.fault}")
             return web.json_response(refusal.body, headers=headers)
@@ -164,6 +159,16 @@ class WebApi:
         message = self._add(channel, args, text, blocks)
         message.only_for = args["user"]
         return {"message_ts": message.ts}
+
+    def _permalink(self, args: Args) -> dict[str, Any]:
+        channel = self._writable(args)
+        message = self._world.find(channel.id, str(args.get("message_ts")))
+        if message is None:
+            raise Refusal("message_not_found")
+        link = f"https://parley.slack.com/archives/{channel.id}/p{message.ts.replace('.', '')}"
+        in_thread = message.thread_ts and message.thread_ts != message.ts
+        suffix = f"?thread_ts={message.thread_ts}&cid={channel.id}" if in_thread else ""
+        return {"channel": channel.id, "permalink": link + suffix}
 
     def _add(self, channel: Channel, args: Args, text: str, blocks: list[dict[str, Any]]) -> Message:
         thread_ts = args.get("thread_ts")
@@ -228,75 +233,6 @@ class WebApi:
             self._slack.violations.append(f"the bot mentioned users: {mentions}")
         return text, blocks
 
-    # --- users and channels
-
-    def _info(self, args: Args) -> dict[str, Any]:
-        channel = self._world.channels.get(str(args.get("channel")))
-        if channel is None or (channel.kind != "channel" and BOT_USER not in channel.members):
-            raise Refusal("channel_not_found")
-        return {"channel": channel.payload()}
-
-    def _members(self, args: Args) -> dict[str, Any]:
-        channel = self._world.channels[self._info(args)["channel"]["id"]]
-        return _page(sorted(channel.members), "members", args, max_size=1000)
-
-    def _own_channels(self, args: Args) -> dict[str, Any]:
-        kinds = {"public_channel": "channel", "private_channel": "group"}
-        types = {kinds[kind] for kind in str(args.get("types") or "public_channel").split(",")}
-        own = [one for one in self._world.channels.values() if BOT_USER in one.members and one.kind in types]
-        if args.get("exclude_archived") in (True, "1", "true"):
-            own = [channel for channel in own if not channel.is_archived]
-        return _page([channel.payload() for channel in own], "channels", args, max_size=999)
-
-    def _history(self, args: Args) -> dict[str, Any]:
-        channel = self._joined_channel(args)
-        oldest, latest = float(args.get("oldest") or 0), float(args.get("latest") or "inf")
-        found = [
-            self._slack.payload_with_thread(message)
-            for message in sorted(self._world.messages, key=lambda message: float(message.ts), reverse=True)
-            if message.channel == channel.id
-            and not (message.deleted or message.only_for)
-            and message.thread_ts in (None, message.ts)
-            and oldest < float(message.ts) < latest
-        ]
-        return _page(found, "messages", args, max_size=LIMITED_PAGE_SIZE if self._slack.distributed else 999)
-
-    def _joined_channel(self, args: Args) -> Channel:
-        channel = self._world.channels[self._info(args)["channel"]["id"]]
-        if BOT_USER not in channel.members:
-            raise Refusal("not_in_channel")
-        return channel
-
-    def _open(self, args: Args) -> dict[str, Any]:
-        if args.get("users") not in self._world.users:
-            raise Refusal("user_not_found", str(args.get("users")))
-        return {"channel": {"id": self._world.direct(args["users"]).id}, "no_op": True, "already_open": True}
-
-    def _replies(self, args: Args) -> dict[str, Any]:
-        channel, ts = self._joined_channel(args).id, str(args.get("ts"))
-        found = [self._slack.payload_with_thread(message) for message in self._world.thread(channel, ts)]
-        if not found:
-            raise Refusal("thread_not_found")
-        oldest = str(args.get("oldest") or "0")
-        latest = str(args.get("latest") or "9" * 20)
-        found = [message for message in found if oldest <= message["ts"] < latest or message["ts"] == ts]
-        if str(args.get("include_all_metadata")).lower() not in ("1", "true"):
-            found = [{name: value for name, value in message.items() if name != "metadata"} for message in found]
-        return _page(found, "messages", args, max_size=LIMITED_PAGE_SIZE if self._slack.distributed else 999)
-
-    def _user(self, args: Args) -> dict[str, Any]:
-        user = self._world.users.get(str(args.get("user")))
-        if user is None:
-            raise Refusal("user_not_found")
-        return {"user": user.payload()}
-
-    def _users(self, args: Args) -> dict[str, Any]:
-        """Return the people of the workspace, with those of other organizations whom it shares a channel with."""
-        return _page([user.payload() for user in self._world.users.values()], "members", args, max_size=1000)
-
-    def _groups(self, _: Args) -> dict[str, Any]:
-        return {"usergroups": self._world.groups}
-
     # --- files
 
     def _file_info(self, args: Args) -> dict[str, Any]:
@@ -335,6 +271,9 @@ class WebApi:
     # --- status and modals
 
     def _set_status(self, args: Args) -> dict[str, Any]:
+        channel = self._writable({"channel": args.get("channel_id")})
+        if self._world.find(channel.id, str(args.get("thread_ts"))) is None:
+            raise Refusal("invalid_thread_ts")
         self._slack.statuses.append(str(args.get("status")))
         return {}
 
@@ -347,14 +286,6 @@ class WebApi:
         opened = {**view, "id": self._world.next_id("V")}
         self._slack.views.append(opened)
         return {"view": opened}
-
-
-def _page(found: list[Any], name: str, args: Args, *, max_size: int) -> dict[str, Any]:
-    """Return one page of the results; the cursor of the next page is an index."""
-    start, limit = int(args.get("cursor") or 0), min(int(args.get("limit") or 100), max_size)
-    has_more = start + limit < len(found)
-    cursor = {"next_cursor": str(start + limit) if has_more else ""}
-    return {name: found[start : start + limit], "has_more": has_more, "response_metadata": cursor}
 
 
 async def _arguments(request: web.Request) -> Args:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 PER_MINUTE = {
+    "assistant.threads.setStatus": 600,
     "chat.postMessage": 60,
     "chat.postEphemeral": 100,
     "chat.update": 50,

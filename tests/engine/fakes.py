@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -151,6 +151,9 @@ class FakeInbox:
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
         return turn(id=turn_id)
 
+    async def turn_shown_in(self, tenant_id: str, platform: Platform, ref: str, channel_id: str | None) -> Turn | None:
+        return None
+
     async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
         return ()
 
@@ -266,9 +269,13 @@ class FakeAnswerCache:
 
     answers: dict[str, CachedAnswer] = field(default_factory=dict)
     stood: list[int] = field(default_factory=list)
+    shown_titles: dict[str, str] = field(default_factory=dict)
 
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
         return self.answers.get(key)
+
+    async def titles(self, tenant_id: str, documents: Sequence[str]) -> Mapping[str, str]:
+        return {one: self.shown_titles[one] for one in documents if one in self.shown_titles}
 
     async def mark_current(self, tenant_id: str, known: CachedAnswer, version: int) -> None:
         self.stood.append(version)
@@ -377,6 +384,9 @@ class FakeConversation(FakeBudgets, FakeSettings, FakeAttachments):
         return True
 
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
+        return None
+
+    async def withdraw_rating(self, turn: Turn, by: Author, value: int) -> None:
         return None
 
 

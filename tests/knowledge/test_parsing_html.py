@@ -32,6 +32,25 @@ def test_a_page_keeps_its_introduction_and_all_its_sections() -> None:
         assert ("list of keys" in found) is (short in body)
 
 
+def test_a_section_of_a_reference_that_only_links_to_another_page_is_kept() -> None:
+    link = "<section><h3>Class Hinge</h3><p>See <a href=/hinge>the module of hinges</a>.</p></section>"
+    long = f"<section><h3>Archive</h3>{FILLER}</section>"
+    text = parsed(f"<div id=text>{long}{link}{long}</div>").text
+    assert "Class Hinge\n\nSee the module of hinges." in text
+    teasers = link.replace("<section>", "<section class=more>")
+    assert "module of hinges" not in parsed(f"<div id=text>{long}{teasers}{long}</div>").text
+
+
+def test_a_heading_stays_above_text_whose_first_line_is_left_out() -> None:
+    note = (
+        "<section><h3>Class Bolt</h3><div>Since 2031</div><p>A bolt that holds the gate of the yard shut.</p></section>"
+    )
+    long = f"<section><h3>Archive</h3>{FILLER}</section>"
+    found = parsed(f"<div id=text>{long}{note}{long}</div>")
+    block = next(b for b in found.blocks if "A bolt" in found.text[b.start : b.end])
+    assert block.heading[-1] == "Class Bolt"
+
+
 def test_a_short_page_is_read_without_its_tables_of_links() -> None:
     table = (
         "<table class=nav><tr><td><a href=/p>Prev</a></td><td>The manual</td><td><a href=/n>Next</a></td></tr></table>"

@@ -246,6 +246,7 @@ async def test_a_scan_is_read_in_the_sandbox_and_found_with_its_page(
     try:
         ingestor = Ingestor(sessions, embedder, parser=parser)
         report = await ingestor.ingest([UploadSource("scan.pdf", data)], tenant_id="t")
+        assert parser._process is None, "the process that holds the models ends with the file"
     finally:
         await parser.aclose()
     assert report.failed == ()

@@ -192,7 +192,7 @@ async def serving(
 @pytest.fixture
 async def served(cloud: SlackCloud, database: Database) -> AsyncIterator[tuple[Browser, ScriptedDispatcher]]:
     dispatcher = ScriptedDispatcher()
-    services = SimpleNamespace(database=database, workspace_pacing=WorkspacePacing())
+    services = SimpleNamespace(database=database, workspace_pacing=WorkspacePacing(), stores=None)
     async with serving(cloud, dispatcher, services, settings_of(cloud, free_port())) as browser:
         yield browser, dispatcher
     await dispatcher.close()

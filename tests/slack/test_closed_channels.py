@@ -6,17 +6,21 @@ import pytest
 
 from bot.platforms.slack import user_messages
 from bot.types.display import Part
+from tests.doubles import slack_errors
 from tests.doubles.slack import SlackDouble
 from tests.slack.test_refused_layouts import surface_of
 
 
 @pytest.mark.parametrize("code", user_messages.CURES)
 async def test_the_asker_is_told_once_why_there_is_no_answer(slack: SlackDouble, code: str) -> None:
+    method = next(one for one in ("chat.postMessage", "chat.update") if code in slack_errors.codes_of(one))
     async with surface_of(slack, asker="U0ALICE") as (surface, _):
+        ref = await surface.post(Part("…", "turn-1:0", "turn-1"))
         for _ in range(2):
-            slack.fail_next("chat.postMessage", code)
+            slack.fail_next(method, code)
+            part = Part("Everyone has 30 days.", "turn-1:1", "turn-1")
             with pytest.raises(Exception, match=code):
-                await surface.post(Part("…", "turn-1:0", "turn-1"))
+                await (surface.edit(ref, part) if method == "chat.update" else surface.post(part))
     (told,) = slack.messages("D0ALICE")
     assert told.shown == user_messages.cannot_answer_in("C0GENERAL", code)
     assert user_messages.CURES[code] in told.shown

@@ -20,9 +20,11 @@ from tests.slack.conftest import installed, serving, slack_settings
 from tests.slack.fake_dispatcher import ScriptedDispatcher
 
 SCOPES_OF_METHODS: dict[str, set[str]] = {
+    "assistant_threads_setStatus": {"assistant:write"},
     "auth_test": set(),
     "apps_connections_open": set(),
     "apps_uninstall": set(),
+    "chat_getPermalink": set(),
     "chat_postMessage": {"chat:write"},
     "chat_postEphemeral": {"chat:write"},
     "chat_startStream": {"chat:write"},
@@ -52,6 +54,8 @@ SCOPES_OF_EVENTS: dict[str, set[str]] = {
     "message.im": {"im:history"},
     "message.mpim": {"mpim:history"},
     "agent_session_stopped": {"assistant:write"},
+    "reaction_added": {"reactions:read"},
+    "reaction_removed": {"reactions:read"},
     "app_uninstalled": set(),
     "tokens_revoked": set(),
 }

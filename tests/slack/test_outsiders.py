@@ -95,6 +95,16 @@ async def test_a_guest_in_a_channel_and_a_pending_invitation_count(
     assert found == {"C0GENERAL": "guests", "C0SECRET": "shared"}
 
 
+async def test_an_edit_shows_that_its_channel_is_shared_now(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
+    asked = await slack.say("general", "alice", f"{slack.bot} hello?")
+    await slack.until(lambda: dispatcher.accepted)
+    assert dispatcher.accepted[0].audience.readers == "members"
+    slack.share_channel("general", PARTNER_TEAM)
+    await slack.edit(asked, f"{slack.bot} hello again?")
+    await slack.until(lambda: dispatcher.edits)
+    assert dispatcher.edits[0].audience.readers == "shared"
+
+
 async def test_an_older_lookup_does_not_replace_what_an_event_shows() -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
 

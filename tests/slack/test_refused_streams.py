@@ -21,7 +21,7 @@ async def test_streams_follow_the_setting(make_scene: MakeScene, mode: Mode) -> 
     assert scene.methods == ["postMessage", "update"]
 
 
-@pytest.mark.parametrize("error", ["unknown_method", "missing_scope", "not_allowed", "feature_disabled"])
+@pytest.mark.parametrize("error", ["unknown_method", "missing_scope", "not_subscribed_to_message_stream_stopped"])
 async def test_a_refused_stream_is_tried_only_once(
     make_scene: MakeScene, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -74,9 +74,11 @@ async def test_editing_a_deleted_message_raises_message_gone(slack: SlackDouble,
 async def test_refusals_are_typed_and_say_what_to_do(
     slack: SlackDouble, surface: SlackSurface, error: str, kind: type[SurfaceError]
 ) -> None:
-    slack.fail_next("chat.postMessage", error)
+    ref = await surface.post(part("one"))
+    method = "chat.update" if kind is EditRefused else "chat.postMessage"
+    slack.fail_next(method, error)
     with pytest.raises(SurfaceError) as caught:
-        await surface.post(part("one"))
+        await (surface.edit(ref, part("two")) if kind is EditRefused else surface.post(part("two")))
     assert type(caught.value) is kind
     assert error in str(caught.value)
     assert "\n" not in str(caught.value)

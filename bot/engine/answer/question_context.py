@@ -55,7 +55,7 @@ class Attachments:
 async def read(context: Context, attempt: Attempt, surface: Surface, record: TurnRecord, query: str) -> Attachments:
     """Read attachments that are not stored yet, and store them with the thread. Add a note for each unreadable one."""
     start = context.monotonic()
-    known = list(record.attached)
+    known = [one for one in record.attached if one.kind != "messages"]
     images: list[Image] = []
     if isinstance(surface, ContextReader):
         try:

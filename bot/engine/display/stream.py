@@ -19,6 +19,8 @@ from typing import Self
 
 from bot.engine import user_messages
 from bot.engine.aio import cancel_all
+from bot.engine.display.activity import ActivityIndicator
+from bot.engine.display.answer_file import deliver
 from bot.engine.display.edit_pacing import EditPacing, SharedPacing
 from bot.engine.display.fallback_layouts import LAYOUTS, Layout
 from bot.engine.display.final_retry import Deadline, FinalRetry
@@ -28,12 +30,10 @@ from bot.engine.display.split import rendered
 from bot.engine.markdown import displayable, stable_length
 from bot.engine.ports.surface import FileDelivery, PartRecorder, Surface
 from bot.errors import EditRefused, LayoutRefused, LeaseLost, MessageGone, SurfaceError, for_operator
-from bot.types.display import Action, Citation, Limits, Part
+from bot.types.display import Action, Activity, Citation, Limits, Part
 
 log = logging.getLogger(__name__)
 
-FILE_SECONDS = 30.0
-"""Seconds until the upload of the file with a whole answer times out. The answer itself is shown by then."""
 IN_FLIGHT_SECONDS = 15.0
 """Seconds to wait for a post or an edit that is in progress."""
 STOP: tuple[Action, ...] = ("stop",)
@@ -83,6 +83,7 @@ class Display:
         self._messages = ReplyMessages(
             surface, self._pacing, record=record, parts=parts, recorded=recorded, confirm=confirm, monotonic=monotonic
         )
+        self.activity = ActivityIndicator(surface)
         self._text: str | Callable[[], str] = ""
         self._status = ""
         self._layout = 0
@@ -105,6 +106,7 @@ class Display:
             self._counted = False
             self._shared.end()
         await cancel_all(self._messages.posting)
+        await self.activity.end()
 
     @property
     def edits_ms(self) -> float:
@@ -123,6 +125,7 @@ class Display:
         temporary failure of the platform, the background task retries.
         """
         self._streaming = True
+        self.activity.show(Activity(user_messages.IS_SEARCHING))
         if self.may_say():
             await self.say(status)
         else:
@@ -152,6 +155,7 @@ class Display:
         Never raises and never waits. An empty or shorter text replaces the draft.
         """
         self._text = text
+        self.activity.show(Activity(user_messages.IS_WRITING, writing=True))
         self._dirty.set()
 
     async def close(
@@ -197,7 +201,7 @@ class Display:
                 await self._sleep(self._pacing.wait(self._monotonic()))
             await self._put_final(index, part, len(parts), until)
         await self._remove_surplus(len(parts), until)
-        if file is not None and not await self._delivered(file, text):
+        if file is not None and not await deliver(file, text, self._addresses(), self._final, self._turn_id):
             parts[-1] = replace(parts[-1], notes=(*notes, user_messages.REST_CUT))
             await self._put_final(len(parts) - 1, parts[-1], len(parts), until)
             await self._remove_surplus(len(parts), until)
@@ -234,7 +238,7 @@ class Display:
         """Update the messages, one at a time, until cancelled or until nothing can be shown any more."""
         while self._fatal is None:
             await self._dirty.wait()
-            while (wait := self._pacing.reserve_draft(self._monotonic(), self._interval)) > 0:
+            while (wait := self._pacing.reserve_draft(self._monotonic(), self._surface.limits.edit_interval)) > 0:
                 await self._sleep(wait)
             async with self._edit_lock:
                 self._dirty.clear()
@@ -267,7 +271,7 @@ class Display:
         except Exception as error:
             self._pacing.failed(self._monotonic(), error)
             self._dirty.set()
-            level = _log_level(error)
+            level = WARNING if isinstance(error, SurfaceError | OSError) else ERROR
             log.log(level, "turn %s: not shown yet: %s", self._turn_id, for_operator(error), exc_info=level > WARNING)
 
     def _draft(self) -> list[Part]:
@@ -297,10 +301,6 @@ class Display:
         nonce, plain = f"{self._turn_id}:{index}", LAYOUTS[self._layout].plain
         return Part(text, nonce=nonce, turn_id=self._turn_id, final=final, links=links, plain=plain)
 
-    @property
-    def _interval(self) -> float:
-        return self._surface.limits.edit_interval
-
     def _addresses(self) -> frozenset[str]:
         return self._allowed() if callable(self._allowed) else self._allowed
 
@@ -322,19 +322,6 @@ class Display:
             log.warning("turn %s: message %d is posted anew: %s", self._turn_id, index + 1, error)
             self._messages.post_anew(index, count)
             await self._final.run(put, until)
-
-    async def _delivered(self, file: FileDelivery, text: str) -> bool:
-        """Upload the whole text as a file, and return whether that succeeded."""
-        content = sanitize(text, self._addresses()).encode()
-        try:
-            await self._final.run(
-                partial(file.hand_over, user_messages.WHOLE_ANSWER, content),
-                self._final.deadline(FILE_SECONDS),
-            )
-        except SurfaceError as error:
-            log.warning("turn %s: the file with the whole answer could not be uploaded: %s", self._turn_id, error)
-            return False
-        return True
 
     async def _remove_surplus(self, keep: int, until: Deadline) -> bool:
         """Delete the messages of a longer draft; return whether all are gone.
@@ -360,7 +347,3 @@ class Display:
             log.warning("turn %s: a message of an earlier draft could not be deleted: %s", self._turn_id, error)
             return False
         return True
-
-
-def _log_level(error: Exception) -> int:
-    return WARNING if isinstance(error, SurfaceError | OSError) else ERROR

@@ -35,3 +35,6 @@ class Conversation(Protocol):
 
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
         """Store a rating of the turn's answer: 1 or -1. A later rating by the same person replaces it."""
+
+    async def withdraw_rating(self, turn: Turn, by: Author, value: int) -> None:
+        """Delete the person's rating if it still has this value."""

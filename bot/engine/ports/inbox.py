@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bot.types.audience import Audience
-from bot.types.conversation import Incoming, ThreadKey
+from bot.types.conversation import Incoming, Platform, ThreadKey
 from bot.types.turns import Turn
 
 
@@ -24,6 +24,9 @@ class Inbox(Protocol):
 
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
         """Return a stored turn with the reply messages known so far."""
+
+    async def turn_shown_in(self, tenant_id: str, platform: Platform, ref: str, channel_id: str | None) -> Turn | None:
+        """Return the turn whose reply has the message ``ref``; ``channel_id`` is None if ``ref`` names its channel."""
 
     async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
         """Return the turn of a message, then the turns that asked it again."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from bot.types.conversation import StoredAttachment, ThreadAbove
-from bot.types.display import Limits, Part
+from bot.types.conversation import ChatMessage, Extent, StoredAttachment, ThreadAbove
+from bot.types.display import Activity, Limits, Part
 
 
 class Surface(Protocol):
@@ -43,6 +44,27 @@ class ContextReader(Protocol):
 
     async def above(self) -> ThreadAbove | None:
         """Return the thread above the question with its authors, or None if there is none."""
+
+
+@runtime_checkable
+class TranscriptReader(Protocol):
+    """A surface that can read the messages that a question is about. Raises UsageError or SurfaceError."""
+
+    async def transcript(self, extent: Extent) -> Sequence[ChatMessage]:
+        """Return the messages of people before the question, oldest first, without those of this bot."""
+
+
+@runtime_checkable
+class ActivityDisplay(Protocol):
+    """A surface that can show what the bot is doing, beside its messages. Raises RateLimited or another SurfaceError.
+
+    ``activity_seconds``: how long the platform shows an activity.
+    """
+
+    activity_seconds: float
+
+    async def show_activity(self, activity: Activity | None) -> None:
+        """Show the activity in place of the last one; None: the bot is done."""
 
 
 @runtime_checkable

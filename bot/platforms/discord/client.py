@@ -11,17 +11,19 @@ import discord
 import yarl
 
 from bot.commands.held_back_notices import NOTICE_SECONDS, tell_regularly
+from bot.engine.dispatch.reactions import Reactions
 from bot.errors import ParleyError, PlatformAway, StoreAway, for_operator
 from bot.platforms.discord import catch_up, parse, slash_commands
+from bot.platforms.discord.admin_messages import DiscordMessenger
 from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_runner import CommandRunner, Commands
 from bot.platforms.discord.connection import skip_unparsable_events
 from bot.platforms.discord.handler_tasks import HandlerTasks
-from bot.platforms.discord.held_back_notices import DiscordMessenger
 from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
 from bot.platforms.discord.message_events import MessageEvents
 from bot.platforms.discord.message_reader import MessageReader
+from bot.platforms.discord.reactions import ReactionEvents
 from bot.platforms.discord.render import NO_MENTIONS
 from bot.platforms.discord.surface import DiscordSurface
 from bot.types.conversation import LOCAL_TENANT
@@ -42,11 +44,18 @@ DIRECT_MESSAGE_SHARD = 0
 
 
 def intents(*, content: bool) -> discord.Intents:
-    """Return the minimum intents: servers, their messages and direct messages.
+    """Return the minimum intents: servers, and messages and emoji there and in direct messages.
 
     ``content`` adds the content of messages that do not mention the bot.
     """
-    return discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=content)
+    return discord.Intents(
+        guilds=True,
+        guild_messages=True,
+        dm_messages=True,
+        guild_reactions=True,
+        dm_reactions=True,
+        message_content=content,
+    )
 
 
 class ParleyClient(discord.AutoShardedClient):
@@ -86,6 +95,7 @@ class ParleyClient(discord.AutoShardedClient):
             surface_for=self.surface_for,
             tenant_of=self.tenant_of,
             readers=self._readers,
+            reader=self._reader,
             tasks=self._tasks,
         )
         self._messages = MessageEvents(
@@ -99,6 +109,14 @@ class ParleyClient(discord.AutoShardedClient):
             reader=self._reader,
             tasks=self._tasks,
             content_intent=content,
+        )
+        self._reactions = ReactionEvents(
+            self,
+            Reactions(dispatcher, services.stores),
+            services,
+            tenant_of=self.tenant_of,
+            admins=settings.admins,
+            tasks=self._tasks,
         )
         self.tree = slash_commands.build_tree(self, commands.COMMANDS, self._interactions.handlers())
         self._disconnected_at: dict[int, datetime] = {}
@@ -242,6 +260,14 @@ class ParleyClient(discord.AutoShardedClient):
     async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
         """Pass on many messages deleted at once."""
         await self._messages.deleted(payload.guild_id, payload.channel_id, payload.message_ids)
+
+    async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
+        """Pass on an emoji that was added to a message."""
+        await self._reactions.changed(payload)
+
+    async def on_raw_reaction_remove(self, payload: discord.RawReactionActionEvent) -> None:
+        """Pass on an emoji that was removed from a message."""
+        await self._reactions.changed(payload)
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """Pass on a button or a modal. Slash commands and message menus arrive through the command tree."""

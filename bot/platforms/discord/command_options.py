@@ -73,6 +73,9 @@ _SET_LIMIT = "Sets how many tokens a person, a channel or everybody may use in a
 
 FORMS: Mapping[str, tuple[Form, ...]] = {
     "ask": (Form("", "", (Option("question", "Your question", required=True, verbatim=True),)),),
+    "summarize": (
+        Form("", "", (Option("what", "By default the thread, elsewhere the last day", choices=("thread", "day")),)),
+    ),
     "ingest": (
         Form(
             "",
@@ -102,6 +105,15 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             "preview",
         ),
         Form("delete", "Deletes a document; admins only", (_DOCUMENT,), "delete"),
+        Form(
+            "save",
+            "Saves an answer to the documents of its channel; admins only",
+            (
+                _ANSWER,
+                Option("everybody", "Let everybody ask about it", kind="switch", keyword="--tenant"),
+            ),
+            "save",
+        ),
         Form(
             "refresh",
             "Reads sources again, now or at an interval",

@@ -18,8 +18,8 @@ from bot.commands.base import File, OnUpdate, Reply
 from bot.commands.reply_delivery import Place, show_in_first
 from bot.errors import ParleyError, SurfaceError, for_operator
 from bot.platforms.discord import render, text_limits, user_messages
+from bot.platforms.discord.errors import translated_errors
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
-from bot.platforms.discord.surface import translated_errors
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import discord
 
 from bot.commands.base import Channels, Command, Context, OnUpdate, Reply
+from bot.engine.ports.surface import TranscriptReader
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, ThreadKey
 
@@ -42,6 +43,7 @@ class CommandRequest:
     audience: Audience
     attachments: tuple[Attachment, ...] = ()
     private_thread: bool = False
+    transcripts: TranscriptReader | None = None
 
 
 class CommandRunner:
@@ -68,6 +70,7 @@ class CommandRunner:
             services=self.services,
             attachments=request.attachments,
             channels=self._channels_for(request.user),
+            transcripts=request.transcripts,
             audience=request.audience,
             private_thread=request.private_thread,
         )

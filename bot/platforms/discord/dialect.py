@@ -2,20 +2,25 @@
 
 Source: https://support.discord.com/hc/en-us/articles/210298617 (Markdown Text 101). Discord knows headings up to
 ``###``, one level of quotations, lists with ``-`` and ``*``, and spoilers between bars. It starts the numbers of a list
-again after a code block, reads ``__`` as underlining, and ``-#`` as small print.
+again after a code block, reads ``__`` as underlining, and ``-#`` as small print. It shows HTML entities as they are
+written.
 """
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Iterator
+from html.entities import html5
 
+from bot.engine.display.visible_text import visible
 from bot.engine.markdown.commonmark import parser
 from bot.engine.markdown.inline import scanned
 from bot.platforms.discord import link_guard
 from bot.platforms.discord.text_limits import size
 
 _URL = re.compile(r"(https?://[^\s<>]+)")
+_ADDRESS = re.compile(r"(https?://[^\s<>()\[\]|]+)")
 _QUOTED = re.compile(r"^ {0,3}>(?:[ \t]*>)*[ \t]?")
 _SMALL_PRINT = re.compile(r"^(\s*)(-# )")
 _PLUS_ITEM = re.compile(r"^([\s>]*)\+ (?=\S)")
@@ -30,6 +35,8 @@ _BARS = re.compile(r"(?P<apart>(?<!\S)\|{2,}(?!\S))|(?<!\\)\|{2,}")
 _SELF_LABELLED = re.compile(
     r"\[\s*<?(?P<label>https?://[^\s\[\]<>]+)>?\s*\]\((?P<url>https?://(?:[^\s()]|\([^\s()]*\))+)\)"
 )
+_ENTITY = re.compile(r"&(?:#(?:\d{1,7}|[xX][0-9a-fA-F]{1,6})|(?P<name>[A-Za-z][A-Za-z0-9]{1,31}));")
+_MARKS = frozenset(r"\`*_~|<>#-+[]:@")
 RULE = "───"
 OTHER_BARS = "‖"
 """Looks like two bars, and hides nothing."""
@@ -40,8 +47,25 @@ def to_discord(text: str, limit: int) -> str:
 
     Fences must be three backticks. Tables and spoilers are left to other functions.
     """
+    # What a muted mention begins with is no mark, so Discord would show the backslash before it.
+    text = visible(outside_code(text, _without_entities)).replace("\\＜", "＜")
     converted = outside_code("\n".join(_lines(text)), _words)
     return _without_unknown_marks(converted if size(converted) <= limit else text)
+
+
+def _without_entities(piece: str) -> str:
+    """Replace HTML entities by their characters, outside addresses. A mark is escaped, so that it stays text."""
+    pieces = _ADDRESS.split(piece)
+    return "".join(one if index % 2 else _ENTITY.sub(_character, one) for index, one in enumerate(pieces))
+
+
+def _character(found: re.Match[str]) -> str:
+    if found["name"] and f"{found['name']};" not in html5:
+        return found[0]
+    character = html.unescape(found[0])
+    if character.isspace():
+        return " "
+    return f"\\{character}" if character in _MARKS else character
 
 
 def _without_unknown_marks(text: str) -> str:

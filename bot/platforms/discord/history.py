@@ -52,7 +52,9 @@ def source(
                 with translated_errors():
                     channel = await _fetch_channel(client, int(channel_id))
                     guild = await client.fetch_guild(channel.guild.id, with_counts=False)
-                yield Channel(client, channel, guild, MessageReader(client))
+                    places = [*await guild.fetch_channels(), *await guild.active_threads()]
+                reader = MessageReader(client, channels={place.id: place for place in places})
+                yield Channel(client, channel, guild, reader)
 
     return ChannelSource(f"discord:{channel_id}", opened, clock=clock)
 

@@ -22,7 +22,9 @@ from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_options import Suggested
 from bot.platforms.discord.command_runner import CommandRequest, CommandRunner
 from bot.platforms.discord.handler_tasks import HandlerTasks
+from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.render import NO_MENTIONS
+from bot.platforms.discord.transcripts import PlaceTranscripts
 from bot.platforms.question_about_message import question_about
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, ThreadKey
@@ -50,9 +52,11 @@ class Interactions:
         surface_for: SurfaceFor,
         tenant_of: TenantOf,
         readers: ChannelReaders,
+        reader: MessageReader,
         tasks: HandlerTasks,
     ) -> None:
         self._dispatcher = dispatcher
+        self._reader = reader
         self._commands = commands
         self._surface_for = surface_for
         self._tenant_of = tenant_of
@@ -88,9 +92,16 @@ class Interactions:
         thread, author, audience = await self._origin(interaction)
         in_thread = interaction.guild_id is None or thread.thread_id != thread.channel_id
         private = parse.is_private_thread(interaction.channel)
-        request = CommandRequest(thread, author, interaction.user, in_thread, audience, attachments, private)
+        transcripts = self._transcripts(interaction, thread)
+        request = CommandRequest(
+            thread, author, interaction.user, in_thread, audience, attachments, private, transcripts
+        )
         reply = command_replies.InteractionReply(interaction)
         await command_replies.run_and_reply(self._commands.prepare(name, arguments, request), reply)
+
+    def _transcripts(self, interaction: discord.Interaction, place: ThreadKey) -> PlaceTranscripts:
+        allowed = interaction.guild_id is None or interaction.permissions.read_message_history
+        return PlaceTranscripts(interaction.client, self._reader, place, interaction.id, allowed=allowed)
 
     async def _origin(self, interaction: discord.Interaction) -> tuple[ThreadKey, Author, Audience]:
         """Return where an interaction took place, its user, and who reads an answer there."""
@@ -161,6 +172,7 @@ class Interactions:
             "about": partial(self._run_privately, interaction, "ask", _question_about(interaction)),
             "share": partial(self._share, interaction, turn_id),
             "accept": partial(self._run_privately, interaction, "docs", f"accept {turn_id}"),
+            "save": partial(self._run_privately, interaction, "docs", f"save {turn_id}"),
             "halt": partial(self._run_privately, interaction, "ingest", f"stop {turn_id}"),
         }
         await actions.get(action, partial(self._buttons.press, interaction, action, turn_id))()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import discord
 
+from bot.commands import summarize
 from bot.commands.base import Reply
-from bot.errors import ParleyError, for_operator
+from bot.errors import NotAllowed, ParleyError, for_operator
 from bot.platforms.discord import command_replies, parse, user_messages
 from bot.platforms.discord.bot_loop_guard import LoopGuard
 from bot.platforms.discord.buttons import SurfaceFor, TenantOf
@@ -96,10 +97,20 @@ class MessageEvents:
         if await self._is_too_fast(message, incoming):
             return
         command = self._command_in(message) if incoming.kind != "follow_up" else None
-        if command is not None:
+        if command is not None and command[0] == summarize.NAME:
+            incoming = await self._about_messages(message, incoming, command[1])
+        elif command is not None:
             await self._run_command(message, incoming, *command)
             return
         self._start(await self._dispatcher.accept(incoming))
+
+    async def _about_messages(self, message: discord.Message, incoming: Incoming, arguments: str) -> Incoming:
+        """Return the wish for a summary as a question about messages. Raises UsageError, NotAllowed."""
+        channel = await self._resolved_channel(message)
+        question, messages = summarize.request(arguments, in_thread=isinstance(channel, discord.Thread))
+        if not parse.may_read_history(message.author, channel):
+            raise NotAllowed(user_messages.HISTORY_NOT_READABLE_BY_YOU)
+        return replace(incoming, text=question, attachments=(messages,))
 
     def _start(self, turn: Turn | None) -> None:
         if turn is not None and not self._tasks.draining:

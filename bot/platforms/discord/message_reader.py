@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import aiohttp
 import discord
 
 from bot.platforms.discord import message_text, parse
-from bot.platforms.discord.message_text import Names
+from bot.platforms.discord.message_text import NamedChannel, Names
 from bot.platforms.question_about_message import question_about
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,16 @@ ABOVE = 10
 class MessageReader:
     """Reads messages. The names of people whom Discord does not send along are looked up and cached."""
 
-    def __init__(self, client: discord.Client, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: discord.Client,
+        *,
+        channels: Mapping[int, NamedChannel] = MappingProxyType({}),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``channels`` are those of the server, for a client that is not connected and so knows none."""
         self._client = client
+        self._channels = channels
         self._clock = clock
         self._users: dict[tuple[int, str], tuple[float, str]] = {}
 
@@ -50,8 +59,11 @@ class MessageReader:
         return question_about(*readable)
 
     async def everything(self, message: discord.Message, guild: discord.Guild | None = None) -> str:
-        """Return all that a reader of the message sees. Never raises for Discord's errors."""
-        return await self._readable(message_text.everything(message), message, message.guild or guild)
+        """Return all that a reader of the message sees. Never raises for Discord's errors.
+
+        ``guild`` is the server of the message, whose own one may lack roles and channels.
+        """
+        return await self._readable(message_text.everything(message), message, guild or message.guild)
 
     async def _message_above(self, message: discord.Message, channel: object, me: int) -> str:
         answered = message.reference.resolved if message.reference else None
@@ -82,7 +94,7 @@ class MessageReader:
         return message_text.with_names(text, await self._names(text, message, guild))
 
     async def _names(self, text: str, message: discord.Message, guild: discord.Guild | None) -> Names:
-        known = message_text.known_names(message, guild, text)
+        known = message_text.known_names(message, guild, text, self._channels)
         people = [number for sign, number in message_text.markers(text) if sign == "@" and number not in known.users]
         wanted = people[:MAX_LOOKUPS]
         found = await asyncio.gather(*(self._user_name(guild, number) for number in wanted))

@@ -9,13 +9,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import discord
+from discord.abc import GuildChannel
 
 from knowledge.parsing import discord_content
 
 Json = dict[str, Any]
+NamedChannel = GuildChannel | discord.Thread
 
 PRIVATE_CHANNEL = "private-channel"
 MARKER = re.compile(
@@ -89,8 +92,16 @@ def markers(text: str) -> Iterator[tuple[str, str]]:
     yield from dict.fromkeys((match["sign"].rstrip("!"), match["id"]) for match in found)
 
 
-def known_names(message: discord.Message, guild: discord.Guild | None, text: str) -> Names:
-    """Return the names of what ``text`` mentions, as far as Discord sent them along with the message or the server."""
+def known_names(
+    message: discord.Message,
+    guild: discord.Guild | None,
+    text: str,
+    channels_of_guild: Mapping[int, NamedChannel] = MappingProxyType({}),
+) -> Names:
+    """Return the names of what ``text`` mentions, as far as Discord sent them along with the message or the server.
+
+    ``channels_of_guild`` are the channels and threads of a server whose channels the client does not know itself.
+    """
     users = {str(user.id): user.display_name for user in message.mentions}
     roles = {str(role.id): role.name for role in message.role_mentions}
     channels: dict[str, str] = {}
@@ -99,18 +110,20 @@ def known_names(message: discord.Message, guild: discord.Guild | None, text: str
     for sign, number in markers(text):
         if sign == "@&" and (role := guild.get_role(int(number))) is not None:
             roles[number] = role.name
-        elif sign == "#" and (name := _channel_name(guild, int(number))):
+        elif sign == "#" and (name := _channel_name(guild, int(number), channels_of_guild)):
             channels[number] = name
     return Names(users, roles, channels)
 
 
-def _channel_name(guild: discord.Guild, channel_id: int) -> str:
+def _channel_name(guild: discord.Guild, channel_id: int, known: Mapping[int, NamedChannel]) -> str:
     """Return the name of a channel that everybody on the server sees; the names of others are not told."""
-    channel = guild.get_channel_or_thread(channel_id)
+    channel = guild.get_channel_or_thread(channel_id) or known.get(channel_id)
     if channel is None:
         return ""
-    parent = channel.parent if isinstance(channel, discord.Thread) else channel
-    is_open = parent is not None and parent.permissions_for(guild.default_role).view_channel
+    parent: object = channel
+    if isinstance(channel, discord.Thread):
+        parent = channel.parent or known.get(channel.parent_id)
+    is_open = isinstance(parent, GuildChannel) and parent.permissions_for(guild.default_role).view_channel
     is_private = isinstance(channel, discord.Thread) and channel.is_private()
     return channel.name if is_open and not is_private else PRIVATE_CHANNEL
 

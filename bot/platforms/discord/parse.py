@@ -169,8 +169,13 @@ def author(
     if permissions is None and isinstance(user, discord.Member):
         permissions = user.guild_permissions
     permitted = permissions is not None and (permissions.administrator or permissions.manage_guild)
-    listed = str(user.id) in admins or f"discord:{user.id}" in admins
-    return Author(id=str(user.id), name=user.display_name, is_admin=permitted or listed)
+    is_admin = permitted or is_listed(user.id, admins)
+    return Author(id=str(user.id), name=user.display_name, is_admin=is_admin)
+
+
+def is_listed(user_id: int, admins: Sequence[str]) -> bool:
+    """Return whether PARLEY_ADMINS names the user."""
+    return str(user_id) in admins or f"discord:{user_id}" in admins
 
 
 def attachment(file: discord.Attachment, *, ref: str = "") -> Attachment:
@@ -187,6 +192,13 @@ def attachment(file: discord.Attachment, *, ref: str = "") -> Attachment:
 def is_private_thread(channel: object) -> bool:
     """Return whether only the people who were added read the channel, and not everyone who reads its parent."""
     return isinstance(channel, discord.Thread) and channel.is_private()
+
+
+def may_read_history(person: object, channel: object) -> bool:
+    """Return whether a person may read the earlier messages of a channel; in direct messages everybody may."""
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return not isinstance(person, discord.Member)
+    return isinstance(person, discord.Member) and channel.permissions_for(person).read_message_history
 
 
 def interaction_author(interaction: discord.Interaction, admins: Sequence[str]) -> Author:

@@ -44,8 +44,8 @@ _ROUND = str.maketrans("[]", "()")
 """A title is the label of a link, where Discord does not reliably honor escaped square brackets."""
 _SPACE = " \t\n"
 """White space of Markdown. Any other one is text, and without it the next word could begin a block."""
-_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept):([^:]{1,80})")
-_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept"))
+_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept|save):([^:]{1,80})")
+_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept", "save"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import aiohttp
 import discord
 
-from bot.errors import EditRefused, LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError, for_operator
-from bot.platforms.discord import render, text_limits, thread_context, user_messages
+from bot.errors import MessageGone, for_operator
+from bot.platforms.discord import errors, render, text_limits, thread_context, user_messages
 from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
-from bot.types.conversation import StoredAttachment, ThreadAbove
-from bot.types.display import Limits, Part
+from bot.platforms.discord.transcripts import PlaceTranscripts
+from bot.types.conversation import ChatMessage, Extent, StoredAttachment, ThreadAbove
+from bot.types.display import Activity, Limits, Part
 from bot.types.turns import Turn
 
 log = logging.getLogger(__name__)
@@ -28,26 +28,9 @@ MAX_SEARCHED = 100
 LIMITS = Limits(message_chars=1850, edit_interval=1.0, size=text_limits.size)
 """Less than Discord's 2,000, because brackets around links, aligned tables and notes need space."""
 
+TYPING_SECONDS = 8.0
+"""How often the typing indicator is sent again. Discord shows it for ten seconds."""
 ARCHIVE_MINUTES: Literal[1440] = 1440
-
-# Discord's JSON error codes
-UNKNOWN_CHANNEL = 10003
-UNKNOWN_MESSAGE = 10008
-TOO_MANY_EDITS = 30046
-MISSING_ACCESS = 50001
-MESSAGE_OF_ANOTHER_USER = 50005
-EMPTY_MESSAGE = 50006
-NOT_A_TEXT_CHANNEL = 50008
-MISSING_PERMISSIONS = 50013
-WRONG_CHANNEL_KIND = 50024
-INVALID_FORM = 50035
-ARCHIVED = 50083
-THREAD_EXISTS = 160004
-CANNOT_REPLY = 160002
-LOCKED = 160005
-
-CLOSED = frozenset((MISSING_ACCESS, WRONG_CHANNEL_KIND, NOT_A_TEXT_CHANNEL, MISSING_PERMISSIONS, ARCHIVED, LOCKED))
-"""Codes of places where the bot may not write: the asker is told by direct message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +57,12 @@ class DiscordSurface:
     async def post(self, part: Part) -> str:
         """Post a message once: Discord returns the first message if the nonce is repeated within minutes."""
         shown = render.part(part)
-        async with translated_errors():
+        async with errors.translated_errors():
             self._destination = self._destination or await self._find_destination()
             try:
                 message = await self._send(self._destination, shown, short_nonce(part.nonce))
             except discord.NotFound as error:
-                if error.code != UNKNOWN_CHANNEL or not self._may_reply():
+                if error.code != errors.UNKNOWN_CHANNEL or not self._may_reply():
                     raise
                 self._destination = self._in_channel()
                 message = await self._send(self._destination, shown, short_nonce(part.nonce))
@@ -97,7 +80,7 @@ class DiscordSurface:
         buttons.
         """
         try:
-            async with translated_errors():
+            async with errors.translated_errors():
                 self._destination = self._destination or await self._find_destination()
                 since = discord.Object(int(self._turn.message_id.partition(":")[0]))
                 async for message in self._destination.channel.history(limit=MAX_SEARCHED, after=since):
@@ -112,44 +95,65 @@ class DiscordSurface:
     async def edit(self, ref: str, part: Part) -> None:
         """Edit the message to show ``part``. An archived thread is reopened first."""
         shown = render.part(part)
-        async with translated_errors():
+        async with errors.translated_errors():
             try:
                 await self._edit(ref, shown)
             except discord.HTTPException as error:
-                if error.code == ARCHIVED:
+                if error.code == errors.ARCHIVED:
                     await self._reopen(ref)
-                elif error.code == MISSING_PERMISSIONS and shown.embed is not None:
+                elif error.code == errors.MISSING_PERMISSIONS and shown.embed is not None:
                     shown = render.without_embed(shown)
                 else:
                     await self._explain_to_asker(error.code)
                     raise
                 await self._edit(ref, shown)
 
+    activity_seconds = TYPING_SECONDS
+
+    async def show_activity(self, activity: Activity | None) -> None:
+        """Show the typing indicator while there is no text to see. Discord removes it itself."""
+        if activity is None or activity.writing:
+            return
+        async with errors.translated_errors():
+            await self._client.http.send_typing(self._typing_place())
+
+    def _typing_place(self) -> int:
+        thread = self._turn.thread
+        if self._destination is not None:
+            return self._destination.channel.id
+        is_thread_made = thread.thread_id.isdecimal() and thread.thread_id != self._turn.message_id
+        return int(thread.thread_id if is_thread_made else thread.channel_id)
+
     async def delete(self, ref: str) -> None:
         """Delete the message. A message that no longer exists is no error."""
         with contextlib.suppress(MessageGone):
-            async with translated_errors():
+            async with errors.translated_errors():
                 await self._message(ref).delete()
 
     async def fetch(self, file: StoredAttachment) -> bytes:
         """Return the bytes of a file that was attached to the question."""
-        async with translated_errors():
+        async with errors.translated_errors():
             return await thread_context.fetch(self._client, file)
 
     async def above(self) -> ThreadAbove | None:
         """Return the thread above the question, or the message it replies to; None if there is neither."""
-        async with translated_errors():
+        async with errors.translated_errors():
             return await thread_context.above(self._client, self._reader, self._turn)
+
+    async def transcript(self, extent: Extent) -> Sequence[ChatMessage]:
+        """Return the messages before the question that it asks to summarize."""
+        asked = int(self._turn.message_id.partition(":")[0])
+        return await PlaceTranscripts(self._client, self._reader, self._turn.thread, asked).transcript(extent)
 
     async def hand_over(self, name: str, data: bytes) -> None:
         """Post a file below the reply, once. Where the bot may not attach files, send it to the asker directly."""
         nonce = short_nonce(f"file {self._turn.id}")
-        async with translated_errors():
+        async with errors.translated_errors():
             self._destination = self._destination or await self._find_destination()
             try:
                 await self._destination.channel.send(file=_file(name, data), allowed_mentions=NO_MENTIONS, nonce=nonce)
             except discord.Forbidden as error:
-                if error.code != MISSING_PERMISSIONS:
+                if error.code != errors.MISSING_PERMISSIONS:
                     raise
                 dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
                 text = user_messages.sent_directly(self._turn.thread.channel_id)
@@ -157,7 +161,7 @@ class DiscordSurface:
 
     async def _explain_to_asker(self, code: int) -> None:
         """Tell the asker by direct message why there is no answer, if the bot may not write in the channel."""
-        if code not in CLOSED:
+        if code not in errors.CLOSED:
             return
         text = user_messages.cannot_answer_in(self._turn.thread.channel_id, user_messages.REASONS_GONE[code])
         with contextlib.suppress(discord.HTTPException):
@@ -192,10 +196,10 @@ class DiscordSurface:
         except discord.HTTPException as error:
             if error.status >= 500:
                 raise
-            is_thread = error.code == THREAD_EXISTS
-            if error.code in (UNKNOWN_MESSAGE, WRONG_CHANNEL_KIND):
+            is_thread = error.code == errors.THREAD_EXISTS
+            if error.code in (errors.UNKNOWN_MESSAGE, errors.WRONG_CHANNEL_KIND):
                 is_thread = await self._is_in_thread()
-            if error.code == UNKNOWN_MESSAGE and not is_thread:
+            if error.code == errors.UNKNOWN_MESSAGE and not is_thread:
                 raise
             if not is_thread:
                 log.info(
@@ -238,10 +242,10 @@ class DiscordSurface:
         try:
             return await self._send_once(destination, shown, nonce)
         except discord.HTTPException as error:
-            if error.code == CANNOT_REPLY and destination.reply_to is not None:
+            if error.code == errors.CANNOT_REPLY and destination.reply_to is not None:
                 # A reply needs Read Message History; an ordinary message does not.
                 return await self._send(_Destination(destination.channel), shown, nonce)
-            if error.code != MISSING_PERMISSIONS or shown.embed is None:
+            if error.code != errors.MISSING_PERMISSIONS or shown.embed is None:
                 raise
             return await self._send_once(destination, render.without_embed(shown), nonce)
 
@@ -269,13 +273,13 @@ class DiscordSurface:
     async def _reopen(self, ref: str) -> None:
         thread = await self._client.fetch_channel(int(ref.partition("/")[0]))
         if not isinstance(thread, discord.Thread) or thread.locked:
-            await self._explain_to_asker(LOCKED)
-            raise MessageGone(user_messages.cannot_show(LOCKED))
+            await self._explain_to_asker(errors.LOCKED)
+            raise MessageGone(user_messages.cannot_show(errors.LOCKED))
         try:
             await thread.edit(archived=False)
         except discord.Forbidden:
-            await self._explain_to_asker(ARCHIVED)
-            raise MessageGone(user_messages.cannot_show(ARCHIVED)) from None
+            await self._explain_to_asker(errors.ARCHIVED)
+            raise MessageGone(user_messages.cannot_show(errors.ARCHIVED)) from None
 
 
 def _file(name: str, data: bytes) -> discord.File:
@@ -285,40 +289,3 @@ def _file(name: str, data: bytes) -> discord.File:
 def _belongs_to(message: discord.Message, turn_id: str, nonce: str) -> bool:
     """Return whether the message has the nonce, or is a draft with the buttons of the turn."""
     return message.nonce == nonce or turn_id in render.turn_ids(message)
-
-
-@contextlib.asynccontextmanager
-async def translated_errors() -> AsyncIterator[None]:
-    """Raise RateLimited, MessageGone or another SurfaceError in place of the library's errors.
-
-    The library raises RuntimeError for a closed session; a reference of another platform raises ValueError.
-    """
-    try:
-        yield
-    except discord.RateLimited as error:
-        raise RateLimited(user_messages.RATE_LIMITED, retry_after=error.retry_after) from error
-    except discord.HTTPException as error:
-        raise _translated(error) from error
-    except ValueError as error:
-        raise SurfaceError(user_messages.connection_failed(error or type(error).__name__)) from error
-    except (aiohttp.ClientError, OSError, RuntimeError) as error:
-        raise PlatformAway(user_messages.connection_failed(error or type(error).__name__)) from error
-
-
-def _translated(error: discord.HTTPException) -> SurfaceError:
-    if error.status == 429:
-        wait = error.response.headers.get("Retry-After", "5")
-        return RateLimited(user_messages.RATE_LIMITED, retry_after=float(wait))
-    if error.code in user_messages.REASONS_GONE:
-        return MessageGone(user_messages.cannot_show(error.code))
-    if error.status == 401:
-        return MessageGone(user_messages.token_no_longer_accepted())
-    return _refusal(error)(user_messages.refused(error.status, error.code, error.text))
-
-
-def _refusal(error: discord.HTTPException) -> type[SurfaceError]:
-    if error.code in (TOO_MANY_EDITS, MESSAGE_OF_ANOTHER_USER):
-        return EditRefused
-    if error.code in (INVALID_FORM, EMPTY_MESSAGE):
-        return LayoutRefused
-    return PlatformAway if error.status >= 500 else SurfaceError

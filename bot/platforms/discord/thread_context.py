@@ -53,7 +53,9 @@ async def above(client: discord.Client, reader: MessageReader, turn: Turn) -> Th
     if thread.thread_id != question_id:
         if isinstance(parent, discord.ForumChannel):
             title = message_text.post_title(await _post(client, int(thread.thread_id)))
-        messages = await _thread(client, parent, int(thread.channel_id), int(thread.thread_id), int(question_id))
+        messages = await messages_before(
+            client, parent, int(thread.channel_id), int(thread.thread_id), int(question_id)
+        )
     elif isinstance(parent, discord.ForumChannel):
         return None
     else:
@@ -76,7 +78,7 @@ async def _as_read(
         return None
     kept = relevant if len(relevant) <= MAX_KEPT else [relevant[0], *relevant[1 - MAX_KEPT :]]
     people = dict.fromkeys(str(one.author.id) for one in kept if not one.author.bot)
-    lines = [f"{_name(one)}: {(await reader.everything(one, guild))[:MESSAGE_CHARS]}" for one in kept]
+    lines = [f"{name_of(one)}: {(await reader.everything(one, guild))[:MESSAGE_CHARS]}" for one in kept]
     return ThreadAbove("\n".join(filter(None, [title, *lines])), tuple(people))
 
 
@@ -91,10 +93,13 @@ async def _replied_to(client: discord.Client, channel_id: int, question_id: int)
     return [message] if isinstance(message, discord.Message) else []
 
 
-async def _thread(
+async def messages_before(
     client: discord.Client, parent: object, channel_id: int, thread_id: int, question_id: int
 ) -> list[discord.Message]:
-    """Return the thread, oldest first. A thread started from a message of the channel has that message's ID."""
+    """Return the messages of a thread before the question, oldest first.
+
+    A thread started from a message of the channel has that message's ID.
+    """
     try:
         messages = [one async for one in _before(client, thread_id, question_id)]
     except discord.NotFound:
@@ -115,6 +120,7 @@ def _before(client: discord.Client, thread_id: int, question_id: int) -> AsyncIt
     return client.get_partial_messageable(thread_id).history(limit=MAX_READ, before=discord.Object(question_id))
 
 
-def _name(message: discord.Message) -> str:
+def name_of(message: discord.Message) -> str:
+    """Return the name of the author, with a note for bots."""
     is_bot = message.author.bot or message.webhook_id is not None
     return f"{message.author.display_name} (a bot)" if is_bot else message.author.display_name

@@ -100,6 +100,7 @@ CHANNEL_OUTSIDE_SERVER = f"{CHANNEL_UNKNOWN} Run the command on the server itsel
 CHANNEL_WITHOUT_MESSAGES = "That is not a channel with messages. Choose a text channel or a forum."
 CHANNEL_IS_A_THREAD = "That is a thread. Choose its channel instead: all its threads are added with it."
 CHANNEL_ON_OTHER_SERVER = "That channel is on another server. Run the command there."
+HISTORY_NOT_READABLE_BY_YOU = "You may not read the history of this channel, so I cannot summarize it for you."
 CHANNEL_NOT_READABLE_BY_YOU = "You have no permission to read that channel, so you cannot add its messages."
 
 # --- errors of the connection, for operators
@@ -123,8 +124,11 @@ REASONS_GONE: dict[int, str] = {
     10003: "the channel or thread no longer exists",
     10004: "the bot is no longer on this server",
     10008: "the message was deleted",
+    40058: "messages cannot be written there. Ask in a post of the forum",
+    50009: "the bot does not meet the verification level of the server",
     50001: "the bot cannot see this channel. Give it View Channel there",
     50007: "this person does not accept direct messages from the bot",
+    50278: "this person shares no server with the bot any more",
     50013: "the bot has no permission to write here. Give it Send Messages and Send Messages in Threads",
     50008: "messages cannot be written there. Ask in a text channel or in a thread",
     50024: "messages cannot be written there. Ask in a text channel or in a thread",

@@ -18,9 +18,9 @@ from bot.config import Settings
 from bot.engine.ports.surface import Surface
 from bot.errors import for_operator, unforeseen
 from bot.platforms.slack import socket_mode, user_messages, web_client
+from bot.platforms.slack.admin_messages import SlackMessenger
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.bot_tokens import StaticToken
-from bot.platforms.slack.held_back_notices import SlackMessenger
 from bot.platforms.slack.http_mode import HttpServer
 from bot.platforms.slack.installations import Installations
 from bot.platforms.slack.manifest import SCOPES
@@ -63,7 +63,8 @@ async def serve(
         shared = SharedResources(dispatcher, services, settings, session, BackgroundTasks())
         connect = _connect_installed_workspaces if settings.many_workspaces else _connect_single_workspace
         workspaces, receiver = await connect(shared)
-        notices = asyncio.create_task(tell_regularly(services, SlackMessenger(workspaces), notice_seconds))
+        messenger = SlackMessenger(workspaces.tenants, lambda tenant: workspaces.of_tenant(tenant).messenger)
+        notices = asyncio.create_task(tell_regularly(services, messenger, notice_seconds))
         try:
             await receiver.open()
             await _maintain(dispatcher, receiver, workspaces, ready, maintenance_seconds)

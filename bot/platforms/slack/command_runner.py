@@ -20,6 +20,8 @@ from bot.platforms.slack import user_messages
 from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import MessageRef, ReplySender, ReplyTarget
 from bot.platforms.slack.surface import LIMITS
+from bot.platforms.slack.thread_context import ThreadContext
+from bot.platforms.slack.transcripts import PlaceTranscripts
 from bot.types.conversation import Attachment, Author
 
 log = logging.getLogger(__name__)
@@ -101,6 +103,7 @@ class CommandRunner:
         readers: ChannelReaders,
         *,
         channels: Channels | None = None,
+        context: ThreadContext | None = None,
         run_command: RunCommand | None = None,
         clock: Callable[[], float] = time.monotonic,
         notice_seconds: float = NOTICE_SECONDS,
@@ -109,6 +112,7 @@ class CommandRunner:
         self.services = services
         self._readers = readers
         self._channels = channels
+        self._context = context
         self._notice_seconds = notice_seconds
         self._run_command = run_command or commands.run
         self._clock = clock
@@ -136,6 +140,7 @@ class CommandRunner:
             attachments=attachments,
             update=progress.update,
             channels=self._channels,
+            transcripts=self._transcripts(target, thread_id),
             audience=await self._readers.of_private_reply(author, target.channel_id),
         )
         try:
@@ -147,6 +152,9 @@ class CommandRunner:
                 )
             raise
         await self._show(reply, name, target, progress)
+
+    def _transcripts(self, target: ReplyTarget, thread_id: str | None) -> PlaceTranscripts | None:
+        return PlaceTranscripts(self._context, target.channel_id, thread_id or "") if self._context else None
 
     async def _show(self, reply: Reply, name: str, target: ReplyTarget, progress: ProgressMessage) -> None:
         """Show the reply where it can be shown, then its files. Never raises."""

@@ -11,8 +11,18 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from bot.errors import EditRefused, LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.slack import user_messages
 
-UNCERTAIN = {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+UNCERTAIN = {
+    "fatal_error",
+    "internal_error",
+    "messaging_processing_failed",
+    "request_timeout",
+    "service_unavailable",
+    "team_added_to_org",
+    "update_failed",
+}
 """Slack error codes after which some part of the call may have succeeded."""
+BUSY = {"accesslimited", "external_channel_migrating"}
+"""Slack error codes of calls that had no effect, and may succeed later."""
 
 
 def code(error: SlackApiError) -> str:
@@ -38,7 +48,7 @@ def _refusal(name: str, error: SlackApiError) -> type[SurfaceError]:
         return EditRefused
     if name in user_messages.LAYOUT_REFUSED:
         return LayoutRefused
-    return PlatformAway if is_uncertain(error) else SurfaceError
+    return PlatformAway if is_uncertain(error) or name in BUSY else SurfaceError
 
 
 def retry_after(error: SlackApiError) -> float | None:
@@ -49,7 +59,7 @@ def retry_after(error: SlackApiError) -> float | None:
 
 def may_pass(error: SlackApiError) -> bool:
     """Return whether the same call may be accepted later: Slack fails, or is asked too often."""
-    return is_uncertain(error) or retry_after(error) is not None
+    return is_uncertain(error) or code(error) in BUSY or retry_after(error) is not None
 
 
 def is_uncertain(error: SlackApiError) -> bool:

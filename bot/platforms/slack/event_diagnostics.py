@@ -12,7 +12,7 @@ from bot.types.checks import Check
 
 SUBSCRIBE = "Paste the output of `parley manifest slack` under 'App Manifest': it subscribes to every event."
 CHANNEL_EVENTS = {"message.channels", "message.groups"}
-RARE_EVENTS = {"app_uninstalled", "tokens_revoked", "agent_session_stopped"}
+RARE_EVENTS = {"app_uninstalled", "tokens_revoked", "agent_session_stopped", "reaction_added", "reaction_removed"}
 """Events that may never arrive even if the setup is correct."""
 
 

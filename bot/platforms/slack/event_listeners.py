@@ -17,6 +17,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.commands import registry as commands
+from bot.commands import summarize
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
 from bot.platforms.json_input import text_field
@@ -101,22 +102,24 @@ class EventListeners:
 
     async def on_message(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         """Store a question and start its turn. Raises if it cannot be stored, so that Slack redelivers the event."""
+        is_shared = bool(body.get("is_ext_shared_channel"))
         if event.get("subtype") in ("message_changed", "message_deleted"):
-            await self._on_change(payloads.parse_change(event, self._bot))
+            await self._on_change(payloads.parse_change(event, self._bot, shared=is_shared))
             return
-        message = payloads.parse_message(event, self._bot)
+        message = payloads.parse_message(event, self._bot, shared=is_shared)
         if event.get("type") == "app_mention" and event.get("edited"):
             # Slack repeats this event for an edited message, next to that of the change.
             await self._on_change(message)
             return
-        if message is not None and body.get("is_ext_shared_channel"):
-            message = replace(message, shared=True)
         if message is None or (message.kind == "follow_up" and not await self._dispatcher.follows(message.thread)):
             return
         if message.kind == "overheard":
             self._background.start(self._consider_answering(message))
             return
         command = self._match_command(message.args) if message.kind in ("mention", "dm") else None
+        if command is not None and command[0] == summarize.NAME:
+            await self._summarize(message, command[1])
+            return
         if command is not None:
             await self._run_typed_command(message, command)
             return
@@ -132,8 +135,22 @@ class EventListeners:
         if change.kind in ("mention", "dm") or await self._dispatcher.follows(change.thread):
             await self._accept(change, self._dispatcher.edited)
 
-    async def _accept(self, message: UserMessage, store: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
+    async def _summarize(self, message: UserMessage, args: str) -> None:
+        """Accept the wish for a summary as a question about messages, which is answered in the thread."""
+        try:
+            question, messages = summarize.request(args, in_thread=message.in_thread)
+        except UsageError as refusal:
+            self._send_notice_once(message, str(refusal))
+            return
         incoming = await self._incoming(message)
+        await self._store(message, replace(incoming, text=question, attachments=(messages,)), self._dispatcher.accept)
+
+    async def _accept(self, message: UserMessage, store: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
+        await self._store(message, await self._incoming(message), store)
+
+    async def _store(
+        self, message: UserMessage, incoming: Incoming, store: Callable[[Incoming], Awaitable[Turn | None]]
+    ) -> None:
         try:
             turn = await store(incoming)
         except (UsageError, Refused) as refusal:
@@ -258,9 +275,10 @@ class EventListeners:
             case "halt":
                 # The value of this button is the ID of an ingest run.
                 self._background.start(self._command_runner.run("ingest", f"stop {turn_id}", target, by, tenant_id))
-            case "accept":
-                # The value of this button is the ID of a source.
-                self._background.start(self._command_runner.run("docs", f"accept {turn_id}", target, by, tenant_id))
+            case "accept" | "save":
+                # The value of these buttons is the ID of a source, or that of an answer to save.
+                command = f"{click.action} {turn_id}"
+                self._background.start(self._command_runner.run("docs", command, target, by, tenant_id))
             case _:
                 raise UsageError(user_messages.OUTDATED_BUTTON)
 

@@ -11,7 +11,7 @@ NAME = "Parley"
 
 SCOPES: dict[str, str] = {
     "app_mentions:read": "receives mentions of the bot",
-    "assistant:write": "lists the bot among Slack's agents, and receives Slack's own stop button",
+    "assistant:write": "lists the bot among Slack's agents, receives Slack's stop button, and shows what it does",
     "channels:history": "follows threads in public channels that the bot is in, and reads their history for /ingest",
     "channels:read": "checks who reads a public channel, for answers and for /ingest",
     "chat:write": "posts and edits answers",
@@ -24,6 +24,7 @@ SCOPES: dict[str, str] = {
     "im:write": "opens a direct message for progress and private files",
     "mpim:history": "follows threads in group messages",
     "mpim:read": "checks whether people outside the team read a group message",
+    "reactions:read": "takes 👍 and 👎 as ratings, 🛑 to stop an answer, and the emoji of PARLEY_SAVE_EMOJI to save it",
     "usergroups:read": "shows the names of user groups in place of their IDs",
     "users:read": "shows names in place of IDs, and recognizes members, guests and admins of the workspace",
 }
@@ -36,6 +37,8 @@ EVENTS = (
     "message.im",
     "message.mpim",
     "agent_session_stopped",
+    "reaction_added",
+    "reaction_removed",
     "app_uninstalled",
     "tokens_revoked",
 )

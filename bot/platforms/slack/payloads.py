@@ -89,8 +89,11 @@ class DeletedMessage:
     ts: str
 
 
-def parse_message(event: Payload, bot: BotUser) -> UserMessage | None:
-    """Parse a ``message`` or ``app_mention`` event; None if the bot has nothing to do with it."""
+def parse_message(event: Payload, bot: BotUser, *, shared: bool = False) -> UserMessage | None:
+    """Parse a ``message`` or ``app_mention`` event; None if the bot has nothing to do with it.
+
+    ``shared``: what arrived around the event says that the channel is shared with another organization.
+    """
     if not has_user_subtype(event) or event.get("bot_id") or event.get("hidden"):
         return None
     user, channel, ts = (text_field(event, name) for name in ("user", "channel", "ts"))
@@ -112,7 +115,7 @@ def parse_message(event: Payload, bot: BotUser) -> UserMessage | None:
         in_thread=bool(thread_ts),
         beside=message_text.beside_text(event),
         files=files,
-        shared=_is_from_elsewhere(event, bot),
+        shared=shared or _is_from_elsewhere(event, bot),
     )
 
 
@@ -149,8 +152,8 @@ def next_cursor(page: Payload | AsyncSlackResponse) -> str:
     return str((page.get("response_metadata") or {}).get("next_cursor") or "")
 
 
-def parse_change(event: Payload, bot: BotUser) -> UserMessage | DeletedMessage | None:
-    """Parse a ``message_changed`` or ``message_deleted`` event.
+def parse_change(event: Payload, bot: BotUser, *, shared: bool = False) -> UserMessage | DeletedMessage | None:
+    """Parse a ``message_changed`` or ``message_deleted`` event; ``shared`` as in ``parse_message``.
 
     Return None unless a user changed the text, or Slack added a message whose link the text has, or the transcript of a
     clip. Previews of other links and the bot's own edits arrive as changes too.
@@ -168,7 +171,7 @@ def parse_change(event: Payload, bot: BotUser) -> UserMessage | DeletedMessage |
     if after.get("text") == before.get("text") and not _added(after) - _added(before):
         return None
     edited = {**after, "type": "message", "channel": channel, "channel_type": event.get("channel_type")}
-    return parse_message(edited, bot)
+    return parse_message(edited, bot, shared=shared)
 
 
 def _added(message: Payload) -> set[str]:

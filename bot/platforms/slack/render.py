@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.commands import docs_user_messages
+from bot.commands.admin_notices import ButtonNotice, NoticeAction
 from bot.commands.base import Cell, File, Reply, Table
 from bot.engine.display import output_filter
 from bot.engine.display.citation_links import as_plain_text, link
@@ -39,8 +39,8 @@ STREAM_ID_PREFIX = "parley_part:"
 CARD_CHARS = 256
 SHARE_ACTION = "parley_share"
 STOP_INGEST_ACTION = "parley_halt"
-ACCEPT_REMOVALS_ACTION = "parley_accept"
-_WITHOUT_TURN = frozenset((STOP_INGEST_ACTION, ACCEPT_REMOVALS_ACTION))
+NOTICE_ACTIONS: Mapping[NoticeAction, str] = {"accept": "parley_accept", "save": "parley_save"}
+_WITHOUT_TURN = frozenset((STOP_INGEST_ACTION, *NOTICE_ACTIONS.values()))
 
 _MENTION_START = re.compile(r"<(?=[@#!])")
 _FULLWIDTH_LESS_THAN = "\uff1c"
@@ -150,16 +150,16 @@ def progress(text: str, stop: str) -> dict[str, Any]:
     return {"text": fallback(text), "blocks": [markdown(text), *row]}
 
 
-def held_back_notice(text: str, source_id: str) -> dict[str, Any]:
-    """Return the notice about a source that is held back; its button runs ``/docs accept ID``."""
+def button_notice(notice: ButtonNotice) -> dict[str, Any]:
+    """Return a notice whose button runs a command."""
     button = {
         "type": "button",
-        "action_id": ACCEPT_REMOVALS_ACTION,
-        "style": "danger",
-        "value": source_id,
-        "text": {"type": "plain_text", "text": docs_user_messages.ACCEPT_REMOVALS},
+        "action_id": NOTICE_ACTIONS[notice.action],
+        "style": "danger" if notice.destructive else "primary",
+        "value": notice.value,
+        "text": {"type": "plain_text", "text": notice.label},
     }
-    return {"text": fallback(text), "blocks": [markdown(text), {"type": "actions", "elements": [button]}]}
+    return {"text": fallback(notice.text), "blocks": [markdown(notice.text), {"type": "actions", "elements": [button]}]}
 
 
 def plain_reply(answer: Reply) -> dict[str, Any]:

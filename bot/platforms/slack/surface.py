@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from slack_sdk.errors import SlackApiError
@@ -16,8 +16,10 @@ from bot.platforms.slack import errors, native_streams, render, text_limits, use
 from bot.platforms.slack.native_streams import OpenStream, StreamPolicy
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.thread_search import ThreadSearch
-from bot.types.conversation import StoredAttachment, ThreadAbove
-from bot.types.display import Limits, Part
+from bot.platforms.slack.thread_status import STATUS_SECONDS, ThreadStatus
+from bot.platforms.slack.transcripts import PlaceTranscripts
+from bot.types.conversation import ChatMessage, Extent, StoredAttachment, ThreadAbove
+from bot.types.display import Activity, Limits, Part
 from bot.types.turns import Turn
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class SlackSurface:
         since: str = "",
         context: ThreadContext | None = None,
         streams: StreamPolicy | None = None,
+        status: ThreadStatus | None = None,
         asker: str = "",
         limits: Limits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -57,6 +60,7 @@ class SlackSurface:
         self._search = ThreadSearch(client, channel_id, thread_ts, since)
         self._context = context
         self._streams = streams if thread_ts and asker else None
+        self._status = status
         self._asker = asker
         self._monotonic = monotonic
         self._open_streams: dict[str, OpenStream] = {}
@@ -250,6 +254,14 @@ class SlackSurface:
                 await self._stop_stream(ref, part)
         self._open_streams.pop(ref, None)
 
+    activity_seconds = STATUS_SECONDS
+
+    async def show_activity(self, activity: Activity | None) -> None:
+        """Show in the thread what the bot is doing, where Slack does."""
+        if self._status is not None and self._thread_ts:
+            text = activity.text if activity else ""
+            await self._status.show(self._client, self._channel, self._thread_ts, text)
+
     # --- recovery, files and context
 
     async def find(self, nonce: str) -> str | None:
@@ -274,6 +286,12 @@ class SlackSurface:
         if self._context is None or not self._since or self._since == self._thread_ts:
             return None
         return await self._context.above(self._channel, self._thread_ts, self._since)
+
+    async def transcript(self, extent: Extent) -> Sequence[ChatMessage]:
+        """Return the messages before the question that it asks to summarize."""
+        if self._context is None:
+            raise SurfaceError(user_messages.FILES_NOT_READABLE)
+        return await PlaceTranscripts(self._context, self._channel, self._thread_ts, self._since).transcript(extent)
 
 
 class DirectSurface(SlackSurface):
@@ -309,7 +327,11 @@ class DirectSurface(SlackSurface):
 
 
 def surface_for_turn(
-    client: AsyncWebClient, turn: Turn, context: ThreadContext | None = None, streams: StreamPolicy | None = None
+    client: AsyncWebClient,
+    turn: Turn,
+    context: ThreadContext | None = None,
+    streams: StreamPolicy | None = None,
+    status: ThreadStatus | None = None,
 ) -> SlackSurface:
     """Return the surface for a stored turn: its thread, or the asker's direct messages if it has no thread."""
     thread, asker = turn.thread, turn.author.id
@@ -317,7 +339,14 @@ def surface_for_turn(
         question_ts = turn.message_id.partition(":")[0]
         since = question_ts if _is_ts(question_ts) else ""
         return SlackSurface(
-            client, thread.channel_id, thread.thread_id, since=since, context=context, streams=streams, asker=asker
+            client,
+            thread.channel_id,
+            thread.thread_id,
+            since=since,
+            context=context,
+            streams=streams,
+            status=status,
+            asker=asker,
         )
     return DirectSurface(client, asker)
 

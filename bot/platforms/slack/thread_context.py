@@ -42,7 +42,7 @@ class ThreadContext:
         *,
         own_bot_id: Callable[[], Awaitable[str]],
     ) -> None:
-        self._client = client
+        self.client = client
         self._files = files
         self._users = users
         self._names = names
@@ -61,7 +61,7 @@ class ThreadContext:
             messages = await self._earlier_messages(channel_id, thread_ts, before)
             if not messages:
                 return None
-            lines = [f"{await self._author_name(message)}: {await self._text(message)}" for message in messages]
+            lines = [f"{await self.author_name(message)}: {await self.text(message)}" for message in messages]
         user_ids = dict.fromkeys(str(message["user"]) for message in messages if message.get("user"))
         return ThreadAbove("\n".join(lines), tuple(user_ids))
 
@@ -72,19 +72,20 @@ class ThreadContext:
         """
         try:
             async with asyncio.timeout(LAST_TIMEOUT_SECONDS):
-                messages = [one async for one in self._messages(channel_id, thread_ts, before)]
+                messages = [one async for one in self.thread(channel_id, thread_ts, before)]
                 earlier = [one for one in messages if float(one.get("ts") or 0) < float(before)]
                 is_context = bool(earlier) and _is_context(earlier[-1], before, await self._own_bot_id())
-                return await self._text(earlier[-1]) if is_context else ""
+                return await self.text(earlier[-1]) if is_context else ""
         except (ParleyError, TimeoutError) as error:
             log.info("The message above %s could not be read: %s", before, for_operator(error))
             return ""
 
-    async def _messages(self, channel_id: str, thread_ts: str, before: str) -> AsyncIterator[Mapping[str, Any]]:
+    async def thread(self, channel_id: str, thread_ts: str, before: str) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the messages of a thread before ``before``, from its first one on. Raises SurfaceError."""
         cursor = ""
         while True:
             with errors.translated():
-                page = await self._client.conversations_replies(
+                page = await self.client.conversations_replies(
                     channel=channel_id, ts=thread_ts, latest=before, limit=PAGE_SIZE, cursor=cursor or None
                 )
             for message in page.get("messages") or ():
@@ -98,15 +99,21 @@ class ThreadContext:
         first: list[Mapping[str, Any]] = []
         last: deque[Mapping[str, Any]] = deque(maxlen=MAX_MESSAGES - 1)
         own_bot_id = await self._own_bot_id()
-        async for message in self._messages(channel_id, thread_ts, before):
+        async for message in self.thread(channel_id, thread_ts, before):
             if _is_context(message, before, own_bot_id):
                 (first if message.get("ts") == thread_ts else last).append(message)
         return [*first[:1], *last]
 
-    async def _text(self, message: Mapping[str, Any]) -> str:
+    async def is_context(self, message: Mapping[str, Any], before: str) -> bool:
+        """Return whether people or other bots wrote the message before ``before``."""
+        return _is_context(message, before, await self._own_bot_id())
+
+    async def text(self, message: Mapping[str, Any]) -> str:
+        """Return what a message says, with names in place of IDs."""
         return (await self._names.readable(message_text.everything(message)))[:MESSAGE_CHARS]
 
-    async def _author_name(self, message: Mapping[str, Any]) -> str:
+    async def author_name(self, message: Mapping[str, Any]) -> str:
+        """Return the name of the author of a message, with a note for bots."""
         if message.get("user") and not message.get("bot_id"):
             return (await self._users.author(str(message["user"]))).name
         profile = message.get("bot_profile") or {}

@@ -182,6 +182,12 @@ GONE = {
     "restricted_action_thread_locked": "the thread is locked",
     "restricted_action_thread_only_channel": "the channel allows posts in threads only",
     "no_permission": "the bot has no permission to post there",
+    "posting_to_channel_denied": "the bot has no permission to post there",
+    "cannot_reply_to_message": "this message takes no replies",
+    "is_inactive": "the channel is frozen, archived or deleted",
+    "ekm_access_denied": "the admins have suspended posting",
+    "message_limit_exceeded": "the workspace has reached its limit of messages",
+    "messages_tab_disabled": "direct messages to the app are switched off. Paste `parley manifest slack` again",
     "user_not_in_channel": "the user is not in the channel",
     "token_revoked": "the bot token was revoked. Reinstall the app",
     "token_expired": "the bot token has expired. Reinstall the app",
@@ -189,6 +195,9 @@ GONE = {
     "invalid_auth": "Slack does not accept SLACK_BOT_TOKEN. Copy it again from 'OAuth & Permissions'",
     "not_authed": "Slack received no token. Set SLACK_BOT_TOKEN",
     "team_access_not_granted": "the app has no access to this workspace. Install it there",
+    "app_access_restricted": "the admins do not allow the app. Ask them to approve it",
+    "enterprise_is_restricted": "the organization does not allow the app. Ask its admins to approve it",
+    "org_login_required": "the organization is being moved by Slack. Try again after that",
 }
 """Slack error codes after which nothing can be shown in that place any more, with their reasons."""
 
@@ -202,6 +211,11 @@ CURES = {
     "restricted_action_non_threadable_channel": "Threads are off there. Ask in another channel, or ask me here.",
     "restricted_action_thread_locked": "Ask in another thread, or ask an admin to unlock it.",
     "restricted_action_thread_only_channel": "Ask in a thread of that channel, or ask me here.",
+    "posting_to_channel_denied": "Ask an admin of the channel to let me post there, or ask me here.",
+    "cannot_reply_to_message": "Ask in a message of its own, or ask me here.",
+    "is_inactive": "Ask in another channel, or ask me here.",
+    "ekm_access_denied": "Ask again when they allow it.",
+    "message_limit_exceeded": "Ask again later, or ask an admin about the plan.",
 }
 """What an asker can do if the bot may not post where they asked, by Slack error code."""
 
@@ -213,16 +227,30 @@ REFUSED = {
 EDIT_REFUSED = {
     "cant_update_message": "the message belongs to another user",
     "edit_window_closed": "the workspace no longer allows editing the message",
+    "compliance_exports_prevent_deletion": "the workspace keeps the message for its exports",
+    "block_mismatch": "the message cannot be given another layout",
+    "cant_broadcast_message": "a message that was also sent to the channel cannot be edited",
+    "no_dual_broadcast_content_update": "a message that was also sent to the channel cannot be edited",
 }
 """Slack error codes after which a message stays as it is, with their reasons."""
 
 LAYOUT_REFUSED = {
     "msg_too_long": "the text is too long for a Slack message",
     "msg_blocks_too_long": "the text is too long for a Slack message",
-    "markdown_text_too_long": "the text is too long for a Slack message",
     "invalid_blocks": "Slack does not accept the layout of the message",
     "invalid_blocks_format": "Slack does not accept the layout of the message",
     "invalid_attachments": "Slack does not accept the layout of the message",
+    "invalid_chunks": "Slack does not accept the layout of the message",
+    "invalid_metadata_format": "Slack does not accept the layout of the message",
+    "invalid_metadata_schema": "Slack does not accept the layout of the message",
+    "metadata_too_large": "Slack does not accept the layout of the message",
+    "attachment_payload_limit_exceeded": "the message has too many parts",
+    "msg_blocks_too_many": "the message has too many parts",
+    "too_many_attachments": "the message has too many parts",
+    "too_many_contact_cards": "the message has too many parts",
+    "slack_connect_canvas_sharing_blocked": "the message has a link that may not be shared in this channel",
+    "slack_connect_file_link_sharing_blocked": "the message has a link that may not be shared in this channel",
+    "slack_connect_lists_sharing_blocked": "the message has a link that may not be shared in this channel",
     "no_text": "the message is empty",
 }
 """Slack error codes that every repetition of the same message gets, with their reasons."""

@@ -10,9 +10,11 @@ import aiohttp
 
 from bot.commands.services import Services
 from bot.config import Settings
+from bot.engine.dispatch.reactions import Reactions
 from bot.engine.ports.surface import Surface
 from bot.errors import ConfigError
 from bot.platforms.slack import web_client
+from bot.platforms.slack.admin_messages import WorkspaceMessenger
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.bot_tokens import BotTokenSource
 from bot.platforms.slack.channel_history import ChannelAccess
@@ -25,10 +27,12 @@ from bot.platforms.slack.installations import Installations, InstallationToken
 from bot.platforms.slack.name_directory import NameDirectory
 from bot.platforms.slack.native_streams import StreamPolicy
 from bot.platforms.slack.payloads import BotUser
+from bot.platforms.slack.reactions import ReactionListener
 from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.shortcuts import MessageShortcuts
 from bot.platforms.slack.surface import surface_for_turn
 from bot.platforms.slack.thread_context import ThreadContext
+from bot.platforms.slack.thread_status import ThreadStatus
 from bot.platforms.slack.users import UserDirectory
 from bot.types.turns import Turn
 
@@ -53,6 +57,7 @@ class EventHandlers(NamedTuple):
     bot: BotUser
     listeners: EventListeners
     shortcuts: MessageShortcuts
+    reactions: ReactionListener
 
 
 class Workspace:
@@ -74,8 +79,12 @@ class Workspace:
         self.downloads = FileDownloads(session, tokens, web_client.api_url(settings), max_bytes=max_bytes)
         self.files = SharedFiles(client, self.downloads)
         self.replies = ReplySender(client, session)
-        self.command_runner = CommandRunner(self.replies, shared.services, self.readers, channels=ChannelAccess(client))
+        self.messenger = WorkspaceMessenger(self.users, self.replies)
         self._context = ThreadContext(client, self.files, self.users, self.names, own_bot_id=self._own_bot_id)
+        self.command_runner = CommandRunner(
+            self.replies, shared.services, self.readers, channels=ChannelAccess(client), context=self._context
+        )
+        self._status = ThreadStatus()
         self._streams: StreamPolicy | None = None
         self._handlers: EventHandlers | None = None
 
@@ -84,13 +93,15 @@ class Workspace:
         if self._streams is None:
             pacing = self._shared.services.workspace_pacing.of(turn.thread.tenant_id, turn.thread.platform)
             self._streams = StreamPolicy(self._shared.settings.slack_streaming, self._team_of, pacing)
-        return surface_for_turn(self.clients.single_attempt, turn, self._context, self._streams)
+        return surface_for_turn(self.clients.single_attempt, turn, self._context, self._streams, self._status)
 
     async def handlers(self) -> EventHandlers:
         """Return the event handlers. Raises SurfaceError if the app is no longer installed."""
         bot = await self._bot_user()
         if self._handlers is None or self._handlers.bot != bot:
-            self._handlers = EventHandlers(bot, self._create_listeners(bot), self._create_shortcuts(bot))
+            self._handlers = EventHandlers(
+                bot, self._create_listeners(bot), self._create_shortcuts(bot), self._create_reactions(bot)
+            )
         return self._handlers
 
     async def close(self) -> None:
@@ -141,6 +152,18 @@ class Workspace:
             command_runner=self.command_runner,
             background=self._shared.background,
             surface_for=self.surface,
+        )
+
+    def _create_reactions(self, bot: BotUser) -> ReactionListener:
+        services = self._shared.services
+        return ReactionListener(
+            Reactions(self._shared.dispatcher, services.stores),
+            services,
+            bot,
+            users=self.users,
+            messenger=self.messenger,
+            background=self._shared.background,
+            saving=self._shared.settings.save_emoji,
         )
 
 

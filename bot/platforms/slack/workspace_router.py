@@ -89,6 +89,8 @@ class WorkspaceRouter:
         app.event("message")(self.on_message)
         app.event("app_mention")(self.on_message)
         app.event("agent_session_stopped")(self.on_stopped)
+        app.event("reaction_added")(self.on_reaction)
+        app.event("reaction_removed")(self.on_reaction)
         app.event("app_uninstalled")(self.on_removed)
         app.event("tokens_revoked")(self.on_revoked)
         app.command(re.compile(r".*"))(self.on_command)
@@ -116,6 +118,12 @@ class WorkspaceRouter:
         handlers = await self._handlers(context)
         self._record(handlers, event)
         await handlers.listeners.on_stopped(event)
+
+    async def on_reaction(self, event: dict[str, Any], context: AsyncBoltContext) -> None:
+        """Handle an emoji that was added to a message or removed."""
+        handlers = await self._handlers(context)
+        self._record(handlers, event)
+        await handlers.reactions.on_reaction(event)
 
     async def on_command(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
         """Handle a slash command."""

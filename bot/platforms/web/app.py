@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from starlette.routing import BaseRoute
 
 from bot.commands import registry as commands
 from bot.commands.base import Context, OnUpdate
@@ -13,6 +15,8 @@ from bot.config import Settings
 from bot.engine.answer.final_reply import stronger_model
 from bot.errors import ConfigError, for_operator
 from bot.platforms.web import uvicorn_server
+from bot.platforms.web.admin.pages import AdminPages
+from bot.platforms.web.admin.routes import routes
 from bot.platforms.web.api import PageConfig
 from bot.platforms.web.command_cards import StoredCommandCards
 from bot.platforms.web.document_viewer import StoredDocuments
@@ -97,7 +101,8 @@ async def serve(
     sign_in.require_sign_in(settings, host)
     playground = build_playground(dispatcher, services)
     access = sign_in.build_access(settings)
-    await run(playground, page_config(settings), access, host=host, port=port, ready=ready, bound=bound)
+    admin = routes(AdminPages(services, LOCAL_TENANT))
+    await run(playground, page_config(settings), access, host=host, port=port, ready=ready, bound=bound, admin=admin)
 
 
 async def run(
@@ -110,6 +115,7 @@ async def run(
     ready: asyncio.Event | None = None,
     bound: OnBound | None = None,
     resume_interval: float = RESUME_INTERVAL,
+    admin: Sequence[BaseRoute] = (),
 ) -> None:
     """Serve one playground until cancelled. Without ``access`` there is no sign-in."""
     access = access or sign_in.open_access()
@@ -130,7 +136,7 @@ async def run(
         asyncio.create_task(_poll_other_processes(playground)),
     ]
     try:
-        app = build_app(playground, config, access, hosts=allowed_hosts(host, access.url))
+        app = build_app(playground, config, access, hosts=allowed_hosts(host, access.url), admin=admin)
         await uvicorn_server.serve(app, sock, on_started=on_started, on_stop=playground.hub.close)
     finally:
         for task in background:

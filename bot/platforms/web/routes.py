@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bot.errors import NotAllowed, OverBudget, ParleyError, UsageError
@@ -31,8 +32,18 @@ from bot.platforms.web.sign_in.sign_in_guard import SignInGuard
 log = logging.getLogger(__name__)
 
 
-def build_app(playground: Playground, config: PageConfig, access: Access, *, hosts: tuple[str, ...]) -> Starlette:
-    """Return the ASGI application. ``hosts`` are the host names that requests may use without a sign-in."""
+def build_app(
+    playground: Playground,
+    config: PageConfig,
+    access: Access,
+    *,
+    hosts: tuple[str, ...],
+    admin: Sequence[BaseRoute] = (),
+) -> Starlette:
+    """Return the ASGI application. ``hosts`` are the host names that requests may use without a sign-in.
+
+    ``admin`` are the routes of the admin page.
+    """
     api = Api(playground, config, access)
     routes = [
         Route("/", api.index),
@@ -54,6 +65,7 @@ def build_app(playground: Playground, config: PageConfig, access: Access, *, hos
         *Probes(playground.history.ready, playground.unready, playground.metrics).routes(),
         Mount("/static", _StaticFiles(directory=STATIC)),
         *SignInRoutes(access).routes(),
+        *admin,
     ]
     body_limit = max(262_144, 8 * config.question_limit)
     guard = Middleware(

@@ -85,3 +85,8 @@ class PostgresConversation:
         tenant_id = turn.thread.tenant_id
         rating = partial(answers.rate, tenant_id=tenant_id, turn_id=turn.id, user_id=by.id, value=value, reason=reason)
         await self._database.run(tenant_id, rating)
+
+    async def withdraw_rating(self, turn: Turn, by: Author, value: int) -> None:
+        tenant_id = turn.thread.tenant_id
+        removal = partial(answers.withdraw_rating, tenant_id=tenant_id, turn_id=turn.id, user_id=by.id, value=value)
+        await self._database.run(tenant_id, removal)

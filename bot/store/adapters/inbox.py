@@ -8,14 +8,14 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from bot.errors import StoreAway, for_operator
-from bot.store import budget_reservations, late_replies, question_changes, threads, turns
+from bot.store import budget_reservations, late_replies, question_changes, reply_parts, threads, turns
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.budget_reservations import ACCOUNTS
 from bot.store.pipelined_transactions import Work
 from bot.store.retry import patiently
 from bot.types.audience import Audience
-from bot.types.conversation import Incoming, ThreadKey
+from bot.types.conversation import Incoming, Platform, ThreadKey
 from bot.types.turns import Turn
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,13 @@ class PostgresInbox:
         return await self._transactions.session(
             tenant_id, lambda session, _: turns.get(session, tenant_id=tenant_id, turn_id=turn_id)
         )
+
+    async def turn_shown_in(self, tenant_id: str, platform: Platform, ref: str, channel_id: str | None) -> Turn | None:
+        async with self._database.tenant(tenant_id) as session:
+            found = await reply_parts.turn_shown_in(
+                session, tenant_id=tenant_id, platform=platform, ref=ref, channel_id=channel_id
+            )
+            return await turns.get(session, tenant_id=tenant_id, turn_id=found) if found else None
 
     async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
         async with self._database.tenant(thread.tenant_id) as session:

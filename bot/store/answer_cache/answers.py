@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import case, func
+from sqlalchemy import case, delete, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -110,3 +110,19 @@ async def rate(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: 
     await session.execute(rating.on_conflict_do_update(index_elements=["tenant_id", "turn_id", "user_id"], set_=values))
     if value:
         await similar.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)
+
+
+async def withdraw_rating(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: str, value: int) -> None:
+    """Delete a person's rating if it still has this value, and what it said about a cached answer."""
+    deleted = await session.execute(
+        delete(feedback)
+        .where(
+            feedback.c.tenant_id == tenant_id,
+            feedback.c.turn_id == uuid.UUID(turn_id),
+            feedback.c.user_id == user_id,
+            feedback.c.value == value,
+        )
+        .returning(feedback.c.user_id)
+    )
+    if deleted.first() is not None:
+        await similar.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=None)

@@ -121,8 +121,11 @@ async def note(
     )
 
 
-async def judge(session: AsyncSession, *, tenant_id: str, turn_id: str, right: bool) -> None:
-    """Record what a person thought of a cached answer; do nothing if the turn's answer was not cached."""
+async def judge(session: AsyncSession, *, tenant_id: str, turn_id: str, right: bool | None) -> None:
+    """Record what a person thought of a cached answer; do nothing if the turn's answer was not cached.
+
+    None withdraws what was recorded.
+    """
     await session.execute(
         update(answer_hits)
         .where(
@@ -130,7 +133,7 @@ async def judge(session: AsyncSession, *, tenant_id: str, turn_id: str, right: b
             answer_hits.c.turn_id == uuid.UUID(turn_id),
             answer_hits.c.shadow.is_(False),
         )
-        .values(verdict=1 if right else -1)
+        .values(verdict=None if right is None else 1 if right else -1)
     )
 
 

@@ -132,6 +132,7 @@ reply_parts = Table(
     Column("ref", Text),
     now("recorded_at"),
     of_turn(),
+    Index("reply_parts_of_ref", "tenant_id", "ref"),
 )
 
 attachments = Table(

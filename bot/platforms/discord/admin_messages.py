@@ -1,4 +1,4 @@
-"""Sends the notices about sources that are held back to people on Discord."""
+"""Sends notices with a button to the admins of Discord servers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 
 import discord
 
-from bot.commands import docs_user_messages
+from bot.commands.admin_notices import ButtonNotice
 from bot.platforms.discord import render
+from bot.platforms.discord.errors import translated_errors
 from bot.platforms.discord.render import NO_MENTIONS
-from bot.platforms.discord.surface import translated_errors
 from bot.types.conversation import Platform
-from knowledge.held_back_sources import HeldBack
 
 
 class DiscordMessenger:
@@ -36,26 +35,23 @@ class DiscordMessenger:
         """Return whether this is the ID of a user."""
         return user_id.isascii() and user_id.isdecimal()
 
-    async def send(self, tenant_id: str, user_id: str, held_back: HeldBack) -> None:
+    async def send(self, tenant_id: str, user_id: str, notice: ButtonNotice) -> None:
         """Send the notice as a direct message. Raises SurfaceError.
 
         It has a button where direct messages belong to the tenant; elsewhere a command in the server does the same.
         """
-        text = docs_user_messages.held_back(held_back.uri, held_back.reason)
         is_home = self._tenant_of(None) == tenant_id
-        if not is_home:
-            text = f"{text} {docs_user_messages.HOW_TO_ACCEPT}"
-        options: dict[str, Any] = {"view": _button(held_back.source_id)} if is_home else {}
+        text = notice.text if is_home else f"{notice.text} {notice.elsewhere}"
+        options: dict[str, Any] = {"view": _button(notice)} if is_home else {}
         async with translated_errors():
             channel = await self._client.create_dm(discord.Object(int(user_id)))
             await channel.send(render.markdown(text), allowed_mentions=NO_MENTIONS, **options)
 
 
-def _button(source_id: str) -> discord.ui.View:
-    """Return the button that runs ``/docs accept ID``."""
+def _button(notice: ButtonNotice) -> discord.ui.View:
     button = discord.ui.Button[discord.ui.View](
-        label=docs_user_messages.ACCEPT_REMOVALS,
-        custom_id=render.custom_id("accept", source_id),
-        style=discord.ButtonStyle.danger,
+        label=notice.label,
+        custom_id=render.custom_id(notice.action, notice.value),
+        style=discord.ButtonStyle.danger if notice.destructive else discord.ButtonStyle.primary,
     )
     return render.single_button_view(button)

@@ -1,0 +1,68 @@
+"""Sends notices with a button to the admins of Slack workspaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+
+from bot.commands.admin_notices import ButtonNotice
+from bot.platforms.slack import errors, render
+from bot.platforms.slack.command_replies import ReplySender
+from bot.platforms.slack.users import UserDirectory
+from bot.types.conversation import Platform
+
+_USER_ID = re.compile(r"[UW][A-Z0-9]+")
+
+
+class WorkspaceMessenger:
+    """The ``AdminMessenger`` of one workspace."""
+
+    platform: Platform = "slack"
+
+    def __init__(self, users: UserDirectory, replies: ReplySender) -> None:
+        self._users = users
+        self._replies = replies
+
+    async def admins(self, tenant_id: str) -> Sequence[str]:
+        """Return the admins and owners of the workspace. Raises SurfaceError."""
+        with errors.translated():
+            return await self._users.admins()
+
+    def is_person(self, user_id: str) -> bool:
+        """Return whether this is the ID of a user."""
+        return bool(_USER_ID.fullmatch(user_id))
+
+    async def send(self, tenant_id: str, user_id: str, notice: ButtonNotice) -> None:
+        """Send the notice as a direct message. Raises SurfaceError."""
+        await self._replies.send_notice(user_id, render.button_notice(notice))
+
+
+class SlackMessenger:
+    """The ``Messenger`` of the workspaces that this process serves.
+
+    ``tenants`` returns their tenants, ``messenger_of`` the messenger of one of them.
+    """
+
+    platform: Platform = "slack"
+
+    def __init__(
+        self, tenants: Callable[[], Awaitable[list[str]]], messenger_of: Callable[[str], WorkspaceMessenger]
+    ) -> None:
+        self._tenants = tenants
+        self._messenger_of = messenger_of
+
+    async def served(self) -> Sequence[str]:
+        """Return the tenants of the workspaces. Raises SurfaceError, StoreAway."""
+        return await self._tenants()
+
+    async def admins(self, tenant_id: str) -> Sequence[str]:
+        """Return the admins and owners of the workspace. Raises SurfaceError."""
+        return await self._messenger_of(tenant_id).admins(tenant_id)
+
+    def is_person(self, user_id: str) -> bool:
+        """Return whether this is the ID of a user."""
+        return bool(_USER_ID.fullmatch(user_id))
+
+    async def send(self, tenant_id: str, user_id: str, notice: ButtonNotice) -> None:
+        """Send the notice as a direct message. Raises SurfaceError."""
+        await self._messenger_of(tenant_id).send(tenant_id, user_id, notice)

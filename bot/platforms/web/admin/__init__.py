@@ -1,0 +1,1 @@
+"""The admin page: tables and charts that the server renders, readable without scripts."""

@@ -1,0 +1,231 @@
+"""Builds the admin pages of one tenant from the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.commands.services import Services
+from bot.platforms.web.admin import tables, user_messages
+from bot.platforms.web.admin.page_model import Bar, Choice, Page, link
+from bot.reports import activity, costs, questions, recent_calls
+from bot.reports.costs import CostReport
+from bot.reports.questions import FILTERS, Filter
+from bot.reports.trace import trace_of
+from bot.store import processes, turns
+from bot.store.ledger_sums import DIMENSIONS, Dimension
+from bot.types.conversation import PRIVATE_THREAD
+from knowledge import document_catalog
+from knowledge.types import DocumentRow
+
+PERIODS = {1: "A day", 7: "7 days", 30: "30 days", 90: "90 days", 365: "A year"}
+DEFAULT_DAYS = 30
+CITED_DAYS = 30
+"""Days of answers whose citations are counted."""
+MOST_DOCUMENTS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The parameters of a request. ``reader`` is the admin's ID; values that mean nothing have their defaults."""
+
+    given: Mapping[str, str]
+    reader: str
+
+    @property
+    def days(self) -> int:
+        """The period in days."""
+        found = self.given.get("days", "")
+        return int(found) if found in {str(days) for days in PERIODS} else DEFAULT_DAYS
+
+    @property
+    def by(self) -> Dimension:
+        """What costs are grouped by."""
+        return next((one for one in DIMENSIONS if one == self.given.get("by")), "day")
+
+    @property
+    def kind(self) -> Filter:
+        """Which questions are listed."""
+        return next((one for one in FILTERS if one == self.given.get("filter")), "all")
+
+    @property
+    def before(self) -> datetime | None:
+        """Before which questions are listed."""
+        try:
+            found = datetime.fromisoformat(self.given.get("before", ""))
+        except ValueError:
+            return None
+        return found if found.tzinfo else None
+
+
+class AdminPages:
+    """The pages of one tenant."""
+
+    def __init__(self, services: Services, tenant_id: str) -> None:
+        self._services = services
+        self._tenant = tenant_id
+        self._tenants = services.database.tenant
+
+    def named(self) -> Mapping[str, Callable[[Asked], Awaitable[Page]]]:
+        """Return the function that builds each page, by its path below ``/admin``."""
+        return {
+            "": self.overview,
+            "costs": self.costs,
+            "calls": self.calls,
+            "questions": self.questions,
+            "documents": self.documents,
+            "jobs": self.jobs,
+            "people": self.people,
+            "connections": self.connections,
+            "errors": self.errors,
+        }
+
+    async def overview(self, asked: Asked) -> Page:
+        """Return the costs by day and by model, with the parts of the page to go on to."""
+        report, by_model = await self._report(asked, "day"), await self._report(asked, "model")
+        return Page(
+            "overview",
+            "Overview",
+            [tables.costs(by_model, "model", asked.days), tables.savings(report)],
+            [_periods("", asked)],
+            _bars(report, asked.days),
+            "Costs by day, in US dollars",
+        )
+
+    async def costs(self, asked: Asked) -> Page:
+        """Return the costs by day, person, channel, model or purpose."""
+        report = await self._report(asked, asked.by)
+        dimensions = [
+            Choice(f"By {one}", link("costs", by=one, days=asked.days), one == asked.by) for one in DIMENSIONS
+        ]
+        bars = _bars(report, asked.days) if asked.by == "day" else ()
+        found = [tables.costs(report, asked.by, asked.days), tables.savings(report)]
+        choices = [dimensions, _periods("costs", asked, by=asked.by)]
+        return Page("costs", "Costs", found, choices, bars, "Costs by day, in US dollars")
+
+    async def calls(self, asked: Asked) -> Page:
+        """Return the newest model calls behind a number of the costs."""
+        key, failed = asked.given.get("key"), asked.given.get("status") == "error"
+        async with self._tenants(self._tenant) as session:
+            rows = await recent_calls.calls(
+                session,
+                tenant_id=self._tenant,
+                reader=asked.reader,
+                start=self._start(asked.days),
+                by=None if key is None else asked.by,
+                key=key or "",
+                only_failed=failed,
+            )
+        title = "Model calls" if key is None else f"Model calls: {asked.by} {key}"
+        return Page("costs", title, [tables.calls(rows)], [_periods("calls", asked, by=asked.by, key=key)])
+
+    async def questions(self, asked: Asked) -> Page:
+        """Return the newest questions that match the search and the filter."""
+        words, user = asked.given.get("words", "").strip(), asked.given.get("user")
+        async with self._tenants(self._tenant) as session:
+            found = await questions.search(
+                session,
+                tenant_id=self._tenant,
+                reader=asked.reader,
+                start=self._start(asked.days),
+                before=asked.before or self._services.clock() + timedelta(days=1),
+                kind=asked.kind,
+                words=words,
+                user_id=user,
+            )
+        kept = {"days": asked.days, "words": words, "user": user}
+        filters = [
+            Choice(user_messages.FILTERS[one], link("questions", filter=one, **kept), one == asked.kind)
+            for one in FILTERS
+        ]
+        older = found.before and link("questions", filter=asked.kind, before=found.before.isoformat(), **kept)
+        return Page(
+            "questions",
+            "Questions",
+            [tables.questions(found.rows)],
+            [filters, _periods("questions", asked, filter=asked.kind, words=words, user=user)],
+            search=words,
+            kept=[("days", str(asked.days)), ("filter", asked.kind), *([("user", user)] if user else [])],
+            more=older or "",
+        )
+
+    async def question(self, turn_id: str, reader: str) -> Page | None:
+        """Return the trace of one answer; None if there is none, and alike for another person's private question."""
+        async with self._tenants(self._tenant) as session:
+            row = await turns.row_of(session, tenant_id=self._tenant, turn_id=turn_id)
+            if row is None or (row.thread_id.startswith(PRIVATE_THREAD) and row.user_id != reader):
+                return None
+            trace = await trace_of(session, tenant_id=self._tenant, turn_id=turn_id)
+        assert trace is not None
+        return Page("questions", f"Answer {trace.turn_id}", tables.trace(trace), texts=tables.texts(trace))
+
+    async def documents(self, asked: Asked) -> Page:
+        """Return the documents with their state, their age and how often their source was cited."""
+        chosen = asked.given.get("filter", "all")
+        async with self._tenants(self._tenant) as session:
+            rows = await document_catalog.list_documents(session, self._tenant, limit=MOST_DOCUMENTS)
+            cited = await activity.citations(session, tenant_id=self._tenant, start=self._start(CITED_DAYS))
+        keeps: dict[str, Callable[[DocumentRow], bool]] = {
+            "all": lambda row: True,
+            "failed": lambda row: row.state != "ready",
+            "never": lambda row: row.source not in cited,
+        }
+        kept = [row for row in rows if keeps.get(chosen, keeps["all"])(row)]
+        labels = {"all": "All", "failed": "With a fault", "never": f"Not cited in {CITED_DAYS} days"}
+        choices = [Choice(label, link("documents", filter=name), name == chosen) for name, label in labels.items()]
+        return Page("documents", "Documents and sources", [tables.documents(kept, cited)], [choices])
+
+    async def jobs(self, asked: Asked) -> Page:
+        """Return the newest background jobs."""
+        rows = await self._services.queue.recent(self._tenant)
+        return Page("jobs", "Background jobs", [tables.jobs(rows)])
+
+    async def people(self, asked: Asked) -> Page:
+        """Return who asked how much."""
+        async with self._tenants(self._tenant) as session:
+            rows = await activity.people(session, tenant_id=self._tenant, start=self._start(asked.days))
+        return Page("people", "People and roles", [tables.people(rows, asked.days)], [_periods("people", asked)])
+
+    async def connections(self, asked: Asked) -> Page:
+        """Return the state of this process's parts, and of the other processes."""
+        health = self._services.health
+        async with self._services.database.queue() as session:
+            alive = await processes.live(session)
+        found = [tables.parts(health.states, health.unready), tables.processes(alive)]
+        return Page("connections", "Connections", found)
+
+    async def errors(self, asked: Asked) -> Page:
+        """Return what failed in the last day."""
+        start = self._start(1)
+        async with self._tenants(self._tenant) as session:
+            turns_failed = await activity.failed_turns(session, tenant_id=self._tenant, start=start)
+            calls_failed = await activity.failed_calls(session, tenant_id=self._tenant, start=start)
+        return Page("errors", "Errors of the last day", tables.errors(turns_failed, calls_failed))
+
+    def _start(self, days: int) -> datetime:
+        return self._services.clock() - timedelta(days=days)
+
+    async def _report(self, asked: Asked, by: Dimension) -> CostReport:
+        async with self._tenants(self._tenant) as session:
+            return await costs.report(
+                session,
+                tenant_id=self._tenant,
+                start=self._start(asked.days),
+                now=self._services.clock(),
+                by=by,
+                prices=self._services.prices,
+                strong_model=self._services.llm.model("strong"),
+            )
+
+
+def _periods(name: str, asked: Asked, **kept: object) -> Sequence[Choice]:
+    return [Choice(label, link(name, days=days, **kept), days == asked.days) for days, label in PERIODS.items()]
+
+
+def _bars(report: CostReport, days: int) -> Sequence[Bar]:
+    """Return a bar for each day of the period, also for those without a call."""
+    costs_of = {row.key: float(row.cost_usd) for row in report.rows}
+    first, last = report.days
+    every = [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
+    return [Bar(day, costs_of.get(day, 0.0), link("calls", by="day", key=day, days=days)) for day in every]

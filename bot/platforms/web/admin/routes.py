@@ -1,0 +1,40 @@
+"""The routes of the admin page. The sign-in guard lets only admins through."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bot.platforms.web.admin import user_messages
+from bot.platforms.web.admin.page_model import Page
+from bot.platforms.web.admin.pages import AdminPages, Asked
+from bot.platforms.web.admin.rendering import respond
+from bot.platforms.web.http_messages import identity_of
+from knowledge.storable_text import storable
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def routes(pages: AdminPages) -> list[Route]:
+    """Return a route for each page, and one for each question."""
+
+    async def question(request: Request) -> Response:
+        page = await pages.question(request.path_params["turn_id"], identity_of(request).id)
+        if page is None:
+            raise HTTPException(404, user_messages.UNKNOWN_QUESTION)
+        return respond(request, page)
+
+    found = [Route(f"/admin/{name}" if name else "/admin", _handler(build)) for name, build in pages.named().items()]
+    return [*found, Route("/admin/questions/{turn_id}", question)]
+
+
+def _handler(build: Callable[[Asked], Awaitable[Page]]) -> Handler:
+    async def handle(request: Request) -> Response:
+        given = {name: storable(value) for name, value in request.query_params.items()}
+        return respond(request, await build(Asked(given, identity_of(request).id)))
+
+    return handle

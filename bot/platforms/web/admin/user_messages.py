@@ -1,0 +1,40 @@
+"""The texts of the admin page."""
+
+from __future__ import annotations
+
+SECTIONS = {
+    "overview": "Overview",
+    "costs": "Costs",
+    "questions": "Questions",
+    "documents": "Documents",
+    "jobs": "Jobs",
+    "people": "People",
+    "connections": "Connections",
+    "errors": "Errors",
+}
+"""The pages of the navigation, by their paths; ``overview`` is the page itself."""
+SEARCH = "Search the questions"
+SEARCH_BUTTON = "Search"
+OLDER = "Older"
+CSV = "CSV"
+PLAYGROUND = "Conversations"
+NAVIGATION = "Admin pages"
+NO_CALLS = "No model was called in this period."
+NO_QUESTIONS = "No question in this period is like that."
+NO_DOCUMENTS = "No documents yet. Add some with parley ingest."
+NO_JOBS = "No background work is stored."
+NO_PEOPLE = "Nobody asked anything in this period."
+NO_PROCESSES = "No process has shown that it is alive."
+NO_ERRORS = "Nothing failed in the last day."
+NO_PASSAGES = "No passage was used."
+UNKNOWN_QUESTION = "No question has this ID, or it is private."
+UTC = "Times are in UTC."
+FILTERS = {
+    "all": "All",
+    "down": "Thumbs down",
+    "unanswered": "Unanswered",
+    "low": "Low confidence",
+    "slow": "Slow",
+    "refused": "Refused",
+    "failed": "Failed",
+}

@@ -1,0 +1,35 @@
+"""Tests that axe finds no fault on the admin pages: wide, on a phone, in light and in dark colors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from bot.app import App
+from bot.platforms.web.admin.user_messages import SECTIONS
+from tests.app.conftest import ask
+from tests.doubles.models import ModelDouble
+from tests.web.accessibility import faults
+from tests.web.browser import browsing, requires_chromium
+from tests.web.serving import served
+
+pytestmark = requires_chromium
+
+PICTURES = Path(found) if (found := os.environ.get("PARLEY_TEST_PICTURES")) else None
+"""A folder for screenshots, to look at; none are saved without it."""
+
+
+async def test_axe_finds_no_fault_on_the_admin_pages(app_with_models: App, models: ModelDouble, tmp_path: Path) -> None:
+    app_with_models.services.health.works("web")
+    answered = await ask(app_with_models, "What may a hotel in Lisbon cost?")
+    await ask(app_with_models, "May I bring zebras?", "t2", user="bob")
+    pages = ["", *(f"/{name}" for name in SECTIONS if name != "overview"), "/costs?by=user", "/calls"]
+    pages.append(f"/questions/{answered.turn_id}")
+    found: list[str] = []
+    async with served(app_with_models) as url, browsing(f"{url}/admin", tmp_path / "profile") as driver:
+        for number, page in enumerate(pages):
+            await asyncio.to_thread(driver.get, f"{url}/admin{page}")
+            name = f"admin-{number}"
+            found += [f"{page}: {fault}" for fault in await faults(driver, pictures=PICTURES, name=name)]
+    assert found == []

@@ -1,0 +1,213 @@
+"""Tests the admin pages of a real app over HTTP: every link leads to rows, every table is a CSV, nothing leaks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from bot.app import App
+from bot.config import Settings
+from bot.platforms.web.admin.user_messages import FILTERS, SECTIONS
+from bot.types.conversation import LOCAL_TENANT, PRIVATE_THREAD, ThreadKey
+from tests.app.conftest import ask, incoming
+from tests.doubles.models import ModelDouble, Reply
+from tests.web.serving import TOKEN, served
+
+HOSTILE = "<script>alert(1)</script>"
+ANSWER = "A hotel in Lisbon may cost 180 EUR a night [1]."
+
+
+class Links(HTMLParser):
+    """Collects the addresses that a page links."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if tag == "a" and name == "href"]
+
+
+def links(url: str, page: str) -> list[str]:
+    """Return the absolute addresses that a page links."""
+    parser = Links()
+    parser.feed(page)
+    return [urljoin(url, one) for one in parser.found]
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def get(http: aiohttp.ClientSession, url: str) -> str:
+    async with http.get(url) as response:
+        assert response.status == 200, (url, response.status)
+        return await response.text()
+
+
+async def rows(http: aiohttp.ClientSession, url: str) -> list[dict[str, str]]:
+    """Return the rows of a table as its CSV has them."""
+    return list(csv.DictReader(io.StringIO(await get(http, url))))
+
+
+async def used(app: App, models: ModelDouble) -> None:
+    """Ask questions that end in every way that the pages list."""
+    models.script = lambda _: Reply(ANSWER)
+    rated = await ask(app, f"What may a hotel in Lisbon cost? {HOSTILE}", "t1", channel="travel")
+    await ask(app, "=1+1 May I bring zebras?", "t2", user="bob")
+    await ask(app, "What is the private limit in Oslo?", f"{PRIVATE_THREAD}1", user="eve")
+    models.script = lambda _: Reply(fault="status", status=400)
+    await ask(app, "Are dogs welcome in the office on Fridays?", "t3", user="bob")
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await session.execute(
+            text("INSERT INTO feedback (tenant_id, turn_id, user_id, value) VALUES ('local', :turn, 'ann', -1)"),
+            {"turn": rated.turn_id},
+        )
+
+
+async def test_every_link_of_every_page_leads_to_a_page_or_a_file(
+    app_with_models: App, models: ModelDouble, http: aiohttp.ClientSession
+) -> None:
+    await used(app_with_models, models)
+    async with served(app_with_models) as url:
+        waiting, seen = [f"{url}/admin"], {f"{url}/admin"}
+        while waiting:
+            address = waiting.pop()
+            page = await get(http, address)
+            if "csv=" in address:
+                continue
+            assert "<h1>" in page
+            assert HOSTILE not in page
+            for one in links(address, page):
+                if urlsplit(one).path.startswith("/admin") and one not in seen:
+                    assert one.startswith(url)
+                    seen.add(one)
+                    waiting.append(one)
+    assert {f"{url}/admin/{name}" for name in SECTIONS if name != "overview"} <= seen
+    answers = {urlsplit(one).path.rpartition("/questions/")[2][:8] for one in seen if "/admin/questions/" in one}
+    assert len(answers) == 3, "all but the private one"
+
+
+async def test_costs_are_the_ledgers_and_lead_to_its_rows(
+    app_with_models: App, models: ModelDouble, http: aiohttp.ClientSession
+) -> None:
+    await used(app_with_models, models)
+    async with app_with_models.database.tenant(LOCAL_TENANT) as session:
+        calls, cost = (await session.execute(text("SELECT count(*), sum(cost_usd)::float FROM ledger"))).one()
+    async with served(app_with_models) as url:
+        for by in ("day", "user", "channel", "model", "purpose"):
+            found = await rows(http, f"{url}/admin/costs?by={by}&csv=costs")
+            assert sum(float(row["US dollars"]) for row in found[:-1]) == pytest.approx(cost)
+            assert found[-1]["Calls"] == str(calls)
+            assert float(found[-1]["US dollars"]) == pytest.approx(cost)
+            page = await get(http, f"{url}/admin/costs?by={by}")
+            behind = {one for one in links(f"{url}/admin/costs", page) if "/admin/calls?by=" in one}
+            listed = [await rows(http, f"{one}&csv=calls") for one in sorted(behind)]
+            assert sum(map(len, listed)) == calls
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", 3),
+        ("filter=down", 1),
+        ("filter=unanswered", 1),
+        ("filter=failed", 0),
+        ("filter=slow", 0),
+        ("words=ZEBRAS", 1),
+        ("words=%25", 0),
+        ("words=zebras&filter=down", 0),
+        ("user=bob", 2),
+        ("days=1", 3),
+        ("days=nonsense&filter=nonsense&before=nonsense", 3),
+        ("before=2020-01-01T00:00:00%2B00:00", 0),
+    ],
+)
+async def test_questions_are_found(
+    app_with_models: App, models: ModelDouble, http: aiohttp.ClientSession, query: str, expected: int
+) -> None:
+    await used(app_with_models, models)
+    async with served(app_with_models) as url:
+        assert len(await rows(http, f"{url}/admin/questions?{query}&csv=questions")) == expected
+        page = await get(http, f"{url}/admin/questions?{query}")
+        assert len(re.findall(r'href="[^"]*admin/questions/\w', page)) == expected
+
+
+async def test_private_questions_of_others_and_other_tenants_are_not_shown(
+    app_with_models: App, models: ModelDouble, http: aiohttp.ClientSession
+) -> None:
+    await used(app_with_models, models)
+    elsewhere = incoming("What may a hotel in Lisbon cost elsewhere?", ThreadKey("slack:T2", "web", "general", "t9"))
+    turn = await app_with_models.dispatcher.accept(elsewhere)
+    assert turn is not None
+    async with app_with_models.database.tenant(LOCAL_TENANT) as session:
+        private = await session.scalar(text("SELECT turn_id FROM turns WHERE user_id = 'eve'"))
+    async with served(app_with_models) as url:
+        listed = await get(http, f"{url}/admin/questions")
+        assert "Oslo" not in listed
+        assert "elsewhere" not in listed
+        for hidden in (private, turn.id):
+            async with http.get(f"{url}/admin/questions/{hidden}") as response:
+                assert response.status == 404
+        async with http.get(f"{url}/admin/questions/../../etc") as response:
+            assert response.status == 404
+
+
+async def test_the_trace_of_an_answer_has_its_passages_and_calls(
+    app_with_models: App, models: ModelDouble, http: aiohttp.ClientSession
+) -> None:
+    models.script = lambda _: Reply(ANSWER)
+    outcome = await ask(app_with_models, "What may a hotel in Lisbon cost?")
+    async with served(app_with_models) as url:
+        address = f"{url}/admin/questions/{outcome.turn_id}"
+        page = await get(http, address)
+        passages, calls = await rows(http, f"{address}?csv=passages"), await rows(http, f"{address}?csv=calls")
+    assert "A hotel in Lisbon may cost 180 EUR a night [1]." in page
+    assert "180 EUR" in passages[0]["Text"]
+    assert [call["Status"] for call in calls] == ["ok"]
+
+
+async def test_cells_are_no_formulas(app: App, http: aiohttp.ClientSession) -> None:
+    await ask(app, "=1+1 May I bring zebras?")
+    async with served(app) as url:
+        (row,) = await rows(http, f"{url}/admin/questions?csv=questions")
+    assert row["Question"].startswith("'=1+1")
+
+
+async def test_only_admins_see_the_pages(app: App, http: aiohttp.ClientSession) -> None:
+    settings: Settings = app.settings.model_copy(
+        update={
+            "web_token": SecretStr(TOKEN),
+            "web_proxy_header": "X-User",
+            "web_proxy_groups_header": "X-Groups",
+            "web_trusted_proxies": ("127.0.0.1",),
+            "web_admin_groups": ("bosses",),
+            "web_member_groups": ("*",),
+        }
+    )
+    async with served(app, settings) as url:
+        for name in ("", *(f"/{one}" for one in SECTIONS if one != "overview"), "/calls", "/questions/12345678"):
+            member, boss = {"X-User": "mia", "X-Groups": "staff"}, {"X-User": "bo", "X-Groups": "bosses"}
+            async with http.get(f"{url}/admin{name}", headers=member) as response:
+                assert response.status == 403, name
+            async with http.get(f"{url}/admin{name}", allow_redirects=False) as response:
+                assert response.status in (303, 403), name
+            async with http.get(f"{url}/admin{name}", headers=boss) as response:
+                assert response.status == (404 if name.startswith("/questions/") else 200), name
+
+
+def test_every_filter_has_a_label() -> None:
+    from bot.reports.questions import FILTERS as KINDS
+
+    assert set(FILTERS) == set(KINDS)

@@ -13,6 +13,7 @@ from bot.cli.output import print_json, show_reply
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from bot.commands.base import Reply
     from bot.reports.feedback import Rating
 
 
@@ -36,13 +37,15 @@ def feedback(period: str, thumbs_up: bool, tenant: str, as_json: bool) -> None:
 
         return await ratings(session, tenant_id=tenant, start=start, thumbs_up=thumbs_up)
 
-    found = with_tenant(tenant, load)
-    if as_json:
-        print_json([rating.as_json() for rating in found])
-        return
-    from bot.commands.feedback import reply_of
+    async def load_latest(session: AsyncSession) -> Reply:
+        from bot.commands.feedback import reply_of
 
-    show_reply(reply_of(found))
+        return await reply_of(session, tenant_id=tenant, start=start, thumbs_up=thumbs_up)
+
+    if as_json:
+        print_json([rating.as_json() for rating in with_tenant(tenant, load)])
+    else:
+        show_reply(with_tenant(tenant, load_latest))
 
 
 COMMANDS = (feedback,)

@@ -191,7 +191,7 @@ def settings_written(count: int) -> str:
 # --- arguments
 
 EMPTY_ID = "The value is empty."
-NO_SHARE = "not a number. Write a share from 0 to 1, such as 0.9."
+NO_SHARE = "This is not a number. Write a share from 0 to 1, such as 0.9."
 NO_QUERY = "The query is empty. Say what to search for."
 NO_MATCH = "No document matches these options, or none contains this. 'parley docs' lists the documents."
 PERIOD_IS_EMPTY = "--until is not after --since, so no date is between them."

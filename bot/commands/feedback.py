@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
 from bot.errors import UsageError
-from bot.reports.feedback import Rating, ratings
+from bot.reports.feedback import Rating, count_ratings, ratings
 
 DEFAULT_PERIOD = "7d"
 MAX_ROWS = 100
@@ -25,19 +27,19 @@ async def run(context: Context, line: str) -> Reply:
         raise UsageError(user_messages.wrong_usage("feedback", help_text.FEEDBACK_USAGE))
     start = arguments.start_of(words[0] if words else DEFAULT_PERIOD, context.services.clock())
     async with context.services.database.tenant(context.tenant_id) as session:
-        found = await ratings(
+        return await reply_of(
             session, tenant_id=context.tenant_id, start=start, thumbs_up=thumbs_up, reader=context.author.id
         )
-    return reply_of(found)
 
 
-def reply_of(found: Sequence[Rating]) -> Reply:
-    """Return the counts as text and the ratings as a table."""
-    down, up = (sum(rating.value == value for rating in found) for value in (-1, 1))
-    text = user_messages.feedback(down, up, unanswered=sum(rating.unanswered for rating in found))
-    if not found:
-        return Reply(text)
-    return Reply(text, Table(COLUMNS, [_cells(rating) for rating in found[:MAX_ROWS]]))
+async def reply_of(
+    session: AsyncSession, *, tenant_id: str, start: datetime, thumbs_up: bool, reader: str | None = None
+) -> Reply:
+    """Return the counts as text and the latest ratings as a table. See ``ratings`` for the arguments."""
+    counts = await count_ratings(session, tenant_id=tenant_id, start=start, thumbs_up=thumbs_up, reader=reader)
+    found = await ratings(session, tenant_id=tenant_id, start=start, thumbs_up=thumbs_up, reader=reader, most=MAX_ROWS)
+    text = user_messages.feedback(counts.down, counts.up, unanswered=counts.unanswered)
+    return Reply(text, Table(COLUMNS, [_cells(rating) for rating in found]) if found else None)
 
 
 def _cells(rating: Rating) -> tuple[Cell, ...]:

@@ -14,7 +14,7 @@ NOTHING_FOUND = (
     "No model is configured, so I can only quote them: add a document about it, or rephrase your question."
 )
 OVERVIEW_INTRO = (
-    "No model is configured, so I cannot summarize. These messages say the most; an admin can set a model's key."
+    "No model is configured, so I cannot summarize. These messages say the most. An admin can set the key of a model."
 )
 OVERVIEW_IN_OUTAGE = "No model can answer at the moment, so I cannot summarize. These messages say the most."
 OUTAGE_INTRO = "No model can answer at the moment, so I only quote the documents. Ask again later for a full answer."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import answer_ids
@@ -53,29 +53,41 @@ class Rating:
         }
 
 
-async def ratings(
+@dataclass(frozen=True, slots=True)
+class RatingCounts:
+    """How many thumbs down, thumbs up and unanswered questions there are."""
+
+    down: int
+    up: int
+    unanswered: int
+
+
+async def count_ratings(
     session: AsyncSession, *, tenant_id: str, start: datetime, thumbs_up: bool = False, reader: str | None = None
+) -> RatingCounts:
+    """Count what ``ratings`` lists for the same arguments."""
+    wanted = _wanted(tenant_id, start, thumbs_up, reader)
+    kinds = {"down": feedback.c.value == -1, "up": feedback.c.value == 1, "unanswered": _IS_UNANSWERED}
+    counts = (func.count().filter(kind).label(name) for name, kind in kinds.items())
+    row: Any = (await session.execute(wanted.with_only_columns(*counts))).one()
+    return RatingCounts(row.down, row.up, row.unanswered)
+
+
+async def ratings(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    start: datetime,
+    thumbs_up: bool = False,
+    reader: str | None = None,
+    most: int | None = None,
 ) -> list[Rating]:
     """Return the thumbs down and the unanswered questions since ``start``, the latest first.
 
     ``thumbs_up`` adds the thumbs up. With ``reader``, the private questions of other people are left out. Deleted
-    questions are not listed.
+    questions are not listed. ``most`` is the number of rows to return; None returns all.
     """
-    is_unanswered = turns.c.trace["unanswered"].as_boolean().is_(True) & turns.c.refused.is_(None)
-    at = func.coalesce(feedback.c.created_at, turns.c.created_at)
-    kept = or_(feedback.c.value.is_not(None) if thumbs_up else feedback.c.value < 0, is_unanswered)
-    rated = turns.outerjoin(
-        feedback, and_(feedback.c.tenant_id == turns.c.tenant_id, feedback.c.turn_id == turns.c.turn_id)
-    )
-    statement = (
-        select(turns, feedback.c.value, feedback.c.reason, at.label("at"), is_unanswered.label("unanswered"))
-        .select_from(rated)
-        .where(turns.c.tenant_id == tenant_id, turns.c.withdrawn_at.is_(None), at >= start, kept)
-        .order_by(at.desc(), turns.c.turn_id)
-    )
-    if reader is not None:
-        public = turns.c.thread_id.not_like(f"{PRIVATE_THREAD}%")
-        statement = statement.where(or_(public, turns.c.user_id == reader))
+    statement = _wanted(tenant_id, start, thumbs_up, reader).order_by(_AT.desc(), turns.c.turn_id).limit(most)
     rows = (await session.execute(statement)).all()
     ids = await answer_ids.shortened(session, tenant_id=tenant_id, turn_ids=[str(row.turn_id) for row in rows])
     return [
@@ -92,3 +104,23 @@ async def ratings(
         )
         for row in rows
     ]
+
+
+_IS_UNANSWERED = turns.c.trace["unanswered"].as_boolean().is_(True) & turns.c.refused.is_(None)
+_AT = func.coalesce(feedback.c.created_at, turns.c.created_at)
+
+
+def _wanted(tenant_id: str, start: datetime, thumbs_up: bool, reader: str | None) -> Select[Any]:
+    kept = or_(feedback.c.value.is_not(None) if thumbs_up else feedback.c.value < 0, _IS_UNANSWERED)
+    rated = turns.outerjoin(
+        feedback, and_(feedback.c.tenant_id == turns.c.tenant_id, feedback.c.turn_id == turns.c.turn_id)
+    )
+    statement = (
+        select(turns, feedback.c.value, feedback.c.reason, _AT.label("at"), _IS_UNANSWERED.label("unanswered"))
+        .select_from(rated)
+        .where(turns.c.tenant_id == tenant_id, turns.c.withdrawn_at.is_(None), start <= _AT, kept)
+    )
+    if reader is not None:
+        public = turns.c.thread_id.not_like(f"{PRIVATE_THREAD}%")
+        statement = statement.where(or_(public, turns.c.user_id == reader))
+    return statement

@@ -153,7 +153,7 @@ class BatchDesk:
             result: dict[str, Any] = {"type": "canceled" if job.ended == "cancelled" else "expired"}
             if status:
                 result = {"type": "succeeded", "message": body} if status < 400 else {"type": "errored", "error": body}
-            lines.append(json.dumps({"custom_id": name, "result": result}))
+            lines.append(json.dumps({"custom_id": name, "result": result}, ensure_ascii=False))
         return "\n".join(lines).encode()
 
     # --- OpenAI
@@ -189,7 +189,7 @@ class BatchDesk:
                 row["error"] = {"code": "batch_expired", "message": "This request could not be executed in time."}
             else:
                 continue
-            (good if 0 < status < 400 else bad).append(json.dumps(row))
+            (good if 0 < status < 400 else bad).append(json.dumps(row, ensure_ascii=False))
         found: dict[str, Any] = {}
         for kind, lines in (("output_file_id", good), ("error_file_id", bad)):
             if lines:

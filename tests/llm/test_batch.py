@@ -37,7 +37,11 @@ def batch(adapter: Adapter) -> Batch:
     return AnthropicBatch(adapter) if isinstance(adapter, AnthropicLLM) else OpenAIBatch(adapter)
 
 
-PROMPTS = [prompt(f"Is sample {n} good?", purpose="judge", tier="strong" if n % 2 else "cheap") for n in range(5)]
+SEPARATORS = "\x85\u2028\u2029"
+"""Characters that end a line for ``splitlines`` and not in JSON Lines."""
+PROMPTS = [
+    prompt(f"Is sample {n} {SEPARATORS} good?", purpose="judge", tier="strong" if n % 2 else "cheap") for n in range(5)
+]
 
 
 def echo(double: ModelDouble) -> None:

@@ -15,7 +15,7 @@ from bot.engine.memory import StatedFact
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
 from bot.jobs import maintenance
-from bot.store import facts, page_conversations, privacy, retention, threads, turn_queue
+from bot.store import erasure, facts, page_conversations, retention, threads, turn_queue
 from bot.store.answer_cache import similar
 from bot.store.maintenance import look
 from bot.store.session import Database
@@ -82,7 +82,7 @@ async def _forget(turn: str, scene: Scene) -> None:
 
 
 async def _erase(user: str, scene: Scene) -> None:
-    await scene.database.run(TENANT, partial(privacy.erase, tenant_id=TENANT, user_id=user))
+    await scene.database.run(TENANT, partial(erasure.erase, tenant_id=TENANT, user_id=user))
 
 
 async def _expire(scene: Scene) -> None:

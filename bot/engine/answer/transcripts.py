@@ -50,7 +50,7 @@ async def evidence(
     if text is None:
         if not isinstance(surface, TranscriptReader):
             raise Refused(user_messages.NO_MESSAGES_HERE)
-        messages = list(await surface.transcript(cast(Extent, asked_for.ref)))[-MAX_MESSAGES:]
+        messages = (await _read(surface, cast(Extent, asked_for.ref)))[-MAX_MESSAGES:]
         people = tuple(dict.fromkeys(one.author_id for one in messages if one.author_id))
         text = storable(_stored(messages))
         read = replace(asked_for, text=text, people=people)
@@ -62,6 +62,13 @@ async def evidence(
     left_out = len(passages) - len(kept)
     notes = (user_messages.older_left_out(left_out),) if left_out else ()
     return Evidence(query, passages=kept, notes=notes, overview=True)
+
+
+async def _read(surface: TranscriptReader, extent: Extent) -> list[ChatMessage]:
+    try:
+        return list(await surface.transcript(extent))
+    except TimeoutError:
+        raise Refused(user_messages.MESSAGES_TOO_SLOW) from None
 
 
 def _stored(messages: Sequence[ChatMessage]) -> str:

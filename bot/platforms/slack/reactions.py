@@ -11,6 +11,7 @@ from bot.commands.services import Services
 from bot.engine.dispatch.reactions import MarkedMessage, Reactions
 from bot.errors import ParleyError
 from bot.platforms.emoji_marks import mark_of
+from bot.platforms.json_input import object_field, text_field
 from bot.platforms.slack.admin_messages import WorkspaceMessenger
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.payloads import BotUser
@@ -48,12 +49,13 @@ class ReactionListener:
 
         Raises StoreAway, so that Slack delivers the event again.
         """
-        mark, item, user = mark_of(str(event.get("reaction")), self._saving), event.get("item") or {}, event.get("user")
-        if mark is None or item.get("type") != "message" or not user or user == self._bot.user_id:
+        item, user = object_field(event, "item"), text_field(event, "user")
+        channel, ts = text_field(item, "channel"), text_field(item, "ts")
+        mark = mark_of(text_field(event, "reaction"), self._saving)
+        if mark is None or not channel or not ts or user in ("", self._bot.user_id):
             return
-        if mark != "stop" and event.get("item_user") not in (None, "", self._bot.user_id):
+        if mark != "stop" and text_field(event, "item_user") not in ("", self._bot.user_id):
             return
-        channel, ts = str(item.get("channel")), str(item.get("ts"))
         message = MarkedMessage(self._bot.tenant_id, "slack", channel, ts, ref=ts)
         by = await self._users.author(user)
         if event.get("type") == "reaction_removed":

@@ -246,7 +246,7 @@ def _complete(first: Sequence[str], second: Sequence[str]) -> bool:
 
 
 def _has_header(lines: Sequence[Sequence[str]]) -> bool:
-    """Return whether the first row names the columns: each in few words, above numbers, or three and more above texts."""
+    """Return whether the first row names the columns in few words: above numbers, or three and more above texts."""
     header, body = lines[0], lines[1:]
     named = [cell for cell in header if cell]
     if not all(header[1:]) or len(named) < 2 or any(map(_is_number, named)):

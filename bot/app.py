@@ -253,8 +253,9 @@ def _open_knowledge(
     reranker = build_reranker(settings.reranker, models.current)
     if reranker is not None:
         stack.push_async_callback(reranker.aclose)
-    every = int(settings.refresh_hours * 3600)
-    retriever = Retriever(database.tenant, models.current, reranker, models=models, refresh_seconds=every)
+    retriever = Retriever(
+        database.tenant, models.current, reranker, models=models, refresh_seconds=settings.refresh_seconds
+    )
     ingestor = Ingestor(
         database.bulk,
         models.current,

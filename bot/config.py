@@ -232,6 +232,11 @@ class Settings(WebSettings, ChatSettings):
         return self.router if self.router in ("cheap", "strong") else None
 
     @property
+    def refresh_seconds(self) -> int:
+        """Return the seconds between two readings of a source without an interval of its own; 0 for never."""
+        return int(self.refresh_hours * 3600)
+
+    @property
     def has_model(self) -> bool:
         """Return whether a language model is configured. Without one, the extractive answerer quotes documents."""
         return bool(self.anthropic_api_key or self.openai_api_key or self.openai_base_url)

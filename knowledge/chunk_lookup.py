@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import superseded
+from knowledge.document_states import READING_STATE, state_note, with_note
 from knowledge.types import Scope
 
 
@@ -33,35 +34,15 @@ class ChunkRow:
     superseded: bool = False
 
 
-# The columns of ChunkRow in its order; then the start of the document, and the chunk's window. The title of a document
-# that no longer exists says so, wherever it is cited. The title of a document that cannot be read for longer than two
-# intervals of its source, alone or with the whole source, says when it was last read.
-_CHUNKS = text("""
+# The columns of ChunkRow in its order; then the start of the document, and the chunk's window.
+_CHUNKS = text(f"""
     SELECT
         chunk_id, CAST(document_id AS text), position, header, chunks.text, start_char, end_char, page, heading,
-        uri, title, CASE
-            WHEN gone_readings >= 2 THEN 'gone since ' || to_char(gone_since AT TIME ZONE 'UTC', 'YYYY-MM-DD')
-            WHEN EXISTS (
-                SELECT FROM sources
-                WHERE sources.tenant_id = documents.tenant_id
-                    AND sources.id = source_id
-                    AND kind <> 'upload'
-                    AND coalesce(refresh_seconds, :every) > 0
-                    AND documents.fetched_at + 2 * make_interval(secs => coalesce(refresh_seconds, :every)) < now()
-                    AND (documents.error <> '' OR EXISTS (
-                        SELECT FROM documents AS whole
-                        WHERE whole.tenant_id = sources.tenant_id
-                            AND whole.source_id = sources.id
-                            AND whole.uri = sources.uri
-                            AND whole.error <> ''
-                    ))
-            ) THEN 'last read ' || to_char(documents.fetched_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
-            ELSE ''
-        END, left(documents.text, :opening), CURRENT_DATE, window_start, window_end
+        uri, title, {READING_STATE}, left(documents.text, :opening), CURRENT_DATE, window_start, window_end
     FROM chunks
     JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
     WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences) AND chunk_id = ANY(:numbers)
-""")
+""")  # noqa: S608
 
 
 async def load_chunks(
@@ -97,8 +78,7 @@ def _chunk_row(
 ) -> ChunkRow:
     """Return a row of ``_CHUNKS``. The title says at its end if the document is gone, old or no longer in force."""
     replaced = superseded.note(title, opening, today)
-    note = ", ".join(filter(None, (state, replaced)))
-    shown, place = f"{title} ({note})" if note else title, _window(*window)
+    note = state_note(state, replaced)
     return ChunkRow(
         chunk_id,
         document_id,
@@ -110,8 +90,8 @@ def _chunk_row(
         page,
         tuple(heading),
         source,
-        shown,
-        place,
+        with_note(title, note),
+        _window(*window),
         note,
         bool(replaced),
     )

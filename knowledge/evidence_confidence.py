@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache, lru_cache
 from importlib import resources
 from itertools import pairwise
@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from knowledge import confidence_languages
+from knowledge.confidence_languages import OTHER_LATIN, OTHER_SCRIPT
 from knowledge.embedders.token_vectors import Signs, sign_cosines
 from knowledge.named_rows import names_a_row
 from knowledge.ports import Vectors
@@ -107,10 +109,40 @@ class LogisticModel:
         value = self.bias + sum(slope * one for slope, one in zip(self.slopes.values(), features, strict=True))
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, value))))
 
+    def with_scores_at(self, found: tuple[float, float], wanted: tuple[float, float]) -> LogisticModel:
+        """Return the model that gives the probabilities ``wanted`` where this one gives those of ``found``."""
+        (low, high), (least, most) = map(_log_odds, found), map(_log_odds, wanted)
+        stretch = (most - least) / (high - low)
+        slopes = {name: round(slope * stretch, 4) for name, slope in self.slopes.items()}
+        return LogisticModel(round(least + stretch * (self.bias - low), 4), slopes)
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModels:
+    """The models of one calibration of ``confidence_languages``, as those of ``Weights``."""
+
+    meaning: LogisticModel
+    words: LogisticModel
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the models were trained on other features."""
+        if (
+            tuple(self.meaning.slopes) != WORD_FEATURES + EMBEDDING_FEATURES
+            or tuple(self.words.slopes) != WORD_FEATURES
+        ):
+            raise ValueError("the weights were trained on other features. Train them again")
+
+    @classmethod
+    def loads(cls, read: Mapping[str, Any]) -> LanguageModels:
+        """Return the models from JSON."""
+        return cls(*(LogisticModel(**read[name]) for name in ("meaning", "words")))
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
     """Two models: ``meaning`` uses the words and ``embedding_model``, ``words`` uses the words alone.
+
+    They are for English. ``languages`` has those of other calibrations by name, in which the thresholds mean the same.
 
     Below ``threshold``, the passages are taken not to contain the answer; below ``weak_below``, they probably do not
     contain it. Raises ValueError if the features do not match.
@@ -121,13 +153,10 @@ class Weights:
     weak_below: float
     meaning: LogisticModel
     words: LogisticModel
+    languages: Mapping[str, LanguageModels] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if (
-            tuple(self.meaning.slopes) != WORD_FEATURES + EMBEDDING_FEATURES
-            or tuple(self.words.slopes) != WORD_FEATURES
-        ):
-            raise ValueError("the weights were trained on other features. Train them again")
+        LanguageModels(self.meaning, self.words)
 
     def confidence(self, question: str, evidence: Sequence[Evidence]) -> float:
         """Return how likely the passages contain the answer, 0 to 1; 0 if there are no passages.
@@ -143,9 +172,17 @@ class Weights:
 
     def _estimated(self, question: str, evidence: Sequence[Evidence]) -> float:
         words, embedding = word_features(question, evidence), embedding_features(evidence)
+        models = self.models_of(confidence_languages.calibration_of(question, [one.text for one in evidence]))
         if embedding is None:
-            return self.words.probability(words)
-        return self.meaning.probability([*words, *embedding])
+            return models.words.probability(words)
+        return models.meaning.probability([*words, *embedding])
+
+    def models_of(self, calibration: str) -> LanguageModels:
+        """Return the models of a calibration; a language without its own has those of its script."""
+        if not calibration or not self.languages:
+            return LanguageModels(self.meaning, self.words)
+        script = OTHER_SCRIPT if calibration in confidence_languages.SCRIPT_LANGUAGES else OTHER_LATIN
+        return self.languages.get(calibration) or self.languages[script]
 
     def dumps(self) -> str:
         """Return the weights as JSON with one entry per line, so that a diff is readable."""
@@ -156,9 +193,16 @@ class Weights:
         """Parse what ``dumps`` returned. Raises ValueError."""
         try:
             read: dict[str, Any] = json.loads(text)
-            return cls(**(read | {name: LogisticModel(**read[name]) for name in ("meaning", "words")}))
+            others = {name: LanguageModels.loads(models) for name, models in read.pop("languages", {}).items()}
+            return cls(
+                **(read | {name: LogisticModel(**read[name]) for name in ("meaning", "words")}), languages=others
+            )
         except (TypeError, KeyError) as error:
             raise ValueError(f"these are not the weights of a confidence model: {error}") from None
+
+
+def _log_odds(probability: float) -> float:
+    return math.log(probability / (1 - probability))
 
 
 @cache

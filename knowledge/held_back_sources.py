@@ -1,11 +1,12 @@
 """Reads and writes the sources whose last reading was held back, and on which platforms people were told.
 
-Every function runs inside its caller's transaction and tenant.
+Every function runs inside its caller's transaction, and all but ``tenants_not_told`` inside its tenant.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -47,15 +48,30 @@ async def is_held_back(session: AsyncSession, *, tenant_id: str, source_id: str)
     return bool(found)
 
 
-_NOT_TOLD = text("""
+_IS_NOT_TOLD = """held_back <> '' AND NOT EXISTS (
+    SELECT FROM held_back_notices
+    WHERE held_back_notices.tenant_id = sources.tenant_id AND source_id = sources.id AND platform = :platform
+)"""
+_NOT_TOLD = text(f"""
     SELECT CAST(id AS text), uri, held_back, added_by
     FROM sources
-    WHERE tenant_id = :tenant AND held_back <> '' AND NOT EXISTS (
-        SELECT FROM held_back_notices
-        WHERE held_back_notices.tenant_id = sources.tenant_id AND source_id = sources.id AND platform = :platform
-    )
+    WHERE tenant_id = :tenant AND {_IS_NOT_TOLD}
     ORDER BY uri
-""")
+""")  # noqa: S608
+_TENANTS_NOT_TOLD = text(f"""
+    SELECT DISTINCT tenant_id
+    FROM sources
+    WHERE tenant_id = ANY(:tenants) AND {_IS_NOT_TOLD}
+    ORDER BY tenant_id
+""")  # noqa: S608
+
+
+async def tenants_not_told(session: AsyncSession, *, tenants: Sequence[str], platform: str) -> list[str]:
+    """Return those of the tenants that have sources about which nobody was told on the platform.
+
+    Runs in a transaction without a tenant, which sees no other sources than those that are held back.
+    """
+    return list(await session.scalars(_TENANTS_NOT_TOLD, {"tenants": list(tenants), "platform": platform}))
 
 
 async def not_told(session: AsyncSession, *, tenant_id: str, platform: str) -> list[HeldBack]:

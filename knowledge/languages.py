@@ -137,6 +137,9 @@ _SCRIPTS = (
     (re.compile(r"[\u0b80-\u0bff]"), "ta"),
 )
 
+SCRIPTS = tuple(language for _, language in _SCRIPTS)
+"""The languages that their script tells."""
+
 
 def function_words(language: str) -> frozenset[str]:
     """Return the words of a language that say little about the subject of a text, in lower case."""

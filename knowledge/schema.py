@@ -65,6 +65,7 @@ sources = Table(
     Column("upload_name", Text),
     Column("held_back", Text, nullable=False, server_default=""),
     UniqueConstraint("tenant_id", "audience", "uri", name="sources_identity"),
+    Index("sources_held_back", "tenant_id", "id", postgresql_where=text("held_back <> ''")),
 )
 
 # On which platforms people were told that the source is held back.

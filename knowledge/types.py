@@ -324,6 +324,8 @@ class Found:
     """Below this confidence, the passages probably do not contain the answer."""
     documents: int = 0
     """The number of documents searched; counted only if the passages do not contain the answer."""
+    part_passages: tuple[tuple[Passage, ...], ...] = ()
+    """What each part of the question found on its own, if it has parts."""
 
 
 @dataclass(frozen=True, slots=True)

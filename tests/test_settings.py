@@ -186,9 +186,14 @@ def test_a_key_that_no_request_can_carry_stops_the_start(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PARLEY_HOME", ","), ("PARLEY_SLACK_WORKSPACES", "acme"), ("PARLEY_SLACK_WORKSPACES", "T1,slack:T2")],
+    [
+        ("PARLEY_HOME", ","),
+        ("PARLEY_DATA_DIR", "~nosuch/x"),
+        ("PARLEY_SLACK_WORKSPACES", "acme"),
+        ("PARLEY_SLACK_WORKSPACES", "T1,slack:T2"),
+    ],
 )
-def test_a_list_that_can_match_nothing_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_value_that_can_match_nothing_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=rf"^{name}: "):
         load()

@@ -24,9 +24,9 @@ user_option = click.option(
 @data_options
 def export(user: str, tenant: str, as_json: bool) -> None:
     """Print all data stored about a user, as JSON."""
-    from bot.store import privacy
+    from bot.store import data_export
 
-    found = with_tenant(tenant, lambda session: privacy.export(session, tenant_id=tenant, user_id=user))
+    found = with_tenant(tenant, lambda session: data_export.export(session, tenant_id=tenant, user_id=user))
     if not any(isinstance(rows, list) and rows for rows in found.values()):
         raise ParleyError(user_messages.nothing_stored(user, tenant))
     print_json(found)
@@ -42,16 +42,16 @@ def export(user: str, tenant: str, as_json: bool) -> None:
 @data_options
 def erase(user: str, documents: Any, tenant: str, as_json: bool) -> None:
     """Erase a user's data. Cost records are kept, anonymized."""
-    from bot.store import privacy
+    from bot.store import erasure
 
     def run(choice: Any) -> Any:
         return with_tenant(
-            tenant, lambda session: privacy.erase(session, tenant_id=tenant, user_id=user, documents=choice)
+            tenant, lambda session: erasure.erase(session, tenant_id=tenant, user_id=user, documents=choice)
         )
 
     try:
         counts = run(documents)
-    except privacy.UndecidedDocuments as undecided:
+    except erasure.UndecidedDocuments as undecided:
         if as_json or not sys.stdin.isatty():
             raise UsageError(user_messages.undecided_documents(user, undecided.count)) from None
         delete = confirm(user_messages.delete_documents(user, undecided.count))

@@ -14,9 +14,12 @@ The last four are the full-width forms of the first four, which some spreadsheet
 
 
 def text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return the rows as CSV, header first. Text that a spreadsheet would take for a formula gets a leading quote."""
+    """Return the rows as CSV, header first. Text that a spreadsheet would take for a formula gets a leading quote.
+
+    All text stands in double quotes: where spreadsheets separate cells by semicolons, one in a text would begin a cell.
+    """
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow([inert(cell) for cell in header])
     writer.writerows([inert(cell) for cell in row] for row in rows)
     return out.getvalue()
@@ -24,4 +27,5 @@ def text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def inert(cell: object) -> object:
     """Return the cell, with a leading quote if it is text that starts like a formula. Numbers stay as they are."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+    is_formula = isinstance(cell, str) and (cell.startswith(FORMULA_STARTS) or cell.strip().startswith(FORMULA_STARTS))
+    return f"'{cell}" if is_formula else cell

@@ -38,10 +38,21 @@ async def tell_regularly(services: Services, messenger: Messenger, seconds: floa
     while True:
         await asyncio.sleep(seconds)
         try:
-            for tenant_id in await messenger.served():
-                await tell(services, messenger, tenant_id)
+            await tell_everywhere(services, messenger)
         except Exception as error:
             log.warning("held-back sources could not be announced: %s", for_operator(error), exc_info=unforeseen(error))
+
+
+async def tell_everywhere(services: Services, messenger: Messenger) -> None:
+    """Tell people of all tenants that the platform serves. Raises ParleyError, StoreAway.
+
+    While nothing is held back, this is one statement, however many tenants there are.
+    """
+    served = await messenger.served()
+    async with services.database.queue() as session:
+        tenants_to_tell = await held_back_sources.tenants_not_told(session, tenants=served, platform=messenger.platform)
+    for tenant_id in tenants_to_tell:
+        await tell(services, messenger, tenant_id)
 
 
 async def tell(services: Services, messenger: Messenger, tenant_id: str) -> None:
@@ -49,8 +60,6 @@ async def tell(services: Services, messenger: Messenger, tenant_id: str) -> None
 
     A source about which nobody could be told stays for the next time.
     """
-    if not await _not_told(services, messenger, tenant_id):
-        return
     async with only_one(services.database, f"parley held back {tenant_id} {messenger.platform}") as acquired:
         for source in await _not_told(services, messenger, tenant_id) if acquired else ():
             notice = _notice(source)

@@ -7,7 +7,7 @@ from functools import partial
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, File, Reply
 from bot.errors import UsageError
-from bot.store import privacy
+from bot.store import data_export, erasure
 from bot.types.json_documents import to_json
 
 
@@ -31,18 +31,18 @@ async def run(context: Context, line: str) -> Reply:
             raise UsageError(user_messages.wrong_usage("privacy", help_text.PRIVACY_USAGE))
 
 
-async def _erase(context: Context, documents: privacy.DocumentsChoice | None) -> Reply:
+async def _erase(context: Context, documents: erasure.DocumentsChoice | None) -> Reply:
     try:
-        erasing = partial(privacy.erase, tenant_id=context.tenant_id, user_id=context.author.id, documents=documents)
+        erasing = partial(erasure.erase, tenant_id=context.tenant_id, user_id=context.author.id, documents=documents)
         erased = await context.services.database.run(context.tenant_id, erasing)
-    except privacy.UndecidedDocuments as undecided:
+    except erasure.UndecidedDocuments as undecided:
         raise UsageError(user_messages.undecided_documents(undecided.count)) from None
     return Reply(user_messages.erased(erased["turns"]))
 
 
 async def _exported(context: Context) -> dict[str, list[object]]:
     async with context.services.database.tenant(context.tenant_id) as session:
-        return await privacy.export(session, tenant_id=context.tenant_id, user_id=context.author.id)
+        return await data_export.export(session, tenant_id=context.tenant_id, user_id=context.author.id)
 
 
 COMMAND = Command("privacy", help_text.PRIVACY_SUMMARY, help_text.PRIVACY_USAGE, run, anyone=True)

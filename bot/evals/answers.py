@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from bot.errors import UsageError
 from bot.evals import jsonl
 from bot.types.turns import Outcome
+from knowledge.script_words import is_unspaced
 
 AT_ONCE = 4
 """Cases that are asked at the same time."""
@@ -187,9 +188,14 @@ def _plain(text: str) -> str:
 
 
 def _says(said: str, fact: str) -> bool:
-    """Return whether a plain text has a fact, as whole words and whole numbers."""
-    words = re.escape(_plain(fact))
-    return re.search(rf"(?<!\w)(?<!\d[.,]){words}(?!\w)(?![.,]\d)", said) is not None
+    """Return whether a plain text has a fact, as whole words and whole numbers.
+
+    In scripts that put no spaces between words, a word may stand anywhere.
+    """
+    words = _plain(fact)
+    before = "" if is_unspaced(words[0]) else r"(?<!\w)(?<!\d[.,])"
+    behind = "" if is_unspaced(words[-1]) else r"(?!\w)(?![.,]\d)"
+    return re.search(before + re.escape(words) + behind, said) is not None
 
 
 def _shown(answer: str) -> str:

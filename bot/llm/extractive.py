@@ -14,7 +14,7 @@ from bot.engine.memory import small_talk
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.llm import user_messages
 from bot.llm.call_metering import estimate_prompt
-from bot.llm.quote_selection import Quote, best_quotes, telling_quotes
+from bot.llm.quote_selection import Quote, best_quotes, quotes_by_part, telling_quotes
 from bot.llm.sentence_ranking import key_sentences
 from bot.llm.tokens import TokenCounter
 from bot.types.conversation import Fact
@@ -145,9 +145,17 @@ def compose(prompt: Prompt, phrases: Phrases = NOT_CONFIGURED) -> str:
     from_thread = [user_messages.SAID_IN_THREAD, *facts, *messages] if facts or messages else []
     if prompt.overview:
         return "\n\n".join([phrases.overview, *map(_format_quote, telling_quotes(prompt.passages))])
-    quotes = best_quotes(prompt.question, prompt.passages, prompt.carried)
-    from_documents = [phrases.intro, *map(_format_quote, quotes)] if quotes else []
+    quotes = _quotes(prompt)
+    from_documents = [phrases.intro, *quotes] if quotes else []
     return "\n\n".join([*notes, *((from_thread + from_documents) or [phrases.nothing])])
+
+
+def _quotes(prompt: Prompt) -> list[str]:
+    """Return the quotes with their markers, below the label of its part each if the question has parts."""
+    groups = quotes_by_part(prompt.parts, prompt.passages, prompt.carried)
+    if not groups:
+        return list(map(_format_quote, best_quotes(prompt.question, prompt.passages, prompt.carried)))
+    return [line for label, quotes in groups for line in (f"**{label}**", *map(_format_quote, quotes))]
 
 
 def _without_fixed_phrases(text: str) -> str:

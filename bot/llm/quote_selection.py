@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bot.engine.answer.evidence import says_nothing_alone
+from bot.engine.ports.llm import PromptPart
 from bot.llm import question_kinds
 from bot.llm.quotable_pieces import Kind
 from bot.llm.sentence_ranking import (
@@ -16,6 +18,8 @@ from bot.llm.sentence_ranking import (
     terms,
     units_of,
 )
+from knowledge.followup_queries import carried_words
+from knowledge.part_merging import holds
 from knowledge.types import Passage
 
 MAX_QUOTES = 4
@@ -62,7 +66,36 @@ def best_quotes(question: str, passages: Sequence[Passage], carried: Sequence[st
     chosen = chosen or _with_followers(_choose(weights, units, scores), units)
     if not chosen and not passages[units[0].n - 1].document_id:
         chosen = _opening(passages, units)
-    return [Quote(unit.n, unit.piece.text, unit.piece.kind, unit.piece.header) for unit in chosen]
+    return [Quote(unit.n, _quoted(unit), unit.piece.kind, unit.piece.header) for unit in chosen]
+
+
+def quotes_by_part(
+    parts: Sequence[PromptPart], passages: Sequence[Passage], carried: Sequence[str] = ()
+) -> list[tuple[str, list[Quote]]]:
+    """Return the label and the quotes of each part of a question, from what it found and ``passages`` hold.
+
+    Nothing if fewer than two parts have quotes of their own: then what answers one part answers the others too.
+    """
+    groups: list[tuple[str, list[Quote]]] = []
+    before: tuple[str, ...] = ()
+    for part in parts:
+        found = [
+            replace(quote, n=n)
+            for quote in best_quotes(part.text, part.passages, (*carried, *carried_words(part.text, before)))
+            for n, passage in enumerate(passages, 1)
+            if holds(passage, part.passages[quote.n - 1])
+        ]
+        seen = {quote for _, quotes in groups for quote in quotes}
+        groups.append((part.label, [quote for quote in found if quote not in seen]))
+        before = (part.text,)
+    answered = [group for group in groups if group[1]]
+    return answered if len(answered) > 1 else []
+
+
+def _quoted(unit: Unit) -> str:
+    """Return the words to quote. A bare “Yes.” is quoted with the question that it answers."""
+    piece = unit.piece
+    return f"{piece.question} {piece.text}" if piece.question and says_nothing_alone(piece.text) else piece.text
 
 
 def telling_quotes(passages: Sequence[Passage]) -> list[Quote]:

@@ -56,7 +56,7 @@ def open_stores(
         leases=PostgresLeases(transactions, days, settings, count_tokens=count_tokens, holder=holder),
         conversation=PostgresConversation(transactions, days),
         budgets=PostgresBudgets(transactions, days),
-        answers=PostgresAnswerCache(transactions),
+        answers=PostgresAnswerCache(transactions, refresh_seconds=settings.refresh_seconds),
         settings=PostgresSettings(transactions),
         attachments=PostgresAttachments(transactions),
         retractions=PostgresRetractions(transactions, holder=holder),

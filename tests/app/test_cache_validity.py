@@ -78,6 +78,18 @@ async def test_a_cached_answer_is_dropped_when_a_cited_document_changes(app_with
     assert await cached_lifetimes(app_with_models) == []
 
 
+async def test_a_cached_answer_is_dropped_when_a_cited_document_gets_a_note(app_with_models: App) -> None:
+    """No document changes on the day on which one has not been read for too long, or is no longer in force."""
+    assert "(" not in (await ask(app_with_models, QUESTION, "a")).citations[0].title
+    assert await again(app_with_models, "b")
+    async with app_with_models.database.tenant(LOCAL_TENANT) as session:
+        await session.execute(text("UPDATE documents SET fetched_at = now() - interval '9 days', error = 'timeout'"))
+    for thread, question, cached in (("c", OTHER_WORDS, False), ("d", QUESTION, True)):
+        outcome = await ask(app_with_models, question, thread, user="ben")
+        assert outcome.cached is cached
+        assert "(last read " in outcome.citations[0].title
+
+
 async def test_a_cached_answer_is_dropped_when_a_better_document_arrives(app_with_models: App, handbook: Path) -> None:
     await ask(app_with_models, QUESTION, "a")
     (handbook / "lisbon.md").write_text("# Hotels in Lisbon\n\nA hotel in Lisbon may cost 240 EUR from now on.\n")

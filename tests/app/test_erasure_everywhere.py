@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from bot.app import App
 from bot.errors import UsageError
-from bot.store import privacy
+from bot.store import erasure
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.sources.files import UploadSource
 
@@ -260,9 +260,9 @@ async def test_nothing_of_an_erased_person_is_left(
     assert set(PLANTED) <= set(planted), "every table holds the canary"
     with pytest.raises(UsageError, match="uploaded 2 documents"):
         async with app.database.tenant(TENANT) as session:
-            await privacy.erase(session, tenant_id=TENANT, user_id=PERSON)
+            await erasure.erase(session, tenant_id=TENANT, user_id=PERSON)
     async with app.database.tenant(TENANT) as session:
-        await privacy.erase(session, tenant_id=TENANT, user_id=PERSON, documents="delete")
+        await erasure.erase(session, tenant_id=TENANT, user_id=PERSON, documents="delete")
     assert rows_with_canary(admin_url) == {}
     logged = "\n".join(record.getMessage() for record in everything_logged.records)
     for needle in (WORD, PERSON, NAME):
@@ -273,7 +273,7 @@ async def test_nothing_of_an_erased_person_is_left(
 async def test_documents_that_are_kept_belong_to_the_admins(app: App, admin_url: str) -> None:
     await upload_and_leave_one_waiting(app, admin_url)
     async with app.database.tenant(TENANT) as session:
-        await privacy.erase(session, tenant_id=TENANT, user_id=PERSON, documents="keep")
+        await erasure.erase(session, tenant_id=TENANT, user_id=PERSON, documents="keep")
     with psycopg.connect(admin_url) as connection:
         assert connection.execute("SELECT count(*) FROM documents WHERE uri = %s", (f"{WORD}.md",)).fetchone() == (1,)
         assert connection.execute("SELECT DISTINCT added_by FROM sources WHERE kind = 'upload'").fetchall() == [(None,)]

@@ -21,7 +21,7 @@ from bot.engine.dispatch import queue_poller
 from bot.engine.display import final_retry
 from bot.errors import MessageGone, PlatformAway, RateLimited, UsageError
 from bot.reports.trace import trace_of
-from bot.store import late_replies, privacy
+from bot.store import erasure, late_replies
 from bot.types.display import Limits, Part
 from bot.types.turns import Outcome, Turn
 from tests.app.test_processes import ASKER, CHANNEL, Channel, ChannelSurface, accepted, processes, question
@@ -411,7 +411,7 @@ async def test_erasing_the_asker_ends_a_late_reply(both: Settings, models: Model
         turn, _ = await end_while_away(one, models, channel)
         before = [version for _, version in channel.versions]
         async with one.database.tenant(CHANNEL.tenant_id) as session:
-            await privacy.erase(session, tenant_id=CHANNEL.tenant_id, user_id=ASKER.id)
+            await erasure.erase(session, tenant_id=CHANNEL.tenant_id, user_id=ASKER.id)
         channel.away = None
         await one.dispatcher.resume("slack", channel.surface)
         await one.dispatcher.settled()
@@ -436,7 +436,7 @@ async def test_erasing_the_asker_while_a_reply_is_being_shown_stops_it_at_once(
         await asyncio.wait_for(channel.waiting.wait(), 120)
         held, channel.away = channel.held, None
         before = len(channel.versions)
-        erasing = partial(privacy.erase, tenant_id=CHANNEL.tenant_id, user_id=ASKER.id)
+        erasing = partial(erasure.erase, tenant_id=CHANNEL.tenant_id, user_id=ASKER.id)
         await other.database.run(CHANNEL.tenant_id, erasing)
         await asyncio.wait_for(channel.interrupted.wait(), 120)
         channel.held = None

@@ -6,7 +6,7 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from bot.app import App
-from bot.store import privacy
+from bot.store import data_export, erasure
 from bot.types.conversation import LOCAL_TENANT, Author
 from tests.app.conftest import Everything, ask
 from tests.doubles.models import ModelDouble, Reply, Seen
@@ -32,7 +32,7 @@ async def test_erasing_a_user_removes_a_canary_word_from_the_database(
         (turn_id,) = await session.scalars(text("SELECT turn_id::text FROM turns WHERE user_id = 'ann' LIMIT 1"))
         before = (await session.execute(text("SELECT count(*), sum(cost_usd) FROM ledger"))).one()
         spent = await session.scalar(text("SELECT sum(used) FROM budget_days"))
-        kept = await privacy.export(session, tenant_id=LOCAL_TENANT, user_id="ann")
+        kept = await data_export.export(session, tenant_id=LOCAL_TENANT, user_id="ann")
     await app_with_models.dispatcher.rate(
         turn_id, Author("ann", "Ann"), tenant_id=LOCAL_TENANT, value=-1, reason=f"no {CANARY}"
     )
@@ -40,7 +40,7 @@ async def test_erasing_a_user_removes_a_canary_word_from_the_database(
     assert CANARY in await everything()
 
     async with database.tenant(LOCAL_TENANT) as session:
-        done = await privacy.erase(session, tenant_id=LOCAL_TENANT, user_id="ann")
+        done = await erasure.erase(session, tenant_id=LOCAL_TENANT, user_id="ann")
     left = await everything()
     assert CANARY not in left
     assert '"ann"' not in left
@@ -50,5 +50,5 @@ async def test_erasing_a_user_removes_a_canary_word_from_the_database(
         assert (await session.execute(text("SELECT count(*), sum(cost_usd) FROM ledger"))).one() == before
         assert await session.scalar(text("SELECT sum(used) FROM budget_days")) == spent
         assert list(await session.scalars(text("SELECT DISTINCT user_id FROM turns"))) == ["bob"]
-        again = await privacy.export(session, tenant_id=LOCAL_TENANT, user_id="ann")
+        again = await data_export.export(session, tenant_id=LOCAL_TENANT, user_id="ann")
     assert again["turns"] == []

@@ -17,7 +17,7 @@ from bot.commands import registry as commands
 from bot.commands.base import Reply
 from bot.config import Settings
 from bot.ingestion import DailyLimit, IngestRunner, OverDailyLimit
-from bot.store import privacy
+from bot.store import data_export, erasure
 from bot.store.added_days import AddedLimits
 from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT, Author
@@ -191,7 +191,7 @@ async def test_what_was_added_is_exported_and_erased_and_a_refusal_is_counted(li
     await add(limited, "a.txt", "b.txt", "c.txt", "d.txt")
     assert refusal_counts.take() == {(LOCAL_TENANT, "quota"): 1}
     async with limited.database.tenant(LOCAL_TENANT) as session:
-        exported = await privacy.export(session, tenant_id=LOCAL_TENANT, user_id=ANN.id)
+        exported = await data_export.export(session, tenant_id=LOCAL_TENANT, user_id=ANN.id)
         assert exported["added_days"] == [{"day": "2026-11-30", "bytes": 300, "documents": 3}]
-        await privacy.erase(session, tenant_id=LOCAL_TENANT, user_id=ANN.id, documents="delete")
+        await erasure.erase(session, tenant_id=LOCAL_TENANT, user_id=ANN.id, documents="delete")
     assert await counted(limited) is None

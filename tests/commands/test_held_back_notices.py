@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import App
 from bot.commands import registry as commands
 from bot.commands.admin_notices import MAX_TOLD, ButtonNotice
-from bot.commands.held_back_notices import tell
+from bot.commands.held_back_notices import tell, tell_everywhere
 from bot.errors import NotAllowed, SurfaceError, UsageError
 from bot.store import tenants
 from bot.types.conversation import LOCAL_TENANT, Platform
@@ -85,6 +85,37 @@ async def test_each_is_told_once(app: App) -> None:
     (shown,) = {one.text for _, one in box.sent}
     assert "https://site.example" in shown
     assert "5 of 6 documents are gone from it, so nothing was removed. Check the source." in shown
+
+
+async def test_one_statement_asks_for_all_tenants(app: App) -> None:
+    """A process that serves a thousand workspaces must not open a thousand transactions each minute."""
+
+    class Everywhere(Box):
+        async def served(self) -> Sequence[str]:
+            return [LOCAL_TENANT, *(f"slack:T{n}" for n in range(1000))]
+
+    begun: list[str] = []
+    event.listen(app.database.engine.sync_engine, "checkout", lambda *_: begun.append("checkout"))
+    box = Everywhere()
+    await tell_everywhere(app.services, box)
+    assert (len(begun), box.sent) == (1, [])
+    await lose(app)
+    await tell_everywhere(app.services, box)
+    assert box.told == [ANN.id, "U8", "U7"]
+    begun.clear()
+    await tell_everywhere(app.services, box)
+    assert (len(begun), len(box.sent)) == (1, 3)
+
+
+async def test_without_a_tenant_only_sources_that_are_held_back_are_seen(app: App) -> None:
+    names = text("SELECT uri FROM sources")
+    await lose(app)
+    await app.ingestor.ingest([ListSource("https://fine.example", PAGES[0])], tenant_id=LOCAL_TENANT)
+    async with app.database.queue() as session:
+        assert list(await session.scalars(names)) == ["https://site.example"]
+        assert list(await session.scalars(text("UPDATE sources SET held_back = '' RETURNING uri"))) == []
+    async with app.database.tenant("slack:T2") as session:
+        assert list(await session.scalars(names)) == []
 
 
 async def test_another_platform_tells_its_own_people(app: App) -> None:

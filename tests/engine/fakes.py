@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -269,9 +269,13 @@ class FakeAnswerCache:
 
     answers: dict[str, CachedAnswer] = field(default_factory=dict)
     stood: list[int] = field(default_factory=list)
+    shown_titles: dict[str, str] = field(default_factory=dict)
 
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
         return self.answers.get(key)
+
+    async def titles(self, tenant_id: str, documents: Sequence[str]) -> Mapping[str, str]:
+        return {one: self.shown_titles[one] for one in documents if one in self.shown_titles}
 
     async def mark_current(self, tenant_id: str, known: CachedAnswer, version: int) -> None:
         self.stood.append(version)

@@ -68,7 +68,7 @@ async def asked(
         async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
             return None if shelf else known
 
-    store, writer = Kept(), Writer([script("New [1].")])
+    store, writer = Kept(), Writer([script("A journey lasts nine days [1].")])
     outcome = await engine(shelf or Shelf(), writer, store, search=library).handle(turn(ASKED), Screen())
     return outcome.cached, store, writer
 

@@ -132,3 +132,12 @@ def test_what_changed_since_an_earlier_run(tmp_path: Path) -> None:
     file.write_text('{"pass_rate": 0.5}')
     with pytest.raises(UsageError, match="no result"):
         read_baseline(file)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fact", "says"),
+    [("办公室六点关门。", "六点", True), ("办公室16点关门。", "6点", False), ("in 16 days", "6 days", False)],
+)
+def test_a_fact_in_a_script_without_spaces_may_stand_anywhere(answer: str, fact: str, says: bool) -> None:
+    case = Case("1", "zh", "?", facts=((fact,),))
+    assert (f"{fact} is missing" not in why_failed(case, outcome(answer))) is says

@@ -37,6 +37,22 @@ def test_the_question_decides(text: str, question: str, quote: str) -> None:
     assert best_quotes(question, [passage(text)])[0].text == quote
 
 
+@pytest.mark.parametrize(
+    ("text", "question", "quote"),
+    [
+        (
+            "## छुट्टी\nहर वर्ष बीस दिन की छुट्टी मिलती है।\n\n## समय\nकार्यालय शाम छह बजे बंद होता है।",
+            "कार्यालय कितने बजे बंद होता है?",
+            "कार्यालय शाम छह बजे बंद होता है।",
+        ),
+        ("## ዕረፍት\nዕረፍት ሃያ ቀን ነው።\n\n## ሰዓት\nቢሮው በስድስት ይዘጋል።", "ቢሮው መቼ ይዘጋል?", "ቢሮው በስድስት ይዘጋል።"),
+        ("## رخصت\nرخصت بیس دن ہے۔\n\n## وقت\nدفتر چھ بجے بند ہے۔", "دفتر کب بند ہے؟", "دفتر چھ بجے بند ہے۔"),
+    ],
+)  # fmt: skip
+def test_a_short_sentence_is_no_heading_whatever_ends_it(text: str, question: str, quote: str) -> None:
+    assert best_quotes(question, [passage(text)])[0].text == quote
+
+
 def test_where_nothing_fits_nothing_is_quoted() -> None:
     assert best_quotes("Wer gießt die Farne?", [passage("Dogs are welcome on Fridays. The gate is blue.")]) == []
     assert best_quotes("图书馆几点开门？", [passage("Dogs are welcome on Fridays.")]) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import PIL.Image
 from sqlalchemy import select
 
-from bot.store import privacy
+from bot.store import erasure
 from bot.store.schema import attachments
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
@@ -63,7 +63,7 @@ async def test_a_mention_in_a_thread_with_files(slack: SlackDouble, database_url
                 assert sorted(kind for kind, _ in rows) == ["file", "file", "file", "thread"]
                 assert {"U0ADA", "U0BOB"} <= set(next(people for kind, people in rows if kind == "thread"))
             async with app.database.tenant("local") as session:
-                await privacy.erase(session, tenant_id="local", user_id="U0ADA")
+                await erasure.erase(session, tenant_id="local", user_id="U0ADA")
             async with app.database.tenant("local") as session:
                 left = (await session.execute(select(attachments.c.kind))).scalars()
                 assert "thread" not in list(left), "a stored thread with an erased user's messages is deleted"

@@ -6,7 +6,7 @@ import json
 
 from sqlalchemy import text
 
-from bot.store import privacy
+from bot.store import data_export, erasure
 from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.ingest import Ingestor
@@ -42,8 +42,8 @@ async def test_a_users_messages_are_removed_from_text_index_and_source_state(
     ingestor = Ingestor(database.tenant, WordEmbedder(), parser=parser, chunk_tokens=64)
     await ingestor.ingest([history(fast_slack)], tenant_id=LOCAL_TENANT)
     async with database.tenant(LOCAL_TENANT) as session:
-        exported = await privacy.export(session, tenant_id=LOCAL_TENANT, user_id="U0BOB")
-        erased = await privacy.erase(session, tenant_id=LOCAL_TENANT, user_id="U0BOB")
+        exported = await data_export.export(session, tenant_id=LOCAL_TENANT, user_id="U0BOB")
+        erased = await erasure.erase(session, tenant_id=LOCAL_TENANT, user_id="U0BOB")
     assert [one["document"] for one in exported["channel_messages"]] == [
         "slack:C0GENERAL/2026-07",
         "slack:C0GENERAL/2026-08",
@@ -76,6 +76,6 @@ async def test_erasing_a_user_without_messages_changes_nothing(
     await ingestor.ingest([history(fast_slack)], tenant_id=LOCAL_TENANT)
     before = await table_text(database, "documents")
     async with database.tenant(LOCAL_TENANT) as session:
-        erased = await privacy.erase(session, tenant_id=LOCAL_TENANT, user_id="U0CAROL")
+        erased = await erasure.erase(session, tenant_id=LOCAL_TENANT, user_id="U0CAROL")
     assert erased["documents"] == 0
     assert before == await table_text(database, "documents")

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store import privacy
+from bot.store import erasure
 from bot.store.session import Database
 from knowledge import document_catalog, ingest_runs, search_terms, source_records, upload_records
 from knowledge.embedding_models import Models
@@ -74,8 +74,8 @@ async def _delete(uri: str, scene: Scene) -> None:
     await scene.database.run(TENANT, lambda session: document_catalog.delete(session, TENANT, document_id))
 
 
-async def _erase(user: str, documents: privacy.DocumentsChoice, scene: Scene) -> None:
-    erasing = partial(privacy.erase, tenant_id=TENANT, user_id=user, documents=documents)
+async def _erase(user: str, documents: erasure.DocumentsChoice, scene: Scene) -> None:
+    erasing = partial(erasure.erase, tenant_id=TENANT, user_id=user, documents=documents)
     await scene.database.run(TENANT, erasing)
 
 

@@ -24,6 +24,7 @@ from bot.errors import ConfigError
 from bot.health import Health
 from bot.store import migrate
 from bot.store.embedded import roles, server
+from bot.store.embedded.folder import DataFolder
 from bot.store.embedded.server import EmbeddedServer
 from bot.store.embedded.temporary import temporary_server
 
@@ -303,6 +304,14 @@ def test_the_reason_of_a_failed_start_is_one_line(home: Path) -> None:
     assert "shared_buffers" in told
     assert "\n" not in told
     assert "-c" not in told
+
+
+def test_a_full_disk_is_named_with_the_cure(home: Path) -> None:
+    output = 'LOG:  starting\nFATAL:  could not write to file "base/4/1255_fsm": No space left on device\nHINT:  x\n'
+    told = server._failure(DataFolder.open(home), output)
+    assert "1255_fsm" in told
+    assert "Free some disk space" in told
+    assert "HINT" not in told
 
 
 def test_a_zombie_is_not_running(home: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy import text
 
 from bot.engine.memory import StatedFact
-from bot.store import facts, privacy
+from bot.store import data_export, erasure, facts
 from bot.store.session import Database
 from bot.store.thread_memory import ThreadMemory
 from bot.types.audience import MEMBERS
@@ -106,9 +106,9 @@ async def test_privacy_hands_over_and_erases_facts(database: Database) -> None:
     await memory.learn(turn, said("the deadline is Friday"))
     await memory.index(turn)
     async with database.tenant(THREAD.tenant_id) as session:
-        kept = await privacy.export(session, tenant_id=THREAD.tenant_id, user_id="U1")
+        kept = await data_export.export(session, tenant_id=THREAD.tenant_id, user_id="U1")
         assert [fact["text"] for fact in kept["facts"]] == ["the deadline is Friday"]
-        await privacy.erase(session, tenant_id=THREAD.tenant_id, user_id="U1")
+        await erasure.erase(session, tenant_id=THREAD.tenant_id, user_id="U1")
     assert (await rows(database, "facts"), await rows(database, "message_vectors")) == (0, 0)
 
 

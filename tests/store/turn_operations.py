@@ -15,7 +15,7 @@ from bot.engine.memory import StatedFact
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
 from bot.jobs import maintenance
-from bot.store import facts, page_conversations, privacy, retention, threads, turn_queue
+from bot.store import erasure, facts, page_conversations, retention, threads, turn_queue
 from bot.store.answer_cache import similar
 from bot.store.maintenance import look
 from bot.store.session import Database
@@ -82,7 +82,7 @@ async def _forget(turn: str, scene: Scene) -> None:
 
 
 async def _erase(user: str, scene: Scene) -> None:
-    await scene.database.run(TENANT, partial(privacy.erase, tenant_id=TENANT, user_id=user))
+    await scene.database.run(TENANT, partial(erasure.erase, tenant_id=TENANT, user_id=user))
 
 
 async def _expire(scene: Scene) -> None:
@@ -103,6 +103,10 @@ async def _learn(scene: Scene) -> None:
 async def _rate(scene: Scene) -> None:
     with suppress(IntegrityError):  # An erasure or the retention was faster: the turn is gone.
         await scene.stores.conversation.rate(scene.first, scene.second.author, 1, "")
+
+
+async def _withdraw_rating(scene: Scene) -> None:
+    await scene.stores.conversation.withdraw_rating(scene.first, scene.second.author, 1)
 
 
 async def _keep_house(scene: Scene) -> None:
@@ -237,6 +241,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 """Operations that lock several rows. ``test_lock_order`` lets every two of them meet."""
 SHORT_OPERATIONS: dict[str, Operation] = {
+    "withdraw a rating": _withdraw_rating,
     "reserve": _reserve,
     "resize": _resize,
     "open a call": _open_call,

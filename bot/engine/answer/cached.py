@@ -16,7 +16,7 @@ from bot.engine.answer import prompt
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.citations import Resolved
 from bot.engine.answer.context import Context
-from bot.engine.answer.query import Query
+from bot.engine.answer.query import Query, find
 from bot.engine.answer.question_context import Attachments
 from bot.engine.cache.matching import agree, is_hit
 from bot.engine.ports.answer_cache import SimilarAnswer, SimilarAnswers
@@ -91,8 +91,11 @@ class _Lookup:
     async def _holds(self, known: CachedAnswer) -> bool:
         """Return whether a cached answer is still valid: its question finds the same evidence as before.
 
-        An answer that cites a changed document is never valid.
+        An answer that cites a changed document is never valid, nor one whose citations lack a note that their documents
+        have by now, such as “superseded since ...”: a day may have passed, which changes no document.
         """
+        if not await self._has_todays_notes(known):
+            return False
         if known.current or not known.intact or not known.evidence:
             return known.current
         try:
@@ -106,10 +109,16 @@ class _Lookup:
         await answers.mark_current(self.query.scope.tenant_id, known, found.knowledge_version)
         return True
 
+    async def _has_todays_notes(self, known: CachedAnswer) -> bool:
+        shown = {one.document_id: one.title for one in known.citations if one.document_id}
+        if not shown:
+            return True
+        now = await self.context.stores.answers.titles(self.query.scope.tenant_id, list(shown))
+        return all(now.get(document, title) == title for document, title in shown.items())
+
     async def _find(self, question: str) -> Found:
         if question not in self.searched:
-            passages = self.context.settings.passages
-            self.searched[question] = await self.context.search(question, self.query.scope, k=passages)
+            self.searched[question] = await find(self.context, question, self.query.scope)
         return self.searched[question]
 
 

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bot.engine.answer.evidence import Claim, Support, literal, support
+from bot.engine.answer.evidence import Claim, Support, literal, says_nothing_alone, support
 from bot.engine.markdown import code_ranges
 from bot.types.display import Citation
 from knowledge.types import Passage
@@ -19,7 +19,7 @@ _NUMBERS = r"\^?\d{1,3}(?:\s*[,;–-]\s*\^?\d{1,3})*"
 _MARKER = rf"(?:\[\s*{_NUMBERS}\s*\]|【\s*{_NUMBERS}[^】\n]*】)"
 _GROUP = re.compile(rf"(?<![\\!])[ \t]*{_MARKER}(?:[ \t]*{_MARKER})*(?!\()(?!\[[^\]\s\d^])")
 _NUMBER = re.compile(r"(\d{1,3})(?:\s*[–-]\s*\^?(\d{1,3}))?")
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)*_]*(?=\s|\[|【|$)|[。！？]|\n")
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)*_]*(?=\s|\[|【|$)|[。！？][\"'”’»」』）)*_]*|\n")
 _QUOTED = re.compile(r"“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»|(?<!\w)\"([^\"\n]+)\"(?!\w)")
 _QUOTE_WORDS = 2
 _CLAIM_TERMS = 2
@@ -83,6 +83,12 @@ def resolve(answer: str, passages: Sequence[Passage]) -> Resolved:
     )
     citations = tuple(_citation(n, passage, passages[passage], best[passage]) for passage, n in order.items())
     return Resolved(text, citations)
+
+
+def is_bare(answer: str, passages: Sequence[Passage]) -> bool:
+    """Return whether an answer from passages says no more than a word, such as “Yes.”, and cites none of them."""
+    says_little = bool(passages) and says_nothing_alone(renumber(answer, 0))
+    return says_little and not resolve(answer, passages).citations
 
 
 def _kept(group: _Group, supported: set[tuple[int, int]]) -> _Group:

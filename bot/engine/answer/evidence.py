@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 
 import Stemmer
 
+from knowledge.script_words import letters, runs, words
 from knowledge.sentence_splitter import sentence_spans
 
 THRESHOLD = 0.34
@@ -17,10 +18,12 @@ FOREIGN_THRESHOLD = 0.12
 NUMBER_WEIGHT = 2.0
 SECOND_SENTENCE_GAIN = 0.12
 COGNATE = 5
+_LETTERS_OF_WORD = 3
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)?")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _LIST_OR_ROW = re.compile(r"\s*(?:[-*+•]\s|\d{1,3}[.)]\s|\||#)")
+_QUESTION = re.compile(r"[?？؟]\s*$")
 _FOLD = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "\u00a0": " "}
 )
@@ -110,6 +113,19 @@ def shares_words(question: str, text: str) -> bool:
     return not _terms(question, language).isdisjoint(_terms(text, language))
 
 
+def says_nothing_alone(text: str) -> bool:
+    """Return whether a text has at most one content word, as “Yes.”, “No, you may not.” and “はい。” have.
+
+    In scripts that put no spaces between words, three letters count as a word.
+    """
+    stop = _stop_words(_language(text) or "english")
+    parts = [part for word in words(text.casefold()) for part in runs(word)]
+    return (
+        sum(-(-len(letters(part)) // _LETTERS_OF_WORD) if unspaced else part not in stop for part, unspaced in parts)
+        < 2
+    )
+
+
 def literal(quote: str, passage: str) -> bool:
     """Return whether the passage contains the quoted words, ignoring white space, case, quote and dash styles.
 
@@ -132,11 +148,18 @@ def _folded(text: str) -> str:
 
 
 def _spans(text: str) -> Iterator[tuple[int, int, int]]:
-    """Yield quotable spans with their number of sentences: one, or two adjacent ones of a paragraph."""
+    """Yield quotable spans with their number of sentences: one, or two adjacent ones of a paragraph.
+
+    A question that ends a paragraph and the sentence below it, which may be a bare “Yes.”, are two adjacent ones too.
+    """
+    question: int | None = None
     for block in re.finditer(r"(?:[^\n]|\n(?!\s*\n)(?!\s*(?:[-*+•|#]|\d{1,3}[.)]\s)))+", text):
         sentences = sentence_spans(text, block.start(), block.end())
         if _LIST_OR_ROW.match(block.group()):
             sentences = [(sentences[0][0], sentences[-1][1])] if sentences else []
+        if question is not None and sentences:
+            yield question, sentences[0][1], 2
+        question = sentences[-1][0] if sentences and _QUESTION.search(block.group()) else None
         for number, (start, end) in enumerate(sentences):
             yield start, end, 1
             if number + 1 < len(sentences):

@@ -9,7 +9,7 @@ from bot.engine import memory, user_messages
 from bot.engine.aio import closing
 from bot.engine.answer import prompt, prompt_cache, reservation, trimming
 from bot.engine.answer.attempt_state import Attempt, cache_key_of
-from bot.engine.answer.citations import renumber
+from bot.engine.answer.citations import is_bare, renumber
 from bot.engine.answer.context import HISTORY_SHARE, Context
 from bot.engine.answer.prompt import SentPrompt
 from bot.engine.answer.question_context import Attachments
@@ -60,8 +60,9 @@ def material(
 async def generate(context: Context, attempt: Attempt, material: Material, display: Display) -> None:
     """Stream the answer into the attempt's journal and the display.
 
-    A prompt that proves too long is trimmed once; an empty answer is asked for again once. The context that a server
-    named is remembered for its model, so that later prompts are trimmed before they are sent. Raises Refused, LLMError.
+    A prompt that proves too long is trimmed once. An answer that is empty, or a bare “Yes.” without a source, is asked
+    for again once. The context that a server named is remembered for its model, so that later prompts are trimmed
+    before they are sent. Raises Refused, LLMError.
     """
     journal, was_trimmed, was_empty = attempt.journal, False, False
     start = context.monotonic()
@@ -76,17 +77,33 @@ async def generate(context: Context, attempt: Attempt, material: Material, displ
                 raise
             request, was_trimmed = _trimmed(context, attempt, material, request, error), True
             continue
-        if journal.text.strip() or ended.reason == "refused" or was_empty:
+        if ended.reason == "refused" or was_empty or not (_is_empty(attempt) or _is_bare(attempt)):
             break
         was_empty = True
-        journal.events.append("the model returned nothing")
+        if _is_empty(attempt):
+            journal.events.append("the model returned nothing")
+        else:
+            journal.events.append("the model answered with one word and no source")
+            request = prompt.hinted(request, prompt.BARE_ANSWER)
     journal.outage = ended.outage
     if ended.reason == "cut":
         journal.notes.append(user_messages.CUT)
     if ended.reason == "refused":
         journal.notes.append(user_messages.DECLINED)
-    if not journal.text.strip():
+    if _is_empty(attempt):
         raise Refused(user_messages.DECLINED if ended.reason == "refused" else user_messages.NO_ANSWER)
+    if ended.reason == "complete" and _is_bare(attempt):
+        raise Refused(user_messages.BARE_ANSWER)
+
+
+def _is_empty(attempt: Attempt) -> bool:
+    return not attempt.journal.text.strip()
+
+
+def _is_bare(attempt: Attempt) -> bool:
+    """Return whether the answer is a bare “Yes.”, “はい。” or the like: nobody could tell what that rests on."""
+    sent = attempt.journal.sent
+    return sent is not None and is_bare(attempt.journal.text, sent.passages)
 
 
 async def _reserved(context: Context, attempt: Attempt, material: Material, request: Prompt) -> Prompt:
@@ -152,6 +169,7 @@ def _build(context: Context, attempt: Attempt, material: Material, trim: trimmin
         question=turn.question,
         searched=evidence.query.question,
         carried=evidence.query.carried,
+        parts=evidence.parts,
         author=turn.author.name,
         past=past,
         passages=shown,

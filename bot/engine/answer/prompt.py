@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from bot.engine.answer.context_fitting import NO_ATTACHED_CONTEXT, AttachedContext
 from bot.engine.answer.frames import framed, label, new_boundary, numbered_text, unframed
 from bot.engine.memory import Selected, note, transcript, without_markers
-from bot.engine.ports.llm import CacheLife, Message, Prompt
+from bot.engine.ports.llm import CacheLife, Message, Prompt, PromptPart
 from bot.types.conversation import Fact, PastMessage
 from bot.types.usage import Tier
 from knowledge.types import Passage
@@ -103,14 +103,15 @@ def build(
     bearing: Sequence[Fact] = (),
     said: Sequence[PastMessage] = (),
     carried: Sequence[str] = (),
+    parts: Sequence[PromptPart] = (),
     boundary: str = "",
 ) -> Prompt:
     """Build the prompt of an answer.
 
     ``question`` is what the user asked, ``searched`` what it became when a model rewrote it. ``life`` is how long the
     provider caches the thread's prefix, None for not at all. ``language`` is an ISO 639-1 code if one was requested.
-    ``told``, ``bearing``, ``said`` and ``carried`` are ``Prompt.told``, ``Prompt.facts``, ``Prompt.said`` and
-    ``Prompt.carried``. ``boundary`` marks the frames; by default it is random.
+    ``told``, ``bearing``, ``said``, ``carried`` and ``parts`` are ``Prompt.told``, ``Prompt.facts``, ``Prompt.said``,
+    ``Prompt.carried`` and ``Prompt.parts``. ``boundary`` marks the frames; by default it is random.
     """
     system, history = _prefix(past, persona, life)
     boundary = boundary or new_boundary()
@@ -132,6 +133,7 @@ def build(
         looked_up=looked_up,
         overview=overview,
         carried=tuple(carried),
+        parts=tuple(parts),
     )
 
 
@@ -178,6 +180,11 @@ NOT_LOOKED_UP = "(Nothing was looked up for this: it asks for no more than the c
 LOW_CONFIDENCE = (
     "(The search thinks it unlikely that these passages hold the answer. If they do not, say so in one sentence and "
     "stop; if they hold a part, give that part and say what is missing.)"
+)
+
+BARE_ANSWER = (
+    "(Your last answer was a single word without a marker. Answer in a sentence that says what is the case, with the "
+    "marker of the passage that shows it. If none does, say in one sentence that the documents do not tell.)"
 )
 
 

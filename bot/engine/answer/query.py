@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.engine.answer import prompt
@@ -22,7 +22,9 @@ from bot.engine.ports.rewriter import Rewritten
 from bot.errors import LLMError
 from bot.types.conversation import History
 from bot.types.turns import Turn, TurnRecord
+from knowledge.compound_questions import QuestionPart, parts_of
 from knowledge.followup_queries import carried_words, leans_on_thread, with_carried_words
+from knowledge.part_merging import merged
 from knowledge.types import TENANT_AUDIENCE, Found, Scope
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ class Query:
     """The question to answer, as it was asked or as a model rewrote it. ``scope`` limits the search.
 
     ``earlier`` are the thread's earlier questions, oldest first; none after a model has rewritten the question.
+    ``parts`` are what is searched for beside the whole question, if one search cannot answer it.
+
     ``language`` is an ISO 639-1 code, or empty if unknown. ``needs_search`` is False if documents cannot help;
     ``asks_nothing`` if the message is small talk or only makes ``statements``. ``found_ahead`` is the question's search
     result, if the answer cache already searched for it.
@@ -46,6 +50,7 @@ class Query:
     asks_nothing: bool = False
     statements: tuple[str, ...] = ()
     found_ahead: Found | None = None
+    parts: tuple[QuestionPart, ...] = ()
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -87,19 +92,49 @@ async def search(context: Context, attempt: Attempt, query: Query, history: Hist
     try:
         rewritten = await _rewrite(context, attempt, history)
         if rewritten is None:
-            return query, await plain
-        query = replace(query, question=rewritten.question, earlier=(), language=rewritten.language)
+            query = replace(query, parts=parts_of(question))
+            if query.found_ahead is not None and not query.earlier:
+                return query, query.found_ahead
+            return query, await _with_parts(context, query, plain)
+        parts = rewritten.parts or parts_of(rewritten.question)
+        query = replace(query, question=rewritten.question, earlier=(), language=rewritten.language, parts=parts)
         if not rewritten.needs_search:
             attempt.journal.events.append("the model says that this needs no search")
             return replace(query, needs_search=False), None
         if _same(rewritten.question, question):
-            return query, await plain
-        found = await _search(context, query, question, rewritten.question)
+            return query, await _with_parts(context, query, plain)
+        found = await _with_parts(context, query, _search(context, query, question, rewritten.question))
         return query, max(found, await plain, key=lambda one: one.confidence)
     finally:
         if not plain.done():
             plain.cancel()
         await asyncio.gather(plain, return_exceptions=True)
+
+
+async def find(context: Context, question: str, scope: Scope, *, parts: Sequence[QuestionPart] | None = None) -> Found:
+    """Return what a question that opens a thread finds, with its ``parts`` or those that it shows itself.
+
+    Raises knowledge errors.
+    """
+    query = Query(question, scope, parts=parts_of(question) if parts is None else tuple(parts))
+    return await _with_parts(context, query, _search(context, query, question, question))
+
+
+async def _with_parts(context: Context, query: Query, whole: Awaitable[Found]) -> Found:
+    """Search for the parts of a question at the same time as for all of it, and merge what they find.
+
+    A part that leans on the one before it, as “who approves that?” does, is searched with its words.
+    """
+    k, parts = context.settings.passages, query.parts
+    before = [(), *((part.text,) for part in parts)]
+    searches = (
+        context.search(
+            part.text, query.scope, k=k, earlier=(*query.earlier, *said) if leans_on_thread(part.text) else ()
+        )
+        for part, said in zip(parts, before, strict=False)
+    )
+    first, *others = await asyncio.gather(whole, *searches)
+    return merged(first, others, k, whole_first=not all(part.is_question for part in parts))
 
 
 async def _search(context: Context, query: Query, asked: str, question: str, earlier: Sequence[str] = ()) -> Found:

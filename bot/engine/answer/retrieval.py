@@ -12,6 +12,7 @@ from bot.engine.answer.budget_limits import PASSAGE_SHARE
 from bot.engine.answer.context import Context
 from bot.engine.answer.query import Query, search
 from bot.engine.answer.question_context import Attachments
+from bot.engine.ports.llm import PromptPart
 from bot.errors import for_operator
 from bot.types.conversation import History
 from knowledge.errors import KnowledgeError
@@ -37,6 +38,12 @@ class Evidence:
     notes: tuple[str, ...] = ()
     overview: bool = False
     """The question is about all the passages, such as the messages that it asks to summarize."""
+
+    @property
+    def parts(self) -> tuple[PromptPart, ...]:
+        """The parts of the question, with what each found; none if they were not searched."""
+        found = self.found.part_passages if self.found else ()
+        return tuple(PromptPart(part.text, part.label, own) for part, own in zip(self.query.parts, found, strict=False))
 
     @property
     def unanswered(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,9 @@ class AnswerCache(Protocol):
 
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
         """Return the unexpired answer stored under the key."""
+
+    async def titles(self, tenant_id: str, documents: Sequence[str]) -> Mapping[str, str]:
+        """Return the titles that citations of documents show now, by ID, with a note such as “gone since ...”."""
 
     async def mark_current(self, tenant_id: str, known: CachedAnswer, version: int) -> None:
         """Record that the answer is still valid for this version of the knowledge."""

@@ -39,13 +39,23 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptPart:
+    """A part of a question that one search cannot answer: its ``label`` for display, and what it found on its own."""
+
+    text: str
+    label: str
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One request to a model. ``system`` is stable; providers cache it for at least ``system_cache`` if long enough.
 
     ``cache_key`` names the thread for providers that route by it. The rest is for the extractive answerer, which
-    sends nothing: the ``question``, the words ``carried`` over from earlier questions, the ``passages``, the statements
-    ``told`` by a message that asks nothing, the thread's relevant ``facts`` and earlier messages ``said``, and whether
-    documents were ``looked_up``. With ``overview``, the question is about all the passages.
+    sends nothing: the ``question`` and its ``parts``, the words ``carried`` over from earlier questions, the
+    ``passages``, the statements ``told`` by a message that asks nothing, the thread's relevant ``facts`` and earlier
+    messages ``said``, and whether documents were ``looked_up``. With ``overview``, the
+    question is about all the passages.
     """
 
     purpose: Purpose
@@ -63,6 +73,7 @@ class Prompt:
     looked_up: bool = True
     overview: bool = False
     carried: tuple[str, ...] = ()
+    parts: tuple[PromptPart, ...] = ()
     schema: Mapping[str, Any] | None = None
     """JSON schema that the answer must match, for providers that can enforce it."""
 

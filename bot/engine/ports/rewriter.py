@@ -8,18 +8,21 @@ from typing import Protocol
 
 from bot.engine.ports.llm import Meter, Prompt
 from bot.types.conversation import PastMessage
+from knowledge.compound_questions import QuestionPart
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
     """A standalone question, whether it needs a document search, and the language to answer in.
 
-    ``language`` is an ISO 639-1 code, or empty if unknown.
+    ``language`` is an ISO 639-1 code, or empty if unknown. ``parts`` are questions that must be searched each; none if
+    one search answers the question.
     """
 
     question: str
     needs_search: bool = True
     language: str = ""
+    parts: tuple[QuestionPart, ...] = ()
 
 
 class Rewriter(Protocol):

@@ -138,6 +138,8 @@ def _check_message(message: Any) -> None:
             raise TypeError(f"{name} is no {kind.__name__}")
     for person in (message["author"], *message["mentions"]):
         _check_user(person)
+    if message.get("poll") is not None and not isinstance(message["poll"]["question"]["text"], str):
+        raise TypeError("a poll without a question")
     if message.get("referenced_message") is not None:
         _check_message(message["referenced_message"])
 

@@ -1,4 +1,4 @@
-"""Exports and erases everything stored about one person.
+"""Erases everything stored about one person.
 
 Erasing removes questions and their answers, cached answers, summaries of the person's threads, ratings, limits, the
 person's messages in indexed channels, what answers to other people quote of them, and mentions of the person's ID. The
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import Delete, Update, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import UsageError
@@ -50,52 +50,6 @@ class UndecidedDocuments(UsageError):
         self.count = count
 
 
-async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[str, Any]:
-    """Return everything stored about the person in this tenant, oldest first."""
-    asked = await session.execute(
-        select(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id).order_by(turns.c.seq)
-    )
-    stated = await session.execute(
-        select(facts).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id).order_by(facts.c.said_at)
-    )
-    attached = await session.execute(
-        select(attachments)
-        .join(turns, (turns.c.tenant_id == attachments.c.tenant_id) & (turns.c.turn_id == attachments.c.turn_id))
-        .where(attachments.c.tenant_id == tenant_id, turns.c.user_id == user_id, attachments.c.kind == "file")
-        .order_by(turns.c.seq, attachments.c.position)
-    )
-    rated = await session.execute(
-        select(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id)
-    )
-    days = await session.execute(
-        select(budget_days).where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == of_user(user_id))
-    )
-    added = await session.execute(
-        select(added_days).where(added_days.c.tenant_id == tenant_id, added_days.c.user_id == user_id)
-    )
-    calls = await session.execute(
-        select(ledger).where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id).order_by(ledger.c.created_at)
-    )
-    return {
-        "tenant": tenant_id,
-        "user": user_id,
-        "turns": [_turn(row) for row in asked],
-        "facts": [
-            {"kind": r.kind, "text": r.text, "said_at": r.said_at.isoformat(), "turn_id": str(r.turn_id)}
-            for r in stated
-        ],
-        "attachments": [{"turn_id": str(r.turn_id), "name": r.name, "text": r.text} for r in attached],
-        "channel_messages": await message_erasure.messages_by(session, tenant_id=tenant_id, user_id=user_id),
-        "feedback": [{"turn_id": str(r.turn_id), "value": r.value, "reason": r.reason} for r in rated],
-        "budget_days": [{"day": str(r.day), "used": r.used, "reserved": r.reserved} for r in days],
-        "added_days": [{"day": str(r.day), "bytes": r.bytes, "documents": r.documents} for r in added],
-        "calls": [
-            {"at": r.created_at.isoformat(), "model": r.model, "purpose": r.purpose, "cost_usd": r.cost_usd}
-            for r in calls
-        ],
-    }
-
-
 async def erase(
     session: AsyncSession, *, tenant_id: str, user_id: str, documents: DocumentsChoice | None = None
 ) -> dict[str, int]:
@@ -108,41 +62,14 @@ async def erase(
     if uploads and documents is None:
         raise UndecidedDocuments(len(uploads))
     names = await _names(session, tenant_id, user_id)
-    own = select(turns.c.turn_id).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
     touched = await _touched_threads(session, tenant_id, user_id)
     quoted = await _quoted_documents(session, tenant_id, user_id, uploads if documents == "delete" else [])
     await _lock(session, tenant_id, user_id, touched, names, quoted)
     await send(session, turn_queue.telling_erased(tenant_id=tenant_id, user_id=user_id))
     nobody = f"erased:{uuid.uuid4().hex}"
     done = {"quotes": await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=quoted)}
-    counts = {
-        "facts": delete(facts).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id),
-        "feedback": delete(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id),
-        "attachments": delete(attachments).where(
-            attachments.c.tenant_id == tenant_id,
-            attachments.c.turn_id.in_(own) | attachments.c.people.contains([user_id]),
-        ),
-        "messages": delete(messages).where(
-            messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own) | (messages.c.author_id == user_id)
-        ),
-        "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),
-        "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
-        "added_days": delete(added_days).where(added_days.c.tenant_id == tenant_id, added_days.c.user_id == user_id),
-        "limits": delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == of_user(user_id)),
-        "limits_set": update(budgets)
-        .where(budgets.c.tenant_id == tenant_id, budgets.c.set_by == user_id)
-        .values(set_by=nobody),
-        "calls": update(ledger)
-        .where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id)
-        .values(user_id=nobody, turn_id=None, thread_uid=None),
-        "reservations": delete(reservations).where(
-            reservations.c.tenant_id == tenant_id, reservations.c.subject == of_user(user_id)
-        ),
-        "budget_days": update(budget_days)
-        .where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == of_user(user_id))
-        .values(subject=nobody),
-    }
-    done |= {name: (await session.execute(statement)).rowcount for name, statement in counts.items()}  # type: ignore[attr-defined]
+    for name, statement in _statements(tenant_id, user_id, nobody).items():
+        done[name] = (await session.execute(statement)).rowcount  # type: ignore[attr-defined]
     done["page_files"] = await page_files.erase(session, tenant_id=tenant_id, user_id=user_id)
     done["page_commands"] = await page_commands.erase(session, tenant_id=tenant_id)
     done["documents"] = await message_erasure.erase_messages(session, tenant_id=tenant_id, user_id=user_id)
@@ -158,6 +85,38 @@ async def erase(
     )
     done["threads"] = await _forget_threads(session, tenant_id, touched)
     return done
+
+
+def _statements(tenant_id: str, user_id: str, pseudonym: str) -> dict[str, Delete | Update]:
+    """Return the statements that delete the person's rows, or put a pseudonym into those that must stay, in order."""
+    own = select(turns.c.turn_id).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
+    return {
+        "facts": delete(facts).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id),
+        "feedback": delete(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id),
+        "attachments": delete(attachments).where(
+            attachments.c.tenant_id == tenant_id,
+            attachments.c.turn_id.in_(own) | attachments.c.people.contains([user_id]),
+        ),
+        "messages": delete(messages).where(
+            messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own) | (messages.c.author_id == user_id)
+        ),
+        "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),
+        "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
+        "added_days": delete(added_days).where(added_days.c.tenant_id == tenant_id, added_days.c.user_id == user_id),
+        "limits": delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == of_user(user_id)),
+        "limits_set": update(budgets)
+        .where(budgets.c.tenant_id == tenant_id, budgets.c.set_by == user_id)
+        .values(set_by=pseudonym),
+        "calls": update(ledger)
+        .where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id)
+        .values(user_id=pseudonym, turn_id=None, thread_uid=None),
+        "reservations": delete(reservations).where(
+            reservations.c.tenant_id == tenant_id, reservations.c.subject == of_user(user_id)
+        ),
+        "budget_days": update(budget_days)
+        .where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == of_user(user_id))
+        .values(subject=pseudonym),
+    }
 
 
 async def _quoted_documents(
@@ -231,18 +190,3 @@ async def _forget_threads(session: AsyncSession, tenant_id: str, touched: list[u
         update(threads).where(mine).values(title=ERASED_TITLE, summary="", summary_upto=0, updated_at=func.now())
     )
     return len(gone.all())
-
-
-def _turn(row: Any) -> dict[str, Any]:
-    return {
-        "turn_id": str(row.turn_id),
-        "platform": row.platform,
-        "channel": row.channel_id,
-        "thread": row.thread_id,
-        "asked_at": row.created_at.isoformat(),
-        "name": row.user_name,
-        "question": row.question,
-        "answer": row.answer,
-        "refused": row.refused,
-        "citations": row.citations,
-    }

@@ -147,7 +147,8 @@ def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit]
     """Return a score of 0 to about 2 for each unit; 0 if it shares neither words nor meaning with the question."""
     subject = frozenset(terms(question_kinds.defined_subject(question)))
     known = {term for unit in units for term in (*unit.terms, *unit.above)}
-    unknown_names = {term for name in question_kinds.names(question) for term in terms(name)} - known
+    named = {term for name in question_kinds.names(question) for term in terms(name)}
+    unknown_names, shared = named - known, _labels_of_several_tables(units)
     scores = []
     for unit in units:
         catches = unknown_names and question_kinds.covers_everything_else(unit.piece.text)
@@ -155,7 +156,11 @@ def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit]
             weight * (_NOT_NAMED_SHARE if catches and term in unknown_names else unit.covers(term))
             for term, weight in weights.items()
         )
-        if not score and (unit.meaning or 0.0) < _MIN_COSINE:
+        label = _label(unit)
+        of_another_table = (
+            label in shared and label <= weights.keys() - named and not _covers_more(unit, label, weights)
+        )
+        if of_another_table or (not score and (unit.meaning or 0.0) < _MIN_COSINE):
             scores.append(0.0)
             continue
         if question_kinds.has_wanted_kind(question, unit.piece.text):
@@ -167,6 +172,24 @@ def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit]
         score /= 1 + max(0, len(unit.terms) - _LONG_TERMS) / _LONG_DECAY
         scores.append(discounted(score, unit))
     return scores
+
+
+def _labels_of_several_tables(units: Sequence[Unit]) -> set[frozenset[str]]:
+    """Return the words of first cells that rows of several tables have, such as “Total”: they tell no table apart."""
+    rows = {(unit.n, unit.piece.heading, unit.piece.block, _label(unit)) for unit in units}
+    count = Counter(label for *_, label in rows)
+    return {label for label, tables in count.items() if label and tables > 1}
+
+
+def _label(unit: Unit) -> frozenset[str]:
+    """Return the words of a row's first cell; none of what is no row."""
+    return frozenset(terms(unit.piece.text.strip("| ").split("|")[0])) if unit.piece.kind == "row" else frozenset()
+
+
+def _covers_more(unit: Unit, label: frozenset[str], weights: Mapping[str, float]) -> bool:
+    """Return whether a row has another word of the question than its label, or stands below one; or there is none."""
+    others = weights.keys() - label
+    return not others or any(map(unit.covers, others))
 
 
 def group_score(group: Sequence[Unit], weights: Mapping[str, float]) -> float:

@@ -16,6 +16,8 @@ MAX_ROW_GAP = 2.2
 """Space between two rows of a table, in heights of letters."""
 MIN_FILLED = 0.5
 """Share of the cells of a table that have text."""
+MIN_FILLED_WITHOUT_NUMBERS = 0.75
+"""The same for a table without numbers. The texts of a flow chart fill fewer."""
 ALIGNED = 2.5
 """Points by which the edges of the cells of a column differ."""
 MIN_ALIGNED = 0.7
@@ -244,10 +246,10 @@ def _complete(first: Sequence[str], second: Sequence[str]) -> bool:
 
 
 def _has_header(lines: Sequence[Sequence[str]]) -> bool:
-    """Return whether the first row names the columns: every one in few words, above numbers or at least three."""
+    """Return whether the first row names the columns in few words: above numbers, or three and more above texts."""
     header, body = lines[0], lines[1:]
     named = [cell for cell in header if cell]
-    if len(named) < max(2, len(header) - 1) or any(map(_is_number, named)):
+    if not all(header[1:]) or len(named) < 2 or any(map(_is_number, named)):
         return False
     if any(len(cell.split()) > MAX_HEADER_WORDS for cell in named):
         return False
@@ -256,7 +258,10 @@ def _has_header(lines: Sequence[Sequence[str]]) -> bool:
         for index in range(len(header))
         if (values := [line[index] for line in body if line[index]]) and _mostly_numbers(values)
     ]
-    return bool(numeric) or len(header) > 2
+    if numeric:
+        return True
+    filled = sum(bool(cell) for line in lines for cell in line) / (len(lines) * len(header))
+    return len(header) > 2 and all(header) and filled >= MIN_FILLED_WITHOUT_NUMBERS
 
 
 def _mostly_numbers(values: Sequence[str]) -> bool:

@@ -25,6 +25,8 @@ MIN_OVERLAP = 0.3
 """Share of their height that the letters of a line have in common."""
 MAX_UPWARD = 0.34
 """Share of the lines that stand above the one before from which on a page counts as drawn in disorder."""
+MAX_ABOVE_REST = 6
+"""Pieces of text, such as those of a running header, above the rest of a table that began on the page before."""
 _LINE_END_MARKS = "\ufffe\x02"
 """What pdfium writes in place of a hyphen at the end of a line."""
 _LINE_ENDS = "\r\n" + _LINE_END_MARKS
@@ -98,9 +100,13 @@ def _with_aligned_tables(words: Sequence[Word], first: int) -> tuple[list[Word],
     tables: dict[str, PdfTable] = {}
     stand_in: dict[int, Word] = {}
     inside: set[int] = set()
-    for number, found in enumerate(aligned_tables([word for word in words if not _is_key(word.text)])):
+    plain = [word for word in words if not _is_key(word.text)]
+    for number, found in enumerate(aligned_tables(plain)):
+        above = sum(word.bottom <= found.box[1] for word in plain)
+        if not found.has_header and above > MAX_ABOVE_REST:
+            continue
         key = _key(first + number)
-        lines = () if found.has_header else tuple(" ".join(filter(None, row)) for row in found.rows)
+        lines = () if found.has_header else tuple(_as_drawn([plain[place] for place in sorted(found.members)]))
         tables[key] = PdfTable(found.rows, found.anchors, lines=lines)
         stand_in[min(found.members)] = Word(key, *found.box)
         inside |= found.members

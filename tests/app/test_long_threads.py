@@ -80,7 +80,7 @@ def prompt_tokens(seen: Seen) -> int:
 
 @pytest.fixture(autouse=True)
 def answers(models: ModelDouble) -> None:
-    models.script = lambda _: Reply("Yes [1].")
+    models.script = lambda _: Reply("Yes, thirty days of leave [1].")
 
 
 async def test_a_thread_of_2000_turns_stays_within_the_budget_and_is_summarized_in_steps(

@@ -177,7 +177,7 @@ async def test_messages_that_need_no_search_skip_it_and_a_failing_rewriter_is_on
         if "prepare the search" in seen.system:
             rewrites.append(seen)
             return Said(answers.pop(0) if answers else "no JSON at all")
-        return Said("You are welcome.")
+        return Said("You are welcome to ask again.")
 
     models.script = script
     await ask(app_with_models, "What may a hotel in Lisbon cost a night for a traveller?")

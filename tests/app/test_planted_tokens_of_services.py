@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
@@ -49,6 +50,8 @@ TOKENS: dict[str, Any] = {
 CODE = f"{CANARY}code"
 """An OAuth code, which Slack exchanges once."""
 
+NO_SERVICES = cast(Services, SimpleNamespace(stores=None))
+
 Place = Callable[[Settings, str], Awaitable[object]]
 
 
@@ -72,7 +75,7 @@ async def echo() -> AsyncIterator[str]:
 
 
 async def start_slack(settings: Settings, _: str) -> object:
-    await asyncio.wait_for(slack_app.serve(cast(Dispatcher, None), cast(Services, None), settings), 60)
+    await asyncio.wait_for(slack_app.serve(cast(Dispatcher, None), NO_SERVICES, settings), 60)
     return None
 
 
@@ -98,7 +101,7 @@ async def install_in_slack(settings: Settings, url: str) -> object:
 
 
 async def start_discord(settings: Settings, _: str) -> object:
-    await asyncio.wait_for(discord_app.serve(cast(Dispatcher, None), cast(Services, None), settings), 60)
+    await asyncio.wait_for(discord_app.serve(cast(Dispatcher, None), NO_SERVICES, settings), 60)
     return None
 
 

@@ -36,6 +36,9 @@ class Call:
         return int(self.args[name])
 
 
+GATEWAY_ONLY = frozenset(("channels", "threads", "members", "member_count", "joined_at", "presences", "voice_states"))
+"""What a guild has in the gateway's events alone: https://docs.discord.com/developers/events/gateway-events."""
+
 Route = Callable[[Call], Awaitable[tuple[int, object]]]
 
 
@@ -202,7 +205,8 @@ async def _archived_threads(call: Call) -> tuple[int, object]:
 
 
 async def _guild(call: Call) -> tuple[int, object]:
-    return 200, call.double.world.guild_payload(call.number("guild_id"))
+    payload = call.double.world.guild_payload(call.number("guild_id"))
+    return 200, {name: value for name, value in payload.items() if name not in GATEWAY_ONLY}
 
 
 async def _guilds(call: Call) -> tuple[int, object]:

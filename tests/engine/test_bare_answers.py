@@ -48,6 +48,12 @@ async def test_a_sentence_is_an_answer(text: str) -> None:
     assert (outcome.answer, len(writer.prompts)) == (text, 1)
 
 
+@pytest.mark.parametrize("word", ["Parking.", "In the yard."])
+async def test_a_word_of_a_passage_is_an_answer(word: str) -> None:
+    outcome, writer = await answered(word)
+    assert (outcome.answer, len(writer.prompts)) == (word, 1)
+
+
 async def test_without_passages_a_word_is_an_answer() -> None:
     outcome, _ = await answered("Yes.", passages=())
     assert outcome.answer == "Yes."

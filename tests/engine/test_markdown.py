@@ -171,6 +171,11 @@ def test_a_short_text_is_unchanged() -> None:
     assert split("  \n", 2000) == ([], "")
 
 
+def test_blank_lines_before_a_long_line_are_no_part_of_their_own() -> None:
+    parts = split("\n \n\n\t" + "x" * 70, 64).parts
+    assert [part.strip() for part in parts] == ["x" * 63, "x" * 7]
+
+
 def test_too_small_a_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 64"):
         split("x", 10)

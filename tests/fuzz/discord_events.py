@@ -6,6 +6,7 @@ import asyncio
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import discord
@@ -154,8 +155,9 @@ def _read_interaction(interaction: discord.Interaction) -> None:
 
 async def _client() -> ParleyClient:
     settings = load(discord_token="simulated", home=("none",))
-    dispatcher = cast(Dispatcher, ScriptedDispatcher())
-    return ParleyClient(dispatcher, cast(Services, object()), settings, commands=FakeCommands())
+    scripted = ScriptedDispatcher()
+    services = cast(Services, SimpleNamespace(stores=SimpleNamespace(settings=scripted)))
+    return ParleyClient(cast(Dispatcher, scripted), services, settings, commands=FakeCommands())
 
 
 @contextmanager

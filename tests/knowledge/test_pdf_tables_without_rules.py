@@ -68,6 +68,18 @@ def test_a_table_that_goes_on_at_the_next_page_keeps_its_header() -> None:
     assert [block.page for block in document.blocks] == [1, 2]
 
 
+def test_texts_side_by_side_that_are_no_table_keep_the_order_in_which_they_are_drawn() -> None:
+    left, right = (
+        ["Total removal,", "if both sides", "are concerned,", "or a part of it"],
+        ["See the page", "of follow-up"],
+    )
+    drawn_by_block = [at(72, 600 - 14 * row, line) for row, line in enumerate(left)]
+    drawn_by_block += [at(300, 600 - 14 * row, line) for row, line in enumerate(right)]
+    note = at(72, 500, "The panel meets once a year and writes down what it has decided for everybody.")
+    found = text(" ".join([*drawn_by_block, note])).split("\n")
+    assert found[:6] == [*left, *right]
+
+
 @pytest.mark.parametrize(
     "stream",
     [

@@ -67,9 +67,9 @@ NAMES = {
 """Expressions that name a row alike in every scene."""
 
 READS = {
-    *("inbox.turn", "inbox.turns_of", "inbox.follows"),
+    *("inbox.turn", "inbox.turn_shown_in", "inbox.turns_of", "inbox.follows"),
     *("queue.has_work", "queue.open_turns", "queue.last_served", "queue.direct_channels"),
-    *("conversation.turn_record", "budgets.budget", "budgets.budgets", "answers.cached"),
+    *("conversation.turn_record", "budgets.budget", "budgets.budgets", "answers.cached", "answers.titles"),
     *("settings.channel_settings", "settings.admins", "retractions.is_forgotten", "retractions.withdrawn"),
 }
 """Methods of the ports that change no row."""

@@ -47,7 +47,7 @@ OTHERS = {
     | {"created_at": "now() + interval '100 years'"},
     "inbox": {"turn_id": EVERY["turn_id"], "message_id": "'m' || n"},
     "messages": EVERY,
-    "reply_parts": {"turn_id": EVERY["turn_id"]},
+    "reply_parts": {"turn_id": EVERY["turn_id"], "ref": "n::text"},
     "ledger": EVERY | {"call_id": "gen_random_uuid()", "user_id": "'V' || n % 50"},
     "reservations": {"turn_id": EVERY["turn_id"], "reservation_id": "gen_random_uuid()"},
     "answers": {"turn_id": EVERY["turn_id"], "key": "'k' || n"}
@@ -115,6 +115,7 @@ async def _read_queue(scene: Scene) -> None:
 async def _read_thread(scene: Scene) -> None:
     await scene.stores.conversation.turn_record(scene.waiting)
     await scene.stores.inbox.turns_of(scene.thread, "1")
+    await scene.stores.inbox.turn_shown_in(TENANT, "slack", "1700000000.1", "C1")
     await scene.stores.inbox.follows(scene.thread)
     await scene.stores.answers.cached(TENANT, "key 1")
     role = partial(budget_counters.role_of, tenant_id=TENANT, user_id="U1")

@@ -105,6 +105,10 @@ async def _rate(scene: Scene) -> None:
         await scene.stores.conversation.rate(scene.first, scene.second.author, 1, "")
 
 
+async def _withdraw_rating(scene: Scene) -> None:
+    await scene.stores.conversation.withdraw_rating(scene.first, scene.second.author, 1)
+
+
 async def _keep_house(scene: Scene) -> None:
     found = await look(scene.database, TENANT, now=NOON)
     await maintenance.release_reservations(scene.database, TENANT, found.orphaned)
@@ -237,6 +241,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 """Operations that lock several rows. ``test_lock_order`` lets every two of them meet."""
 SHORT_OPERATIONS: dict[str, Operation] = {
+    "withdraw a rating": _withdraw_rating,
     "reserve": _reserve,
     "resize": _resize,
     "open a call": _open_call,

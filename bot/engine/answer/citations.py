@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bot.engine.answer.evidence import Claim, Support, literal, says_nothing_alone, support
+from bot.engine.answer.evidence import Claim, Support, literal, says_nothing_alone, shares_words, support
 from bot.engine.markdown import code_ranges
 from bot.types.display import Citation
 from knowledge.types import Passage
@@ -86,9 +86,14 @@ def resolve(answer: str, passages: Sequence[Passage]) -> Resolved:
 
 
 def is_bare(answer: str, passages: Sequence[Passage]) -> bool:
-    """Return whether an answer from passages says no more than a word, such as “Yes.”, and cites none of them."""
-    says_little = bool(passages) and says_nothing_alone(renumber(answer, 0))
-    return says_little and not resolve(answer, passages).citations
+    """Return whether an answer from passages says no more than a word, such as “Yes.”, that is in none of them.
+
+    A word that a passage has, such as a name or a number, can be checked. A cited word is no bare one either.
+    """
+    said = renumber(answer, 0)
+    if not passages or not says_nothing_alone(said) or any(shares_words(said, one.text) for one in passages):
+        return False
+    return not resolve(answer, passages).citations
 
 
 def _kept(group: _Group, supported: set[tuple[int, int]]) -> _Group:

@@ -10,7 +10,7 @@ from bot.commands.services import Services
 from bot.platforms.web.admin import tables, user_messages
 from bot.platforms.web.admin.page_model import Bar, Choice, Page, link
 from bot.reports import activity, costs, questions, recent_calls
-from bot.reports.costs import CostReport
+from bot.reports.costs import CostRow
 from bot.reports.questions import FILTERS, Filter
 from bot.reports.trace import trace_of
 from bot.store import processes, turns
@@ -82,27 +82,33 @@ class AdminPages:
         }
 
     async def overview(self, asked: Asked) -> Page:
-        """Return the costs by day and by model, with the parts of the page to go on to."""
-        report, by_model = await self._report(asked, "day"), await self._report(asked, "model")
-        return Page(
-            "overview",
-            "Overview",
-            [tables.costs(by_model, "model", asked.days), tables.savings(report)],
-            [_periods("", asked)],
-            _bars(report, asked.days),
-            "Costs by day, in US dollars",
-        )
+        """Return the costs of each day, and what was saved."""
+        start = self._start(asked.days)
+        async with self._tenants(self._tenant) as session:
+            rows = await costs.sums(session, tenant_id=self._tenant, start=start, by="day")
+            saved = await costs.savings(
+                session,
+                tenant_id=self._tenant,
+                start=start,
+                prices=self._services.prices,
+                strong_model=self._services.llm.model("strong"),
+            )
+        bars = self._bars(rows, asked.days)
+        found = [tables.savings(saved), tables.costs(rows, "day", asked.days)]
+        return Page("overview", "Overview", found, [_periods("", asked)], bars, user_messages.COSTS_BY_DAY)
 
     async def costs(self, asked: Asked) -> Page:
         """Return the costs by day, person, channel, model or purpose."""
-        report = await self._report(asked, asked.by)
+        start = self._start(asked.days)
+        async with self._tenants(self._tenant) as session:
+            rows = await costs.sums(session, tenant_id=self._tenant, start=start, by=asked.by)
         dimensions = [
             Choice(f"By {one}", link("costs", by=one, days=asked.days), one == asked.by) for one in DIMENSIONS
         ]
-        bars = _bars(report, asked.days) if asked.by == "day" else ()
-        found = [tables.costs(report, asked.by, asked.days), tables.savings(report)]
+        bars = self._bars(rows, asked.days) if asked.by == "day" else ()
         choices = [dimensions, _periods("costs", asked, by=asked.by)]
-        return Page("costs", "Costs", found, choices, bars, "Costs by day, in US dollars")
+        found = [tables.costs(rows, asked.by, asked.days)]
+        return Page("costs", "Costs", found, choices, bars, user_messages.COSTS_BY_DAY)
 
     async def calls(self, asked: Asked) -> Page:
         """Return the newest model calls behind a number of the costs."""
@@ -206,26 +212,13 @@ class AdminPages:
     def _start(self, days: int) -> datetime:
         return self._services.clock() - timedelta(days=days)
 
-    async def _report(self, asked: Asked, by: Dimension) -> CostReport:
-        async with self._tenants(self._tenant) as session:
-            return await costs.report(
-                session,
-                tenant_id=self._tenant,
-                start=self._start(asked.days),
-                now=self._services.clock(),
-                by=by,
-                prices=self._services.prices,
-                strong_model=self._services.llm.model("strong"),
-            )
+    def _bars(self, rows: Sequence[CostRow], days: int) -> Sequence[Bar]:
+        """Return a bar for each day of the period, also for those without a call."""
+        costs_of = {row.key: float(row.cost_usd) for row in rows}
+        first, last = self._start(days).date(), self._services.clock().date()
+        every = [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
+        return [Bar(day, costs_of.get(day, 0.0), link("calls", by="day", key=day, days=days)) for day in every]
 
 
 def _periods(name: str, asked: Asked, **kept: object) -> Sequence[Choice]:
     return [Choice(label, link(name, days=days, **kept), days == asked.days) for days, label in PERIODS.items()]
-
-
-def _bars(report: CostReport, days: int) -> Sequence[Bar]:
-    """Return a bar for each day of the period, also for those without a call."""
-    costs_of = {row.key: float(row.cost_usd) for row in report.rows}
-    first, last = report.days
-    every = [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
-    return [Bar(day, costs_of.get(day, 0.0), link("calls", by="day", key=day, days=days)) for day in every]

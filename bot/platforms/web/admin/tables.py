@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.platforms.web.admin import user_messages
 from bot.platforms.web.admin.page_model import Cell, Table, Text, link
-from bot.reports.costs import CostReport
+from bot.reports.costs import CostRow, Savings, total_of
 from bot.reports.questions import AskedQuestion
 from bot.reports.trace import Trace
 from bot.store.ledger_sums import Dimension
@@ -17,31 +17,29 @@ from knowledge.types import DocumentRow
 _RATING = {1: "up", -1: "down"}
 
 
-def costs(report: CostReport, by: Dimension, days: int) -> Table:
-    """Return the costs, each row linked to its calls."""
+def costs(found: Sequence[CostRow], by: Dimension, days: int) -> Table:
+    """Return the costs below their total, each row linked to its calls."""
     first = "Name" if by == "user" else by.title()
-    columns = (first, "US dollars", "Answers", "Calls", "Prompt tokens", "Cached", "Written")
+    columns = (first, "US dollars", "Calls", "Prompt tokens", "Cached", "Written")
+    total = total_of(found)
     rows = []
-    for row in (*report.rows, report.total):
-        is_total = row is report.total
-        path = link("calls", days=days) if is_total else link("calls", by=by, key=row.key, days=days)
+    for row in (total, *found):
+        path = link("calls", days=days) if row is total else link("calls", by=by, key=row.key, days=days)
         rows.append(
             [
-                Cell("Total" if is_total else row.name or row.key or "(none)", path),
+                Cell("Total" if row is total else row.name or row.key or "(none)", path),
                 Cell(float(row.cost_usd), path),
-                Cell(row.answers, path),
                 Cell(row.calls, path),
                 Cell(row.prompt_tokens),
                 Cell(row.cached_tokens),
                 Cell(row.completion_tokens),
             ]
         )
-    return Table("costs", f"By {by}", columns, rows if report.rows else (), user_messages.NO_CALLS)
+    return Table("costs", f"By {by}", columns, rows if found else (), user_messages.NO_CALLS)
 
 
-def savings(report: CostReport) -> Table:
+def savings(saved: Savings) -> Table:
     """Return what the caches and the cheap model saved."""
-    saved = report.savings
     rows = [
         [Cell("Cached prompts"), Cell(float(saved.prompt_cache))],
         [Cell("The cheap model"), Cell(float(saved.routing))],

@@ -46,7 +46,6 @@ def prepare() -> None:
     A closed input reads as empty. A closed output fails like a pipe that nobody reads: otherwise a command could not
     tell that its result was lost, and the next opened file or connection would get the number of the output.
     """
-    global _output
     if sys.stdin is None:
         _move(os.open(os.devnull, os.O_RDONLY), STDIN)
         sys.stdin = TextIOWrapper(open(STDIN, "rb", closefd=False), "utf-8")  # noqa: SIM115
@@ -65,8 +64,14 @@ def prepare() -> None:
         encoding, errors = "utf-8", "strict"
     else:
         encoding, errors = sys.stdout.encoding, sys.stdout.errors or "strict"
-    _output = _Output(STDOUT, "w", closefd=False)
-    sys.stdout = TextIOWrapper(BufferedWriter(_output), encoding, errors=errors, line_buffering=_output.isatty())
+    sys.stdout = watched(STDOUT, encoding, errors)
+
+
+def watched(descriptor: int, encoding: str, errors: str) -> TextIOWrapper:
+    """Return a text stream that writes to the descriptor. ``flush_output`` returns the error of its writes."""
+    global _output
+    _output = _Output(descriptor, "w", closefd=False)
+    return TextIOWrapper(BufferedWriter(_output), encoding, errors=errors, line_buffering=_output.isatty())
 
 
 def flush_output() -> OSError | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from bot.cli import standard_streams
 from tests.cli.conftest import Parley, Ran
 from tests.cli.every_command import INTERACTIVE, ONCE, SERVERS, every_command, working_arguments
 
@@ -29,16 +29,16 @@ class Unasked(io.RawIOBase):
 
 
 @contextmanager
-def full_output() -> Iterator[None]:
+def full_output(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make the output fail like that of a full disk."""
-    output = sys.stdout
-    with Path("/dev/full").open("w") as sys.stdout:
+    with Path("/dev/full").open("w") as device, monkeypatch.context() as patched:
+        patched.setattr(standard_streams, "_output", None)
+        patched.setattr("sys.stdout", standard_streams.watched(device.fileno(), "utf-8", "strict"))
         try:
             yield
         finally:
             # The buffer may hold what could not be written; closing the stream would fail like the writes before.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.stdout = output
+            os.dup2(os.open(os.devnull, os.O_WRONLY), device.fileno())
 
 
 def is_one_document(made: Ran, *, lines: bool) -> bool:
@@ -60,7 +60,7 @@ def test_every_command_prints_its_json_and_fails_if_the_output_cannot_be_written
     assert set(arguments) == set(commands) - {*SERVERS, *INTERACTIVE}
     problems: dict[str, object] = {}
     for name, args in arguments.items():
-        with full_output():
+        with full_output(monkeypatch):
             made = parley(*name.split(), *args)
         if made.status != 1 or not made.err.splitlines()[-1].startswith(UNWRITTEN) or "Traceback" in made.err:
             problems[name] = made

@@ -62,7 +62,7 @@ READS = {
     "bot/store/adapters/budgets.py:PostgresBudgets.budget",
     *(
         f"bot/platforms/web/history.py:StoreHistory.{name}"
-        for name in ("listed", "messages", "page", "questions", "ratings", "ready", "threads", "title")
+        for name in ("listed", "messages", "page", "questions", "ratings", "threads", "title")
     ),
     "bot/platforms/web/page_files.py:StoredPageFiles._find",
     "bot/store/adapters/inbox.py:PostgresInbox.follows",

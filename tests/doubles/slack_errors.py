@@ -1,7 +1,7 @@
 """The error codes of Slack's Web API that the double returns and that tests may inject, by method.
 
 Source: the tables of errors at https://docs.slack.dev/reference/methods/METHOD, read in August 2026. The documentation
-lists what a method "could return"; the codes in ``OBSERVED`` are missing there and were seen in the wild.
+lists what a method "could return"; the codes in ``OBSERVED`` are missing there.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ OBSERVED = {
     "conversations.replies": {"not_in_channel"},
     "files.completeUploadExternal": {"is_archived"},
 }
-"""Codes that Slack returns without documenting them, by method. Each was reported in a public bug tracker."""
+"""Codes that the tables leave out, by method. The bot handles them all the same, so the double may return them."""
 
 
 def codes_of(method: str) -> frozenset[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from bot.llm.anthropic import AnthropicLLM
 from bot.llm.build import DEFAULT_MODELS
-from bot.llm.call_metering import Accounting
-from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
+from bot.llm.providers.anthropic import AnthropicLLM
+from bot.llm.providers.call_metering import Accounting
+from bot.llm.providers.openai import OpenAILLM
 from bot.llm.tokens import TokenCounter
 from tests.doubles.models import ModelDouble
 from tests.doubles.models_billing import ProviderName

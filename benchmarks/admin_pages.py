@@ -19,7 +19,7 @@ import psycopg
 
 from benchmarks.harness import fresh_postgres, run, sample_app, table
 from bot.platforms.web import app as web
-from bot.store.connections import plain_url
+from bot.store.database.connections import plain_url
 from bot.types.conversation import LOCAL_TENANT
 from tests.web.serving import free_port
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from rank_bm25 import BM25Okapi
 
-from knowledge.search_terms import document_terms, query_terms
+from knowledge.text.search_terms import document_terms, query_terms
 
 Item = TypeVar("Item")
 

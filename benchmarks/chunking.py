@@ -28,14 +28,14 @@ from sqlalchemy import text
 from benchmarks.harness import fresh_postgres, run
 from bot.evals import jsonl
 from bot.evals.scratch_schema import scratch_schema
-from bot.store.session import Database
+from bot.store.database.session import Database
 from knowledge.chunking import METHODS, Chunking
 from knowledge.chunking.token_counting import CountTokens
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text
 from knowledge.ports import Embedder
-from knowledge.retriever import Retriever
+from knowledge.search.retriever import Retriever
 from knowledge.types import NOTHING_KNOWN, Document, Fetched, Item, Known, Scope
 
 TENANT = "benchmark"

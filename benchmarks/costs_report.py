@@ -25,7 +25,7 @@ from benchmarks.harness import fresh_postgres, resident_mb, run, sample_app, tab
 from bot.app import App
 from bot.commands import registry as commands
 from bot.platforms import console
-from bot.store.connections import plain_url
+from bot.store.database.connections import plain_url
 from bot.types.conversation import LOCAL_TENANT
 
 REPORTS = ("by user", "by channel", "by model", "by purpose", "by day", "by user csv", "by day chart")

@@ -36,11 +36,11 @@ from bot.engine.answer import prompt
 from bot.engine.engine import Engine
 from bot.engine.memory import Selected
 from bot.engine.ports.llm import LLM, Event, Message, Meter, Prompt
-from bot.llm.anthropic import AnthropicLLM
-from bot.llm.provider_call import Timeouts
+from bot.llm.providers.anthropic import AnthropicLLM
+from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey

@@ -26,8 +26,8 @@ from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, RecordingMeter, TextDelta
 from bot.engine.ports.stores import Stores
-from bot.store.notifications import Notifications
-from bot.store.session import Database
+from bot.store.database.notifications import Notifications
+from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey

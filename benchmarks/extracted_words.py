@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge.errors import ParseError
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.types import Fetched
 
 PEERS = {

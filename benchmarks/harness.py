@@ -21,7 +21,7 @@ from bot.app import App, open_app
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
-from bot.store import migrate
+from bot.store.database import migrate
 from bot.store.embedded.temporary import temporary_server
 from bot.types.audience import MEMBERS, Audience
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey

@@ -26,7 +26,7 @@ import psutil
 from sqlalchemy import text
 
 from benchmarks.harness import fresh_postgres, run, table
-from bot.store.session import Database
+from bot.store.database.session import Database
 from knowledge.embedders.local import SentenceTransformerEmbedder, load
 from knowledge.embedders.model_files import OFFLINE_MODEL, locate
 from knowledge.ingest import Ingestor

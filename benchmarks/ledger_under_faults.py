@@ -33,11 +33,11 @@ from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.engine import Engine
 from bot.errors import LeaseLost
-from bot.llm.provider_call import Timeouts
+from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
-from bot.store import budget_counters
-from bot.store.session import Database
+from bot.store.budgets import budget_counters
+from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.store.threads import thread_uid
 from bot.types.audience import MEMBERS

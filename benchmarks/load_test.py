@@ -29,7 +29,7 @@ from benchmarks.chaos.simulated_users import TAG, PlatformName
 from benchmarks.chaos.test_bed import Environment, open_environment
 from benchmarks.harness import run, table
 from bot.evals.metrics import percentile
-from bot.store.connections import driver_url
+from bot.store.database.connections import driver_url
 from tests.doubles.models import Reply, Seen
 from tests.doubles.slack_world import Message
 

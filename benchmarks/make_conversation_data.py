@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.evals import beir
-from knowledge.search_terms import document_terms
+from knowledge.text.search_terms import document_terms
 
 _SPOKEN = re.compile(r"([\w .\-]{2,30}): (.+)")
 _TIME = re.compile(r"Time: (\d{8})_?(\d{2}:?\d{2})?")

@@ -15,8 +15,8 @@ from bot.evals import jsonl
 from bot.evals.beir import relevance, rows
 from knowledge.chunking import chunk
 from knowledge.embedders.local import SentenceTransformerEmbedder
-from knowledge.followup_queries import with_carried_words
 from knowledge.parsing import plain_text
+from knowledge.search.followup_queries import with_carried_words
 from knowledge.types import Document
 
 PASSAGES = 5

@@ -33,8 +33,8 @@ from knowledge.chunking import chunk, indexed_text
 from knowledge.embedders.local import SentenceTransformerEmbedder
 from knowledge.embedders.token_vectors import Sentences, sentence_cosines
 from knowledge.parsing import plain_text
-from knowledge.passage_compression import Extract, compress
-from knowledge.passage_merging import with_sentences
+from knowledge.search.passage_compression import Extract, compress
+from knowledge.search.passage_merging import with_sentences
 from knowledge.types import Document, Passage
 
 Span = tuple[int, int]

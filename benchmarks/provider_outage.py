@@ -19,7 +19,7 @@ from benchmarks.adapters_on_double import provider
 from benchmarks.harness import SimulatedClock, table
 from bot.engine.ports.llm import Message, Prompt
 from bot.errors import LLMError
-from bot.llm.provider_call import Provider, Timeouts
+from bot.llm.providers.provider_call import Provider, Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply, Seen

@@ -27,7 +27,7 @@ from benchmarks.harness import fresh_postgres, table
 from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.errors import OverBudget
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey

@@ -29,20 +29,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from benchmarks.harness import resident_mb
 from bot.evals.metrics import percentile
 from bot.evals.scratch_schema import scratch_schema
-from bot.store.session import Database
+from bot.store.database.session import Database
 from knowledge import bm25
 from knowledge.bm25 import IndexedChunk
-from knowledge.chunk_vectors import Vector
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.embedders.model_files import OFFLINE_MODEL
 from knowledge.embedders.token_vectors import TokenVectors
-from knowledge.knowledge_version import lock_and_increment
 from knowledge.ports import EncodeKind
 from knowledge.psycopg_connection import psycopg_connection
-from knowledge.rerankers import LateInteraction
-from knowledge.retriever import Retriever
+from knowledge.search.rerankers import LateInteraction
+from knowledge.search.retriever import Retriever
+from knowledge.search.vector_search import nearest_chunks, scan_exactly
+from knowledge.store.chunk_vectors import Vector
+from knowledge.store.knowledge_version import lock_and_increment
 from knowledge.types import TENANT_AUDIENCE, Scope
-from knowledge.vector_search import nearest_chunks, scan_exactly
 
 LARGE, SMALL = "large", "small"
 CHANNEL = "narrow"

@@ -25,8 +25,8 @@ from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Message, Prompt, TextDelta
-from bot.llm.anthropic import AnthropicLLM
-from bot.llm.provider_call import Timeouts
+from bot.llm.providers.anthropic import AnthropicLLM
+from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.types.usage import UNLIMITED
 from tests.doubles.models import ModelDouble, Reply

@@ -29,9 +29,9 @@ import numpy.typing as npt
 from benchmarks.make_weak_evidence_data import EvidenceCase, beir, turns
 from bot.errors import UsageError
 from bot.evals.abstention import Case, auc, encoded
-from knowledge import evidence_confidence as shipped
 from knowledge.embedders import OFFLINE_MODEL, build_embedder
-from knowledge.evidence_confidence import (
+from knowledge.search import evidence_confidence as shipped
+from knowledge.search.evidence_confidence import (
     EMBEDDING_FEATURES,
     WORD_FEATURES,
     Evidence,

@@ -28,9 +28,9 @@ from benchmarks.make_weak_evidence_data import EvidenceCase, beir
 from benchmarks.train_abstention import WEAK, Data, Floats, Rows, features, load, scores, train
 from bot.evals.abstention import auc
 from bot.evals.beir import relevance
-from knowledge import evidence_confidence as shipped
 from knowledge.confidence_languages import ACROSS, OTHER_LATIN, OTHER_SCRIPT
-from knowledge.evidence_confidence import EMBEDDING_FEATURES, WORD_FEATURES, LanguageModels, LogisticModel
+from knowledge.search import evidence_confidence as shipped
+from knowledge.search.evidence_confidence import EMBEDDING_FEATURES, WORD_FEATURES, LanguageModels, LogisticModel
 
 DECLINED = 0.03
 GROUPS = {OTHER_LATIN: ("de", "es"), OTHER_SCRIPT: ("zh", "hi", "ar"), ACROSS: ("de-en", "es-en", "zh-en")}

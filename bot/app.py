@@ -29,35 +29,36 @@ from bot.errors import ParleyError
 from bot.file_reader import FileReader
 from bot.health import Health
 from bot.ingestion import Ingestion
-from bot.llm import extractive
 from bot.llm.build import build as build_llm
 from bot.llm.build import is_free, model_names
 from bot.llm.model_classifier import ModelClassifier
 from bot.llm.prices import Prices
 from bot.llm.query_rewriting import ModelRewriter
+from bot.llm.quoting import extractive
 from bot.llm.summarizing import ModelSummarizer
 from bot.llm.tokens import TokenCounter
-from bot.store import refusals, token_ratios
+from bot.store import refusals
 from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
-from bot.store.job_queue import Queue
-from bot.store.notifications import Notifications, telling
+from bot.store.budgets import token_ratios
+from bot.store.database.job_queue import Queue
+from bot.store.database.notifications import Notifications, telling
+from bot.store.database.session import NO_TENANT, Database
 from bot.store.opening import opened_database
 from bot.store.regular_storing import stored_regularly
-from bot.store.session import NO_TENANT, Database
 from bot.store.stores import open_stores
-from bot.store.thread_memory import ThreadMemory
+from bot.store.turns.thread_memory import ThreadMemory
 from bot.telemetry.build import build_telemetry
 from bot.telemetry.prometheus_metrics import PrometheusMetrics
 from bot.types.display import Pacing
-from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders import build_embedder, open_stored
-from knowledge.embedding_models import Models
+from knowledge.embedders.cpu_threads import share_the_processor
 from knowledge.ingest import Ingestor
-from knowledge.parsing.parser_pool import ParserPool
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.parser_pool import ParserPool
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Embedder
-from knowledge.rerankers import build_reranker
-from knowledge.retriever import Retriever
+from knowledge.search.rerankers import build_reranker
+from knowledge.search.retriever import Retriever
+from knowledge.store.embedding_models import Models
 
 CLOSING_SECONDS = 3.0
 """Seconds of ``Settings.shutdown_seconds`` for handing back unfinished answers and closing everything."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.store.session import Database
+from bot.store.database.session import Database
 from knowledge.errors import SourceError
 from knowledge.ports import Source
 from knowledge.sources.opening import OpenChannel
@@ -41,7 +41,7 @@ def channel_opener(settings: Settings, database: Database) -> Callable[[str], Op
 def _slack_tokens(settings: Settings, database: Database, tenant_id: str) -> Callable[[Any], Any]:
     from bot.platforms.slack import web_client
     from bot.platforms.slack.bot_tokens import StaticToken
-    from bot.platforms.slack.installations import Installations, InstallationToken
+    from bot.platforms.slack.installation.installations import Installations, InstallationToken
 
     if not settings.many_workspaces:
         token, _ = web_client.configured_tokens(settings)

@@ -22,7 +22,7 @@ from bot.errors import ConfigError
 from bot.setting_values import Key, Names, named, one_line, web_address
 from bot.types.usage import UNLIMITED, Tier
 from bot.web_settings import WebSettings
-from knowledge import secret_redaction
+from knowledge.text import secret_redaction
 from knowledge.types import ChunkingMethod
 
 OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"

@@ -10,13 +10,13 @@ from functools import partial
 
 from bot.config import Settings
 from bot.errors import ParleyError
-from bot.store import migrate
-from bot.store.session import Database
+from bot.store.database import migrate
+from bot.store.database.session import Database
 from bot.types.checks import Check
-from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
-from knowledge.reembed import ReembedProgress, read_progress
-from knowledge.secret_redaction import redact
+from knowledge.ingest.reembed import ReembedProgress, read_progress
+from knowledge.store.embedding_models import Models
+from knowledge.text.secret_redaction import redact
 
 
 async def run_checks(settings: Settings) -> list[Check]:
@@ -69,7 +69,7 @@ async def _database(settings: Settings) -> list[Check]:
 
 async def _parser_sandbox(_: Settings) -> list[Check]:
     """Start the process that parses files, and report how it is isolated and whether it can import every parser."""
-    from knowledge.parsing.sandbox import Parser
+    from knowledge.parsing.isolation.sandbox import Parser
 
     parser = Parser()
     try:
@@ -81,7 +81,7 @@ async def _parser_sandbox(_: Settings) -> list[Check]:
                 "parser sandbox",
                 False,
                 "the process that parses files does not start",
-                "Run: python -m knowledge.parsing.worker_process < /dev/null",
+                "Run: python -m knowledge.parsing.isolation.worker_process < /dev/null",
             )
         ]
     finally:
@@ -98,7 +98,7 @@ _SANDBOX_ADVICE = "Use Linux 6.12 or later, and a container that allows Landlock
 
 async def _embedder(settings: Settings) -> list[Check]:
     from bot.app import build_models
-    from knowledge.vector_search import INDEXED_DIMENSIONS
+    from knowledge.search.vector_search import INDEXED_DIMENSIONS
 
     models = build_models(settings)
     try:
@@ -117,7 +117,7 @@ async def _embedder(settings: Settings) -> list[Check]:
 async def _reranker(settings: Settings) -> list[Check]:
     """Score a passage with the reranker, which loads its model."""
     from bot.app import build_models
-    from knowledge.rerankers import CrossEncoderReranker, build_reranker
+    from knowledge.search.rerankers import CrossEncoderReranker, build_reranker
 
     models = build_models(settings)
     try:

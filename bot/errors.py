@@ -24,8 +24,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.types.usage import BudgetOwner
-from knowledge.secret_redaction import redact
-from knowledge.storable_text import storable
+from knowledge.text.secret_redaction import redact
+from knowledge.text.storable_text import storable
 
 
 class ParleyError(Exception):

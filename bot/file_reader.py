@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bot.engine.answer.question_context import FILE_CHARS
 from bot.engine.ports.llm import Image
-from bot.llm import images
+from bot.llm.providers import images
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.parse_options import MAX_UNPACKED
-from knowledge.parsing.sandbox import Parser
 from knowledge.types import Fetched
 
 PARSE_TIMEOUT = 20.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from bot.app import App
-from bot.store.pipelined_transactions import Statement
+from bot.store.database.pipelined_transactions import Statement
 from bot.types.conversation import LOCAL_TENANT
 
 CONNECTIONS = 3

@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from knowledge import languages
-from knowledge.script_words import words as split_words
-from knowledge.search_terms import QUESTION_WORDS
-from knowledge.sentence_splitter import sentence_spans
+from knowledge.text import languages
+from knowledge.text.script_words import words as split_words
+from knowledge.text.search_terms import QUESTION_WORDS
+from knowledge.text.sentence_splitter import sentence_spans
 
 MAX_PARTS = 3
 MAX_CHARS = 400

@@ -11,8 +11,8 @@ KnowledgeError
 
 from __future__ import annotations
 
-from knowledge.secret_redaction import redact
-from knowledge.storable_text import storable
+from knowledge.text.secret_redaction import redact
+from knowledge.text.storable_text import storable
 
 
 class KnowledgeError(Exception):

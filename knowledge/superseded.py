@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
-from knowledge.date_expressions import spans
+from knowledge.text.date_expressions import spans
 from knowledge.types import Passage
 
 OPENING_CHARS = 800

@@ -12,7 +12,7 @@ from dataclasses import replace
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.page_labels import label_of
+from knowledge.text.page_labels import label_of
 from knowledge.types import Document, Passage, TextPlace
 
 MAX_PLACES = 10_000

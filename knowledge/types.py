@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, get_args
 
-from knowledge.secret_redaction import redact
+from knowledge.text.secret_redaction import redact
 
 TENANT_AUDIENCE = "tenant"
 """The audience of a document that every user of the tenant may read."""

@@ -8,10 +8,10 @@ from alembic import context
 from sqlalchemy import text
 
 from bot.config import load
-from bot.store import connections
+from bot.store.database import connections
 from bot.store.embedded import server as embedded_server
 from bot.store.schema import metadata as conversations
-from knowledge.schema import metadata as knowledge
+from knowledge.store.schema import metadata as knowledge
 
 LOCK = 7261093
 """The key of the advisory lock that lets one process migrate at a time."""

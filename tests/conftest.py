@@ -14,12 +14,12 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from bot.engine.dispatch import dispatcher
-from bot.store import migrate
 from bot.store.adapters import inbox
+from bot.store.database import migrate
+from bot.store.database.session import Database
 from bot.store.embedded.roles import APPLICATION
 from bot.store.embedded.server import EmbeddedServer
 from bot.store.embedded.temporary import temporary_server
-from bot.store.session import Database
 from knowledge.ports import Sessions
 
 TESTS = Path(__file__).parent

@@ -12,9 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from bot.store.connections import driver_url, plain_url
+from bot.store.database.connections import driver_url, plain_url
+from bot.store.database.session import Database
 from bot.store.embedded.roles import ADMIN
-from bot.store.session import Database
 
 
 def as_superuser(url: str) -> str:

@@ -103,7 +103,7 @@ def test_an_undeclared_dependency_is_found() -> None:
     declared = [text for text in PROJECT["dependencies"] if Requirement(text).name != "cryptography"]
     allowed = runtime_distributions(declared) - {"cryptography"}
     failed, _ = import_everything(refused_modules(allowed))
-    assert "bot.store.encryption" in failed
+    assert "bot.store.privacy.encryption" in failed
 
 
 def test_the_development_tools_are_not_imported_by_the_package() -> None:

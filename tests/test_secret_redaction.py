@@ -28,9 +28,9 @@ from bot.errors import (
     UsageError,
     for_operator,
 )
-from knowledge import secret_redaction
 from knowledge.errors import EmbeddingError, KnowledgeError, ParseError, SourceError
-from knowledge.secret_redaction import REDACTED, RedactingFilter, has_credentials, redact
+from knowledge.text import secret_redaction
+from knowledge.text.secret_redaction import REDACTED, RedactingFilter, has_credentials, redact
 from knowledge.types import Failure
 
 CANARY = "c4n4ryV4lu3zz"

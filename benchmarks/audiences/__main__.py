@@ -20,7 +20,7 @@ from benchmarks.audiences.matrix import Found
 from benchmarks.harness import run
 from bot.app import open_app
 from bot.config import Settings
-from bot.store import migrate
+from bot.store.database import migrate
 from bot.store.embedded.temporary import temporary_server
 from bot.types.conversation import LOCAL_TENANT
 

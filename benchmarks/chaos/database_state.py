@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from bot.engine.user_messages import NOT_SHOWABLE, not_shown
 from bot.llm.user_messages import NOTHING_FOUND_IN_OUTAGE, OUTAGE_INTRO
-from bot.store.connections import driver_url
+from bot.store.database.connections import driver_url
 
 _TURNS = text(
     "SELECT turn_id::text AS turn_id, thread_uid::text AS thread_uid, message_id, question, state, seq, fence,"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot.store import migrate
+from bot.store.database import migrate
 from bot.store.embedded import server as embedded_server
 from bot.store.embedded.server import EmbeddedServer
 

@@ -26,9 +26,9 @@ from benchmarks.chaos.simulated_users import DiscordPeople, PlatformName, Simula
 from benchmarks.chaos.undelivered import as_delivered
 from benchmarks.chaos.worker import Spec
 from bot.jobs import maintenance
-from bot.platforms.slack.manifest import manifest
+from bot.platforms.slack.installation.manifest import manifest
+from bot.store.database.session import Database
 from bot.store.maintenance import look
-from bot.store.session import Database
 from bot.store.tenants import every_tenant
 from tests.databases import superuser_connection
 from tests.doubles.discord import DiscordDouble

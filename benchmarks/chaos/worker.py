@@ -20,7 +20,7 @@ from bot.engine.display import final_retry, reply_messages
 from bot.platforms.discord.app import serve as serve_discord
 from bot.platforms.slack import native_streams, surface
 from bot.platforms.slack.app import serve as serve_slack
-from bot.store import leases
+from bot.store.turns import leases
 
 LOOP_CHECK_SECONDS = 0.02
 """Seconds between two checks of the event loop's delay."""

@@ -28,7 +28,7 @@ from benchmarks.harness import run, table
 from benchmarks.hostile_files import crafted, mutations, valid
 from benchmarks.hostile_files.crafted import Targets
 from knowledge.errors import ParseError
-from knowledge.parsing.sandbox import PROJECT_ROOT, Parser
+from knowledge.parsing.isolation.sandbox import PROJECT_ROOT, Parser
 from knowledge.types import Fetched
 
 SAMPLE_SECONDS = 0.01
@@ -120,7 +120,7 @@ def _peak(seen: Seen) -> Iterator[None]:
         while not stop.wait(SAMPLE_SECONDS):
             for child in psutil.Process().children():
                 try:
-                    if "knowledge.parsing.worker_process" in child.cmdline():
+                    if "knowledge.parsing.isolation.worker_process" in child.cmdline():
                         seen.peak_mb = max(seen.peak_mb, child.memory_info().rss / 2**20)
                 except psutil.Error:
                     continue

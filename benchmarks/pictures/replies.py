@@ -13,7 +13,7 @@ from bot.reports.trace import Trace
 from bot.store.answer_cache.similar import Tally
 from bot.types.display import Citation
 from bot.types.settings import ChannelSettings
-from knowledge.document_catalog import Surroundings
+from knowledge.store.document_catalog import Surroundings
 from knowledge.types import TENANT_AUDIENCE
 
 NO_REUSE = Tally(0, 0, 0, 0, 0)

@@ -121,7 +121,7 @@ def _new_thread() -> str:
 
 async def _answer_and_id(app: App, message: Incoming, *, quiet: bool) -> tuple[Outcome, str]:
     """Return the answer and its short id."""
-    from bot.store import answer_ids
+    from bot.store.turns import answer_ids
 
     outcome = await _answer(app, message, quiet=quiet)
     async with app.database.tenant(LOCAL_TENANT) as session:

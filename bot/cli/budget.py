@@ -13,7 +13,7 @@ from bot.cli.output import echo, print_json
 if TYPE_CHECKING:
     from bot.config import Settings
     from bot.engine.ports.stores import Stores
-    from bot.store.session import Database
+    from bot.store.database.session import Database
 
 
 @click.group()
@@ -55,7 +55,7 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
 
 async def _limits(database: Database, configured: Settings, tenant: str) -> dict[str, Any]:
     """Return the default limits and the limits that were set. None means no limit."""
-    from bot.store import budget_counters
+    from bot.store.budgets import budget_counters
 
     async with database.tenant(tenant) as session:
         limits = await budget_counters.list_limits(session, tenant_id=tenant)

@@ -19,13 +19,13 @@ from bot.cli.shutdown import stop_on_signals
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.secret_redaction import redact
+from knowledge.text.secret_redaction import redact
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from bot.app import App
-    from bot.store.session import Database
+    from bot.store.database.session import Database
 
 Result = TypeVar("Result")
 

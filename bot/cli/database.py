@@ -18,7 +18,7 @@ from bot.config import load
 from bot.errors import UsageError
 
 if TYPE_CHECKING:
-    from bot.store.move import Moved
+    from bot.store.database.move import Moved
 
 
 @click.group()
@@ -33,7 +33,7 @@ def upgrade(as_json: bool) -> None:
     loaded = settings()
 
     async def upgrade_schema() -> str | None:
-        from bot.store import migrate
+        from bot.store.database import migrate
         from bot.store.opening import open_database
 
         async with AsyncExitStack() as stack:
@@ -97,7 +97,7 @@ def move(target_url: str, as_json: bool) -> None:
     loaded = settings()
 
     async def copy() -> Moved:
-        from bot.store import move as moving
+        from bot.store.database import move as moving
         from bot.store.opening import open_database, session_url
 
         async with AsyncExitStack() as stack:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from bot.app import App
-    from bot.store.session import Database
-    from knowledge.document_catalog import DocumentText
+    from bot.store.database.session import Database
+    from knowledge.store.document_catalog import DocumentText
 
 
 @click.group(invoke_without_command=True)
@@ -65,7 +65,7 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
     """Show one document with its text."""
 
     async def load(session: AsyncSession) -> DocumentText:
-        from knowledge import document_catalog, document_names
+        from knowledge.store import document_catalog, document_names
 
         found = await document_names.find(session, tenant, document_id)
         return await document_catalog.show(session, tenant, found)
@@ -88,7 +88,7 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
     """Delete one document."""
 
     async def delete_document(session: AsyncSession) -> None:
-        from knowledge import document_catalog, document_names
+        from knowledge.store import document_catalog, document_names
 
         found = await document_names.find(session, tenant, document_id)
         await document_catalog.delete(session, tenant, found)
@@ -137,7 +137,7 @@ def refresh(document_id: str | None, every: str | None, accept_removals: bool, t
 async def _refresh(app: App, document_id: str | None, accept_removals: bool, tenant: str) -> IngestReport:
     from bot.cli.ingest import OpenedSources, ingest_sources
     from bot.commands.docs import skipped_uploads
-    from knowledge import document_catalog, document_names
+    from knowledge.store import document_catalog, document_names
 
     await require_tenant(app.database, tenant)
     async with app.database.tenant(tenant) as session:
@@ -155,7 +155,7 @@ async def _refresh(app: App, document_id: str | None, accept_removals: bool, ten
 
 async def _set_interval(database: Database, document_id: str, every: str, tenant: str) -> str:
     from bot.commands.docs import set_interval
-    from knowledge import document_catalog, document_names
+    from knowledge.store import document_catalog, document_names
 
     await require_tenant(database, tenant)
     async with database.tenant(tenant) as session:
@@ -176,7 +176,7 @@ def _list(
     offset = (page - 1) * (limit or 0)
 
     async def load(session: AsyncSession) -> tuple[list[DocumentRow], int]:
-        from knowledge import document_catalog
+        from knowledge.store import document_catalog
 
         rows = await document_catalog.list_documents(
             session, tenant, matching=matching, order=order, limit=limit, offset=offset

@@ -116,7 +116,7 @@ def abstention(data: Path, as_json: bool) -> None:
     """
     from bot.evals import abstention as evals
     from knowledge.embedders import build_embedder
-    from knowledge.evidence_confidence import shipped
+    from knowledge.search.evidence_confidence import shipped
 
     loaded, cases, weights = settings(), evals.read(data), shipped()
     if loaded.embedding_model == weights.embedding_model:

@@ -69,7 +69,7 @@ class OpenedSources:
     def open(self, app: App, spec: str, audience: str | None, tenant: str) -> None:
         """Open the source that ``spec`` names, or record why it cannot be opened."""
         from knowledge.errors import KnowledgeError
-        from knowledge.secret_redaction import redact
+        from knowledge.text.secret_redaction import redact
 
         try:
             source = app.services.open_source(spec, files=True, tenant_id=tenant)

@@ -16,7 +16,7 @@ from structlog.types import EventDict, WrappedLogger
 
 from bot.cli.output import printable
 from bot.telemetry.log_entries import ENTRIES, FIELDS
-from knowledge.secret_redaction import RedactingFilter, redact
+from knowledge.text.secret_redaction import RedactingFilter, redact
 
 OURS = frozenset(("bot", "knowledge", "migrations", "parley"))
 """The first parts of the names of Parley's loggers; all others belong to libraries."""

@@ -21,7 +21,7 @@ def slack_manifest(as_json: bool) -> None:
 
     Paste it in Slack under 'Create New App' > 'From a manifest' > JSON. The output is always JSON.
     """
-    from bot.platforms.slack.manifest import manifest as build_manifest
+    from bot.platforms.slack.installation.manifest import manifest as build_manifest
 
     loaded = settings()
     print_json(build_manifest(loaded.slack_public_url or "", many=bool(loaded.token_keys)))

@@ -35,7 +35,7 @@ def parse(files: tuple[Path, ...], include_hidden: bool, as_json: bool) -> None:
 
 async def _parse_all(files: Sequence[Path], loaded: Settings, include_hidden: bool, as_json: bool) -> bool:
     """Print each file when it is parsed. Return whether all of them could be read."""
-    from knowledge.parsing.sandbox import Parser
+    from knowledge.parsing.isolation.sandbox import Parser
 
     parser, complete = Parser(max_unpacked=loaded.max_unpacked_mb * 2**20), True
     try:

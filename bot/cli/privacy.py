@@ -24,7 +24,7 @@ user_option = click.option(
 @data_options
 def export(user: str, tenant: str, as_json: bool) -> None:
     """Print all data stored about a user, as JSON."""
-    from bot.store import data_export
+    from bot.store.privacy import data_export
 
     found = with_tenant(tenant, lambda session: data_export.export(session, tenant_id=tenant, user_id=user))
     if not any(isinstance(rows, list) and rows for rows in found.values()):
@@ -42,7 +42,7 @@ def export(user: str, tenant: str, as_json: bool) -> None:
 @data_options
 def erase(user: str, documents: Any, tenant: str, as_json: bool) -> None:
     """Erase a user's data. Cost records are kept, anonymized."""
-    from bot.store import erasure
+    from bot.store.privacy import erasure
 
     def run(choice: Any) -> Any:
         return with_tenant(

@@ -8,7 +8,7 @@ from bot.commands import arguments, user_messages
 from bot.commands.base import Context
 from bot.engine import user_messages as engine_messages
 from bot.errors import NotAllowed, UsageError
-from bot.store import turns
+from bot.store.turns import turns
 from bot.types.conversation import ThreadKey
 
 

@@ -19,7 +19,8 @@ from bot.engine.display.output_filter import sanitize
 from bot.engine.display.urls import urls_in
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, UsageError
-from bot.store import tenants, turns
+from bot.store import tenants
+from bot.store.turns import turns
 from bot.types.audience import Audience
 from bot.types.conversation import PRIVATE_THREAD, Attachment, Author, Incoming, ThreadKey
 from bot.types.display import Citation, Limits, Part

@@ -8,8 +8,8 @@ from bot.commands import arguments, budget_user_messages, help_text, user_messag
 from bot.commands.base import Command, Context, Reply, Table
 from bot.engine.ports.stores import Stores
 from bot.errors import NotAllowed, UsageError
-from bot.store import budget_counters
-from bot.store.session import Database
+from bot.store.budgets import budget_counters
+from bot.store.database.session import Database
 from bot.types.conversation import Author
 from bot.types.usage import UNLIMITED, BudgetOwner, BudgetState
 

@@ -13,11 +13,11 @@ from bot.commands.base import Command, Context, Reply
 from bot.engine.display.citation_links import as_plain_text, link
 from bot.engine.display.urls import urls_in
 from bot.errors import UsageError
-from bot.store import turns
+from bot.store.turns import turns
 from bot.types.display import Citation
-from knowledge import document_catalog
-from knowledge.document_catalog import Surroundings
 from knowledge.errors import KnowledgeError
+from knowledge.store import document_catalog
+from knowledge.store.document_catalog import Surroundings
 
 MAX_EXCERPT_CHARS = 1700
 """Characters of all excerpts together. With their titles they fit into one message on every platform."""

@@ -17,9 +17,9 @@ from bot.engine import user_messages as engine_messages
 from bot.engine.display.urls import urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
-from bot.store.session import Database
-from knowledge import document_catalog, document_names, held_back_sources, source_records
+from bot.store.database.session import Database
 from knowledge.errors import KnowledgeError
+from knowledge.store import document_catalog, document_names, held_back_sources, source_records
 from knowledge.types import ORDERS, Failure, Order
 from knowledge.whole_numbers import whole_number
 

@@ -16,9 +16,9 @@ from bot.commands import docs_user_messages
 from bot.commands.admin_notices import AdminMessenger, ButtonNotice, tell_admins
 from bot.commands.services import Services
 from bot.errors import for_operator, unforeseen
-from bot.store.advisory_locks import only_one
-from knowledge import held_back_sources
-from knowledge.held_back_sources import HeldBack
+from bot.store.database.advisory_locks import only_one
+from knowledge.store import held_back_sources
+from knowledge.store.held_back_sources import HeldBack
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,13 @@ from bot.commands import arguments, help_text, ingest_user_messages, user_messag
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import OverDailyLimit, RequestedRun
-from knowledge import ingest_runs, refusal_counts
+from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
-from knowledge.ingest_runs import Run
 from knowledge.ports import Source
-from knowledge.secret_redaction import redact
 from knowledge.sources.files import UploadSource
+from knowledge.store import ingest_runs
+from knowledge.store.ingest_runs import Run
+from knowledge.text.secret_redaction import redact
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport
 
 POLLS_WITHOUT_PROGRESS = 3

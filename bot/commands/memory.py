@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.errors import NotAllowed, UsageError
-from bot.store import answer_ids, facts, threads
+from bot.store import threads
+from bot.store.turns import answer_ids, facts
 from bot.types.conversation import Fact, ThreadKey
 from knowledge.whole_numbers import whole_number
 

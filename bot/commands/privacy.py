@@ -7,7 +7,7 @@ from functools import partial
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, File, Reply
 from bot.errors import UsageError
-from bot.store import data_export, erasure
+from bot.store.privacy import data_export, erasure
 from bot.types.json_documents import to_json
 
 

@@ -36,7 +36,7 @@ from bot.types.audience import Audience
 from bot.types.conversation import ThreadKey
 from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
-from knowledge.storable_text import storable
+from knowledge.text.storable_text import storable
 
 _MODULES = (
     ask,

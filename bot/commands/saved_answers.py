@@ -15,7 +15,7 @@ from bot.commands.ingest import follow_runs
 from bot.commands.services import Services
 from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import NotAllowed, UsageError
-from bot.store import turns
+from bot.store.turns import turns
 from bot.types.conversation import Author, ThreadKey
 from bot.types.turns import Turn
 from knowledge.sources.files import UploadSource

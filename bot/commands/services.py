@@ -15,17 +15,17 @@ from bot.engine.ports.stores import Stores
 from bot.health import Health
 from bot.ingestion import DailyLimit, Ingestion
 from bot.llm.prices import Prices
-from bot.store.added_days import AddedLimits
-from bot.store.job_queue import Queue
-from bot.store.session import Database
+from bot.store.budgets.added_days import AddedLimits
+from bot.store.database.job_queue import Queue
+from bot.store.database.session import Database
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.embedding_models import Models
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
-from knowledge.secret_redaction import has_credentials
 from knowledge.sources.opening import OpenChannel, open_source
 from knowledge.sources.page_rendering import PageRenderer, find_chromium
+from knowledge.store.embedding_models import Models
+from knowledge.text.secret_redaction import has_credentials
 
 CREDENTIALS_IN_ADDRESS = (
     "An address with a name, password or token in it cannot be added, because addresses are stored and shown as "

@@ -16,9 +16,9 @@ from typing import Any
 from bot.errors import UsageError
 from bot.evals import jsonl
 from knowledge.embedders.token_vectors import TokenEmbedder, TokenVectors
-from knowledge.evidence_confidence import Evidence, Weights, matches
-from knowledge.followup_queries import with_carried_words
 from knowledge.ports import Embedder, EncodeKind
+from knowledge.search.evidence_confidence import Evidence, Weights, matches
+from knowledge.search.followup_queries import with_carried_words
 
 BATCH = 64
 

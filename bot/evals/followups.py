@@ -19,10 +19,10 @@ from bot.errors import LLMError, UsageError
 from bot.evals import beir, retrieval
 from bot.evals.metrics import means
 from bot.evals.scratch_schema import scratch_schema
-from bot.llm import extractive
 from bot.llm.query_rewriting import ModelRewriter
+from bot.llm.quoting import extractive
 from bot.types.conversation import PastMessage
-from knowledge.chunk_lookup import chunk_spans
+from knowledge.store.chunk_lookup import chunk_spans
 from knowledge.types import Scope
 
 log = logging.getLogger(__name__)

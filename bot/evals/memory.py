@@ -20,9 +20,9 @@ from bot.engine.memory import VERBATIM_MESSAGES, Remembered, compose, transcript
 from bot.errors import UsageError
 from bot.evals import jsonl
 from bot.types.conversation import History, PastMessage
-from knowledge.date_expressions import spans
-from knowledge.message_relevance import ConversationMessage, relevance
 from knowledge.ports import Embedder
+from knowledge.search.message_relevance import ConversationMessage, relevance
+from knowledge.text.date_expressions import spans
 
 log = logging.getLogger(__name__)
 

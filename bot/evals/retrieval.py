@@ -19,13 +19,13 @@ from bot.errors import UsageError
 from bot.evals import beir
 from bot.evals.metrics import means, percentile
 from bot.evals.scratch_schema import scratch_schema
-from bot.store.session import Database
-from knowledge.chunk_lookup import chunk_spans
+from bot.store.database.session import Database
 from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text
 from knowledge.ports import Embedder
-from knowledge.ranking import Ranking
-from knowledge.retriever import Retriever
+from knowledge.search.ranking import Ranking
+from knowledge.search.retriever import Retriever
+from knowledge.store.chunk_lookup import chunk_spans
 from knowledge.types import NOTHING_KNOWN, Document, Fetched, IngestReport, Known, Scope
 
 TENANT = "eval"

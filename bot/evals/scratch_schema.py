@@ -12,9 +12,9 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from bot.errors import ConfigError
-from bot.store import connections, migrate
-from bot.store.retry import unreachable
-from bot.store.session import Database
+from bot.store.database import connections, migrate
+from bot.store.database.retry import unreachable
+from bot.store.database.session import Database
 
 
 @asynccontextmanager

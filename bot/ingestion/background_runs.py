@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.errors import NotAllowed
 from bot.ingestion.daily_limit import DailyLimit
 from bot.ingestion.runner import lock_name
-from bot.store.advisory_locks import is_free
-from bot.store.job_queue import Queue
-from bot.store.session import Database
-from knowledge import ingest_runs, source_records, upload_records
-from knowledge.ingest_runs import Run
+from bot.store.database.advisory_locks import is_free
+from bot.store.database.job_queue import Queue
+from bot.store.database.session import Database
 from knowledge.ports import Source
+from knowledge.store import ingest_runs, source_records, upload_records
+from knowledge.store.ingest_runs import Run
 from knowledge.types import Fetched
 
 FIRST_POLL_SECONDS = 0.1

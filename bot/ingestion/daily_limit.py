@@ -12,14 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.engine.user_messages import when
 from bot.errors import Refused
-from bot.store import added_days
-from bot.store.added_days import AddedLimits
+from bot.store.budgets import added_days
+from bot.store.budgets.added_days import AddedLimits
+from bot.store.database.session import Database
 from bot.store.schema import tenants
-from bot.store.session import Database
-from knowledge import ingest_runs, refusal_counts
+from knowledge import refusal_counts
 from knowledge.errors import SourceError
-from knowledge.ingest_runs import Run
 from knowledge.ports import Source
+from knowledge.store import ingest_runs
+from knowledge.store.ingest_runs import Run
 from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
 
 

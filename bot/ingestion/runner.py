@@ -17,15 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import ParleyError, for_operator
 from bot.ingestion.daily_limit import DailyLimit, LimitedSource
-from bot.store.advisory_locks import only_one
-from bot.store.session import Database
-from knowledge import ingest_runs, source_records
+from bot.store.database.advisory_locks import only_one
+from bot.store.database.session import Database
 from knowledge.errors import KnowledgeError
 from knowledge.ingest import Ingestor
-from knowledge.ingest_runs import Run
 from knowledge.ports import OnProgress, Source
 from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.sources.files import UploadSource
+from knowledge.store import ingest_runs, source_records
+from knowledge.store.ingest_runs import Run
 from knowledge.types import IngestReport, Progress
 
 log = logging.getLogger(__name__)

@@ -10,16 +10,18 @@ from typing import TypeVar
 
 from bot.commands.services import Services
 from bot.errors import StoreAway
-from bot.store import budget_reservations, ledger, maintenance, refusals, retention, slack_requests, slack_workspaces
-from bot.store.budget_counters import Defaults
-from bot.store.budget_reservations import Owners
-from bot.store.retry import patiently
-from bot.store.session import Database
+from bot.store import maintenance, refusals, slack_requests, slack_workspaces
+from bot.store.budgets import budget_reservations, ledger
+from bot.store.budgets.budget_counters import Defaults
+from bot.store.budgets.budget_reservations import Owners
+from bot.store.database.retry import patiently
+from bot.store.database.session import Database
+from bot.store.privacy import retention
 from bot.store.tenants import every_tenant
-from knowledge import source_records
-from knowledge.reembed import needs_reembedding
+from knowledge.ingest.reembed import needs_reembedding
 from knowledge.refusal_counts import WHOLE_SERVER
 from knowledge.sources.opening import reads_local_files
+from knowledge.store import source_records
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from bot.ingestion import IngestRunner, SourceBusy
 from bot.jobs import maintenance
 from bot.jobs.retries import retry_delay
 from knowledge.errors import KnowledgeError
-from knowledge.reembed import reembed as reembed_passages
-from knowledge.reindex import reindex as reindex_passages
+from knowledge.ingest.reembed import reembed as reembed_passages
+from knowledge.ingest.reindex import reindex as reindex_passages
 
 log = logging.getLogger(__name__)
 

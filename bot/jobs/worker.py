@@ -20,7 +20,7 @@ from bot.errors import ParleyError, for_operator
 from bot.ingestion import IngestRunner
 from bot.jobs.retries import ExponentialBackoff
 from bot.jobs.tasks import PERIODIC, TASKS, Task
-from bot.store.job_queue import HEARTBEAT, STALLED_SECONDS, Lane, lane
+from bot.store.database.job_queue import HEARTBEAT, STALLED_SECONDS, Lane, lane
 
 log = logging.getLogger(__name__)
 

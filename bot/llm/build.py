@@ -11,17 +11,17 @@ from bot.config import Settings
 from bot.engine.ports.llm import LLM
 from bot.errors import ConfigError
 from bot.llm import user_messages
-from bot.llm.anthropic import AnthropicLLM
-from bot.llm.batch import Batch
-from bot.llm.batch_anthropic import AnthropicBatch
-from bot.llm.batch_openai import OpenAIBatch
-from bot.llm.batch_sequential import SequentialBatch
-from bot.llm.call_metering import Accounting
-from bot.llm.extractive import ExtractiveLLM
-from bot.llm.openai import OpenAILLM
+from bot.llm.batches.batch import Batch
+from bot.llm.batches.batch_anthropic import AnthropicBatch
+from bot.llm.batches.batch_openai import OpenAIBatch
+from bot.llm.batches.batch_sequential import SequentialBatch
 from bot.llm.prices import Prices
-from bot.llm.provider_call import Timeouts
-from bot.llm.quoting_fallback import QuotingFallback
+from bot.llm.providers.anthropic import AnthropicLLM
+from bot.llm.providers.call_metering import Accounting
+from bot.llm.providers.openai import OpenAILLM
+from bot.llm.providers.provider_call import Timeouts
+from bot.llm.quoting.extractive import ExtractiveLLM
+from bot.llm.quoting.quoting_fallback import QuotingFallback
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Tier, Usage

@@ -10,8 +10,8 @@ from bot.config import Settings
 from bot.engine.ports.llm import Message, Prompt
 from bot.errors import ConfigError, LLMError
 from bot.llm import build
-from bot.llm.anthropic import AnthropicLLM
 from bot.llm.prices import Prices
+from bot.llm.providers.anthropic import AnthropicLLM
 from bot.llm.tokens import TokenCounter
 from bot.types.checks import Check
 from bot.types.usage import Call, Tier, Usage

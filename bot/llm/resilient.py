@@ -13,7 +13,7 @@ from bot.engine.ports.llm import Event, Meter, Prompt, Restarted
 from bot.errors import ContextTooLong, LLMError
 from bot.llm import user_messages
 from bot.llm.circuit_breaker import Breaker, Clock, RetryBudget
-from bot.llm.provider_call import Attempt, Provider, Request, Timeouts
+from bot.llm.providers.provider_call import Attempt, Provider, Request, Timeouts
 from bot.types.usage import Tier
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.llm.prices import Prices
 from bot.reports import interruptions
 from bot.reports.interruptions import NO_INTERRUPTIONS, Interruptions
-from bot.store import ledger_sums
 from bot.store.answer_cache import similar
-from bot.store.ledger_sums import DIMENSIONS as DIMENSIONS
-from bot.store.ledger_sums import Dimension as Dimension
+from bot.store.budgets import ledger_sums
+from bot.store.budgets.ledger_sums import DIMENSIONS as DIMENSIONS
+from bot.store.budgets.ledger_sums import Dimension as Dimension
 from bot.store.schema import ledger, turns
 from bot.types.usage import Usage
 

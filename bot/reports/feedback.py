@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store import answer_ids
 from bot.store.schema import feedback, turns
+from bot.store.turns import answer_ids
 from bot.types.conversation import PRIVATE_THREAD
 
 UNANSWERED = "no document answers it"

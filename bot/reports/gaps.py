@@ -13,9 +13,10 @@ import numpy.typing as npt
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.llm.sentence_ranking import terms
-from knowledge import evidence_confidence, superseded
-from knowledge.followup_queries import leans_on_thread
+from bot.llm.quoting.sentence_ranking import terms
+from knowledge import superseded
+from knowledge.search import evidence_confidence
+from knowledge.search.followup_queries import leans_on_thread
 
 Vectors = npt.NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Awaitable[Vectors]]

@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.reports.slo import TARGETS_MS
-from bot.store import answer_ids
+from bot.store.turns import answer_ids
 from bot.types.conversation import PRIVATE_THREAD
-from knowledge import evidence_confidence
+from knowledge.search import evidence_confidence
 
 Filter = Literal["all", "down", "unanswered", "low", "slow", "refused", "failed"]
 FILTERS: tuple[Filter, ...] = get_args(Filter)

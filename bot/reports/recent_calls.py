@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Text, and_, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.ledger_sums import COLUMN_OF, Dimension
+from bot.store.budgets.ledger_sums import COLUMN_OF, Dimension
 from bot.store.schema import ledger, turns
 from bot.types.conversation import PRIVATE_THREAD
 

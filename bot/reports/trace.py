@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.reports.costs import usage_of
-from bot.store import answer_ids, ledger, turns
+from bot.store.budgets import ledger
+from bot.store.turns import answer_ids, turns
 
 
 @dataclass(frozen=True, slots=True)

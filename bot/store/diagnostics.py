@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from bot.store import access, connections, migrate, processes, refusals
-from bot.store.pipelined_transactions import APP_ROLE
-from bot.store.poolers import keeps_session
-from bot.store.session import Database
+from bot.store import refusals
+from bot.store.database import access, connections, migrate, processes
+from bot.store.database.pipelined_transactions import APP_ROLE
+from bot.store.database.poolers import keeps_session
+from bot.store.database.session import Database
 from bot.types.checks import Check
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.refusal_counts import WHOLE_SERVER

@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.store import added_days, ledger, page_commands, page_files, refusals
+from bot.store import refusals
 from bot.store.answer_cache.validity import INTACT
-from bot.store.pipelined_transactions import Statement
+from bot.store.budgets import added_days, ledger
+from bot.store.database.pipelined_transactions import Statement
+from bot.store.database.session import Database
+from bot.store.pages import page_commands, page_files
 from bot.store.schema import NO_TURN
-from bot.store.session import Database
-from knowledge import kept_vectors, search_terms
 from knowledge.bm25 import posting_codec
-from knowledge.serving_model import Serving
+from knowledge.store import kept_vectors
+from knowledge.store.serving_model import Serving
+from knowledge.text import search_terms
 
 RESERVATION_GRACE = timedelta(minutes=5)
 OPEN_CALL_GRACE = timedelta(minutes=30)

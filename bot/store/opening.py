@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot.config import Settings
 from bot.health import Health
-from bot.store import migrate
+from bot.store.database import migrate
+from bot.store.database.session import Database
 from bot.store.embedded import server as embedded_server
-from bot.store.session import Database
 
 
 async def open_database(settings: Settings, stack: AsyncExitStack, health: Health | None = None) -> str:

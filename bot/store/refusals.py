@@ -11,8 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
-from bot.store.pipelined_transactions import Statement
-from bot.store.session import NO_TENANT, Database
+from bot.store.database.pipelined_transactions import Statement
+from bot.store.database.session import NO_TENANT, Database
 from knowledge import refusal_counts
 from knowledge.refusal_counts import WHOLE_SERVER
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.store.pipelined_transactions import Statement
-from bot.store.session import NO_TENANT, Database
+from bot.store.database.pipelined_transactions import Statement
+from bot.store.database.session import NO_TENANT, Database
 
 _REMEMBER = """
 INSERT INTO slack_requests (tenant_id, digest, expires_at) VALUES ('*', %(digest)s, %(expires_at)s)

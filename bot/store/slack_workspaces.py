@@ -14,9 +14,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import tenants
+from bot.store.database.session import ANY_TENANT, Database
 from bot.store.schema import oauth_states, slack_installations
 from bot.store.schema import tenants as tenants_table
-from bot.store.session import ANY_TENANT, Database
 
 
 @dataclass(frozen=True, slots=True)

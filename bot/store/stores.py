@@ -19,8 +19,8 @@ from bot.store.adapters.retractions import PostgresRetractions
 from bot.store.adapters.settings import PostgresSettings
 from bot.store.adapters.transactions import RETRY_SECONDS, Transactions
 from bot.store.adapters.turn_queue import PostgresTurnQueue
-from bot.store.processes import SETTLING
-from bot.store.session import Database
+from bot.store.database.processes import SETTLING
+from bot.store.database.session import Database
 
 
 def _no_holder() -> int | None:

@@ -10,12 +10,12 @@ from sqlalchemy import and_, bindparam, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.pipelined_transactions import Statement, Template, send
+from bot.store.database.pipelined_transactions import Statement, Template, send
+from bot.store.database.session import Database
 from bot.store.schema import budgets, channels, tenants
-from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT, Platform
 from bot.types.settings import ChannelSettings, TenantSettings
-from knowledge.schema import sources
+from knowledge.store.schema import sources
 
 Settings = TypeVar("Settings", ChannelSettings, TenantSettings)
 

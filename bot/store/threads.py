@@ -10,8 +10,8 @@ from sqlalchemy import UUID, bindparam, func, select, update
 from sqlalchemy import exists as any_row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store import lock_order
-from bot.store.pipelined_transactions import Statement, Template, send
+from bot.store.database import lock_order
+from bot.store.database.pipelined_transactions import Statement, Template, send
 from bot.store.schema import messages as message_table
 from bot.store.schema import threads, turns
 from bot.types.conversation import History, PastMessage, ThreadKey

@@ -10,7 +10,7 @@ from bot.errors import ConfigError
 from bot.telemetry.combined import CombinedTelemetry
 from bot.telemetry.log_entries import LogEntries
 from bot.telemetry.prometheus_metrics import PrometheusMetrics
-from knowledge import secret_redaction
+from knowledge.text import secret_redaction
 
 PACKAGES_MISSING = (
     "OTEL_EXPORTER_OTLP_ENDPOINT needs packages that are not installed. Run: pip install 'parley[otel]', or unset it."

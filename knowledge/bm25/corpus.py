@@ -10,7 +10,6 @@ from functools import reduce
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import search_terms
 from knowledge.bm25.posting_codec import (
     EVERYBODY,
     SEGMENT,
@@ -24,6 +23,7 @@ from knowledge.bm25.posting_codec import (
 )
 from knowledge.psycopg_connection import psycopg_connection
 from knowledge.scope_filter import Numbers, passing
+from knowledge.text import search_terms
 from knowledge.types import Scope
 
 

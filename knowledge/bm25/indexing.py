@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import search_terms
 from knowledge.bm25.posting_codec import (
     EVERYBODY,
     SEGMENT,
@@ -24,6 +23,7 @@ from knowledge.bm25.posting_codec import (
     segment_of,
 )
 from knowledge.psycopg_connection import psycopg_connection
+from knowledge.text import search_terms
 
 MERGE_PARTS = 16
 """Parts of one level that are merged into one part of the next level."""

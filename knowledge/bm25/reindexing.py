@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import search_terms
 from knowledge.bm25.indexing import (
     TERMS_PER_STATEMENT,
     add_to_totals,
@@ -18,6 +17,7 @@ from knowledge.bm25.indexing import (
 )
 from knowledge.bm25.posting_codec import IndexedChunk, base_level, pack, place_of, reindexed, segment_of
 from knowledge.psycopg_connection import psycopg_connection
+from knowledge.text import search_terms
 
 
 async def replace(session: AsyncSession, tenant_id: str, chunks: Sequence[IndexedChunk], old_terms: int) -> None:

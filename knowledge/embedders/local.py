@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders.batching import BatchingWorker
+from knowledge.embedders.cpu_threads import share_the_processor
 from knowledge.embedders.model_files import OFFLINE_MODEL, is_offline, locate, offline_folder
 from knowledge.embedders.model_hub import HUB, log_once
 from knowledge.embedders.prefixes import prefix
@@ -23,7 +23,7 @@ from knowledge.embedders.stored_vector_names import stored_name
 from knowledge.embedders.token_vectors import TokenVectors, sentence_vectors
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Encoded, EncodeKind
-from knowledge.sentence_splitter import sentence_windows
+from knowledge.text.sentence_splitter import sentence_windows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from knowledge import chunk_writes, kept_vectors
-from knowledge.chunk_vectors import encode_passages
 from knowledge.chunking.chunk_headers import with_header
-from knowledge.document_rows import EmbeddedChunk
 from knowledge.embedders.token_vectors import TokenEmbedder
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ports import Embedder, Sessions
+from knowledge.store import chunk_writes, kept_vectors
+from knowledge.store.chunk_vectors import encode_passages
+from knowledge.store.document_rows import EmbeddedChunk
 
 CHUNKS_PER_CALL = 128
 """Maximum number of chunks that one call to the model encodes."""

@@ -17,13 +17,9 @@ from datetime import datetime
 
 from sqlalchemy.exc import DataError
 
-from knowledge import document_removals, document_writes, search_terms
-from knowledge.chunk_writes import NewChunk
 from knowledge.chunking.chunk_headers import header, with_header
 from knowledge.chunking.chunker import chunk_batches
-from knowledge.document_rows import EmbeddedChunk, NewDocument
-from knowledge.document_writes import OutdatedError
-from knowledge.embedding_models import Models
+from knowledge.embedders.micro_batching import MicroBatcher
 from knowledge.errors import NoTextError, ParseError, PrivateChatError, SourceError
 from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.in_flight_limit import InFlightLimit
@@ -31,10 +27,15 @@ from knowledge.ingest.limited_sessions import limited
 from knowledge.ingest.replaced_pages import WEB_KINDS, ChangedPage, ChangedPages, suspicion
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ingest.staged_chunks import StagedChunks
-from knowledge.knowledge_version import lock_unless_erased
-from knowledge.micro_batching import MicroBatcher
+from knowledge.ingest.storable_items import storable_item
 from knowledge.ports import Embedder, Parses, Sessions
-from knowledge.storable_items import storable_item
+from knowledge.store import document_removals, document_writes
+from knowledge.store.chunk_writes import NewChunk
+from knowledge.store.document_rows import EmbeddedChunk, NewDocument
+from knowledge.store.document_writes import OutdatedError
+from knowledge.store.embedding_models import Models
+from knowledge.store.knowledge_version import lock_unless_erased
+from knowledge.text import search_terms
 from knowledge.thread_work import in_thread_if_large
 from knowledge.types import Chunk, Document, Failure, Fetched, Mark, Unchanged
 

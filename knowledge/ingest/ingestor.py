@@ -10,21 +10,21 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from knowledge import document_removals, source_records
 from knowledge.chunking import METHODS, Chunking, Method
-from knowledge.embedding_models import Models
 from knowledge.errors import ErasedError
 from knowledge.ingest import removals
 from knowledge.ingest.document_pipeline import DocumentPipeline
 from knowledge.ingest.in_flight_limit import InFlightLimit
+from knowledge.ingest.reembed import switch_if_complete
 from knowledge.ingest.source_run import IngestTotals, SourceRun
-from knowledge.knowledge_version import read_version
-from knowledge.message_erasure import CHAT_KINDS
-from knowledge.parsing.parser_pool import ParserPool
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.parser_pool import ParserPool
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
-from knowledge.reembed import switch_if_complete
 from knowledge.source_options import UNCHANGED, SourceOptions
+from knowledge.store import document_removals, source_records
+from knowledge.store.embedding_models import Models
+from knowledge.store.knowledge_version import read_version
+from knowledge.store.message_erasure import CHAT_KINDS
 from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Known
 
 Result = TypeVar("Result")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from knowledge.chunking import Chunking
-from knowledge.message_erasure import CHAT_KINDS
 from knowledge.ports import Embedder, OnProgress, Source
-from knowledge.serving_model import Serving
+from knowledge.store.message_erasure import CHAT_KINDS
+from knowledge.store.serving_model import Serving
 from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, DocumentWarning, Failure, Known, Progress
 
 

@@ -10,7 +10,7 @@ import pickle
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 
-from knowledge.document_rows import EmbeddedChunk
+from knowledge.store.document_rows import EmbeddedChunk
 
 MEMORY_CHUNKS = 8
 """A document with no more chunks stays in memory as it is."""

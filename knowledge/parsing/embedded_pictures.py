@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from knowledge.errors import ParseError
 from knowledge.parsing import image
 from knowledge.parsing.document_builder import Builder
-from knowledge.parsing.recognized_pages import MARK
-from knowledge.parsing.text_recognition import INSTALL, Recognizer
+from knowledge.parsing.ocr.recognized_pages import MARK
+from knowledge.parsing.ocr.text_recognition import INSTALL, Recognizer
 
 MIN_WIDTH, MIN_HEIGHT = 150, 40
 """Pixels of a picture that is looked at. Smaller ones are icons and lines."""

@@ -8,9 +8,17 @@ from urllib.parse import unquote
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE, LANGUAGE
-from knowledge.parsing import html
 from knowledge.parsing.document_builder import Builder, ParsedDocument
-from knowledge.parsing.ooxml_package import PACKAGE_ERRORS, Package, attribute, child, children, descendants, local_name
+from knowledge.parsing.html import html_document
+from knowledge.parsing.office.ooxml_package import (
+    PACKAGE_ERRORS,
+    Package,
+    attribute,
+    child,
+    children,
+    descendants,
+    local_name,
+)
 
 _METADATA = {"creator": AUTHOR, "date": DATE, "language": LANGUAGE}
 
@@ -38,7 +46,7 @@ def parse(data: bytes) -> ParsedDocument:
 def _add_chapter(builder: Builder, package: Package, name: str) -> None:
     try:
         with package.open(name) as stream:
-            parsed = html.parse_whole(stream.read())
+            parsed = html_document.parse_whole(stream.read())
     except (*PACKAGE_ERRORS, ParseError):
         builder.warn(f"the chapter {name} has no text or is damaged and was left out")
         return

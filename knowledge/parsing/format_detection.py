@@ -9,8 +9,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
+from knowledge.parsing.chats.slack_export_layout import is_day, normalized, of_single_member
 from knowledge.parsing.parse_options import MAX_UNPACKED
-from knowledge.parsing.slack_export_layout import is_day, normalized, of_single_member
 from knowledge.parsing.zip_archives import DAMAGED, open_zip
 
 Format = Literal[

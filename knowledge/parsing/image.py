@@ -10,9 +10,9 @@ from PIL import Image, ImageOps, ImageSequence
 
 from knowledge.errors import NoTextError, ParseError
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.ocr.recognized_pages import RecognizedPages
+from knowledge.parsing.ocr.text_recognition import INSTALL, MAX_SIDE
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
-from knowledge.parsing.recognized_pages import RecognizedPages
-from knowledge.parsing.text_recognition import INSTALL, MAX_SIDE
 
 MAX_PIXELS = 100_000_000
 _ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError)

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from knowledge.errors import ParseError
-from knowledge.parsing import discord_messages, notebooks, slack_messages
-from knowledge.parsing.chat_export_forms import refuse_json
+from knowledge.parsing import notebooks
+from knowledge.parsing.chats import discord_messages, slack_messages
+from knowledge.parsing.chats.chat_export_forms import refuse_json
 from knowledge.parsing.csv_tables import add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from knowledge.parsing.text_recognition import Recognizer
+    from knowledge.parsing.ocr.text_recognition import Recognizer
 
 MAX_UNPACKED = 300 * 1024 * 1024
 """Bytes that a ZIP archive may unpack to, unless the operator sets another limit."""

@@ -15,29 +15,29 @@ from urllib.parse import unquote, urlsplit
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
 from knowledge.parsing import plain_text
-from knowledge.parsing.chat_export_forms import refuse_text
+from knowledge.parsing.chats.chat_export_forms import refuse_text
 from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.parsing.format_detection import Format, detect, text_kind
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
-from knowledge.storable_text import storable, storable_values
+from knowledge.text.storable_text import storable, storable_values
 
 BINARY_PARSERS = MappingProxyType[Format, str](
     {
-        "pdf": "pdf",
+        "pdf": "pdf.pdf_document",
         "image": "image",
-        "docx": "docx",
-        "pptx": "pptx",
-        "xlsx": "xlsx",
-        "opendocument": "opendocument",
+        "docx": "office.docx",
+        "pptx": "office.pptx",
+        "xlsx": "office.xlsx",
+        "opendocument": "office.opendocument",
         "epub": "epub",
-        "rtf": "rtf",
-        "xls": "xls",
-        "slack": "slack_export",
-        "discord": "discord_export",
-        "html": "html",
-        "mail": "mail",
-        "msg": "outlook",
-        "mbox": "mbox",
+        "rtf": "office.rtf",
+        "xls": "office.xls",
+        "slack": "chats.slack_export",
+        "discord": "chats.discord_export",
+        "html": "html.html_document",
+        "mail": "mail.mail_document",
+        "msg": "mail.outlook",
+        "mbox": "mail.mbox",
     }
 )
 """Modules with ``parse(data: bytes) -> ParsedDocument``."""
@@ -64,10 +64,10 @@ def parse(data: bytes, name: str = "", content_type: str = "", options: ParseOpt
     media_type, charset = split_content_type(content_type)
     kind = detect(data, name, media_type, max_unpacked=options.max_unpacked)
     if kind == "html":
-        from knowledge.parsing import html
+        from knowledge.parsing.html import html_document
 
         refuse_text(data.decode("utf-8", "replace"), name, private_chats=options.private_chats)
-        parsed: ParsedDocument = html.parse(data, charset)
+        parsed: ParsedDocument = html_document.parse(data, charset)
     elif kind in BINARY_PARSERS:
         parse_data = import_module(f"knowledge.parsing.{BINARY_PARSERS[kind]}").parse
         parsed = parse_data(data, options) if kind in WITH_OPTIONS else parse_data(data)

@@ -194,7 +194,7 @@ def _posts_of(memo: str) -> dict[str, Post]:
 
 
 def _to_stored(post: Post) -> dict[str, Any]:
-    """Convert a message to the form that a month's memo stores. ``knowledge.message_erasure`` edits this form."""
+    """Convert a message to the form that a month's memo stores. ``knowledge.store.message_erasure`` edits this form."""
     return {
         "key": post.key,
         "at": post.at,

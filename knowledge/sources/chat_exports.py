@@ -1,7 +1,7 @@
 """Splits the files of a Slack or Discord export, in a folder or an archive, into documents of one channel each.
 
 Each document is a small archive for the parser, so that an export of any size is read a channel or month at a time.
-``knowledge.parsing.chat_visibility`` decides which channels are read.
+``knowledge.parsing.chats.chat_visibility`` decides which channels are read.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from knowledge.parsing.chat_visibility import may_read, slack_visibility
-from knowledge.parsing.discord_export import partition
-from knowledge.parsing.slack_export_layout import (
+from knowledge.parsing.chats.chat_visibility import may_read, slack_visibility
+from knowledge.parsing.chats.discord_export import partition
+from knowledge.parsing.chats.slack_export_layout import (
     CHANNEL_LISTS,
     SlackExport,
     belongs_to_export,

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from knowledge.errors import SourceError
+from knowledge.parsing.chats.slack_export_layout import find_exports
 from knowledge.parsing.format_detection import MAX_MEMBERS
-from knowledge.parsing.slack_export_layout import find_exports
 from knowledge.parsing.zip_archives import DAMAGED
 from knowledge.sources.chat_exports import ExportPart, plan
-from knowledge.storable_text import storable
+from knowledge.text.storable_text import storable
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 
 SKIPPED_EXTENSIONS = frozenset(

@@ -15,7 +15,8 @@ from bot.app import App
 from bot.commands.ask import NullSurface
 from bot.engine import user_messages
 from bot.errors import NotAllowed, UsageError
-from bot.store import ledger, tenants
+from bot.store import tenants
+from bot.store.budgets import ledger
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
 from bot.types.settings import TenantSettings

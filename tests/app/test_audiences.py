@@ -17,8 +17,8 @@ from benchmarks.audiences import layers, matrix
 from bot.app import open_app
 from bot.config import Settings
 from bot.types.conversation import LOCAL_TENANT
-from knowledge import document_catalog
 from knowledge.errors import KnowledgeError
+from knowledge.store import document_catalog
 
 TENANTS = (LOCAL_TENANT, "slack:T2")
 CHANNELS = ("general", "partners", matrix.DIRECT)

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from bot.app import App
 from bot.errors import UsageError
-from bot.store import erasure
+from bot.store.privacy import erasure
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.sources.files import UploadSource
 

@@ -15,7 +15,8 @@ from bot.jobs import maintenance, tasks
 from bot.store import maintenance as maintenance_store
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import Call, Usage
-from knowledge import search_terms, serving_model
+from knowledge.store import serving_model
+from knowledge.text import search_terms
 from knowledge.types import Scope
 from tests.app.conftest import ask, key
 

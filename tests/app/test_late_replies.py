@@ -21,7 +21,8 @@ from bot.engine.dispatch import queue_poller
 from bot.engine.display import final_retry
 from bot.errors import MessageGone, PlatformAway, RateLimited, UsageError
 from bot.reports.trace import trace_of
-from bot.store import erasure, late_replies
+from bot.store.privacy import erasure
+from bot.store.turns import late_replies
 from bot.types.display import Limits, Part
 from bot.types.turns import Outcome, Turn
 from tests.app.test_processes import ASKER, CHANNEL, Channel, ChannelSurface, accepted, processes, question

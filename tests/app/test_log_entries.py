@@ -18,7 +18,7 @@ from sqlalchemy.exc import ProgrammingError
 from bot.app import App
 from bot.cli import log_output
 from bot.config import Settings
-from bot.store import ledger
+from bot.store.budgets import ledger
 from bot.telemetry.log_entries import ENTRIES
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.turns import Outcome

@@ -16,7 +16,7 @@ from bot.app import App
 from bot.cli import serve
 from bot.config import Settings
 from bot.platforms.web import probes
-from bot.store.migrate import REVISIONS
+from bot.store.database.migrate import REVISIONS
 from tests.app.conftest import ask
 from tests.doubles.models import ModelDouble, Reply
 from tests.web.serving import TOKEN, free_port, served

@@ -20,8 +20,8 @@ from bot.commands.base import Context
 from bot.config import Settings
 from bot.jobs import working
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge.secret_redaction import RedactingFilter
 from knowledge.sources.opening import open_source
+from knowledge.text.secret_redaction import RedactingFilter
 from tests.app.conftest import ask
 
 ANTHROPIC_KEY, OPENAI_KEY = "canaryAnthropic7731xyz", "canaryOpenai7731xyz"

@@ -27,13 +27,13 @@ from bot.platforms.discord import app as discord_app
 from bot.platforms.discord import diagnostics as discord_diagnostics
 from bot.platforms.slack import app as slack_app
 from bot.platforms.slack import diagnostics as slack_diagnostics
-from bot.platforms.slack.installations import Installations
-from bot.platforms.slack.oauth import OAuthFlow
-from bot.store import migrate
-from bot.store.session import Database
+from bot.platforms.slack.installation.installations import Installations
+from bot.platforms.slack.installation.oauth import OAuthFlow
+from bot.store.database import migrate
+from bot.store.database.session import Database
 from knowledge.embedders.openai import OpenAIEmbedder
 from knowledge.errors import KnowledgeError
-from knowledge.secret_redaction import redact
+from knowledge.text.secret_redaction import redact
 from tests.app.test_planted_tokens import log_output
 from tests.doubles.models_http import closed_port
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from bot.app import App
-from bot.store import data_export, erasure
+from bot.store.privacy import data_export, erasure
 from bot.types.conversation import LOCAL_TENANT, Author
 from tests.app.conftest import Everything, ask
 from tests.doubles.models import ModelDouble, Reply, Seen

@@ -13,7 +13,7 @@ from bot.app import App, open_app
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine import user_messages
-from bot.store import ledger
+from bot.store.budgets import ledger
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.sources.opening import open_source
 from tests.app.conftest import ask, incoming, key

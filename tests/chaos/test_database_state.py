@@ -10,7 +10,7 @@ import pytest
 from benchmarks.chaos.database_state import count_open, read_database
 from bot.engine.user_messages import NOT_SHOWABLE, not_shown
 from bot.llm.user_messages import NOTHING_FOUND_IN_OUTAGE, OUTAGE_INTRO
-from bot.store.session import Database
+from bot.store.database.session import Database
 from tests.store.test_turns import accepted, done, store_of
 
 

@@ -29,10 +29,10 @@ from bot.config import Settings
 from bot.engine.answer.poison import is_suspect
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
-from bot.store.processes import LOCKS
-from bot.store.session import Database
+from bot.store.database.processes import LOCKS
+from bot.store.database.session import Database
 from bot.store.stores import open_stores
-from bot.store.turns import ANYBODY
+from bot.store.turns.turns import ANYBODY
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Lease, Outcome, Turn, TurnState

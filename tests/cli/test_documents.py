@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Parley
 from tests.databases import as_superuser
-from tests.knowledge.test_hidden_content import workbook
+from tests.knowledge.parsing.test_hidden_content import workbook
 
 TWIN = "aaaaaaaa-0000-4000-8000-00000000000"
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.store.session import Database
-from knowledge import upload_records
+from bot.store.database.session import Database
 from knowledge.ingest import Ingestor
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.sources.files import UploadSource
+from knowledge.store import upload_records
 from tests.cli.conftest import Parley
 from tests.knowledge.fakes import WordEmbedder
 

@@ -13,7 +13,7 @@ from bot.commands.base import Context
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.errors import NotAllowed, UsageError
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.types.conversation import Author
 from tests.store.test_turns import accepted, call, incoming

@@ -20,7 +20,7 @@ from bot.errors import NotAllowed, UsageError
 from bot.reports.costs import money
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, ThreadKey
-from knowledge.ingest_runs import Run
+from knowledge.store.ingest_runs import Run
 from knowledge.types import Progress
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
@@ -183,7 +183,7 @@ async def test_why_shows_the_last_answer_of_a_thread_to_its_channel(app: App) ->
         await commands.run("why", "", by(app))
     await commands.run("ask", "When are dogs welcome?", by(app))
     async with app.database.tenant(LOCAL_TENANT) as session:
-        from bot.store import page_conversations
+        from bot.store.pages import page_conversations
 
         (thread,) = await page_conversations.list_threads(
             session, tenant_id=LOCAL_TENANT, platform="slack", channel_id="C1"

@@ -17,9 +17,9 @@ from bot.commands import registry as commands
 from bot.commands.base import Reply
 from bot.config import Settings
 from bot.ingestion import DailyLimit, IngestRunner, OverDailyLimit
-from bot.store import data_export, erasure
-from bot.store.added_days import AddedLimits
-from bot.store.session import Database
+from bot.store.budgets.added_days import AddedLimits
+from bot.store.database.session import Database
+from bot.store.privacy import data_export, erasure
 from bot.types.conversation import LOCAL_TENANT, Author
 from knowledge import refusal_counts
 from knowledge.errors import EmbeddingError

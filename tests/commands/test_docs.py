@@ -21,8 +21,8 @@ from bot.ingestion import Ingestion
 from bot.jobs import working
 from bot.types.conversation import LOCAL_TENANT, Attachment
 from tests.commands.test_commands import BOSS, by, ingested
-from tests.knowledge.test_sources_held_back import put_pages
-from tests.knowledge.test_sources_refresh import Site, site
+from tests.knowledge.sources.test_held_back import put_pages
+from tests.knowledge.sources.test_refresh import Site, site
 
 __all__ = ["site"]
 

@@ -10,7 +10,7 @@ from bot.commands import registry as commands
 from bot.commands.ingest_user_messages import MAX_LISTED
 from bot.types.conversation import Attachment
 from tests.commands.test_commands import by
-from tests.knowledge.test_hidden_content import workbook
+from tests.knowledge.parsing.test_hidden_content import workbook
 
 HIDDEN = "hidden sheets left out: Pay. Add them with --include-hidden"
 

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands.feedback import MAX_ROWS, reply_of
 from bot.reports.feedback import RatingCounts, count_ratings
-from bot.store import answer_ids
+from bot.store.database.session import Database
 from bot.store.schema import feedback, threads, turns
-from bot.store.session import Database
+from bot.store.turns import answer_ids
 from tests.reports.test_slo import NOW, TENANT, THREAD, turn
 
 UNANSWERED = MAX_ROWS + 50

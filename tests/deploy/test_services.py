@@ -16,7 +16,7 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from bot.config import Settings, environment_name
-from bot.store import migrate
+from bot.store.database import migrate
 from bot.store.diagnostics import check
 from bot.store.embedded import binaries
 

@@ -8,9 +8,9 @@ import pytest
 
 from bot.app import App
 from bot.engine.memory import StatedFact
-from bot.store import facts
+from bot.store.turns import facts
 from bot.types.conversation import LOCAL_TENANT
-from knowledge import source_records
+from knowledge.store import source_records
 from knowledge.types import TENANT_AUDIENCE
 from tests.discord_bot.conftest import FAST_LIMITS
 from tests.discord_bot.test_end_to_end import finished, running

@@ -15,12 +15,12 @@ from bot.errors import NotAllowed, UsageError
 from bot.platforms.discord.client import ParleyClient
 from bot.platforms.discord.history import Channels, source
 from bot.types.conversation import Author
-from knowledge import document_catalog
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.sources.chat_channel import ChannelSource
+from knowledge.store import document_catalog
 from knowledge.types import Document, Fetched
 from tests.discord_bot.conftest import settings_for
 from tests.doubles.discord import DiscordDouble

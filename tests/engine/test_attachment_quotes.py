@@ -10,7 +10,7 @@ from bot.config import Settings
 from bot.engine.answer import attachment_quotes
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Image
-from bot.llm.extractive import ExtractiveLLM
+from bot.llm.quoting.extractive import ExtractiveLLM
 from bot.llm.tokens import TokenCounter
 from bot.llm.user_messages import CANNOT_SEE_IMAGE
 from bot.types.conversation import History, PastMessage, StoredAttachment

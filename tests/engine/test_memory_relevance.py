@@ -8,7 +8,7 @@ import pytest
 
 from bot.engine.memory import earlier_statements, small_talk
 from bot.types.conversation import PastMessage
-from knowledge.search_terms import document_terms
+from knowledge.text.search_terms import document_terms
 
 AT = datetime(2026, 11, 2, tzinfo=UTC)
 CREW = "My flight to Oslo was cancelled. The replacement crew slept in the hangar next to the seaplane."

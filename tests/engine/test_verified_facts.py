@@ -9,7 +9,7 @@ import pytest
 from bot.engine import memory
 from bot.engine.memory import Claim, VerifiedFact
 from bot.types.conversation import Fact, FactKind, PastMessage
-from knowledge.search_terms import document_terms
+from knowledge.text.search_terms import document_terms
 from tests.engine.fakes import NOON, words
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bot.errors import UsageError
 from bot.evals.abstention import auc, evaluate, from_words, read
-from knowledge.evidence_confidence import shipped
+from knowledge.search.evidence_confidence import shipped
 
 
 def lines(folder: Path, *rows: object) -> Path:

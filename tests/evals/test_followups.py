@@ -12,11 +12,11 @@ import pytest
 from bot.config import Settings
 from bot.errors import UsageError
 from bot.evals.followups import WAYS, by_model, evaluate, read, table
-from bot.llm.extractive import ExtractiveLLM
+from bot.llm.quoting.extractive import ExtractiveLLM
 from bot.llm.tokens import TokenCounter
-from bot.store.session import Database
+from bot.store.database.session import Database
 from knowledge.ports import Embedder
-from knowledge.retriever import Retriever
+from knowledge.search.retriever import Retriever
 from tests.knowledge.fakes import WordEmbedder
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bot.evals import followups, retrieval
-from bot.llm.batch_results import json_lines
+from bot.llm.batches.batch_results import json_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD = "one\u2028two\u2029three\x85four"

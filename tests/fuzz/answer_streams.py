@@ -10,9 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bot.llm.anthropic import AnthropicLLM
-from bot.llm.openai import OpenAILLM
-from knowledge.storable_text import storable
+from bot.llm.providers.anthropic import AnthropicLLM
+from bot.llm.providers.openai import OpenAILLM
+from knowledge.text.storable_text import storable
 from tests.doubles import models_wire
 from tests.doubles.models_http import ClientGoneError, Exchange, HttpServer
 from tests.fuzz.mutated_json import mutations

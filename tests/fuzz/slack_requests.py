@@ -16,7 +16,7 @@ from slack_bolt.request.internals import parse_body
 from starlette.datastructures import Headers
 
 from bot.platforms.slack.request_verification import MAX_AGE_SECONDS, RequestRefused, RequestVerifier
-from bot.store.session import Database
+from bot.store.database.session import Database
 from tests.fuzz.mutated_json import HOSTILE_TEXTS, VALUES
 from tests.fuzz.target import Target
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.store.advisory_locks import is_free
-from bot.store.session import Database
-from knowledge import ingest_runs
+from bot.store.database.advisory_locks import is_free
+from bot.store.database.session import Database
 from knowledge.ingest.document_pipeline import BATCH_CHUNKS
+from knowledge.store import ingest_runs
 from tests.ingestion.slow_sources import TENANT
 
 DOCUMENTS = 40

@@ -24,12 +24,12 @@ from bot.jobs.retries import retry_delay
 from bot.jobs.worker import _app, retry_stalled_jobs
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge import document_catalog, ingest_runs, source_records
 from knowledge.errors import EmbeddingError, SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources.files import UploadSource
 from knowledge.sources.opening import open_source
+from knowledge.store import document_catalog, ingest_runs, source_records
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 from tests.databases import superuser_connection
 from tests.knowledge.fakes import WordEmbedder, markdown

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from knowledge.ingest import Ingestor
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
 from tests.knowledge.fakes import WordEmbedder
 
 if TYPE_CHECKING:
-    from tests.knowledge.hostile_parser import HostileParser, World  # its import starts a process
+    from tests.knowledge.parsing.hostile_parser import HostileParser, World  # its import starts a process
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def ingestor(sessions: Sessions, embedder: WordEmbedder, parser: Parser) -> Inge
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    from tests.knowledge.hostile_parser import open_world
+    from tests.knowledge.parsing.hostile_parser import open_world
 
     with open_world(tmp_path) as made:
         yield made
@@ -44,7 +44,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 async def hostile() -> AsyncIterator[HostileParser]:
-    from tests.knowledge.hostile_parser import HostileParser
+    from tests.knowledge.parsing.hostile_parser import HostileParser
 
     parser = HostileParser()
     yield parser

@@ -15,7 +15,7 @@ from knowledge.chunking import METHODS, Chunking, Method, chunk, header, sentenc
 from knowledge.chunking.semantic import distances
 from knowledge.parsing import markdown, plain_text
 from knowledge.parsing.document_builder import Builder, ParsedDocument
-from knowledge.sentence_splitter import sentence_spans
+from knowledge.text.sentence_splitter import sentence_spans
 from knowledge.types import Chunk, Document
 
 TEXTS = st.lists(

@@ -7,10 +7,10 @@ from sqlalchemy import text
 
 from knowledge.chunking import METHODS, Method
 from knowledge.ingest import Ingestor
-from knowledge.parsing.sandbox import Parser
-from knowledge.passage_merging import group_neighbors
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
-from knowledge.retriever import Retriever
+from knowledge.search.passage_merging import group_neighbors
+from knowledge.search.retriever import Retriever
 from knowledge.source_options import SourceOptions
 from knowledge.types import Passage, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knowledge.confidence_languages import ACROSS, OTHER_LATIN, OTHER_SCRIPT, calibration_of
-from knowledge.evidence_confidence import Evidence, LogisticModel, shipped
+from knowledge.search.evidence_confidence import Evidence, LogisticModel, shipped
 
 ENGLISH = "The library opens at nine in the morning. Dogs are not allowed in the building."
 TEXTS = {

@@ -11,13 +11,13 @@ import pytest
 from aiohttp import web
 from pptx.util import Inches
 
-from knowledge.parsing import docx as docx_parser
-from knowledge.parsing import pptx as pptx_parser
 from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.parsing.office import docx as docx_parser
+from knowledge.parsing.office import pptx as pptx_parser
 from knowledge.parsing.parse_options import ParseOptions
 from knowledge.sources.web_page import UrlSource
 from knowledge.types import Fetched
-from tests.knowledge.test_text_recognition import bars, png, recognizer
+from tests.knowledge.parsing.test_text_recognition import bars, png, recognizer
 
 SHOT = png(bars(600, 400, (20, 12, 300)))
 OTHER = png(bars(600, 400, (20, 12, 200)))

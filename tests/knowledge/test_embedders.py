@@ -23,7 +23,7 @@ from knowledge.embedders.model_files import offline_folder
 from knowledge.embedders.prefixes import prefix
 from knowledge.errors import EmbeddingError
 from knowledge.ports import EncodeKind
-from knowledge.rerankers import CrossEncoderReranker, LateInteraction, build_reranker, max_sim
+from knowledge.search.rerankers import CrossEncoderReranker, LateInteraction, build_reranker, max_sim
 from knowledge.types import Passage
 from tests.knowledge.fakes import WordEmbedder
 from tests.knowledge.tiny_models import save_cross_encoder

@@ -25,7 +25,7 @@ from urllib.request import urlopen
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
 from knowledge.embedders.local import SentenceTransformerEmbedder
 from knowledge.errors import EmbeddingError
-from knowledge.rerankers import CrossEncoderReranker
+from knowledge.search.rerankers import CrossEncoderReranker
 from knowledge.types import Passage
 from tests.knowledge import tiny_models
 

@@ -13,14 +13,14 @@ from bot.engine.display.citation_links import link
 from bot.platforms.discord import render as discord_render
 from bot.platforms.slack import render as slack_render
 from knowledge.ingest import Ingestor
-from knowledge.page_labels import label_of, ranges_of
-from knowledge.parsing import pdf
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.parsing.pdf import pdf_document
 from knowledge.ports import Sessions
-from knowledge.retriever import Retriever
+from knowledge.search.retriever import Retriever
+from knowledge.text.page_labels import label_of, ranges_of
 from knowledge.types import Fetched, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder
-from tests.knowledge.test_parsing_pdf import lines, pdf_of
+from tests.knowledge.parsing.test_pdf import lines, pdf_of
 
 ROMAN = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi"]
 
@@ -62,8 +62,8 @@ def labelled(*pages: str) -> bytes:
 
 def test_a_file_states_the_numbers_of_its_pages() -> None:
     data = labelled("The gate is blue.", "The lamp is red.", "The key is green.")
-    assert pdf.parse(data).metadata["page_labels"] == '[[1, "i"], [3, "1"]]'
-    assert "page_labels" not in pdf.parse(pdf_of(lines("The gate is blue."))).metadata
+    assert pdf_document.parse(data).metadata["page_labels"] == '[[1, "i"], [3, "1"]]'
+    assert "page_labels" not in pdf_document.parse(pdf_of(lines("The gate is blue."))).metadata
 
 
 async def test_a_citation_shows_the_number_on_the_page_and_opens_the_page(

@@ -12,11 +12,11 @@ from psycopg import sql
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from bot.store import migrate
-from bot.store.connections import driver_url
+from bot.store.database import migrate
+from bot.store.database.connections import driver_url
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
-from knowledge.schema import metadata
+from knowledge.store.schema import metadata
 from tests.knowledge.fakes import ListSource, markdown
 
 NAMES = sorted(metadata.tables)

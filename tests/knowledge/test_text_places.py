@@ -9,9 +9,9 @@ from bot.engine.answer.citations import resolve
 from knowledge import text_places
 from knowledge.ingest import Ingestor
 from knowledge.parsing.document_builder import Builder
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
-from knowledge.retriever import Retriever
+from knowledge.search.retriever import Retriever
 from knowledge.types import Document, Fetched, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 

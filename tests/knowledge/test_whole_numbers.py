@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from bot.commands import memory
 from bot.commands.arguments import start_of
 from bot.errors import UsageError
-from bot.llm import provider_errors
-from bot.llm.error_body import ErrorBody
+from bot.llm.providers import provider_errors
+from bot.llm.providers.error_body import ErrorBody
 from bot.platforms.slack.message_text import plain_text
 from knowledge.parsing import parsers
 from knowledge.whole_numbers import whole_number

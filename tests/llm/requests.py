@@ -10,10 +10,10 @@ from typing import Protocol
 
 from bot.engine.ports.llm import Ended, Event, Message, Meter, Prompt, Restarted, TextDelta
 from bot.errors import LLMError
-from bot.llm.anthropic import AnthropicLLM
-from bot.llm.call_metering import Accounting
-from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
+from bot.llm.providers.anthropic import AnthropicLLM
+from bot.llm.providers.call_metering import Accounting
+from bot.llm.providers.openai import OpenAILLM
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Call, Purpose, Tier
 from knowledge.types import Passage

@@ -11,13 +11,13 @@ import pytest
 from bot.config import Settings
 from bot.engine.ports.llm import Prompt
 from bot.errors import LLMError, UsageError
-from bot.llm.anthropic import AnthropicLLM
-from bot.llm.batch import Batch, BatchId, Completion, Result
-from bot.llm.batch_anthropic import AnthropicBatch
-from bot.llm.batch_openai import OpenAIBatch
-from bot.llm.batch_sequential import SequentialBatch
+from bot.llm.batches.batch import Batch, BatchId, Completion, Result
+from bot.llm.batches.batch_anthropic import AnthropicBatch
+from bot.llm.batches.batch_openai import OpenAIBatch
+from bot.llm.batches.batch_sequential import SequentialBatch
 from bot.llm.build import build_batch
-from bot.llm.extractive import ExtractiveLLM
+from bot.llm.providers.anthropic import AnthropicLLM
+from bot.llm.quoting.extractive import ExtractiveLLM
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply

@@ -12,8 +12,8 @@ import pytest
 from bot.config import Settings
 from bot.errors import ConfigError
 from bot.llm.build import build, is_free, plan
-from bot.llm.extractive import ExtractiveLLM
 from bot.llm.prices import Prices, Rates
+from bot.llm.quoting.extractive import ExtractiveLLM
 from tests.doubles.models import ModelDouble, Reply
 from tests.llm.requests import ANSWER, ask, prompt
 

@@ -10,8 +10,8 @@ import pytest
 
 from bot.engine.ports.llm import TextDelta
 from bot.errors import ContextTooLong
-from bot.llm.openai import OpenAILLM
-from bot.llm.provider_call import Timeouts
+from bot.llm.providers.openai import OpenAILLM
+from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.structured import complete
 from tests.doubles.models import ModelDouble, Reply, tokens

@@ -8,11 +8,11 @@ from functools import partial
 import pytest
 
 from bot.errors import ContextTooLong
-from bot.llm.anthropic import AnthropicLLM
-from bot.llm.call_metering import estimate_prompt
-from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
-from bot.llm.provider_call import Timeouts
+from bot.llm.providers.anthropic import AnthropicLLM
+from bot.llm.providers.call_metering import estimate_prompt
+from bot.llm.providers.openai import OpenAILLM
+from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter, max_tokens_per_character
 from tests.doubles.models import ModelDouble, Reply

@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.engine.ports.llm import Ended, TextDelta
-from bot.llm.extractive import ExtractiveLLM, compose
-from bot.llm.quotable_pieces import Piece, pieces, sentences
-from bot.llm.quote_selection import best_quotes
-from bot.llm.sentence_ranking import key_sentences
+from bot.llm.quoting.extractive import ExtractiveLLM, compose
+from bot.llm.quoting.quotable_pieces import Piece, pieces, sentences
+from bot.llm.quoting.quote_selection import best_quotes
+from bot.llm.quoting.sentence_ranking import key_sentences
 from bot.llm.tokens import TokenCounter
 from bot.llm.user_messages import EXTRACTIVE_INTRO, FACT_SAVED, NOTHING_FOUND, SAID_IN_THREAD
 from bot.types.conversation import Fact
 from bot.types.usage import Call
 from knowledge import sample
-from knowledge.followup_queries import carried_words
+from knowledge.search.followup_queries import carried_words
 from knowledge.types import Sentence
 from tests.llm.requests import ask, passage, prompt
 

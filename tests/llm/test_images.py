@@ -10,10 +10,10 @@ import pytest
 
 from bot.engine.ports.llm import Image, Message, Prompt
 from bot.errors import UsageError
-from bot.llm import images
-from bot.llm.call_metering import estimate_prompt
-from bot.llm.extractive import ExtractiveLLM
-from bot.llm.provider_call import Timeouts
+from bot.llm.providers import images
+from bot.llm.providers.call_metering import estimate_prompt
+from bot.llm.providers.provider_call import Timeouts
+from bot.llm.quoting.extractive import ExtractiveLLM
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.llm.user_messages import CANNOT_SEE_IMAGE

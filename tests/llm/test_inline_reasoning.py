@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.llm.inline_reasoning import InlineReasoning
+from bot.llm.providers.inline_reasoning import InlineReasoning
 
 ANSWERS = [
     ("<think>Let me see.\n2 < 3</think>\n\nThirty days. [1]", "Thirty days. [1]", "Let me see.\n2 < 3"),

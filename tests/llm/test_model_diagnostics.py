@@ -94,7 +94,7 @@ async def test_a_server_that_counts_no_tokens_is_fine(double: ModelDouble, caplo
 async def test_a_model_that_its_provider_retires_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async with ModelDouble(openai_kind="openai") as double:
         double.models.add("gpt-4o")
-        monkeypatch.setattr("bot.llm.openai.API_URL", double.openai_url)
+        monkeypatch.setattr("bot.llm.providers.openai.API_URL", double.openai_url)
         found = {one.name: one for one in await check(_at(double, strong_model="gpt-4o"))}
     assert "2027-01-14" in found["model gpt-4o"].detail
     assert "PARLEY_STRONG_MODEL" in found["model gpt-4o"].fix

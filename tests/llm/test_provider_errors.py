@@ -15,7 +15,7 @@ import pytest
 
 from bot.engine.ports.llm import Restarted
 from bot.errors import ContextTooLong
-from bot.llm.provider_call import Timeouts
+from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply, Seen, closed_port

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bot.engine.ports.llm import Prompt, PromptPart
 from bot.llm import user_messages
-from bot.llm.extractive import compose
-from bot.llm.quote_selection import quotes_by_part
+from bot.llm.quoting.extractive import compose
+from bot.llm.quoting.quote_selection import quotes_by_part
 from knowledge.types import Passage
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.llm.quote_selection import best_quotes
+from bot.llm.quoting.quote_selection import best_quotes
 from knowledge.types import Passage, Sentence, TextPlace
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import ContextTooLong, LLMError
-from bot.llm.extractive import NAME, ExtractiveLLM
-from bot.llm.quoting_fallback import QuotingFallback
+from bot.llm.quoting.extractive import NAME, ExtractiveLLM
+from bot.llm.quoting.quoting_fallback import QuotingFallback
 from bot.llm.tokens import TokenCounter
 from bot.llm.user_messages import OUTAGE_INTRO, QUOTED_INSTEAD
 from bot.types.usage import Purpose, Tier, Usage

@@ -12,7 +12,7 @@ import pytest
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LLMError
 from bot.llm.circuit_breaker import Breaker, RetryBudget
-from bot.llm.provider_call import Timeouts
+from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Tier
 from tests.llm.requests import ask, prompt

@@ -7,7 +7,7 @@ import random
 from contextlib import aclosing
 
 from bot.errors import LLMError
-from bot.llm.provider_call import Provider, Timeouts
+from bot.llm.providers.provider_call import Provider, Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Call
 from tests.doubles.models import Billed, ModelDouble, Reply, Seen

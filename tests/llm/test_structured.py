@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from bot.errors import LLMError
-from bot.llm.extractive import ExtractiveLLM
+from bot.llm.quoting.extractive import ExtractiveLLM
 from bot.llm.structured import complete, strict
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.llm.quote_selection import best_quotes
+from bot.llm.quoting.quote_selection import best_quotes
 from knowledge.types import Passage
 
 

@@ -19,7 +19,7 @@ from tests.discord_bot.conftest import FAST_LIMITS
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
-from tests.knowledge.test_parsing import pdf
+from tests.knowledge.parsing.test_formats import pdf
 from tests.slack import test_end_to_end as on_slack
 from tests.slack.conftest import installed
 from tests.slack.test_attachments import png

@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 
 from bot.config import Settings
-from bot.llm.anthropic import AnthropicLLM
-from bot.llm.call_metering import Accounting
 from bot.llm.diagnostics import check
-from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
-from bot.llm.provider_call import Timeouts
+from bot.llm.providers.anthropic import AnthropicLLM
+from bot.llm.providers.call_metering import Accounting
+from bot.llm.providers.openai import OpenAILLM
+from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from tests.doubles.models import ModelDouble, Reply

@@ -12,10 +12,10 @@ import pytest
 
 from bot.config import Settings
 from bot.errors import ContextTooLong
-from bot.llm.call_metering import Accounting
 from bot.llm.diagnostics import check
-from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
+from bot.llm.providers.call_metering import Accounting
+from bot.llm.providers.openai import OpenAILLM
 from bot.llm.tokens import TokenCounter
 from tests.llm.requests import ask, prompt
 from tests.peers.programs import Running, free_port, installed, running

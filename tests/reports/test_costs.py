@@ -19,8 +19,8 @@ from bot.reports import charts
 from bot.reports.charts import cost_of_each_day
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, Savings, report, total_of
 from bot.store.answer_cache.similar import Tally
+from bot.store.database.session import Database
 from bot.store.schema import ledger
-from bot.store.session import Database
 from bot.types.usage import Usage
 
 TENANT = "slack:T1"

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import insert
 
 from bot.reports.gaps import Gap, Vectors, gaps, grouped, labelled
+from bot.store.database.session import Database
 from bot.store.schema import feedback, threads, turns
-from bot.store.session import Database
 from knowledge.ingest import Ingestor
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.reports.test_slo import NOW, TENANT, THREAD, turn

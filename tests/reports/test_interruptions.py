@@ -12,7 +12,7 @@ from sqlalchemy import text
 from bot.commands.costs import unasked
 from bot.reports.interruptions import UNMENTIONED, Interruptions, tally
 from bot.store import threads
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.types.conversation import IncomingKind
 from bot.types.turns import Turn
 from tests.store.test_turns import THREAD, incoming, store_of

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import insert
 
 from bot.reports.slo import Spread, objectives
+from bot.store.database.session import Database
 from bot.store.schema import ledger, threads, turns
-from bot.store.session import Database
 
 TENANT = "slack:T1"
 NOW = datetime(2026, 11, 16, 12, tzinfo=UTC)

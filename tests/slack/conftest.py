@@ -18,7 +18,7 @@ from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.platforms.slack.app import serve
-from bot.platforms.slack.manifest import manifest
+from bot.platforms.slack.installation.manifest import manifest
 from tests.doubles.slack import SlackDouble
 from tests.frozen_clock import FrozenClockLoop
 from tests.slack.fake_dispatcher import ScriptedDispatcher

@@ -27,10 +27,10 @@ from bot.config import Settings
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.platforms.slack import web_client
 from bot.platforms.slack.app import serve
-from bot.platforms.slack.installations import Installations, InstallationToken, Sleep
-from bot.platforms.slack.manifest import SCOPES
-from bot.platforms.slack.oauth import STATE_COOKIE
-from bot.store.session import Database
+from bot.platforms.slack.installation.installations import Installations, InstallationToken, Sleep
+from bot.platforms.slack.installation.manifest import SCOPES
+from bot.platforms.slack.installation.oauth import STATE_COOKIE
+from bot.store.database.session import Database
 from bot.store.slack_workspaces import Installed
 from tests.databases import as_superuser
 from tests.doubles.slack import SlackDouble

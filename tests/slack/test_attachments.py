@@ -8,7 +8,7 @@ from pathlib import Path
 import PIL.Image
 from sqlalchemy import select
 
-from bot.store import erasure
+from bot.store.privacy import erasure
 from bot.store.schema import attachments
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble

@@ -17,12 +17,12 @@ from bot.platforms.slack import web_client
 from bot.platforms.slack.bot_tokens import StaticToken
 from bot.platforms.slack.channel_history import LIMITED_INTERVAL, ChannelAccess, channel_source
 from bot.types.conversation import Author
-from knowledge import document_catalog
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.sources.chat_channel import LOOK_BACK, ChannelSource
+from knowledge.store import document_catalog
 from knowledge.types import Document, Fetched
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_content import forwarded

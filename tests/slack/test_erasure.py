@@ -6,11 +6,11 @@ import json
 
 from sqlalchemy import text
 
-from bot.store import data_export, erasure
-from bot.store.session import Database
+from bot.store.database.session import Database
+from bot.store.privacy import data_export, erasure
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.ingest import Ingestor
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.sandbox import Parser
 from tests.doubles.slack import SlackDouble
 from tests.knowledge.fakes import WordEmbedder
 from tests.slack.test_channel_history import day, fast_slack, history, parser

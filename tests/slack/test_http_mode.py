@@ -19,9 +19,9 @@ from sqlalchemy import text
 
 from bot.errors import ConfigError
 from bot.platforms.slack.diagnostics import check
-from bot.platforms.slack.manifest import manifest
+from bot.platforms.slack.installation.manifest import manifest
 from bot.store import slack_requests
-from bot.store.session import Database
+from bot.store.database.session import Database
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import BOT_USER, TEAM, Message
 from tests.slack.conftest import NoDatabase, serving, slack_settings

@@ -13,7 +13,7 @@ import bot.platforms.slack
 from bot.commands import registry as commands
 from bot.errors import ConfigError
 from bot.platforms.slack.diagnostics import check
-from bot.platforms.slack.manifest import EVENTS, SHORT_COMMANDS, manifest
+from bot.platforms.slack.installation.manifest import EVENTS, SHORT_COMMANDS, manifest
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import BOT_USER
 from tests.slack.conftest import installed, serving, slack_settings

@@ -18,8 +18,8 @@ from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.platforms.slack.native_streams import Mode, StreamPolicy
 from bot.platforms.slack.surface import LIMITS, SlackSurface
-from bot.store.notifications import Notifications, telling
-from bot.store.session import NO_TENANT, Database
+from bot.store.database.notifications import Notifications, telling
+from bot.store.database.session import NO_TENANT, Database
 from bot.types.display import Pacing
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble

@@ -12,10 +12,10 @@ from bot.app import open_app
 from bot.errors import ParleyError
 from bot.platforms.slack import web_client
 from bot.platforms.slack.diagnostics import check
-from bot.platforms.slack.installations import Installations, InstallationToken
-from bot.platforms.slack.manifest import manifest
-from bot.store import event_log
-from bot.store.session import Database
+from bot.platforms.slack.installation.installations import Installations, InstallationToken
+from bot.platforms.slack.installation.manifest import manifest
+from bot.store.database.session import Database
+from bot.store.turns import event_log
 from bot.types.checks import Check
 from knowledge.sources.files import UploadSource
 from tests.doubles.slack_oauth import SlackCloud

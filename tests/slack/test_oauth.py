@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import psycopg
 
 from bot.engine.display.workspace_pacing import WorkspacePacing
-from bot.platforms.slack import oauth_state
+from bot.platforms.slack.installation import oauth_state
 from bot.store import slack_workspaces
-from bot.store.session import Database
+from bot.store.database.session import Database
 from tests.doubles.slack_oauth import CLIENT_SECRET, SlackCloud
 from tests.doubles.slack_world import BOT_USER
 from tests.slack.fake_dispatcher import ScriptedDispatcher

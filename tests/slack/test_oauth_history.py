@@ -13,7 +13,7 @@ import pytest
 
 from bot.app import App, open_app
 from bot.jobs import working
-from knowledge import document_catalog
+from knowledge.store import document_catalog
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_oauth import SlackCloud
 from tests.doubles.slack_world import TEAM

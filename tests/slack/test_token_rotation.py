@@ -11,9 +11,9 @@ import pytest
 
 from bot.errors import ConfigError, MessageGone
 from bot.platforms.slack import web_client
-from bot.platforms.slack.installations import InstallationToken
-from bot.store.advisory_locks import only_one
-from bot.store.session import Database
+from bot.platforms.slack.installation.installations import InstallationToken
+from bot.store.database.advisory_locks import only_one
+from bot.store.database.session import Database
 from tests.doubles.slack_oauth import SlackCloud
 from tests.slack.oauth_serving import (
     NEW_KEY,

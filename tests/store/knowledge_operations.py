@@ -11,15 +11,16 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store import erasure
-from bot.store.session import Database
-from knowledge import document_catalog, ingest_runs, search_terms, source_records, upload_records
-from knowledge.embedding_models import Models
+from bot.store.database.session import Database
+from bot.store.privacy import erasure
 from knowledge.ingest import Ingestor
-from knowledge.parsing.sandbox import Parser
-from knowledge.reembed import reembed
-from knowledge.reindex import reindex
+from knowledge.ingest.reembed import reembed
+from knowledge.ingest.reindex import reindex
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.sources.files import UploadSource
+from knowledge.store import document_catalog, ingest_runs, source_records, upload_records
+from knowledge.store.embedding_models import Models
+from knowledge.text import search_terms
 from knowledge.types import Failure, Item
 from tests.knowledge.fakes import ChannelHistory, ListSource, WordEmbedder, channel_month, markdown
 

@@ -18,10 +18,10 @@ import pytest
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 
-from bot.store import pipelined_transactions
-from bot.store.connections import BoundedConnection
-from bot.store.pipelined_transactions import Rows, Statement
-from bot.store.session import Database
+from bot.store.database import pipelined_transactions
+from bot.store.database.connections import BoundedConnection
+from bot.store.database.pipelined_transactions import Rows, Statement
+from bot.store.database.session import Database
 from tests.databases import as_superuser
 
 KEY_SHARE, SHARE, NO_KEY_UPDATE, UPDATE = 1, 2, 3, 4

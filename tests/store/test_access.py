@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from bot.app import open_app
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.store import access, migrate
+from bot.store.database import access, migrate
 from bot.store.diagnostics import check
 from knowledge.sources.opening import open_source
 from tests.app.conftest import ask

@@ -8,8 +8,8 @@ from contextlib import aclosing
 import pytest
 
 from bot.errors import StoreAway
-from bot.store.advisory_locks import is_free, only_one
-from bot.store.session import Database
+from bot.store.database.advisory_locks import is_free, only_one
+from bot.store.database.session import Database
 
 
 async def test_one_holder_at_a_time(database: Database) -> None:

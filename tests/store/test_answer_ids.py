@@ -6,8 +6,8 @@ import uuid
 
 from sqlalchemy import text
 
-from bot.store import answer_ids, turns
-from bot.store.session import Database
+from bot.store.database.session import Database
+from bot.store.turns import answer_ids, turns
 from tests.store.test_turns import accepted, store_of
 
 TENANT = "slack:T1"

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from bot.engine.ports.stores import Stores
 from bot.errors import OverBudget
-from bot.store import budget_counters
-from bot.store.session import Database
+from bot.store.budgets import budget_counters
+from bot.store.database.session import Database
 from bot.types.conversation import Author
 from bot.types.turns import Turn
 from bot.types.usage import UNLIMITED, BudgetState

@@ -14,9 +14,9 @@ from sqlalchemy import text
 
 from bot.config import Settings
 from bot.engine.ports.stores import Stores
-from bot.store import ledger
-from bot.store.pipelined_transactions import Rows, Statement, Work
-from bot.store.session import Database
+from bot.store.budgets import ledger
+from bot.store.database.pipelined_transactions import Rows, Statement, Work
+from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author

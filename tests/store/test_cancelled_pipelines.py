@@ -6,8 +6,8 @@ import asyncio
 
 from sqlalchemy import text
 
-from bot.store.pipelined_transactions import Statement
-from bot.store.session import Database
+from bot.store.database.pipelined_transactions import Statement
+from bot.store.database.session import Database
 
 STEPS = 40
 

@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 
 from bot.errors import ConfigError
 from bot.health import Health
-from bot.store import migrate
+from bot.store.database import migrate
 from bot.store.embedded import roles, server
 from bot.store.embedded.folder import DataFolder
 from bot.store.embedded.server import EmbeddedServer

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from bot.engine.ports.stores import Stores
 from bot.store.adapters import inbox
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.types.turns import Turn
 from tests.databases import as_superuser
 from tests.store.test_lock_order import ended_or_blocked

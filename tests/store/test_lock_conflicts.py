@@ -16,8 +16,8 @@ from typing import TypeVar, get_type_hints
 import pytest
 
 from bot.engine.ports.stores import Stores
-from bot.store.session import Database
-from knowledge.parsing.sandbox import Parser
+from bot.store.database.session import Database
+from knowledge.parsing.isolation.sandbox import Parser
 from tests.store import knowledge_operations, turn_operations
 from tests.store.lock_recorder import (
     KEY_SHARE,

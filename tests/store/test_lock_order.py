@@ -21,9 +21,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.util import await_only
 
-from bot.store import pipelined_transactions, retry
-from bot.store.pipelined_transactions import Rows, Statement
-from bot.store.session import Database
+from bot.store.database import pipelined_transactions, retry
+from bot.store.database.pipelined_transactions import Rows, Statement
+from bot.store.database.session import Database
 from tests.databases import as_superuser
 from tests.store.turn_operations import OPERATIONS, Operation, Scene, build_scene
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 from sqlalchemy import text
 
 from bot.engine.memory import StatedFact
-from bot.store import data_export, erasure, facts
-from bot.store.session import Database
-from bot.store.thread_memory import ThreadMemory
+from bot.store.database.session import Database
+from bot.store.privacy import data_export, erasure
+from bot.store.turns import facts
+from bot.store.turns.thread_memory import ThreadMemory
 from bot.types.audience import MEMBERS
 from bot.types.turns import Turn
 from tests.knowledge.fakes import WordEmbedder

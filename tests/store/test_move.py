@@ -9,9 +9,9 @@ import pytest
 from psycopg import sql
 
 from bot.errors import ConfigError
-from bot.store import migrate, processes
-from bot.store.connections import plain_url
-from bot.store.move import NOT_MOVED, move
+from bot.store.database import migrate, processes
+from bot.store.database.connections import plain_url
+from bot.store.database.move import NOT_MOVED, move
 from tests.databases import as_superuser
 
 FILLED = (

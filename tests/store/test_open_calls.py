@@ -13,11 +13,11 @@ from sqlalchemy import text
 
 from bot.errors import LeaseLost, OverBudget
 from bot.jobs import maintenance
-from bot.store import budget_reservations, ledger
-from bot.store.budget_counters import Defaults
-from bot.store.budget_reservations import Owners
+from bot.store.budgets import budget_reservations, ledger
+from bot.store.budgets.budget_counters import Defaults
+from bot.store.budgets.budget_reservations import Owners
+from bot.store.database.session import Database
 from bot.store.maintenance import look
-from bot.store.session import Database
 from bot.types.conversation import Author
 from bot.types.turns import Turn
 from bot.types.usage import Call, Usage

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from bot.store import migrate
-from bot.store.session import Database
+from bot.store.database import migrate
+from bot.store.database.session import Database
 
 
 async def test_the_owner_is_bound_too(owned_url: str) -> None:

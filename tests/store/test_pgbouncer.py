@@ -14,13 +14,13 @@ from sqlalchemy import text
 from bot.app import open_app
 from bot.config import Settings
 from bot.health import Health
-from bot.store import connections
-from bot.store.advisory_locks import is_free, only_one
+from bot.store.database import connections
+from bot.store.database.advisory_locks import is_free, only_one
+from bot.store.database.notifications import Notifications
+from bot.store.database.pipelined_transactions import Statement
+from bot.store.database.poolers import keeps_session
+from bot.store.database.session import Database
 from bot.store.diagnostics import check
-from bot.store.notifications import Notifications
-from bot.store.pipelined_transactions import Statement
-from bot.store.poolers import keeps_session
-from bot.store.session import Database
 from bot.types.turns import Notice
 from tests.app.conftest import ask
 from tests.pgbouncer import pgbouncer, requires_pgbouncer

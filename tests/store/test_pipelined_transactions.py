@@ -13,10 +13,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from bot.errors import StoreAway
-from bot.store import session as session_module
+from bot.store.database import session as session_module
+from bot.store.database.pipelined_transactions import APP_ROLE, Statement
+from bot.store.database.session import Database
 from bot.store.embedded.roles import APPLICATION
-from bot.store.pipelined_transactions import APP_ROLE, Statement
-from bot.store.session import Database
 
 TENANTS = Statement("SELECT tenant_id FROM tenants ORDER BY tenant_id")
 

@@ -10,9 +10,9 @@ from sqlalchemy import text
 
 from bot.engine.answer.poison import MAX_DEATHS, SUSPECT_AFTER, is_poison, is_suspect
 from bot.errors import StoreAway
-from bot.store.pipelined_transactions import Rows, Statement
-from bot.store.processes import LOCKS
-from bot.store.session import Database
+from bot.store.database.pipelined_transactions import Rows, Statement
+from bot.store.database.processes import LOCKS
+from bot.store.database.session import Database
 from bot.types.turns import Turn
 from tests.store.test_turn_queue import asked, on_the_line, store_of
 from tests.store.test_turns import done

@@ -9,8 +9,9 @@ from sqlalchemy import text
 
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
-from bot.store import erased_documents, ledger
-from bot.store.session import Database
+from bot.store.budgets import ledger
+from bot.store.database.session import Database
+from bot.store.privacy import erased_documents
 from bot.types.audience import MEMBERS
 from bot.types.conversation import StoredAttachment
 from bot.types.turns import Turn

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from bot.store import migrate
-from bot.store.pipelined_transactions import Statement
-from bot.store.session import NO_TENANT, Database
+from bot.store.database import migrate
+from bot.store.database.pipelined_transactions import Statement
+from bot.store.database.session import NO_TENANT, Database
 from tests.store.test_turn_queue import asked, store_of
 from tests.store.test_turns import call, done
 

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from bot.errors import StoreAway
-from bot.store import turns
 from bot.store.answer_cache import similar
-from bot.store.pipelined_transactions import Rows, Statement, Work, send
-from bot.store.session import Database
+from bot.store.database.pipelined_transactions import Rows, Statement, Work, send
+from bot.store.database.session import Database
+from bot.store.turns import turns
 from bot.types.audience import MEMBERS
 from bot.types.turns import Turn
 from tests.databases import superuser_connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from bot.store.session import Database
+from bot.store.database.session import Database
 from tests.store.test_turns import THREAD, accepted, store_of
 
 REASON = "it is 45 euros since May"

@@ -14,10 +14,10 @@ from sqlalchemy import text
 from bot.errors import StoreAway
 from bot.platforms.web.sign_in.attempt_limit import AttemptLimit
 from bot.store import refusals
-from bot.store.session import Database
+from bot.store.database.session import Database
 from knowledge import refusal_counts
 from knowledge.errors import ParseError
-from knowledge.parsing.sandbox import Parser
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.sources.refused_requests import record_refusal, record_refused_url
 from knowledge.types import Fetched
 from tests.databases import superuser_connection

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.ingestion.background_runs import Ingestion
 from bot.ingestion.daily_limit import DailyLimit
-from bot.store.added_days import AddedLimits
-from bot.store.job_queue import Queue
-from bot.store.session import Database
-from knowledge import ingest_runs
+from bot.store.budgets.added_days import AddedLimits
+from bot.store.database.job_queue import Queue
+from bot.store.database.session import Database
 from knowledge.sources.files import UploadSource
+from knowledge.store import ingest_runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,7 +58,7 @@ READS = {
     "bot/jobs/maintenance.py:refresh_due_of",
     "bot/platforms/discord/autocomplete.py:_matching",
     "bot/platforms/slack/event_diagnostics.py:check_received_events",
-    "bot/platforms/slack/installations.py:Installations._read",
+    "bot/platforms/slack/installation/installations.py:Installations._read",
     "bot/store/adapters/budgets.py:PostgresBudgets.budget",
     *(
         f"bot/platforms/web/history.py:StoreHistory.{name}"
@@ -69,21 +69,21 @@ READS = {
     "bot/store/refusals.py:since",
     "bot/store/adapters/inbox.py:PostgresInbox.turn_shown_in",
     "bot/store/adapters/inbox.py:PostgresInbox.turns_of",
-    "bot/store/token_ratios.py:load",
+    "bot/store/budgets/token_ratios.py:load",
     "bot/store/adapters/turn_queue.py:PostgresTurnQueue.open_turns",
     "bot/store/answer_cache/near_answers.py:PostgresSimilarAnswers.near",
     "bot/store/slack_workspaces.py:every",
-    "bot/store/thread_memory.py:ThreadMemory.facts",
-    "bot/store/thread_memory.py:ThreadMemory.index",
-    "bot/store/thread_memory.py:ThreadMemory.older",
+    "bot/store/turns/thread_memory.py:ThreadMemory.facts",
+    "bot/store/turns/thread_memory.py:ThreadMemory.index",
+    "bot/store/turns/thread_memory.py:ThreadMemory.older",
 }
 """Functions that only read, without locks: such a transaction is never rolled back in favor of another."""
 
 OTHERS = {
     "bot/store/adapters/transactions.py:Transactions.session.once": "repeats by itself",
-    "bot/store/session.py:Database.run.once": "repeats by itself",
-    "bot/store/session.py:Database.bulk": "stores documents for minutes; ingestion repeats the whole run",
-    "bot/store/session.py:Database.queue": "reads the queue of all tenants",
+    "bot/store/database/session.py:Database.run.once": "repeats by itself",
+    "bot/store/database/session.py:Database.bulk": "stores documents for minutes; ingestion repeats the whole run",
+    "bot/store/database/session.py:Database.queue": "reads the queue of all tenants",
     "bot/evals/followups.py:evaluate": "a schema that nothing else uses",
     "bot/evals/retrieval.py:evaluate": "a schema that nothing else uses",
 }

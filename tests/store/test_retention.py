@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from sqlalchemy import text
 
-from bot.store import retention, turns
-from bot.store.budget_counters import Defaults
-from bot.store.budget_reservations import Owners
-from bot.store.retention import Expired
-from bot.store.session import Database
+from bot.store.budgets.budget_counters import Defaults
+from bot.store.budgets.budget_reservations import Owners
+from bot.store.database.session import Database
+from bot.store.privacy import retention
+from bot.store.privacy.retention import Expired
+from bot.store.turns import turns
 from tests.databases import until_blocked
 from tests.store.test_turn_queue import asked, store_of
 from tests.store.test_turns import NOON, THREAD, call, done, incoming

@@ -15,9 +15,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
-from bot.store.pipelined_transactions import Statement, Work
-from bot.store.retry import CONFLICT_ATTEMPTS, CONFLICT_PAUSE, patiently
-from bot.store.session import Database
+from bot.store.database.pipelined_transactions import Statement, Work
+from bot.store.database.retry import CONFLICT_ATTEMPTS, CONFLICT_PAUSE, patiently
+from bot.store.database.session import Database
 from tests.store.test_turns import THREAD, accepted, call, done, incoming, store_of
 
 NOWHERE = "postgresql://parley@127.0.0.1:1/parley"

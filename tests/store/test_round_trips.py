@@ -12,9 +12,9 @@ from sqlalchemy import event
 
 from bot.config import Settings
 from bot.engine.engine import Engine
-from bot.store import pipelined_transactions
-from bot.store.pipelined_transactions import Statement
-from bot.store.session import Database
+from bot.store.database import pipelined_transactions
+from bot.store.database.pipelined_transactions import Statement
+from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.types.usage import Call, Usage
 from tests.engine.fakes import Library, Screen, Writer, passage, says

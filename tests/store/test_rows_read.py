@@ -9,9 +9,9 @@ from functools import partial
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store import budget_counters
+from bot.store.budgets import budget_counters
+from bot.store.database.session import Database
 from bot.store.maintenance import look
-from bot.store.session import Database
 from tests.databases import superuser_connection
 from tests.store.test_turns import NOON
 from tests.store.turn_operations import OPERATIONS, SHORT_OPERATIONS, TENANT, Operation, Scene, build_scene

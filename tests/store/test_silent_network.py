@@ -14,13 +14,13 @@ from procrastinate.exceptions import ConnectorException
 from sqlalchemy import text
 
 from bot.errors import StoreAway
-from bot.store import connections, retry
 from bot.store.adapters.transactions import Transactions
-from bot.store.connections import BoundedConnection
-from bot.store.job_queue import Queue
-from bot.store.notifications import Notifications
-from bot.store.pipelined_transactions import Statement
-from bot.store.session import Database
+from bot.store.database import connections, retry
+from bot.store.database.connections import BoundedConnection
+from bot.store.database.job_queue import Queue
+from bot.store.database.notifications import Notifications
+from bot.store.database.pipelined_transactions import Statement
+from bot.store.database.session import Database
 from bot.types.turns import Notice
 from tests.databases import superuser_connection
 from tests.doubles.silent_network import SilentNetwork
@@ -85,7 +85,7 @@ async def test_a_write_with_patience_ends_when_its_patience_does(network: Silent
 async def test_without_patience_each_round_trip_is_bounded(
     network: SilentNetwork, behind: Database, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.session.ROUND_TRIP_SECONDS", 1.0)
+    monkeypatch.setattr("bot.store.database.session.ROUND_TRIP_SECONDS", 1.0)
 
     async def pipeline() -> None:
         async with behind.work("slack:A") as work:
@@ -107,8 +107,8 @@ async def test_without_patience_each_round_trip_is_bounded(
 async def test_a_silent_idle_connection_is_replaced(
     network: SilentNetwork, behind: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.session.SURELY_ALIVE", 0.0)
-    monkeypatch.setattr("bot.store.session.QUICK_SECONDS", 0.5)
+    monkeypatch.setattr("bot.store.database.session.SURELY_ALIVE", 0.0)
+    monkeypatch.setattr("bot.store.database.session.QUICK_SECONDS", 0.5)
     await behind.flush("slack:A", ONE)
     network.silence_open_connections()
     async with asyncio.timeout(FAR_LONGER):
@@ -153,7 +153,7 @@ async def test_a_canceled_statement_ends_on_the_server(database: Database) -> No
 async def test_the_listening_connection_notices_and_reconnects(
     network: SilentNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.notifications.ROUND_TRIP_SECONDS", 0.5)
+    monkeypatch.setattr("bot.store.database.notifications.ROUND_TRIP_SECONDS", 0.5)
     notifications, heard = Notifications(network.url, beat=0.05), asyncio.Queue[Notice]()
     serving = asyncio.create_task(notifications.serve(heard.put_nowait))
     async with asyncio.timeout(FAR_LONGER):
@@ -168,7 +168,7 @@ async def test_the_listening_connection_notices_and_reconnects(
 
 
 async def test_the_job_queue_is_bounded_too(network: SilentNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.store.job_queue.QueueConnection.round_trip_seconds", 1.0)
+    monkeypatch.setattr("bot.store.database.job_queue.QueueConnection.round_trip_seconds", 1.0)
     queue = Queue(network.url, seconds=2.0)
     await queue.has_worker()
     network.silent = True
@@ -248,7 +248,11 @@ def test_connections_are_opened_in_one_place() -> None:
         if opened.search(path.read_text())
     }
     # The pools of session.py open their connections with connections.connect; roles.py connects to a socket file.
-    assert found == {"bot/store/connections.py", "bot/store/session.py", "bot/store/embedded/roles.py"}
+    assert found == {
+        "bot/store/database/connections.py",
+        "bot/store/database/session.py",
+        "bot/store/embedded/roles.py",
+    }
 
 
 async def test_a_timeout_of_the_work_itself_is_not_the_database_s(database: Database) -> None:

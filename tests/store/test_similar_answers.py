@@ -12,7 +12,7 @@ from bot.commands.costs import reuse
 from bot.engine.ports.stores import Stores
 from bot.store.answer_cache import similar
 from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.types.turns import Turn
 from knowledge.errors import EmbeddingError
 from tests.store.test_turns import NOON, THREAD, accepted, done, store_of

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from bot.app import store_counts
 from bot.llm.tokens import TokenCounter
-from bot.store import token_ratios
-from bot.store.session import Database
+from bot.store.budgets import token_ratios
+from bot.store.database.session import Database
 
 TEXT = "Everybody who works full time has thirty days of paid leave a year. " * 9
 

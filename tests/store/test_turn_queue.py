@@ -18,9 +18,9 @@ from sqlalchemy import text
 from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
-from bot.store.notifications import Notifications, parsed, payload, telling
-from bot.store.processes import LOCKS
-from bot.store.session import Database
+from bot.store.database.notifications import Notifications, parsed, payload, telling
+from bot.store.database.processes import LOCKS
+from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.types.conversation import Author
 from bot.types.display import Pacing

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from bot.errors import LeaseLost
-from bot.store import question_changes
-from bot.store.pipelined_transactions import send
-from bot.store.session import Database
+from bot.store.database.pipelined_transactions import send
+from bot.store.database.session import Database
+from bot.store.turns import question_changes
 from bot.types.audience import MEMBERS
 from tests.databases import until_blocked
 from tests.store.test_question_changes import answered

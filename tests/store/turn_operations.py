@@ -15,11 +15,14 @@ from bot.engine.memory import StatedFact
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
 from bot.jobs import maintenance
-from bot.store import erasure, facts, page_conversations, retention, threads, turn_queue
+from bot.store import threads
 from bot.store.answer_cache import similar
+from bot.store.database.session import Database
 from bot.store.maintenance import look
-from bot.store.session import Database
-from bot.store.thread_memory import ThreadMemory
+from bot.store.pages import page_conversations
+from bot.store.privacy import erasure, retention
+from bot.store.turns import facts, turn_queue
+from bot.store.turns.thread_memory import ThreadMemory
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, StoredAttachment, ThreadKey
 from bot.types.turns import Lease, Turn

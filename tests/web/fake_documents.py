@@ -11,7 +11,7 @@ from bot.platforms.web.document_viewer import DocumentView, view_of
 from bot.platforms.web.welcome import Welcome
 from bot.types.conversation import Author
 from bot.types.display import Citation
-from knowledge.document_windows import PageStart, Window
+from knowledge.store.document_windows import PageStart, Window
 
 SOURCES = (
     Citation(

@@ -13,10 +13,10 @@ from bot.platforms.web.conversations import Conversations
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import StoreHistory
 from bot.platforms.web.json_views import MessageView, ThreadView
-from bot.store import question_changes
-from bot.store.pipelined_transactions import send
-from bot.store.session import Database
+from bot.store.database.pipelined_transactions import send
+from bot.store.database.session import Database
 from bot.store.threads import thread_uid
+from bot.store.turns import question_changes
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
 from tests.web.browser import (

@@ -15,10 +15,10 @@ from sqlalchemy import insert
 
 from bot.errors import UsageError
 from bot.platforms.web.document_viewer import Segment, StoredDocuments
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge.document_windows import WINDOW_CHARS
-from knowledge.schema import documents, sources
+from knowledge.store.document_windows import WINDOW_CHARS
+from knowledge.store.schema import documents, sources
 from tests.web.browser import (
     browsing,
     click,

@@ -15,7 +15,7 @@ from bot.platforms.web.command_cards import CommandCard, StoredCommandCards
 from bot.platforms.web.json_views import FileView, MessageView, SourceView, ThreadView
 from bot.platforms.web.page_files import StoredPageFiles
 from bot.store import maintenance
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.types.conversation import LOCAL_TENANT
 
 THREAD = "thread-0001"

@@ -16,7 +16,7 @@ from bot.app import App, open_app
 from bot.config import load
 from bot.jobs import working
 from bot.types.conversation import LOCAL_TENANT
-from knowledge import document_catalog
+from knowledge.store import document_catalog
 from tests.web.browser import (
     browsing,
     console_errors,

@@ -16,12 +16,12 @@ from sqlalchemy import insert
 from bot.config import load
 from bot.health import SAMPLE
 from bot.platforms.web.welcome import Step, StoredWelcome, Welcome, questions_about
+from bot.store.database.session import Database
 from bot.store.schema import threads, turns
-from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample
-from knowledge.document_topics import Topic
-from knowledge.schema import chunks, documents, sources
+from knowledge.store.document_topics import Topic
+from knowledge.store.schema import chunks, documents, sources
 from tests.web.browser import browsing, click, requires_chromium, shown, texts, type_keys, visible, wait_until
 from tests.web.client import get
 from tests.web.conftest import Running

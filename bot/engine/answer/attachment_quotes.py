@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from bot.types.conversation import StoredAttachment
-from knowledge.search_terms import main_terms, query_terms
+from knowledge.text.search_terms import main_terms, query_terms
 from knowledge.types import Passage
 
 SOURCE = "attached:"

@@ -10,8 +10,8 @@ from functools import cache, lru_cache
 
 import Stemmer
 
-from knowledge.script_words import letters, runs, words
-from knowledge.sentence_splitter import sentence_spans
+from knowledge.text.script_words import letters, runs, words
+from knowledge.text.sentence_splitter import sentence_spans
 
 THRESHOLD = 0.34
 FOREIGN_THRESHOLD = 0.12

@@ -21,7 +21,7 @@ from bot.errors import ContextTooLong, LLMError, Refused
 from bot.types.conversation import Fact
 from bot.types.turns import TurnRecord
 from bot.types.usage import Route
-from knowledge.passage_compression import compress
+from knowledge.search.passage_compression import compress
 from knowledge.types import Passage
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from bot.errors import ParleyError, for_operator
 from bot.types.conversation import StoredAttachment
 from bot.types.turns import TurnRecord
 from knowledge.errors import KnowledgeError
-from knowledge.storable_text import storable
+from knowledge.text.storable_text import storable
 from knowledge.types import Passage
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from bot.engine.ports.surface import Surface, TranscriptReader
 from bot.errors import Refused
 from bot.types.conversation import ChatMessage, Extent, StoredAttachment
 from bot.types.turns import TurnRecord
-from knowledge.storable_text import storable
+from knowledge.text.storable_text import storable
 from knowledge.types import Passage
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
 from bot.types.usage import Tier
 from knowledge.errors import KnowledgeError
-from knowledge.storable_text import storable
+from knowledge.text.storable_text import storable
 
 __all__ = ["Dispatcher", "SurfaceFor"]
 

@@ -8,7 +8,7 @@ from bot.engine import user_messages
 from bot.errors import NotAllowed, PlatformAway, UsageError
 from bot.types.conversation import Incoming
 from knowledge import refusal_counts
-from knowledge.storable_text import storable
+from knowledge.text.storable_text import storable
 
 
 def checked(incoming: Incoming, max_chars: int) -> Incoming:

@@ -19,7 +19,7 @@ ImageType = Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A checked image as providers accept it, made by ``bot.llm.images.read``. ``width`` and ``height`` in pixels."""
+    """A checked image as providers accept it, made by ``bot.llm.providers.images.read``. Width and height in pixels."""
 
     media_type: ImageType
     data: bytes = field(repr=False)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from bot.platforms.discord import text_limits, user_messages
 from bot.platforms.discord.command_options import Suggested
-from bot.store import facts, tenants
+from bot.store import tenants
+from bot.store.turns import facts
 from bot.types.audience import Audience
 from bot.types.conversation import Author, ThreadKey
-from knowledge import document_catalog
+from knowledge.store import document_catalog
 from knowledge.types import audiences
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any
 import discord
 from discord.abc import GuildChannel
 
-from knowledge.parsing import discord_content
+from knowledge.parsing.chats import discord_content
 
 Json = dict[str, Any]
 NamedChannel = GuildChannel | discord.Thread

@@ -22,9 +22,9 @@ from bot.platforms.slack.admin_messages import SlackMessenger
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.bot_tokens import StaticToken
 from bot.platforms.slack.http_mode import HttpServer
-from bot.platforms.slack.installations import Installations
-from bot.platforms.slack.manifest import SCOPES
-from bot.platforms.slack.oauth import OAuthFlow
+from bot.platforms.slack.installation.installations import Installations
+from bot.platforms.slack.installation.manifest import SCOPES
+from bot.platforms.slack.installation.oauth import OAuthFlow
 from bot.platforms.slack.payloads import BotUser
 from bot.platforms.slack.request_verification import RequestVerifier
 from bot.platforms.slack.socket_mode import SocketModeConnection
@@ -37,7 +37,7 @@ from bot.platforms.slack.workspace import (
     Workspaces,
 )
 from bot.platforms.slack.workspace_router import WorkspaceRouter
-from bot.store import event_log
+from bot.store.turns import event_log
 from bot.types.turns import Turn
 
 if TYPE_CHECKING:

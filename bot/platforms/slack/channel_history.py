@@ -29,8 +29,8 @@ from bot.platforms.slack.bot_tokens import BotTokenSource
 from bot.platforms.slack.message_text import UNKNOWN_GROUP
 from bot.types.conversation import Author
 from knowledge.errors import SourceError
-from knowledge.parsing import slack_content
-from knowledge.parsing.slack_messages import MENTION, NO_CONTENT
+from knowledge.parsing.chats import slack_content
+from knowledge.parsing.chats.slack_messages import MENTION, NO_CONTENT
 from knowledge.sources.chat_channel import ChannelSource, Entry, Post
 
 PAGE_SIZE = 200
@@ -196,7 +196,7 @@ class ChannelReader:
         )
 
     def export(self, entries: Sequence[Entry]) -> bytes:
-        """Return the entries in the format that ``knowledge.parsing.slack_messages`` reads."""
+        """Return the entries in the format that ``knowledge.parsing.chats.slack_messages`` reads."""
         return json.dumps({"slack_channel": self.name, "messages": list(entries)}).encode()
 
     async def _pages(self, method: Method, **arguments: Any) -> AsyncIterator[dict[str, Any]]:

@@ -15,10 +15,10 @@ from bot.errors import ConfigError, ParleyError
 from bot.platforms.slack import errors, socket_mode, web_client
 from bot.platforms.slack.bot_tokens import StaticToken
 from bot.platforms.slack.event_diagnostics import check_received_events
-from bot.platforms.slack.manifest import SCOPES
+from bot.platforms.slack.installation.manifest import SCOPES
 from bot.platforms.slack.oauth_diagnostics import check_installations
 from bot.platforms.slack.web_client import Identity
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.types.checks import Check
 
 HELLO_TIMEOUT_SECONDS = 10.0

@@ -5,9 +5,9 @@ Slack does not report an app's event subscriptions, so they are inferred from th
 
 from __future__ import annotations
 
-from bot.platforms.slack.manifest import EVENTS
-from bot.store import event_log
-from bot.store.session import Database
+from bot.platforms.slack.installation.manifest import EVENTS
+from bot.store.database.session import Database
+from bot.store.turns import event_log
 from bot.types.checks import Check
 
 SUBSCRIBE = "Paste the output of `parley manifest slack` under 'App Manifest': it subscribes to every event."

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bot.errors import ConfigError, Unreachable
-from bot.platforms.slack.manifest import EVENTS_PATH
+from bot.platforms.slack.installation.manifest import EVENTS_PATH
 from bot.platforms.slack.request_verification import RequestRefused, RequestVerifier
 from knowledge import refusal_counts
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.platforms.spoken_text import speaker
-from knowledge.parsing import slack_content
-from knowledge.parsing.chat_messages import time_from_timestamp
+from knowledge.parsing.chats import slack_content
+from knowledge.parsing.chats.chat_messages import time_from_timestamp
 from knowledge.whole_numbers import whole_number
 
 spoken = speaker("&gt;")

@@ -10,10 +10,10 @@ from bot.config import Settings
 from bot.errors import ParleyError
 from bot.platforms.slack import errors, web_client
 from bot.platforms.slack.event_diagnostics import check_received_events
-from bot.platforms.slack.installations import Installations, InstallationToken
-from bot.platforms.slack.manifest import INSTALL_PATH, SCOPES
+from bot.platforms.slack.installation.installations import Installations, InstallationToken
+from bot.platforms.slack.installation.manifest import INSTALL_PATH, SCOPES
 from bot.store import slack_workspaces
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.store.slack_workspaces import Installed
 from bot.types.checks import Check
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 from bot.errors import StoreAway, for_operator
 from bot.platforms import json_input
 from bot.store import slack_requests
-from bot.store.session import Database
+from bot.store.database.session import Database
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,12 @@ from bot.engine.dispatch.permissions import with_granted_role
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.platforms.question_about_message import question_about
-from bot.platforms.slack import errors, manifest, message_text, modals, payloads, render, user_messages
+from bot.platforms.slack import errors, message_text, modals, payloads, render, user_messages
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import ReplySender, ReplyTarget
 from bot.platforms.slack.command_runner import CommandRunner
+from bot.platforms.slack.installation import manifest
 from bot.platforms.slack.name_directory import NameDirectory
 from bot.platforms.slack.payloads import BotUser
 from bot.platforms.slack.users import UserDirectory

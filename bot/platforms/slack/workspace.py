@@ -23,7 +23,7 @@ from bot.platforms.slack.command_replies import ReplySender
 from bot.platforms.slack.command_runner import CommandRunner
 from bot.platforms.slack.event_listeners import EventListeners
 from bot.platforms.slack.file_downloads import FileDownloads
-from bot.platforms.slack.installations import Installations, InstallationToken
+from bot.platforms.slack.installation.installations import Installations, InstallationToken
 from bot.platforms.slack.name_directory import NameDirectory
 from bot.platforms.slack.native_streams import StreamPolicy
 from bot.platforms.slack.payloads import BotUser

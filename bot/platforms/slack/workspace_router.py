@@ -15,8 +15,9 @@ from slack_bolt.context.async_context import AsyncBoltContext
 
 from bot.errors import ParleyError, for_operator, unforeseen
 from bot.platforms.json_input import object_field
-from bot.platforms.slack import manifest, modals, payloads, render
+from bot.platforms.slack import modals, payloads, render
 from bot.platforms.slack.background_tasks import BackgroundTasks
+from bot.platforms.slack.installation import manifest
 from bot.platforms.slack.workspace import EventHandlers, Workspaces
 
 log = logging.getLogger(__name__)

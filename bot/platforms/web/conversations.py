@@ -11,7 +11,7 @@ from bot.platforms.web import user_messages
 from bot.platforms.web.command_cards import CommandCards
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import History
-from bot.store.page_conversations import MessageRow
+from bot.store.pages.page_conversations import MessageRow
 from bot.store.threads import TITLE_CHARS
 from bot.types.conversation import Author
 from bot.types.display import Citation

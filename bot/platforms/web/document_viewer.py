@@ -12,9 +12,9 @@ from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL
 from bot.platforms.web.json_views import iso_timestamp
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge import document_windows
-from knowledge.document_windows import WINDOW_CHARS, Window
 from knowledge.ports import Sessions
+from knowledge.store import document_windows
+from knowledge.store.document_windows import WINDOW_CHARS, Window
 from knowledge.types import audiences
 
 

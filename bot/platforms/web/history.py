@@ -16,11 +16,11 @@ from bot.engine.display.visible_text import visible
 from bot.errors import UsageError
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp, stored_answer_id
-from bot.store import page_conversations
-from bot.store import turns as stored_turns
-from bot.store.page_conversations import MessageRow, ThreadRow
-from bot.store.readiness import require_ready
-from bot.store.session import Database
+from bot.store.database.readiness import require_ready
+from bot.store.database.session import Database
+from bot.store.pages import page_conversations
+from bot.store.pages.page_conversations import MessageRow, ThreadRow
+from bot.store.turns import turns as stored_turns
 from bot.types.conversation import LOCAL_TENANT, ThreadKey
 from bot.types.display import Action
 from bot.types.turns import TurnState

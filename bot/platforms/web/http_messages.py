@@ -15,7 +15,7 @@ from bot.platforms.web import user_messages
 from bot.platforms.web.history import THREAD_ID
 from bot.platforms.web.sign_in.identity import Identity
 from bot.types.conversation import Author
-from knowledge.storable_text import storable
+from knowledge.text.storable_text import storable
 
 NO_STORE = {"Cache-Control": "no-store"}
 

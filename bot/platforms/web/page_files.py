@@ -12,11 +12,11 @@ from typing import Protocol
 from bot.commands.base import File
 from bot.errors import SurfaceError, UsageError
 from bot.platforms.web import user_messages
-from bot.store import page_files
-from bot.store.page_files import PageFile, Purpose
-from bot.store.session import Database
+from bot.store.database.session import Database
+from bot.store.pages import page_files
+from bot.store.pages.page_files import PageFile, Purpose
 from bot.types.conversation import LOCAL_TENANT, Attachment
-from knowledge.storable_text import storable
+from knowledge.text.storable_text import storable
 
 MAX_FILES = 100
 MAX_BYTES = 500_000_000

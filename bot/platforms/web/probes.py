@@ -18,7 +18,7 @@ from bot.config import Settings
 from bot.platforms.web import user_messages, uvicorn_server
 from bot.platforms.web.sign_in import access as sign_in
 from bot.platforms.web.sign_in.sign_in_guard import SignInGuard
-from bot.store.readiness import SchemaTooOld, require_ready
+from bot.store.database.readiness import SchemaTooOld, require_ready
 from bot.telemetry.prometheus_metrics import CONTENT_TYPE
 
 log = logging.getLogger(__name__)

@@ -12,11 +12,12 @@ from bot.engine.ports.clock import Clock
 from bot.health import SAMPLE
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL
-from bot.store import page_conversations
+from bot.store.pages import page_conversations
 from bot.types.conversation import LOCAL_TENANT
-from knowledge import document_topics, sample
-from knowledge.document_topics import Topic
+from knowledge import sample
 from knowledge.ports import Sessions
+from knowledge.store import document_topics
+from knowledge.store.document_topics import Topic
 from knowledge.types import audiences
 
 MAX_QUESTIONS = 3

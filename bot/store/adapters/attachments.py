@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.store import attachments
 from bot.store.adapters.transactions import Transactions
+from bot.store.turns import attachments
 from bot.types.conversation import StoredAttachment
 from bot.types.turns import Turn
 

@@ -14,11 +14,12 @@ from zoneinfo import ZoneInfo
 
 from bot.config import Settings
 from bot.errors import OverBudget
-from bot.store import budget_reservations, ledger, tenants
-from bot.store.budget_counters import Account, Defaults
-from bot.store.budget_reservations import Owners
-from bot.store.pipelined_transactions import Statement
-from bot.store.session import Database
+from bot.store import tenants
+from bot.store.budgets import budget_reservations, ledger
+from bot.store.budgets.budget_counters import Account, Defaults
+from bot.store.budgets.budget_reservations import Owners
+from bot.store.database.pipelined_transactions import Statement
+from bot.store.database.session import Database
 from bot.types.conversation import Role
 from bot.types.turns import Turn
 from bot.types.usage import BudgetState, Call, Reservation

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.engine.aio import finish_although_cancelled
-from bot.store import budget_counters, budget_reservations, ledger
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
-from bot.store.budget_reservations import ACCOUNTS
-from bot.store.pipelined_transactions import Statement, Work
+from bot.store.budgets import budget_counters, budget_reservations, ledger
+from bot.store.budgets.budget_reservations import ACCOUNTS
+from bot.store.database.pipelined_transactions import Statement, Work
 from bot.types.conversation import Author, Role
 from bot.types.turns import Turn
 from bot.types.usage import BudgetState, Call, Reservation

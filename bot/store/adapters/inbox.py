@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from bot.errors import StoreAway, for_operator
-from bot.store import budget_reservations, late_replies, question_changes, reply_parts, threads, turns
+from bot.store import threads
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
-from bot.store.budget_reservations import ACCOUNTS
-from bot.store.pipelined_transactions import Work
-from bot.store.retry import patiently
+from bot.store.budgets import budget_reservations
+from bot.store.budgets.budget_reservations import ACCOUNTS
+from bot.store.database.pipelined_transactions import Work
+from bot.store.database.retry import patiently
+from bot.store.turns import late_replies, question_changes, reply_parts, turns
 from bot.types.audience import Audience
 from bot.types.conversation import Incoming, Platform, ThreadKey
 from bot.types.turns import Turn

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.engine.user_messages import LOST
 from bot.errors import LeaseLost
-from bot.store import late_replies, turn_queue
 from bot.store.adapters.transactions import Transactions
+from bot.store.turns import late_replies, turn_queue
 from bot.types.conversation import Platform
 from bot.types.turns import LateReplies, LateReply, Lease, Notice, Turn
 

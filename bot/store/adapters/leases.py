@@ -10,11 +10,13 @@ from psycopg.errors import UniqueViolation
 from bot.config import Settings
 from bot.engine.user_messages import LOST
 from bot.errors import LeaseLost
-from bot.store import budget_reservations, leases, ledger, threads, turn_queue
+from bot.store import threads
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.answer_cache import answers, similar
-from bot.store.pipelined_transactions import Rows, Statement, Work
+from bot.store.budgets import budget_reservations, ledger
+from bot.store.database.pipelined_transactions import Rows, Statement, Work
+from bot.store.turns import leases, turn_queue
 from bot.types.answer_cache import NO_CACHE_NOTE, CacheNote
 from bot.types.turns import Lease, Outcome, Turn
 from bot.types.usage import Call, Reservation

@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store import budget_reservations, question_changes, reply_parts, turn_queue, turns
 from bot.store.adapters.transactions import Transactions
-from bot.store.pipelined_transactions import Work
+from bot.store.budgets import budget_reservations
+from bot.store.database.pipelined_transactions import Work
+from bot.store.turns import question_changes, reply_parts, turn_queue, turns
 from bot.types.conversation import Platform
 from bot.types.turns import Turn
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.pipelined_transactions import Rows, Statement, Work
-from bot.store.retry import patiently
-from bot.store.session import Database
+from bot.store.database.pipelined_transactions import Rows, Statement, Work
+from bot.store.database.retry import patiently
+from bot.store.database.session import Database
 
 Result = TypeVar("Result")
 

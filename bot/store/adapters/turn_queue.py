@@ -10,8 +10,9 @@ from itertools import groupby
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
-from bot.store import processes, turn_queue, turns
-from bot.store.session import Database
+from bot.store.database import processes
+from bot.store.database.session import Database
+from bot.store.turns import turn_queue, turns
 from bot.types.conversation import Platform, ThreadKey
 from bot.types.turns import Notice, Turn
 

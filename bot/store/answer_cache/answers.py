@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.answer_cache import similar, validity
-from bot.store.pipelined_transactions import Statement
+from bot.store.database.pipelined_transactions import Statement
 from bot.store.schema import feedback
 from bot.types.answer_cache import NO_CACHE_NOTE, CachedAnswer, CacheNote
 from bot.types.display import Citation

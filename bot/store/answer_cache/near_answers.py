@@ -11,7 +11,7 @@ from bot.engine.cache.matching import Observation
 from bot.engine.ports.answer_cache import SimilarAnswer
 from bot.errors import for_operator
 from bot.store.answer_cache import similar
-from bot.store.session import Database
+from bot.store.database.session import Database
 from bot.types.turns import Turn
 from knowledge.errors import KnowledgeError
 

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.answer_cache import validity
-from bot.store.pipelined_transactions import Statement
+from bot.store.database.pipelined_transactions import Statement
 from bot.store.schema import answer_flights, answer_hits, answers, turns
 from bot.store.threads import thread_uid
 from bot.types.answer_cache import CachedAnswer

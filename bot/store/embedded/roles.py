@@ -17,8 +17,8 @@ import psycopg
 from psycopg import Connection, sql
 
 from bot.errors import ConfigError
+from bot.store.database.pipelined_transactions import APP_ROLE
 from bot.store.embedded.folder import DataFolder
-from bot.store.pipelined_transactions import APP_ROLE
 
 ADMIN, APPLICATION, DATABASE = "postgres", "parley", "parley"
 

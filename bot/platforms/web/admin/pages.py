@@ -13,10 +13,11 @@ from bot.reports import activity, costs, questions, recent_calls
 from bot.reports.costs import CostRow
 from bot.reports.questions import FILTERS, Filter
 from bot.reports.trace import trace_of
-from bot.store import processes, turns
-from bot.store.ledger_sums import DIMENSIONS, Dimension
+from bot.store.budgets.ledger_sums import DIMENSIONS, Dimension
+from bot.store.database import processes
+from bot.store.turns import turns
 from bot.types.conversation import PRIVATE_THREAD
-from knowledge import document_catalog
+from knowledge.store import document_catalog
 from knowledge.types import DocumentRow
 
 PERIODS = {1: "A day", 7: "7 days", 30: "30 days", 90: "90 days", 365: "A year"}

@@ -14,7 +14,7 @@ from bot.platforms.web.admin.page_model import Page
 from bot.platforms.web.admin.pages import AdminPages, Asked
 from bot.platforms.web.admin.rendering import respond
 from bot.platforms.web.http_messages import identity_of
-from knowledge.storable_text import storable
+from knowledge.text.storable_text import storable
 
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -1,0 +1,169 @@
+"""Selects the pieces of passages that answer a question, to be quoted. Does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bot.engine.answer.evidence import says_nothing_alone
+from bot.engine.ports.llm import PromptPart
+from bot.llm.quoting import question_kinds
+from bot.llm.quoting.quotable_pieces import Kind
+from bot.llm.quoting.sentence_ranking import (
+    Unit,
+    group_score,
+    key_sentences,
+    scores_of,
+    term_weights,
+    terms,
+    units_of,
+)
+from knowledge.part_merging import holds
+from knowledge.search.followup_queries import carried_words
+from knowledge.types import Passage
+
+MAX_QUOTES = 4
+MAX_LISTED = 8
+"""Rows of one table, or items of one list, that are quoted together for a question that asks for all of them."""
+MAX_TELLING_CHARS = 900
+"""The most characters of the quotes that stand for a summary."""
+_GOOD_QUOTES = 2
+_MIN_SCORE_SHARE = 0.72
+"""The second quote must score at least this share of the best one."""
+_MIN_SCORE_SHARE_REPEATED = 0.9
+"""The share after two quotes, for a quote that adds no word of the question."""
+_MIN_SCORE_SHARE_ADDING = 0.5
+"""The share for a quote that adds words of the question."""
+_MIN_GAIN = 0.12
+"""The share of the question's words from which a quote adds some."""
+_MIN_GROUP_SHARE = 0.8
+"""A table or list must score at least this share of the best piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A literal piece of passage number ``n``, counted from 1. A row has its table's ``header``."""
+
+    n: int
+    text: str
+    kind: Kind
+    header: str = ""
+
+
+def best_quotes(question: str, passages: Sequence[Passage], carried: Sequence[str] = ()) -> list[Quote]:
+    """Return the pieces that answer the question best, the best first: one to four, or a whole table or list.
+
+    ``carried`` are words of earlier questions that a follow-up question leans on. They weigh less than its own words.
+    If neither words nor meaning are shared, return nothing. Of attached files, which the asker chose, return the
+    openings then.
+    """
+    units = units_of(passages)
+    if not units:
+        return []
+    weights = term_weights(question, carried, units)
+    scores = scores_of(question, weights, units)
+    chosen = _all_of_a_kind(weights, units, scores) if question_kinds.asks_for_all(question) else []
+    chosen = chosen or _with_followers(_choose(weights, units, scores), units)
+    if not chosen and not passages[units[0].n - 1].document_id:
+        chosen = _opening(passages, units)
+    return [Quote(unit.n, _quoted(unit), unit.piece.kind, unit.piece.header) for unit in chosen]
+
+
+def quotes_by_part(
+    parts: Sequence[PromptPart], passages: Sequence[Passage], carried: Sequence[str] = ()
+) -> list[tuple[str, list[Quote]]]:
+    """Return the label and the quotes of each part of a question, from what it found and ``passages`` hold.
+
+    Nothing if fewer than two parts have quotes of their own: then what answers one part answers the others too.
+    """
+    groups: list[tuple[str, list[Quote]]] = []
+    before: tuple[str, ...] = ()
+    for part in parts:
+        found = [
+            replace(quote, n=n)
+            for quote in best_quotes(part.text, part.passages, (*carried, *carried_words(part.text, before)))
+            for n, passage in enumerate(passages, 1)
+            if holds(passage, part.passages[quote.n - 1])
+        ]
+        seen = {quote for _, quotes in groups for quote in quotes}
+        groups.append((part.label, [quote for quote in found if quote not in seen]))
+        before = (part.text,)
+    answered = [group for group in groups if group[1]]
+    return answered if len(answered) > 1 else []
+
+
+def _quoted(unit: Unit) -> str:
+    """Return the words to quote. A bare “Yes.” is quoted with the question that it answers."""
+    piece = unit.piece
+    return f"{piece.question} {piece.text}" if piece.question and says_nothing_alone(piece.text) else piece.text
+
+
+def telling_quotes(passages: Sequence[Passage]) -> list[Quote]:
+    """Return the pieces that share the most words with the others, in order, one of each passage."""
+    quotes: dict[int, Quote] = {}
+    for text in key_sentences([passage.text for passage in passages], MAX_TELLING_CHARS):
+        n = next((at for at, passage in enumerate(passages, 1) if text in passage.text and at not in quotes), None)
+        if n is not None:
+            quotes[n] = Quote(n, text, "sentence")
+    return [quotes[n] for n in sorted(quotes)]
+
+
+def _all_of_a_kind(weights: Mapping[str, float], units: Sequence[Unit], scores: Sequence[float]) -> list[Unit]:
+    """Return the rows of the table, or items of the list, that is what the question asks for; empty if none is."""
+    groups: dict[tuple[int, int, Kind], list[Unit]] = {}
+    for unit in units:
+        if unit.piece.kind in ("row", "item"):
+            groups.setdefault((unit.n, unit.piece.block, unit.piece.kind), []).append(unit)
+    scored = [(group_score(group, weights), group) for group in groups.values() if 2 <= len(group) <= MAX_LISTED]
+    best, chosen = max(scored, key=lambda pair: pair[0], default=(0.0, []))
+    return chosen if best > max(scores) * _MIN_GROUP_SHARE else []
+
+
+def _choose(weights: Mapping[str, float], units: Sequence[Unit], scores: Sequence[float]) -> list[Unit]:
+    """Return the best unit, then units that cover further words of the question or score nearly as well.
+
+    What is superseded is quoted only if nothing in force answers better.
+    """
+    best = max(scores)
+    if not best:
+        return []
+    first = units[scores.index(best)]
+    if first.piece.question and weights.keys() <= set(terms(first.piece.question)):
+        # The document asks this very question: its answer is the answer.
+        return [unit for unit in units if (unit.n, unit.piece.question) == (first.n, first.piece.question)][:MAX_QUOTES]
+    chosen: list[Unit] = []
+    covered = dict.fromkeys(weights, 0.0)
+    for unit, score in sorted(zip(units, scores, strict=True), key=lambda pair: -pair[1]):
+        gain = sum(weight * max(0.0, unit.covers(term) - covered[term]) for term, weight in weights.items())
+        repeated = _MIN_SCORE_SHARE if len(chosen) < _GOOD_QUOTES else _MIN_SCORE_SHARE_REPEATED
+        if unit.superseded and not first.superseded:
+            continue
+        if score < best * (_MIN_SCORE_SHARE_ADDING if gain >= _MIN_GAIN else repeated):
+            continue
+        chosen.append(unit)
+        covered = {term: max(value, unit.covers(term)) for term, value in covered.items()}
+        if len(chosen) == MAX_QUOTES:
+            break
+    return chosen
+
+
+def _opening(passages: Sequence[Passage], units: Sequence[Unit]) -> list[Unit]:
+    """Return the first units of each attached file."""
+    sources = list(dict.fromkeys(passages[unit.n - 1].source for unit in units))[:MAX_QUOTES]
+    per_source = MAX_QUOTES // len(sources)
+    openings = [[unit for unit in units if passages[unit.n - 1].source == source][:per_source] for source in sources]
+    return [unit for opening in openings for unit in opening]
+
+
+def _with_followers(chosen: Sequence[Unit], units: Sequence[Unit]) -> list[Unit]:
+    """Return the chosen units, with the code or items after a sentence that announces them with a colon."""
+    result: dict[int, Unit] = {}
+    for unit in chosen:
+        result[unit.place] = unit
+        announces = unit.piece.text.rstrip().endswith(":")
+        for follower in units[unit.place + 1 :]:
+            if not announces or follower.n != unit.n or follower.piece.kind == "sentence" or len(result) >= MAX_QUOTES:
+                break
+            result[follower.place] = follower
+            announces = follower.piece.kind == "item"
+    return list(result.values())[:MAX_QUOTES]

@@ -1,0 +1,1 @@
+"""Installs the app in workspaces: manifest, OAuth flow, stored tokens and their renewal."""

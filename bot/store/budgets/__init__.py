@@ -1,0 +1,1 @@
+"""Stores what models cost: reservations, daily counters and the ledger."""

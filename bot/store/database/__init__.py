@@ -1,0 +1,1 @@
+"""Connects to Postgres: sessions, transactions, retries, locks, notifications and migrations."""

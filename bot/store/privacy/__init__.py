@@ -1,0 +1,1 @@
+"""Erases and encrypts personal data, and applies the retention period."""

@@ -1,0 +1,1 @@
+"""Stores threads and turns: the queue, leases, replies, attachments and memory."""

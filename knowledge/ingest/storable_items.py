@@ -1,0 +1,29 @@
+"""Makes the items of a source storable: their names, titles and metadata. A file name may be any bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from knowledge.text.storable_text import storable, storable_values
+from knowledge.types import Failure, Fetched, Item, Mark, Unchanged
+
+
+def storable_item(item: Item) -> Item:
+    """Return the item with names that the database can store. A file name may be any bytes."""
+    match item:
+        case Fetched():
+            return replace(
+                item,
+                uri=storable(item.uri),
+                title=storable(item.title),
+                content_type=storable(item.content_type),
+                metadata=storable_values(item.metadata),
+                memo=storable(item.memo),
+            )
+        case Unchanged():
+            metadata = None if item.metadata is None else storable_values(item.metadata)
+            return replace(item, uri=storable(item.uri), metadata=metadata)
+        case Failure():
+            return replace(item, source=storable(item.source), error=storable(item.error))
+        case Mark():
+            return Mark(storable(item.memo))

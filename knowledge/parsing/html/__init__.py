@@ -1,0 +1,1 @@
+"""Parses web pages: their main content as blocks, without navigation and notices."""

@@ -1,0 +1,1 @@
+"""Runs the parsers in separate processes that the kernel isolates."""

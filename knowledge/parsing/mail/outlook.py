@@ -1,0 +1,108 @@
+"""Parses messages that Outlook saves (MSG): converts them to mails, which are then read like any other."""
+
+from __future__ import annotations
+
+import struct
+from email.message import EmailMessage
+from email.parser import HeaderParser
+from email.utils import format_datetime
+from typing import Any
+
+from olefile import OleFileIO
+from oxmsg.attachment import Attachment
+from oxmsg.domain import constants
+from oxmsg.properties import Properties
+from oxmsg.recipient import Recipient
+from oxmsg.storage import Storage
+
+from knowledge.errors import ParseError
+from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.parsing.mail import mail_document
+from knowledge.parsing.mail.outlook_text import one_line, set_header, set_text
+from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
+
+_MESSAGE_HEADER, _EMBEDDED_HEADER = 32, 24
+"""Bytes before the properties of a message and of one that is attached to it, by MS-OXMSG 2.4.1."""
+_EMBEDDED = "__substg1.0_3701000D"
+_TO, _CC = 1, 2
+_ADDRESS_FIELDS = {_TO: "To", _CC: "Cc"}
+
+
+def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+    """Parse a message with its attachments. Raises ParseError if it is damaged or nothing in it can be read."""
+    try:
+        with OleFileIO(data) as ole:
+            message = _mail_of(Storage.from_ole(ole), _MESSAGE_HEADER, 0)
+    except (OSError, KeyError, ValueError, IndexError, TypeError, struct.error, AssertionError, RecursionError):
+        raise ParseError("it is a damaged Outlook message. Save it as EML and try again") from None
+    return mail_document.document_of(message, options)
+
+
+def _mail_of(storage: Any, header: int, depth: int) -> EmailMessage:
+    values: Any = Properties(storage, properties_header_offset=header)
+    recipients: list[Any] = [Recipient(one) for one in storage.iter_recipient_storages()]
+    made = EmailMessage()
+    set_header(made, "Subject", values.str_prop_value(constants.PID_SUBJECT))
+    set_header(made, "From", _sender(values))
+    for kind, name in _ADDRESS_FIELDS.items():
+        shown = (
+            _person(one.name, one.email_address)
+            for one in recipients
+            if one.properties.int_prop_value(constants.PID_RECIPIENT_TYPE) == kind
+        )
+        set_header(made, name, ", ".join(shown))
+    sent = values.date_prop_value(constants.PID_CLIENT_SUBMIT_TIME)
+    if sent is not None:
+        set_header(made, "Date", format_datetime(sent))
+    _set_text(made, values)
+    for attached in storage.iter_attachment_storages():
+        _attach(made, attached, depth)
+    return made
+
+
+def _set_text(made: EmailMessage, values: Any) -> None:
+    data = values.binary_prop_value(constants.PID_HTML)
+    page = data.decode(values.body_encoding, "replace") if data else values.str_prop_value(constants.PID_BODY_HTML)
+    set_text(
+        made,
+        plain=values.str_prop_value(constants.PID_BODY) or "",
+        page=page or "",
+        compressed=values.binary_prop_value(constants.PID_RTF_COMPRESSED) or b"",
+    )
+
+
+def _sender(values: Any) -> str:
+    """Return the author as the headers name them, else by name and address."""
+    headers = HeaderParser().parsestr(values.str_prop_value(constants.PID_TRANSPORT_MESSAGE_HEADERS) or "")
+    if headers["from"]:
+        return str(headers["from"])
+    numbers = (constants.PID_SENDER_SMTP_ADDRESS, constants.PID_SENDER_EMAIL_ADDRESS)
+    address = next(filter(None, map(values.str_prop_value, numbers)), "")
+    name = values.str_prop_value(constants.PID_SENDER_NAME)
+    return _person(name or values.str_prop_value(constants.PID_SENT_REPRESENTING_NAME) or "", address)
+
+
+def _attach(made: EmailMessage, storage: Any, depth: int) -> None:
+    inner = next((one for one in storage.storages if one.name == _EMBEDDED), None)
+    if inner is not None:
+        if depth < mail_document.MAX_DEPTH:
+            made.add_attachment(_mail_of(inner, _EMBEDDED_HEADER, depth + 1))
+        return
+    attachment: Any = Attachment(storage)
+    kind = attachment.mime_type or ""
+    text = attachment.properties.str_prop_value
+    if kind.startswith("image/") and text(constants.PID_ATTACH_CONTENT_ID):
+        return  # a picture inside the text
+    main, _, sub = kind.partition("/")
+    name = attachment.file_name or text(constants.PID_ATTACH_FILENAME) or "attachment"
+    if main in ("text", "message", "multipart") or not sub:
+        main, sub = "application", "octet-stream"
+    made.add_attachment(attachment.file_bytes or b"", maintype=main, subtype=sub, filename=one_line(name))
+
+
+def _person(name: str, address: str) -> str:
+    """Return a name and an address as a mail writes them."""
+    name, address = one_line(name).replace('"', ""), one_line(address)
+    if not address or address == name:
+        return name or address
+    return f'"{name}" <{address}>' if name else address

@@ -1,0 +1,1 @@
+"""Recognizes the text in pictures and scanned pages."""

@@ -1,0 +1,1 @@
+"""Parses text documents, workbooks and presentations of office programs."""

@@ -1,0 +1,1 @@
+"""Parses PDF files: text in reading order, tables, forms and outlines."""

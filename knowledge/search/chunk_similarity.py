@@ -1,0 +1,78 @@
+"""Reads the similarity of given chunks to a question: cosines of chunks and sentences, and stored token signs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge.embedders.token_vectors import Signs, sentence_cosines
+from knowledge.psycopg_connection import psycopg_connection
+from knowledge.store.chunk_vectors import Vector, halfvec
+from knowledge.types import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """The cosine of a chunk to a question, and the cosines of its sentences if their vectors are stored."""
+
+    document_id: str
+    cosine: float
+    sentences: tuple[float, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """The mean of the chunk's cosine and that of its best sentence.
+
+        A passage may answer in one sentence while the rest of it is about other things.
+        """
+        return (self.cosine + max(self.sentences)) / 2 if self.sentences else self.cosine
+
+
+# One query returns the cosines of the chunks and the vectors of their sentences. <#> is the negative inner product.
+_SIMILARITIES = """
+    SELECT embeddings.chunk_id, CAST(-(vector <#> CAST(%s AS halfvec)) AS float8), document_id, vectors
+    FROM embeddings
+    JOIN chunks USING (tenant_id, chunk_id)
+    LEFT JOIN sentence_vectors USING (tenant_id, chunk_id, model)
+    WHERE embeddings.tenant_id = %s
+        AND embeddings.model = %s
+        AND embeddings.audience = ANY(%s)
+        AND embeddings.chunk_id = ANY(%s)
+"""
+
+
+async def read_similarities(
+    session: AsyncSession, vector: Vector, scope: Scope, numbers: Sequence[int], *, model: str
+) -> dict[int, Similarity]:
+    """Return the similarity of each of these chunks to the unit vector.
+
+    Chunks outside the scope, or without a vector of the model, are left out.
+    """
+    if not numbers:
+        return {}
+    cursor = (await psycopg_connection(session)).cursor(binary=True)
+    await cursor.execute(_SIMILARITIES, (halfvec(vector), scope.tenant_id, model, list(scope.audiences), list(numbers)))
+    rows = await cursor.fetchall()
+    stored = {row[0]: np.frombuffer(row[3], np.int8).reshape(-1, len(vector)) for row in rows if row[3]}
+    sentences = dict(zip(stored, sentence_cosines(vector, list(stored.values())), strict=True))
+    return {
+        number: Similarity(str(document), cosine, sentences.get(number, ())) for number, cosine, document, _ in rows
+    }
+
+
+async def read_token_signs(
+    session: AsyncSession, scope: Scope, numbers: Sequence[int], *, model: str, dimensions: int
+) -> dict[int, Signs]:
+    """Return the stored token signs of chunks that were already found in the same scope."""
+    cursor = (await psycopg_connection(session)).cursor(binary=True)
+    await cursor.execute(
+        "SELECT chunk_id, signs FROM token_signs WHERE tenant_id = %s AND model = %s AND chunk_id = ANY(%s)",
+        (scope.tenant_id, model, list(numbers)),
+    )
+    width = (dimensions + 7) // 8
+    return {
+        number: np.frombuffer(packed, dtype=np.uint8).reshape(-1, width) for number, packed in await cursor.fetchall()
+    }

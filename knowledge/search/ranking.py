@@ -1,0 +1,294 @@
+"""Ranks chunks for a question with one embedding model: encode, search dense and sparse, fuse, rerank, confidence."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import text
+
+from knowledge import bm25
+from knowledge.chunking import indexed_text
+from knowledge.embedders.token_vectors import Signs
+from knowledge.ports import Embedder, Reranker, Sessions
+from knowledge.search import evidence_confidence, followup_queries
+from knowledge.search.chunk_similarity import Similarity, read_similarities, read_token_signs
+from knowledge.search.followup_queries import ExpandedQuery
+from knowledge.search.fusion import Fusion, Spread, add_document_scores, combine_with_reranker, convex, rrf, sort_scores
+from knowledge.search.question_encoding import EncodedQuestion, QuestionEncoder
+from knowledge.search.rerankers import LateInteraction
+from knowledge.search.vector_search import cosine_spread, nearest_chunks
+from knowledge.store import serving_model
+from knowledge.store.chunk_lookup import ChunkRow, load_chunks
+from knowledge.store.chunk_vectors import Vector
+from knowledge.store.knowledge_version import read_version
+from knowledge.store.serving_model import Serving
+from knowledge.text.languages import ENGLISH, STEMMERS, of_script
+from knowledge.text.search_terms import language_term
+from knowledge.types import Legs, Passage, Scope
+
+CANDIDATES = 100
+"""Number of chunks that the dense and the sparse search each return."""
+RERANKED = 20
+"""Number of chunks that a cross-encoder scores."""
+RERANKED_LATE = 50
+"""Number of chunks that late interaction scores. Their token signs are stored, so more chunks cost little."""
+
+ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+Scores = list[tuple[int, float]]
+"""Numbers of chunks with their scores, best first."""
+
+
+@dataclass(slots=True)
+class StageTimer:
+    """Measures the milliseconds of each stage."""
+
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure the time of a block as the stage ``name``."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = round((time.perf_counter() - began) * 1000, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The ranked chunks of every stage, and the passages in their final order.
+
+    ``searched`` is the text that was searched for. ``sentences`` has the cosines of the sentences of each chunk in
+    ``final`` with stored sentence vectors.
+    """
+
+    dense: Scores
+    sparse: Scores
+    fused: Scores
+    reranked: Scores
+    final: tuple[Passage, ...]
+    version: int
+    tokens: int
+    timings_ms: Mapping[str, float]
+    model: str
+    serving: Serving
+    searched: str = ""
+    confidence: float = 0.0
+    sentences: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+
+
+class Ranker:
+    """Ranks the chunks of a scope for a question. Raises EmbeddingError if the question cannot be encoded.
+
+    ``candidates`` is the number of chunks that each search returns; ``reranked`` is the number of fused chunks to
+    rerank. ``refresh_seconds`` is as in ``load_chunks``.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        embedder: Embedder,
+        reranker: Reranker | None = None,
+        *,
+        fusion: Fusion = "convex",
+        candidates: int = CANDIDATES,
+        reranked: int | None = None,
+        refresh_seconds: int = 0,
+    ) -> None:
+        self.embedder = embedder
+        self.encoder = QuestionEncoder(embedder, with_tokens=isinstance(reranker, LateInteraction))
+        self._sessions = sessions
+        self._reranker = reranker
+        self._refresh_seconds = refresh_seconds
+        self._fusion = fusion
+        self._candidates = candidates
+        self._reranked = reranked or (RERANKED_LATE if isinstance(reranker, LateInteraction) else RERANKED)
+
+    async def rank(self, question: str, scope: Scope, *, least: int = 5, earlier: Sequence[str] = ()) -> Ranking:
+        """Return the ranking of every stage, with at least ``least`` passages if that many are found."""
+        timer = StageTimer()
+        with timer.stage("total"):
+            with timer.stage("embed"):
+                query = await self._expand(question, earlier, scope)
+                encoded = await self.encoder.encode(query)
+            (dense, spread, serving, dense_version), (sparse, sparse_version) = await asyncio.gather(
+                self._search_dense(timer, encoded.vector, scope), self._search_sparse(timer, query.terms, scope)
+            )
+            with timer.stage("fuse"):
+                similar = await self._similarities(dense, sparse, encoded.vector, scope)
+                dense = sort_scores({number: similar[number].score for number, _ in dense if number in similar})
+                fused = self._fuse(dense, sparse, similar, spread)
+                passages, signs = await self._load(fused[: max(self._reranked, least * 3)], similar, sparse, scope)
+            with timer.stage("rerank"):
+                final = await self._rerank(encoded, passages, signs)
+            confidence = await asyncio.to_thread(self._confidence, encoded, query.text, final[:least], similar, signs)
+        order = [(passage.chunk_id, passage.score) for passage in final]
+        loaded = {number for number, _ in order}
+        return Ranking(
+            dense=dense,
+            sparse=sparse,
+            fused=fused,
+            reranked=order + [pair for pair in fused if pair[0] not in loaded],
+            final=tuple(final),
+            version=min(dense_version, sparse_version),
+            tokens=encoded.tokens,
+            timings_ms=timer.timings,
+            model=self.embedder.model,
+            serving=serving,
+            searched=query.text,
+            confidence=confidence,
+            sentences={one.chunk_id: similar[one.chunk_id].sentences for one in final if one.chunk_id in similar},
+        )
+
+    async def _expand(self, question: str, earlier: Sequence[str], scope: Scope) -> ExpandedQuery:
+        """Find the terms of the question, and expand it with those of the thread's earlier questions.
+
+        If the question does not tell its language, it may be in any language of the tenant's documents.
+        """
+        spoken = followup_queries.spoken_languages(question)
+        asked = {language_term(one): one for one in STEMMERS if len(spoken) != 1 and of_script(question) is None}
+        if earlier or asked:
+            terms = await asyncio.to_thread(followup_queries.earlier_terms, earlier, spoken)
+            async with self._sessions(scope.tenant_id) as session:
+                idf = await bm25.idf(session, scope.tenant_id, terms | asked.keys())
+            in_documents = tuple(language for term, language in asked.items() if term in idf)
+            spoken = tuple(one for one in in_documents if one in spoken) or in_documents or spoken
+        else:
+            idf = {}
+        spoken = tuple(one for one in spoken if one != ENGLISH)
+        # In a thread, because a word list may have to be loaded.
+        return await asyncio.to_thread(followup_queries.expand, question, earlier, idf, spoken)
+
+    async def _search_dense(
+        self, timer: StageTimer, vector: Vector, scope: Scope
+    ) -> tuple[Scores, Spread, Serving, int]:
+        """Return the nearest chunks, the spread of cosines, which models serve the tenant, and the knowledge version.
+
+        The version is read first, so that it is not newer than what is found. The models are read last: after a switch,
+        the vectors of the old model are deleted.
+        """
+        model = self.embedder.model
+        with timer.stage("dense"):
+            async with self._sessions(scope.tenant_id) as session:
+                version = await read_version(session, scope.tenant_id)
+                nearest = await nearest_chunks(session, vector, scope, self._candidates, model=model)
+                spread = await cosine_spread(session, vector, scope, model=model)
+                return nearest, spread, await serving_model.read(session, scope.tenant_id), version
+
+    async def _search_sparse(self, timer: StageTimer, terms: Mapping[str, float], scope: Scope) -> tuple[Scores, int]:
+        """Return the best chunks by BM25, and the knowledge version that they were found in.
+
+        All of it is read from one snapshot: frequencies from after an ingestion would not fit totals from before it.
+        """
+        with timer.stage("sparse"):
+            async with self._sessions(scope.tenant_id) as session:
+                await session.execute(ONE_SNAPSHOT)
+                version = await read_version(session, scope.tenant_id)
+                return await bm25.candidates(session, terms, scope, self._candidates), version
+
+    async def _similarities(self, dense: Scores, sparse: Scores, vector: Vector, scope: Scope) -> dict[int, Similarity]:
+        """Read the similarity of every candidate, so that chunks found by BM25 alone have a cosine too."""
+        numbers = list(dict(dense) | dict(sparse))
+        async with self._sessions(scope.tenant_id) as session:
+            return await read_similarities(session, vector, scope, numbers, model=self.embedder.model)
+
+    def _fuse(self, dense: Scores, sparse: Scores, similar: Mapping[int, Similarity], spread: Spread) -> Scores:
+        if self._fusion == "rrf":
+            return sort_scores(rrf(dense, sparse))
+        scores = {number: one.score for number, one in similar.items()}
+        fused = convex(scores, sparse, spread=spread, limit=self._candidates)
+        return sort_scores(add_document_scores(fused, {number: one.document_id for number, one in similar.items()}))
+
+    async def _load(
+        self, fused: Scores, similar: Mapping[int, Similarity], sparse: Scores, scope: Scope
+    ) -> tuple[list[Passage], dict[int, Signs]]:
+        """Return the passages in their order, and the signs of their tokens if late interaction reads them."""
+        numbers = [number for number, _ in fused]
+        signs: dict[int, Signs] = {}
+        async with self._sessions(scope.tenant_id) as session:
+            rows = await load_chunks(session, scope, numbers, refresh_seconds=self._refresh_seconds)
+            if isinstance(self._reranker, LateInteraction):
+                signs = await read_token_signs(
+                    session,
+                    scope,
+                    numbers[: self._reranked],
+                    model=self.embedder.model,
+                    dimensions=self.embedder.dimensions,
+                )
+        sparse_scores = dict(sparse)
+        passages = []
+        for number, score in fused:
+            if number in rows:
+                dense_score = similar[number].score if number in similar else None
+                legs = Legs(dense_score, sparse_scores.get(number), score)
+                passages.append(_passage(rows[number], score, legs))
+        return passages, signs
+
+    async def _rerank(
+        self, encoded: EncodedQuestion, passages: Sequence[Passage], signs: Mapping[int, Signs]
+    ) -> list[Passage]:
+        """Rerank the first passages; the others keep their fused order below them."""
+        if self._reranker is None or not passages:
+            return list(passages)
+        head, tail = passages[: self._reranked], passages[self._reranked :]
+        if encoded.token_vectors is not None and isinstance(self._reranker, LateInteraction):
+            scores = await self._reranker.score_stored(encoded.token_vectors, head, signs)
+        else:
+            scores = await self._reranker.score(encoded.question, head)
+        combined = combine_with_reranker([passage.score for passage in head], scores)
+        reranked = [
+            replace(passage, score=score, legs=replace(passage.legs, rerank=rerank_score))
+            for passage, score, rerank_score in zip(head, combined, scores, strict=True)
+        ]
+        reranked.sort(key=lambda passage: (-passage.score, passage.chunk_id))
+        return [*reranked, *tail]
+
+    def _confidence(
+        self,
+        encoded: EncodedQuestion,
+        question: str,
+        passages: Sequence[Passage],
+        similar: Mapping[int, Similarity],
+        signs: Mapping[int, Signs],
+    ) -> float:
+        """Return how likely the passages contain the answer.
+
+        Uses the words and, if the question's token vectors are available, the embedding model.
+        """
+        weights = evidence_confidence.shipped()
+        tokens = None
+        if encoded.token_vectors and weights.embedding_model == self.embedder.model:
+            tokens = encoded.token_vectors.tokens
+        evidence = []
+        for one in passages:
+            text = indexed_text(one.indexed_title, one.heading, one.text)
+            if tokens is None or one.chunk_id not in similar or one.chunk_id not in signs:
+                evidence.append(evidence_confidence.Evidence(text))
+                continue
+            matches = evidence_confidence.matches(tokens, signs[one.chunk_id])
+            evidence.append(evidence_confidence.Evidence(text, similar[one.chunk_id].cosine, matches))
+        return weights.confidence(question, evidence)
+
+
+def _passage(row: ChunkRow, score: float, legs: Legs) -> Passage:
+    return Passage(
+        chunk_id=row.chunk_id,
+        document_id=row.document_id,
+        text=row.text,
+        source=row.source,
+        title=row.title,
+        heading=row.heading,
+        start=row.start,
+        end=row.end,
+        page=row.page,
+        score=score,
+        legs=legs,
+        window=row.window,
+        note=row.note,
+        superseded=row.superseded,
+    )

@@ -1,0 +1,1 @@
+"""Reads and writes documents, chunks, vectors and sources in Postgres."""

@@ -1,0 +1,142 @@
+"""Tests the fusion of dense and sparse search, with generated rankings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.search.fusion import (
+    Spread,
+    add_document_scores,
+    combine_with_reranker,
+    convex,
+    rrf,
+    sort_scores,
+    standardize,
+)
+
+SCORES = st.dictionaries(st.integers(0, 30), st.floats(0.01, 50), max_size=20)
+
+
+def test_rrf_sums_reciprocal_ranks() -> None:
+    fused = rrf([(1, 9.0), (2, 8.0)], [(2, 0.5)])
+    assert fused == {1: pytest.approx(1 / 61), 2: pytest.approx(1 / 62 + 1 / 61)}
+
+
+def test_ties_are_ordered_by_number() -> None:
+    assert [number for number, _ in sort_scores({3: 1.0, 1: 1.0, 2: 2.0})] == [2, 1, 3]
+
+
+@given(SCORES)
+def test_single_list_keeps_its_order(scores: dict[int, float]) -> None:
+    for fused in (convex(scores, []), convex({}, sort_scores(scores))):
+        order = [scores[number] for number, _ in sort_scores(fused)]
+        assert order == pytest.approx(sorted(order, reverse=True))
+
+
+@given(SCORES, SCORES)
+def test_every_candidate_is_ranked_once(dense: dict[int, float], sparse: dict[int, float]) -> None:
+    assert sorted(convex(dense, sort_scores(sparse))) == sorted(dense.keys() | sparse.keys())
+
+
+def test_best_candidate_of_both_lists_is_first() -> None:
+    assert sort_scores(convex({1: 0.9, 2: 0.5, 3: 0.1}, [(1, 10.0), (3, 5.0), (2, 1.0)]))[0][0] == 1
+
+
+def test_candidates_missing_from_a_short_bm25_list_score_zero() -> None:
+    dense = {1: 0.5, 2: 0.5}
+    assert convex(dense, [(1, 9.0)], limit=2)[2] == convex(dense, [], limit=2)[2]
+    assert convex(dense, [(1, 9.0)], limit=1)[2] == convex(dense, [(1, 9.0)], limit=1)[1]
+
+
+CORPUS, QUESTIONS, LIMIT = 600, 60, 100
+COMMON, MIXED = (0.45, 0.4, 0.35, 0.3, 0.3), (0.3, 0.2, 0.1, 0.03, 0.01)
+
+
+@dataclass(frozen=True)
+class Legs:
+    """The mean reciprocal rank of the one relevant chunk, in each list and in the fused ones."""
+
+    dense: float
+    sparse: float
+    convex: float
+    rrf: float
+
+
+def measure(*, lift: float, shares: Sequence[float], known: bool) -> Legs:
+    """Measure generated questions.
+
+    The cosine of the relevant chunk is ``lift`` above its random value, and it has all the words of the question if
+    ``known``. Any chunk has each word with the probability of its share.
+    """
+    random_ = np.random.default_rng(1)
+    found = []
+    for _ in range(QUESTIONS):
+        cosines = random_.normal(0.1, 0.1, CORPUS)
+        relevant = int(random_.integers(CORPUS))
+        cosines[relevant] += lift
+        has = random_.random((CORPUS, len(shares))) < np.array(shares)
+        if known:
+            has[relevant] = True
+        idf = np.log((1 - np.array(shares)) / np.array(shares))
+        words = (has * idf * random_.uniform(0.7, 1.6, has.shape)).sum(axis=1)
+        spread = Spread(float(cosines.mean()), float(cosines.std()))
+        dense = sort_scores({n: float(cosines[n]) for n in range(CORPUS)})[:LIMIT]
+        sparse = sort_scores({n: float(words[n]) for n in range(CORPUS) if words[n] > 0})[:LIMIT]
+        both_legs = {n: float(cosines[n]) for n in dict(dense) | dict(sparse)}
+        orders = (
+            dense,
+            sparse,
+            sort_scores(convex(both_legs, sparse, spread=spread, limit=LIMIT)),
+            sort_scores(rrf(dense, sparse)),
+        )
+        found.append([next((1 / r for r, (n, _) in enumerate(order, 1) if n == relevant), 0.0) for order in orders])
+    return Legs(*(float(mean) for mean in np.mean(found, axis=0)))
+
+
+@pytest.mark.parametrize("lift", [0.3, 0.4, 0.6])
+def test_common_words_do_not_harm_the_dense_ranking(lift: float) -> None:
+    legs = measure(lift=lift, shares=COMMON, known=False)
+    assert legs.dense > 5 * legs.sparse
+    assert legs.convex > legs.dense - 0.02
+
+
+@pytest.mark.parametrize("lift", [0.0, 0.1])
+def test_uninformative_cosines_do_not_harm_rare_words(lift: float) -> None:
+    legs = measure(lift=lift, shares=MIXED, known=True)
+    assert legs.sparse > 5 * legs.dense
+    assert legs.convex > legs.sparse - 0.05
+    assert legs.convex > legs.rrf + 0.2
+
+
+def test_misleading_rare_words_cost_less_than_with_rrf() -> None:
+    legs = measure(lift=0.5, shares=MIXED, known=False)
+    assert legs.convex > legs.dense - 0.08
+    assert legs.convex > legs.rrf + 0.2
+
+
+def test_fusion_is_better_than_either_weak_list() -> None:
+    legs = measure(lift=0.25, shares=MIXED[:3], known=True)
+    assert legs.convex > max(legs.dense, legs.sparse)
+
+
+def test_document_with_several_good_chunks_is_preferred() -> None:
+    documents = {1: "a", 2: "a", 3: "b", 4: "b"}
+    scored = add_document_scores({1: 1.0, 2: 0.9, 3: 1.0, 4: 0.1}, documents)
+    assert scored[1] > scored[2] > scored[3] > scored[4]
+
+
+def test_reranker_weighs_less_than_the_fused_score() -> None:
+    assert combine_with_reranker([2.0, 1.0], [0.0, 5.0])[0] > combine_with_reranker([2.0, 1.0], [0.0, 5.0])[1]
+    assert combine_with_reranker([2.0, 1.9, 0.0], [0.0, 5.0, 0.0])[1] == max(
+        combine_with_reranker([2.0, 1.9, 0.0], [0.0, 5.0, 0.0])
+    )
+
+
+def test_missing_score_counts_as_the_lowest() -> None:
+    assert standardize({1: 1.0, 2: 3.0}, {1, 2, 3}) == {1: -1.0, 2: 1.0, 3: -1.0}

@@ -1,0 +1,305 @@
+"""A source that lost its documents, or shows a sign-in or a notice in their place, costs nothing that was known."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from knowledge.ingest import Ingestor, removals
+from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.ports import Sessions, Source
+from knowledge.sources.files import FolderSource
+from knowledge.store import document_catalog, document_removals
+from knowledge.store.chunk_lookup import load_chunks
+from knowledge.types import Failure, Scope
+from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
+from tests.knowledge.sources.test_refresh import MAX_BYTES, Site, html_page, site
+
+__all__ = ["site"]
+TEXTS = {f"doc-{n}.md": f"# Page {n}\n\nThe code of room {n} is {n * 37}." for n in range(10)}
+
+
+async def stored(sessions: Sessions) -> dict[str, str]:
+    """Return the stored texts by name."""
+    async with sessions("t") as session:
+        rows = await session.execute(text("SELECT uri, text FROM documents WHERE tenant_id = 't' AND text <> ''"))
+        return {row.uri: row.text for row in rows}
+
+
+async def state(sessions: Sessions) -> tuple[str, set[str]]:
+    """Return why the source is held back, and the reasons that its documents show."""
+    async with sessions("t") as session:
+        held = await session.scalar(text("SELECT held_back FROM sources WHERE tenant_id = 't'"))
+        rows = await session.scalars(text("SELECT error FROM documents WHERE tenant_id = 't' AND error <> ''"))
+        return str(held), set(rows)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "handbook"
+    made.mkdir()
+    write(made)
+    return made
+
+
+def write(folder: Path) -> None:
+    for name, words in TEXTS.items():
+        (folder / name).write_text(words)
+
+
+@pytest.mark.parametrize(
+    ("removed", "stored", "too_much"),
+    [(3, 3, False), (4, 4, True), (4, 20, False), (4, 19, True), (20, 100, False), (21, 100, True), (0, 0, False)],
+)
+def test_more_than_a_fifth_and_more_than_three_are_held_back(removed: int, stored: int, too_much: bool) -> None:
+    assert document_removals.is_too_much(removed, stored) is too_much
+
+
+async def test_empty_mount_point_removes_nothing(folder: Path, ingestor: Ingestor, sessions: Sessions) -> None:
+    source = FolderSource(folder, max_bytes=MAX_BYTES)
+    await ingestor.ingest([source], tenant_id="t")
+    before = await stored(sessions)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    report = await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    assert (await stored(sessions), report.deleted) == (before, 0)
+    (failure,) = report.failed
+    assert failure.source == str(folder)
+    assert failure.error.startswith("10 of 10 documents are gone")
+    assert "--accept-removals" in failure.error
+    held_back, reasons = await state(sessions)
+    assert held_back == failure.error.removesuffix(f" {removals.ACCEPT}")
+    assert [reason for reason in reasons if "kept" not in reason] == []
+    write(folder)
+    back = await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    assert (back.failed, back.unchanged, await state(sessions)) == ((), 10, ("", set()))
+
+
+async def test_accepted_removals_are_done(folder: Path, ingestor: Ingestor, sessions: Sessions) -> None:
+    await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    for name in list(TEXTS)[2:]:
+        (folder / name).unlink()
+    held = await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    assert (held.deleted, len(held.failed)) == (0, 1)
+    report = await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t", accept_removals=True)
+    assert (report.deleted, report.failed, len(await stored(sessions))) == (8, (), 2)
+    assert await state(sessions) == ("", set())
+
+
+async def test_moved_files_are_no_loss(folder: Path, ingestor: Ingestor, sessions: Sessions) -> None:
+    await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    (folder / "new").mkdir()
+    for name in TEXTS:
+        (folder / name).rename(folder / "new" / name)
+    report = await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    assert (report.deleted, report.failed) == (10, ())
+    assert sorted(await stored(sessions)) == sorted(f"handbook/new/{name}" for name in TEXTS)
+
+
+async def test_unreadable_subfolder_is_a_failure_and_keeps_what_is_known(
+    folder: Path, ingestor: Ingestor, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tests may run as root, who can read everything, so the system call fails in its place."""
+    (folder / "legal").mkdir()
+    (folder / "legal" / "terms.md").write_text("# Terms\n\nNotice is two months.")
+    await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    scandir = os.scandir
+
+    def refused(path: Any) -> Any:
+        if str(path).endswith("legal"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    report = await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    assert report.deleted == 0
+    assert "Permission denied" in {one.source: one.error for one in report.failed}["handbook/legal"]
+    assert "two months" in (await stored(sessions))["handbook/legal/terms.md"]
+
+
+def put_pages(site: Site, number: int = 6) -> list[str]:
+    paths = [f"/{n}" for n in range(number)]
+    site.pages |= {path: html_page(f"The gate of hall {path} opens at {path}0.") for path in paths}
+    listed = "".join(f"<url><loc>{site.url}{path}</loc></url>" for path in paths)
+    site.pages["/map.xml"] = f"<urlset>{listed}</urlset>"
+    return paths
+
+
+async def test_sitemap_without_entries_removes_nothing(site: Site, ingestor: Ingestor, sessions: Sessions) -> None:
+    put_pages(site)
+    await ingestor.ingest([site.sitemap()], tenant_id="t")
+    before = await stored(sessions)
+    site.pages["/map.xml"], site.versions["/map.xml"] = "<urlset></urlset>", "2"
+    report = await ingestor.ingest([site.sitemap()], tenant_id="t")
+    assert (await stored(sessions), report.deleted) == (before, 0)
+    assert "lists no pages" in report.failed[0].error
+
+
+def site_source(site: Site, kind: str) -> Source:
+    return site.sitemap() if kind == "sitemap" else site.crawl()
+
+
+SIGN_INS = ["/login", "/accounts/login/?next=/1", "/users/sign_in", "/sso/start"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    # One address alone that shows a notice cannot be told from one that moved.
+    [
+        *((kind, target) for kind in ("sitemap", "crawl", "url") for target in SIGN_INS),
+        ("sitemap", "/notice"),
+        ("crawl", "/notice"),
+    ],
+)
+async def test_redirect_of_all_pages_replaces_nothing(
+    site: Site, ingestor: Ingestor, sessions: Sessions, kind: str, target: str
+) -> None:
+    paths = put_pages(site)
+    site.pages |= {"/": html_page("start", *paths)}
+
+    def source() -> Source:
+        return site.one("/1") if kind == "url" else site_source(site, kind)
+
+    await ingestor.ingest([source()], tenant_id="t")
+    before = await stored(sessions)
+    site.pages[target.partition("?")[0]] = html_page("Please sign in to see this page.")
+    site.moved = dict.fromkeys(paths, target)
+    report = await ingestor.ingest([source()], tenant_id="t")
+    after = await stored(sessions)
+    assert {name: after.get(name) for name in before} == before
+    assert report.deleted == 0
+    assert report.failed
+
+
+@pytest.mark.parametrize("kind", ["sitemap", "crawl"])
+async def test_notice_with_status_200_replaces_nothing(
+    site: Site, ingestor: Ingestor, sessions: Sessions, kind: str
+) -> None:
+    paths = put_pages(site)
+    site.pages["/"] = html_page("start", *paths)
+    await ingestor.ingest([site_source(site, kind)], tenant_id="t")
+    before = await stored(sessions)
+    for path in paths:
+        site.pages[path], site.versions[path] = html_page("We are down for maintenance. Back soon."), "2"
+    report = await ingestor.ingest([site_source(site, kind)], tenant_id="t")
+    assert (await stored(sessions), report.deleted) == (before, 0)
+    assert len(report.failed) == 6
+    accepted = await ingestor.ingest([site_source(site, kind)], tenant_id="t", accept_removals=True)
+    assert accepted.failed == ()
+    assert sum("maintenance" in words for words in (await stored(sessions)).values()) == 6
+
+
+async def test_fraction_of_a_page_does_not_replace_it(site: Site, ingestor: Ingestor, sessions: Sessions) -> None:
+    words = " ".join(f"Rule {n} holds for everybody in building {n}." for n in range(60))
+    site.pages["/rules"] = html_page(words)
+    await ingestor.ingest([site.one("/rules")], tenant_id="t")
+    before = await stored(sessions)
+    site.pages["/rules"], site.versions["/rules"] = html_page("Scheduled maintenance."), "2"
+    report = await ingestor.ingest([site.one("/rules")], tenant_id="t")
+    assert (await stored(sessions), len(report.failed)) == (before, 1)
+    assert "--accept-removals" in report.failed[0].error
+    site.pages["/rules"], site.versions["/rules"] = html_page(words.replace("Rule 5 ", "Rule five ")), "3"
+    edited = await ingestor.ingest([site.one("/rules")], tenant_id="t")
+    assert edited.failed == ()
+    assert "Rule five" in next(iter((await stored(sessions)).values()))
+
+
+async def test_edits_of_a_site_are_stored(site: Site, ingestor: Ingestor, sessions: Sessions) -> None:
+    paths = put_pages(site)
+    await ingestor.ingest([site.sitemap()], tenant_id="t")
+    for path in paths:
+        site.pages[path], site.versions[path] = html_page(f"The gate of hall {path} is closed now."), "2"
+    report = await ingestor.ingest([site.sitemap()], tenant_id="t")
+    assert (report.documents, report.failed) == (6, ())
+    assert all("closed now" in words for words in (await stored(sessions)).values())
+
+
+@pytest.mark.parametrize("kind", ["sitemap", "crawl", "url"])
+async def test_page_that_is_gone_is_marked_and_then_removed(
+    site: Site, sessions: Sessions, embedder: WordEmbedder, parser: Parser, kind: str
+) -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    ingestor = Ingestor(sessions, embedder, parser=parser, chunk_tokens=64, clock=lambda: now)
+    paths = put_pages(site)
+    site.pages["/"] = html_page("start", *paths)
+
+    def source() -> Source:
+        return site.one("/2") if kind == "url" else site_source(site, kind)
+
+    async def titles() -> list[str]:
+        async with sessions("t") as session:
+            numbers = list(await session.scalars(text("SELECT chunk_id FROM chunks WHERE tenant_id = 't'")))
+            found = await load_chunks(session, Scope("t"), numbers)
+        return [chunk.title for chunk in found.values() if chunk.source.endswith("/2")]
+
+    await ingestor.ingest([source()], tenant_id="t")
+    del site.pages["/2"]
+    await ingestor.ingest([source()], tenant_id="t")
+    assert "gone" not in (await titles())[0]
+    now += timedelta(days=1)
+    await ingestor.ingest([source()], tenant_id="t")
+    assert (await titles())[0].endswith("(gone since 2026-03-01)")
+    now += timedelta(days=7)
+    report = await ingestor.ingest([source()], tenant_id="t")
+    assert (await titles(), report.deleted) == ([], 1)
+
+
+@pytest.mark.parametrize("broken", ["page", "source"])
+async def test_a_document_that_cannot_be_read_for_two_intervals_shows_its_age(
+    site: Site, sessions: Sessions, embedder: WordEmbedder, parser: Parser, broken: str
+) -> None:
+    """The database compares with its own clock, so the first reading lies in the past."""
+    day = timedelta(days=1)
+    begun = now = datetime.now(UTC) - 3 * day
+    ingestor = Ingestor(sessions, embedder, parser=parser, chunk_tokens=64, clock=lambda: now)
+    paths = put_pages(site)
+
+    async def title(**more: int) -> str:
+        async with sessions("t") as session:
+            numbers = list(await session.scalars(text("SELECT chunk_id FROM chunks WHERE tenant_id = 't'")))
+            found = await load_chunks(session, Scope("t"), numbers, **more)
+        return next(chunk.title for chunk in found.values() if chunk.source.endswith("/2"))
+
+    await ingestor.ingest([site.sitemap()], tenant_id="t")
+    seconds = int(day.total_seconds())
+    assert "last read" not in await title(refresh_seconds=seconds), "nothing says that it could not be read"
+    site.status["/map.xml" if broken == "source" else paths[2]] = 503
+    now += day
+    await ingestor.ingest([site.sitemap()], tenant_id="t")
+    assert (await title(refresh_seconds=seconds)).endswith(f"(last read {begun:%Y-%m-%d})")
+    assert "last read" not in await title(refresh_seconds=2 * seconds), "it is younger than two intervals"
+    assert "last read" not in await title(), "the source is never refreshed"
+    site.status.clear()
+    await ingestor.ingest([site.sitemap()], tenant_id="t")
+    assert "last read" not in await title(refresh_seconds=seconds // 4)
+
+
+async def test_file_that_was_emptied_is_gone(folder: Path, ingestor: Ingestor, sessions: Sessions) -> None:
+    await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    (folder / "doc-1.md").write_text("")
+    (folder / "doc-2.md").write_bytes(b"\x7fELF" + bytes(range(256)) * 4)
+    for _ in range(2):
+        await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    async with sessions("t") as session:
+        rows = await document_catalog.list_documents(session, "t")
+    assert [row.source for row in rows if row.error.startswith("gone since 20")] == [
+        "handbook/doc-1.md",
+        "handbook/doc-2.md",
+    ]
+    write(folder)
+    await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    assert await state(sessions) == ("", set())
+
+
+async def test_private_conversation_that_was_stored_is_deleted(ingestor: Ingestor, sessions: Sessions) -> None:
+    source = ListSource("list", markdown("dm.json", "The salary is 4711."), markdown("b.md", "words"))
+    await ingestor.ingest([source], tenant_id="t")
+    source.items = [Failure("dm.json", "it is private.", private=True), markdown("b.md", "words")]
+    report = await ingestor.ingest([source], tenant_id="t")
+    assert (list(await stored(sessions)), report.deleted) == (["b.md"], 1)

@@ -145,6 +145,8 @@ class Incoming:
     """Skip the answer cache: the asker wants a new answer."""
     audience: Audience = UNCHECKED
     """Who reads the answer. Unless a platform checked it, the answer uses no documents of the whole tenant."""
+    edited_at: datetime | None = None
+    """When the text was edited, by the platform's clock; None if it is as it was sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,9 @@ class FakeInbox:
     async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
         return ()
 
-    async def replace_question(self, turn: Turn, question: str, audience: Audience) -> Turn | None:
+    async def replace_question(
+        self, turn: Turn, question: str, audience: Audience, edited_at: datetime | None = None
+    ) -> Turn | None:
         return replace(turn, question=question, audience=audience)
 
     async def follows(self, thread: ThreadKey) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
@@ -53,6 +55,28 @@ async def test_a_change_that_says_the_same_changes_nothing(database: Database) -
     turn = await answered(stores, "1")
     assert await stores.inbox.replace_question(turn, turn.question, MEMBERS) is None
     assert await stores.answers.cached("slack:T1", "key 1") is not None
+
+
+FIRST, SECOND = datetime(2026, 3, 2, 9, 0, 0, 1, tzinfo=UTC), datetime(2026, 3, 2, 9, 0, 0, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("last", ["And by train?", ""], ids=["another text", "the text as it was sent"])
+async def test_an_edit_that_arrives_after_a_later_one_changes_nothing(database: Database, last: str) -> None:
+    stores = store_of(database)
+    turn = await answered(stores, "1")
+    await stores.inbox.replace_question(turn, last or turn.question, MEMBERS, SECOND)
+    assert await stores.inbox.replace_question(turn, "And by car?", MEMBERS, FIRST) is None
+    kept = await stores.inbox.turn(turn.thread.tenant_id, turn.id)
+    assert kept is not None
+    assert kept.question == (last or turn.question)
+
+
+async def test_an_edit_that_arrives_first_is_not_replaced_by_an_earlier_one(database: Database) -> None:
+    stores = store_of(database)
+    turn = await stores.inbox.accept(replace(incoming("1"), edited_at=SECOND))
+    assert turn is not None
+    assert await stores.inbox.replace_question(turn, "And by car?", MEMBERS, FIRST) is None
+    assert await stores.inbox.replace_question(turn, "And by bus?", MEMBERS, SECOND) is not None
 
 
 async def test_whoever_answers_the_first_question_has_lost_it(database: Database) -> None:

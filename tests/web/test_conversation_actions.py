@@ -66,10 +66,16 @@ async def test_a_chosen_title_stays_until_the_last_question_is_deleted(database:
             await send(session, *statements)
 
     async with database.tenant(LOCAL_TENANT) as session:
-        named = {"tenant_id": LOCAL_TENANT, "turn_id": first, "question": "Where is the tent?"}
         uid = thread_uid((await history.listed(1))[0].key)
-        await send(session, question_changes.beginning_anew(**named, audience=MEMBERS, holder=None))
-        await send(session, *question_changes.following_an_edit(**named, thread_uid=uid, tokens=1))
+        question = "Where is the tent?"
+        anew = question_changes.beginning_anew(
+            tenant_id=LOCAL_TENANT, turn_id=first, question=question, audience=MEMBERS, holder=None
+        )
+        await send(session, anew)
+        following = question_changes.following_an_edit(
+            tenant_id=LOCAL_TENANT, turn_id=first, thread_uid=uid, question=question, tokens=1
+        )
+        await send(session, *following)
     assert await history.title(THREAD) == "Journeys"
     await delete(first)
     assert await history.title(THREAD) == "Journeys"

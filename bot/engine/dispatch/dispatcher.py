@@ -123,7 +123,7 @@ class Dispatcher:
             return turn
         start = time.monotonic()
         incoming = checked(incoming, self._max_chars)
-        turn = await inbox.replace_question(known[0], incoming.text, incoming.audience)
+        turn = await inbox.replace_question(known[0], incoming.text, incoming.audience, incoming.edited_at)
         if turn is not None:
             self._runner.lose(turn.id)
             self._runner.expect(turn, 1000 * (time.monotonic() - start))
@@ -140,7 +140,8 @@ class Dispatcher:
         if not turn.question:
             raise UsageError(user_messages.UNKNOWN_TURN)
         asked = turn.message_id.partition(":")[0]
-        edited = Incoming(turn.thread, asked, by, text.strip(), "ask", self._clock(), audience=audience)
+        now = self._clock()
+        edited = Incoming(turn.thread, asked, by, text.strip(), "ask", now, audience=audience, edited_at=now)
         return await self.edited(edited)
 
     async def deleted(self, thread: ThreadKey, message_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:

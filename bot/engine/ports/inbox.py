@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from bot.types.audience import Audience
@@ -31,12 +32,14 @@ class Inbox(Protocol):
     async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
         """Return the turn of a message, then the turns that asked it again."""
 
-    async def replace_question(self, turn: Turn, question: str, audience: Audience) -> Turn | None:
+    async def replace_question(
+        self, turn: Turn, question: str, audience: Audience, edited_at: datetime | None = None
+    ) -> Turn | None:
         """Queue the turn again with an edited question, for the people who read the channel now.
 
         The process that runs it loses its lease.
 
-        Return None if the text is unchanged.
+        Return None if the text is unchanged, or if an edit of a time after ``edited_at`` arrived before.
         """
 
     async def follows(self, thread: ThreadKey) -> bool:

@@ -49,6 +49,7 @@ def incoming(
         text=_text(message, me),
         kind=kind,
         sent_at=message.created_at,
+        edited_at=message.edited_at,
         attachments=tuple(
             attachment(file, ref=f"{message.channel.id}/{message.id}/{file.id}") for file in message.attachments
         ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,13 +72,16 @@ class UserMessage:
     files: tuple[Payload, ...] = ()
     shared: bool = False
     """Whether the event shows that the channel is shared with another workspace."""
+    edited_at: datetime | None = None
+    """When the event of the edit happened."""
 
     def incoming(
         self, text: str, author: Author, audience: Audience, attachments: Sequence[Attachment] = ()
     ) -> Incoming:
         """Return the message as the dispatcher accepts it; ``text`` is the question with names in place of IDs."""
         sent_at = datetime.fromtimestamp(float(self.ts), UTC)
-        return Incoming(self.thread, self.ts, author, text, self.kind, sent_at, tuple(attachments), audience=audience)
+        message = Incoming(self.thread, self.ts, author, text, self.kind, sent_at, tuple(attachments))
+        return replace(message, audience=audience, edited_at=self.edited_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,14 @@ def parse_change(event: Payload, bot: BotUser, *, shared: bool = False) -> UserM
     if after.get("text") == before.get("text") and not _added(after) - _added(before):
         return None
     edited = {**after, "type": "message", "channel": channel, "channel_type": event.get("channel_type")}
-    return parse_message(edited, bot, shared=shared)
+    parsed = parse_message(edited, bot, shared=shared)
+    return parsed and replace(parsed, edited_at=_time_of(event))
+
+
+def _time_of(event: Payload) -> datetime | None:
+    """Return when an event happened. The time that the message itself bears has whole seconds only."""
+    ts = text_field(event, "event_ts") or text_field(event, "ts")
+    return datetime.fromtimestamp(float(ts), UTC) if _TS.fullmatch(ts) else None
 
 
 def _added(message: Payload) -> set[str]:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from bot.errors import StoreAway, for_operator
 from bot.store import threads
@@ -112,13 +113,15 @@ class PostgresInbox:
             known = [await turns.get(session, tenant_id=thread.tenant_id, turn_id=turn_id) for turn_id in found]
             return [turn for turn in known if turn is not None]
 
-    async def replace_question(self, turn: Turn, question: str, audience: Audience) -> Turn | None:
+    async def replace_question(
+        self, turn: Turn, question: str, audience: Audience, edited_at: datetime | None = None
+    ) -> Turn | None:
         """See the port. The turn is queued, and the tokens that it will likely use are reserved, in one transaction."""
         tenant_id, tokens = turn.thread.tenant_id, self._count_tokens(question)
         _, owners = await self._days.owners_of(turn)
-        anew = question_changes.beginning_anew(
-            tenant_id=tenant_id, turn_id=turn.id, question=question, audience=audience, holder=self._holder()
-        )
+        edit = {"tenant_id": tenant_id, "turn_id": turn.id, "question": question}
+        noted = question_changes.noting_an_edit(**edit, edited_at=edited_at)
+        anew = question_changes.beginning_anew(**edit, audience=audience, holder=self._holder(), edited_at=edited_at)
         release = budget_reservations.release(tenant_id, turn.id)
         reserve = budget_reservations.reserve(
             owners, reservation_id=uuid.uuid4().hex, turn_id=turn.id, tokens=self._expected(tokens)
@@ -127,6 +130,7 @@ class PostgresInbox:
         async def once(work: Work, _: bool) -> int | None:
             (changed,) = await work.ask(anew)
             if not changed:
+                await work.last(noted)
                 return None
             following = question_changes.following_an_edit(
                 tenant_id=tenant_id,

@@ -114,6 +114,7 @@ turns = Table(
     Column("withdrawn_at", DateTime(timezone=True)),
     Column("deliver_at", DateTime(timezone=True)),
     now("queued_at"),
+    Column("edited_at", DateTime(timezone=True)),
     of_thread(),
     Index("turns_one_running", "tenant_id", "thread_uid", unique=True, postgresql_where=text("state = 'running'")),
     Index("turns_of_user", "tenant_id", "user_id", "seq"),

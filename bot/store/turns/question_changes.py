@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,12 +25,20 @@ from bot.types.turns import Notice
 
 FORGOTTEN = "The question was deleted."
 
+_NOTE_EDIT = """
+UPDATE turns SET edited_at = CAST(%(edited)s AS timestamptz)
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND question = %(question)s AND question <> ''
+    AND edited_at IS DISTINCT FROM greatest(edited_at, CAST(%(edited)s AS timestamptz))
+"""
+
 _BEGIN_ANEW = """
-UPDATE turns SET question = %(question)s, audience = %(readers)s, tenant_wide = %(tenant_wide)s, state = 'queued',
+UPDATE turns SET question = %(question)s, edited_at = coalesce(CAST(%(edited)s AS timestamptz), edited_at),
+     audience = %(readers)s, tenant_wide = %(tenant_wide)s, state = 'queued',
     fence = fence + 1, holder = CAST(%(holder)s AS integer), lease_until = NULL, stopping = false, takeovers = 0,
     started_at = NULL, queued_at = now(), finished_at = NULL,
     answer = '', citations = '[]', cached = false, refused = NULL, trace = '{}', deliver_at = NULL
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND question <> %(question)s AND question <> ''
+    AND (edited_at > CAST(%(edited)s AS timestamptz)) IS NOT TRUE
 RETURNING thread_uid
 """
 
@@ -44,14 +53,27 @@ RETURNING thread_uid
 """  # noqa: S608
 
 
-def beginning_anew(*, tenant_id: str, turn_id: str, question: str, audience: Audience, holder: int | None) -> Statement:
+def noting_an_edit(*, tenant_id: str, turn_id: str, question: str, edited_at: datetime | None) -> Statement:
+    """Record when the question got the text that it has already, so that an earlier edit that arrives later is late."""
+    return Statement(_NOTE_EDIT, {**_named(tenant_id, turn_id), "question": question, "edited": edited_at})
+
+
+def beginning_anew(
+    *,
+    tenant_id: str,
+    turn_id: str,
+    question: str,
+    audience: Audience,
+    holder: int | None,
+    edited_at: datetime | None = None,
+) -> Statement:
     """Queue the turn again with an edited question; its lease is lost. ``following_an_edit`` must follow.
 
-    Returns the thread's ``thread_uid``. Returns no row if the text is unchanged, or if the question was deleted, since
-    events can arrive out of order.
+    Returns the thread's ``thread_uid``. Returns no row if the text is unchanged, if the question was deleted, or if it
+    was edited after ``edited_at``, since events can arrive out of order.
     """
     given = {"question": question, "readers": audience.readers, "tenant_wide": audience.tenant_wide, "holder": holder}
-    return Statement(_BEGIN_ANEW, {**_named(tenant_id, turn_id), **given})
+    return Statement(_BEGIN_ANEW, {**_named(tenant_id, turn_id), **given, "edited": edited_at})
 
 
 def following_an_edit(

@@ -49,10 +49,11 @@ WITH home AS (
     RETURNING known.thread_uid
 ), turn AS (
     INSERT INTO turns (tenant_id, turn_id, thread_uid, platform, channel_id, thread_id, message_id, kind, user_id,
-                       user_name, user_role, question, wish, fresh, audience, tenant_wide, state, holder)
+                       user_name, user_role, question, wish, fresh, audience, tenant_wide, state, holder,
+                       edited_at)
     SELECT %(tenant)s, %(turn)s, thread_uid, %(platform)s, %(channel)s, %(thread)s, %(message)s, %(kind)s, %(user)s,
            %(user_name)s, %(role)s, %(question)s, %(wish)s, %(fresh)s, %(readers)s, %(tenant_wide)s, 'queued',
-           CAST(%(holder)s AS integer)
+           CAST(%(holder)s AS integer), CAST(%(edited)s AS timestamptz)
     FROM thread
     RETURNING tenant_id, turn_id, thread_uid, platform, channel_id, thread_id, message_id, user_id, user_name,
         user_role, question, wish, fresh, audience, created_at, takeovers
@@ -92,6 +93,7 @@ def accepting(
         "readers": incoming.audience.readers,
         "tenant_wide": incoming.audience.tenant_wide,
         "holder": holder,
+        "edited": incoming.edited_at,
         "tokens": tokens,
     }
     files = attachments.noting(tenant_id=key.tenant_id, turn_id=uid, files=incoming.attachments)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from bot.store.budgets.budget_reservations import Owners
 from bot.store.database.retry import patiently
 from bot.store.database.session import Database
 from bot.store.privacy import retention
-from bot.store.tenants import every_tenant
+from bot.store.tenants import every_tenant, with_sources, with_upkeep
 from knowledge.ingest.reembed import needs_reembedding
 from knowledge.refusal_counts import WHOLE_SERVER
 from knowledge.sources.opening import reads_local_files
@@ -29,16 +29,20 @@ Result = TypeVar("Result")
 
 RETENTION_BATCHES = 20
 """Batches of one maintenance run, so that a first run over years of conversations does not take long."""
+EVERY_TENANT = timedelta(hours=1)
+"""How often tenants are maintained that have nothing under way."""
 SCHEDULE = "schedule"
 
 
-async def for_each_tenant(services: Services, step: Callable[[Services, str], Awaitable[Result]]) -> list[Result]:
-    """Run the step for every tenant, and return the results of those that did not fail.
+async def for_each_tenant(
+    services: Services, tenants: Iterable[str], step: Callable[[Services, str], Awaitable[Result]]
+) -> list[Result]:
+    """Run the step for the tenants, and return the results of those that did not fail.
 
     The failure of one tenant is logged and does not stop the others. Raises StoreAway.
     """
     results: list[Result] = []
-    for tenant_id in await every_tenant(services.database):
+    for tenant_id in tenants:
         try:
             results.append(await step(services, tenant_id))
         except StoreAway:
@@ -48,11 +52,29 @@ async def for_each_tenant(services: Services, step: Callable[[Services, str], Aw
     return results
 
 
-async def run_maintenance(services: Services) -> None:
-    """Run every maintenance step once for each tenant."""
+class RegularMaintenance:
+    """Runs maintenance: of every tenant at the start and once an hour, in between of those with something to maintain.
+
+    A tenant that nobody uses costs an index look in between, not a transaction of its own.
+    """
+
+    def __init__(self) -> None:
+        self._next_of_all: datetime | None = None
+
+    async def __call__(self, services: Services) -> None:
+        """Run one round. Raises StoreAway."""
+        now = services.clock()
+        of_all = self._next_of_all is None or now >= self._next_of_all
+        await run_maintenance(services, None if of_all else await with_upkeep(services.database))
+        if of_all:
+            self._next_of_all = now + EVERY_TENANT
+
+
+async def run_maintenance(services: Services, tenants: Iterable[str] | None = None) -> None:
+    """Run every maintenance step once for each of the tenants, by default for all."""
     await slack_requests.delete_expired(services.database, services.clock())
     await refusals.delete_old(services.database, WHOLE_SERVER, services.clock().date())
-    await for_each_tenant(services, maintain)
+    await for_each_tenant(services, await every_tenant(services.database) if tenants is None else tenants, maintain)
 
 
 async def maintain(services: Services, tenant_id: str) -> None:
@@ -95,7 +117,7 @@ async def delete_expired_conversations(services: Services, tenant_id: str) -> in
 
 async def refresh_due(services: Services) -> int:
     """Start a refresh of every source that is due; return how many."""
-    return sum(await for_each_tenant(services, refresh_due_of))
+    return sum(await for_each_tenant(services, await with_sources(services.database), refresh_due_of))
 
 
 async def refresh_due_of(services: Services, tenant_id: str) -> int:

@@ -65,9 +65,12 @@ async def reindex(services: Services, attempts: int, *, tenant_id: str) -> None:
         log.info("made the search terms of %d passages of %s again", done, tenant_id)
 
 
+_regular_maintenance = maintenance.RegularMaintenance()
+
+
 async def run_maintenance(services: Services, attempts: int) -> None:
-    """Run maintenance for every tenant."""
-    await maintenance.run_maintenance(services)
+    """Run maintenance for the tenants that need it, and regularly for all."""
+    await _regular_maintenance(services)
 
 
 async def refresh_due(services: Services, attempts: int) -> None:

@@ -1,6 +1,6 @@
 """Finds what needs maintenance in one tenant, and deletes what is out of date, in one round trip.
 
-Most tenants need nothing most of the time, so a round over many tenants costs one short transaction for each.
+Most tenants need nothing most of the time; ``bot.store.tenants.with_upkeep`` names the others.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, bindparam, exists, or_, select, update
+from sqlalchemy import and_, bindparam, exists, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,6 +30,21 @@ async def every_tenant(database: Database) -> list[str]:
     async with database.queue() as session:
         stored = set(await session.scalars(select(tenants.c.tenant_id)))
     return sorted({LOCAL_TENANT, *stored})
+
+
+async def with_upkeep(database: Database) -> list[str]:
+    """Return the tenants that have something that needs maintenance within the hour, and the local tenant."""
+    return await _named_by(database, "SELECT tenants_with_upkeep()")
+
+
+async def with_sources(database: Database) -> list[str]:
+    """Return the tenants that have sources of documents, and the local tenant."""
+    return await _named_by(database, "SELECT tenants_with_sources()")
+
+
+async def _named_by(database: Database, statement: str) -> list[str]:
+    async with database.queue() as session:
+        return sorted({LOCAL_TENANT, *await session.scalars(text(statement))})
 
 
 async def has_data(session: AsyncSession, *, tenant_id: str) -> bool:

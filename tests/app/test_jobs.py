@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import uuid
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -13,6 +17,7 @@ from bot.commands.services import Services
 from bot.errors import StoreAway
 from bot.jobs import maintenance, tasks
 from bot.store import maintenance as maintenance_store
+from bot.store import tenants
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import Call, Usage
 from knowledge.store import serving_model
@@ -74,8 +79,7 @@ async def test_chunks_without_a_vector_of_the_current_model_get_one(app: App) ->
 
 
 async def test_one_tenants_failure_does_not_end_the_round(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    async with app.database.tenant("slack:T9") as session:
-        await session.execute(text("INSERT INTO tenants (tenant_id, platform) VALUES ('slack:T9', 'slack')"))
+    await add_tenant(app, "slack:T9")
     done: list[str] = []
 
     async def step(services: Services, tenant_id: str) -> str:
@@ -84,14 +88,61 @@ async def test_one_tenants_failure_does_not_end_the_round(app: App, caplog: pyte
         done.append(tenant_id)
         return tenant_id
 
-    assert await maintenance.for_each_tenant(app.services, step) == ["slack:T9"] == done
+    assert (
+        await maintenance.for_each_tenant(app.services, await tenants.every_tenant(app.database), step)
+        == ["slack:T9"]
+        == done
+    )
     assert "a fault of this tenant" in caplog.text
 
     async def away(services: Services, tenant_id: str) -> None:
         raise StoreAway("gone")
 
     with pytest.raises(StoreAway):
-        await maintenance.for_each_tenant(app.services, away)
+        await maintenance.for_each_tenant(app.services, await tenants.every_tenant(app.database), away)
+
+
+async def add_tenant(app: App, tenant_id: str) -> None:
+    async with app.database.tenant(tenant_id) as session:
+        await session.execute(
+            text("INSERT INTO tenants (tenant_id, platform) VALUES (:tenant, 'slack')"), {"tenant": tenant_id}
+        )
+
+
+async def test_one_statement_names_the_tenants_that_need_something(app: App) -> None:
+    for name in ("slack:idle", "slack:page", "slack:source"):
+        await add_tenant(app, name)
+    async with app.database.tenant("slack:page") as session:
+        await session.execute(
+            text(
+                "INSERT INTO page_files (tenant_id, file_id, name, content_type, data, added_by, purpose, size) "
+                "VALUES ('slack:page', 'f', 'a.txt', 'text/plain', 'a', 'ann', 'question', 1)"
+            )
+        )
+    async with app.database.tenant("slack:source") as session:
+        columns = "tenant_id, id, uri, kind, audience, fetched_at"
+        values = "'slack:source', gen_random_uuid(), 'a.md', 'file', '*', now()"
+        await session.execute(text(f"INSERT INTO sources ({columns}) VALUES ({values})"))
+    assert await tenants.with_upkeep(app.database) == [LOCAL_TENANT, "slack:page"]
+    assert await tenants.with_sources(app.database) == [LOCAL_TENANT, "slack:source"]
+    async with app.database.tenant("slack:page") as session:
+        assert (await session.scalars(text("SELECT tenants_with_sources()"))).all() == []
+
+
+async def test_idle_tenants_are_maintained_once_an_hour(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    await add_tenant(app, "slack:idle")
+    seen: list[str] = []
+    now = app.services.clock()
+
+    async def maintain(services: Services, tenant_id: str) -> None:
+        seen.append(tenant_id)
+
+    monkeypatch.setattr(maintenance, "maintain", maintain)
+    regular = maintenance.RegularMaintenance()
+    for minutes, expected in ((0, 2), (1, 1), (59, 1), (60, 2), (61, 1)):
+        seen.clear()
+        await regular(replace(app.services, clock=partial(operator.add, now, timedelta(minutes=minutes))))
+        assert len(seen) == expected, minutes
 
 
 async def test_ids_of_commands_are_deleted_and_those_of_questions_kept(app: App) -> None:

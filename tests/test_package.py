@@ -19,6 +19,8 @@ from scripts.runtime_packages import needed_by
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("bot", "knowledge", "migrations")
+OF_EXTRAS = {"bot.telemetry.open_telemetry": "otel"}
+"""Modules that are imported only if their extra is installed and switched on, each with the extra's name."""
 SKIPPED = ("bot.__main__", "migrations.env")
 """Modules that run something when they are imported: the command line, and Alembic's script."""
 
@@ -94,8 +96,14 @@ def modules() -> set[str]:
 
 def test_every_module_imports_without_the_development_extra() -> None:
     failed, imported = import_everything(refused_modules(runtime_distributions(PROJECT["dependencies"])))
+    assert set(failed) == set(OF_EXTRAS)
+    assert set(imported) == modules() - set(SKIPPED) - set(OF_EXTRAS)
+
+
+def test_the_modules_of_extras_import_with_their_extra() -> None:
+    extras = [text for extra in OF_EXTRAS.values() for text in PROJECT["optional-dependencies"][extra]]
+    failed, _ = import_everything(refused_modules(runtime_distributions([*PROJECT["dependencies"], *extras])))
     assert failed == {}
-    assert set(imported) == modules() - set(SKIPPED)
 
 
 def test_an_undeclared_dependency_is_found() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import unicodedata
 from functools import lru_cache
-
-import Stemmer
+from typing import Any
 
 from knowledge.text.languages import STEMMERS, of_script
 
@@ -68,10 +67,12 @@ def stem(word: str, language: str = "en") -> str:
     return fold(_stemmer(language).stemWord(word))
 
 
-def _stemmer(language: str) -> Stemmer.Stemmer:
+def _stemmer(language: str) -> Any:
     """Return the stemmer of this thread; stemmers must not be shared between threads."""
     found = getattr(_stemmers, language, None)
     if found is None:
+        import Stemmer
+
         found = Stemmer.Stemmer(STEMMERS.get(language, "english"))
         setattr(_stemmers, language, found)
     return found

@@ -158,7 +158,7 @@ async def test_costs_are_for_admins_and_come_as_a_table_and_a_file(app: App) -> 
     assert reply.table is not None
     assert [row[0] for row in reply.table.rows] == ["Ann", "total"]
     assert reply.file is not None
-    assert reply.file.data.decode().startswith("key,name,answers")
+    assert reply.file.data.decode().startswith('"key","name","answers"')
     for grouped in ("7d chart", "by day chart"):
         charted = await commands.run("costs", grouped, by(app, BOSS))
         assert charted.file is not None

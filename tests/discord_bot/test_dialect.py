@@ -52,6 +52,10 @@ CASES = {
         "| a | b |\n|---|---|\n| 1 &lt; 2 | R&amp;D |",
         "```\na      b\n-----  ---\n1 < 2  R&D\n```",
     ),
+    "a backtick as an entity in a cell": (
+        "| a |\n|---|\n| &#96;&#96;&#96; [b](https://evil.example) |",
+        "```\na\n----------------------------------------\n&#96;&#96;&#96; b (https://evil.example)\n```",
+    ),
     "an empty cell": ("| a | b | c |\n|---|---|---|\n| 1 || 3 |", "```\na  b  c\n-  -  -\n1     3\n```"),
 }
 

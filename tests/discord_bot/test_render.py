@@ -227,7 +227,7 @@ def test_a_table_that_does_not_fit_is_attached_in_full() -> None:
     assert len(shown.content) <= 2000
     (file,) = shown.files
     assert file.name == "table.csv"
-    assert file.data.decode().splitlines()[-1] == "person 499,499"
+    assert file.data.decode().splitlines()[-1] == '"person 499",499'
     shown_rows = shown.content.count("\nperson ")
     assert shown.content.endswith(f"{500 - shown_rows} of 500 rows are left out here. table.csv has all of them.")
 

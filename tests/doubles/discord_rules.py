@@ -46,8 +46,14 @@ def units(text: object) -> int:
 # --- messages
 
 
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+_CODE = re.compile(r"(?P<escaped>\\[^0-9A-Za-z\s])|```.*?(?:```|\Z)|(?P<ticks>`+).*?[^`](?P=ticks)(?!`)", re.DOTALL)
+"""Code by Discord's rules: a span may go over line ends, and an escaped mark begins none."""
 _BARE_LINK = re.compile(r"(?<![<\w])https?://\S+")
+
+
+def _outside_code(content: str, instead: str) -> str:
+    """Return the text with ``instead`` in place of code."""
+    return _CODE.sub(lambda found: found[0] if found["escaped"] else instead, content)
 
 
 def check_message(body: Json, *, files: int, edit: bool = False) -> None:
@@ -110,7 +116,7 @@ Source: support.discord.com/hc/en-us/articles/210298617 (Markdown Text 101).
 
 def dialect_faults(content: str) -> list[str]:
     """Return what of a message Discord renders otherwise than CommonMark means it."""
-    outside = _CODE.sub("code", content)
+    outside = _outside_code(content, "code")
     return [f"{fault}: {found[0]!r}" for fault, rule in _WRONG_DIALECT.items() if (found := rule.search(outside))]
 
 
@@ -127,7 +133,7 @@ def policy_violations(body: Json) -> list[str]:
     ):
         violations.append(f"allowed_mentions allows pings: {allowed}")
     if not (body.get("flags") or 0) & SUPPRESS_EMBEDS:
-        bare = _BARE_LINK.search(_CODE.sub("", body.get("content") or ""))
+        bare = _BARE_LINK.search(_outside_code(body.get("content") or "", ""))
         if bare:
             violations.append(f"a link with a preview: {bare[0]}")
     return violations

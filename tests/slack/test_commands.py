@@ -225,7 +225,7 @@ async def test_the_button_below_the_progress_stops_an_ingest(
         "It was stopped early.",
     ]
     assert slack_blocks.buttons(progress.now.blocks) == {}, "no button stays below a finished command"
-    assert slack.ephemeral_texts("ada") == ["Stopping the handbook."]
+    await slack.until(lambda: slack.ephemeral_texts("ada") == ["Stopping the handbook."])
 
 
 async def test_a_private_file_goes_to_the_direct_message(
@@ -255,7 +255,7 @@ async def test_what_a_message_truncates_is_uploaded_completely(
     full_text, full_table = slack.uploaded.values()
     assert names == ["reply.md", "table.csv"]
     assert full_text.decode() == text
-    assert full_table.decode().splitlines() == ["document,chunks", *(f"{name},{chunks}" for name, chunks in rows)]
+    assert full_table.decode().splitlines() == ['"document","chunks"', *(f'"{name}",{chunks}' for name, chunks in rows)]
     if private:
         await slack.until(lambda: len(slack.ephemeral_texts("bob")) == 2)
         assert slack.ephemeral_texts("bob")[1] == "The files are in our direct messages."

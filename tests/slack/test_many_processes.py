@@ -167,4 +167,4 @@ async def test_two_complete_processes_answer_a_burst_within_slacks_limits(
             assert all("word59" in slack.replies(question)[0].shown for question in questions)
             workspace_pacing = [app.services.workspace_pacing.of(TENANT, "slack") for app in (one, two)]
             assert [pace.slow for pace in workspace_pacing] == [1.0, 1.0]
-        assert slack.refused == []
+        assert set(slack.refused) <= {"assistant.threads.setStatus"}, "a sign of life may be left out"

@@ -7,8 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-
-import Stemmer
+from typing import Any
 
 from knowledge.text.script_words import letters, runs, words
 from knowledge.text.sentence_splitter import sentence_spans
@@ -203,5 +202,7 @@ def _stop_words(language: str) -> frozenset[str]:
 
 
 @cache
-def _stemmer(language: str) -> Stemmer.Stemmer:
+def _stemmer(language: str) -> Any:
+    import Stemmer
+
     return Stemmer.Stemmer(language)

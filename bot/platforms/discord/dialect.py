@@ -60,12 +60,22 @@ def _without_entities(piece: str) -> str:
 
 
 def _character(found: re.Match[str]) -> str:
+    character = _named(found)
+    return f"\\{character}" if character in _MARKS else character
+
+
+def _named(found: re.Match[str]) -> str:
+    """Return the character that an entity stands for, or the entity if there is none of that name."""
     if found["name"] and f"{found['name']};" not in html5:
         return found[0]
     character = html.unescape(found[0])
-    if character.isspace():
-        return " "
-    return f"\\{character}" if character in _MARKS else character
+    return " " if character.isspace() else character
+
+
+def _character_in_code(found: re.Match[str]) -> str:
+    """Return the character that an entity stands for; a backtick, which could end the block, stays an entity."""
+    character = _named(found)
+    return found[0] if character == "`" else character
 
 
 def _without_unknown_marks(text: str) -> str:
@@ -121,7 +131,8 @@ def plain_cell(cell: str) -> str:
         for mark in (r"\*\*", "~~"):
             words = re.sub(rf"(?<!\\){mark}(?=\S)(.+?)(?<=\S){mark}", r"\1", words)
         words = re.sub(r"(?<![\w\\])(_{1,2}|\*)(?=[^\s_*])([^_*]+)(?<=\S)\1(?!\w)", r"\2", words)
-        shown += [re.sub(r"\\([^\w\s])", r"\1", words), *pieces[index + 2 : index + 3]]
+        words = _ENTITY.sub(_character_in_code, re.sub(r"\\([^\w\s])", r"\1", words))
+        shown += [words, *pieces[index + 2 : index + 3]]
     return "".join(shown)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from knowledge.ingest import Ingestor
 
-GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
+GUIDE = Path(__file__).parents[3] / "docs" / "extending.md"
 
 
 async def test_example_source_reads_only_changed_documents(ingestor: Ingestor) -> None:

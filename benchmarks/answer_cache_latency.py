@@ -23,7 +23,7 @@ from bot.app import App
 from bot.evals.metrics import percentile
 from bot.types.conversation import LOCAL_TENANT, ThreadKey
 from bot.types.turns import Outcome
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 
 QUESTION = "What does the handbook say about {}?"
 SAME_WORDS = "  what does the handbook say about {}"

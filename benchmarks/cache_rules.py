@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from bot.engine.cache import wording
+from bot.engine.cache import english_questions
 from bot.engine.cache.matching import same_wording
 from bot.evals.cache import Pair, read
 
@@ -43,7 +43,11 @@ class Score:
 
 
 def _without_ways(ways: Collection[str], pattern: re.Pattern[str]) -> re.Pattern[str]:
-    left = [way for way in (*wording.HOW_DO_I, *wording.BEST_WAY_TO) if way not in ways and way in pattern.pattern]
+    left = [
+        way
+        for way in (*english_questions.HOW_DO_I, *english_questions.BEST_WAY_TO)
+        if way not in ways and way in pattern.pattern
+    ]
     return re.compile("|".join(left) or "(?!)")
 
 
@@ -56,12 +60,12 @@ def _words(words: frozenset[str]) -> Change:
 
 
 GROUPS: dict[str, Change] = {
-    "how do I, how can I, how to": _ways(wording.HOW_DO_I),
-    "best way to, steps to": _ways(wording.BEST_WAY_TO),
-    "articles (a, an, the, some)": _words(wording.ARTICLES),
-    "auxiliaries (do, is, are, am)": _words(wording.AUXILIARIES),
-    "possessives (my, our)": _words(wording.POSSESSIVES),
-    "fillers (just, really, ever)": _words(wording.FILLERS),
+    "how do I, how can I, how to": _ways(english_questions.HOW_DO_I),
+    "best way to, steps to": _ways(english_questions.BEST_WAY_TO),
+    "articles (a, an, the, some)": _words(english_questions.ARTICLES),
+    "auxiliaries (do, is, are, am)": _words(english_questions.AUXILIARIES),
+    "possessives (my, our)": _words(english_questions.POSSESSIVES),
+    "fillers (just, really, ever)": _words(english_questions.FILLERS),
     "singular": ("_singular", lambda _: str),
     "pointing back": ("_POINTING", lambda _: frozenset()),
 }
@@ -76,7 +80,7 @@ def without(groups: Collection[str]) -> Iterator[None]:
     with ExitStack() as stack:
         for group in groups:
             name, change = GROUPS[group]
-            stack.enter_context(mock.patch.object(wording, name, change(getattr(wording, name))))
+            stack.enter_context(mock.patch.object(english_questions, name, change(getattr(english_questions, name))))
         yield
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.forbidden_addresses --forms 2000
 
-Each form of ``benchmarks.forbidden_forms`` is tried in each way: as the address that a person gives, and as what a
-server answers. Two things are counted: connections that a server on loopback accepts (the canary), and every
+Each form of ``benchmarks.forbidden_address_forms`` is tried in each way: as the address that a person gives, and as
+what a server answers. Two things are counted: connections that a server on loopback accepts (the canary), and every
 ``connect`` of this process to any address but the test's own site (an audit hook sees them all, also those that fail).
 ``--undefended`` allows the canary's addresses, which shows how many forms are alive.
 """
@@ -26,16 +26,16 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from benchmarks.forbidden_forms import PRIVATE_LOOPBACK_NAMES, PRIVATE_NAMES, forms
+from benchmarks.forbidden_address_forms import PRIVATE_LOOPBACK_NAMES, PRIVATE_NAMES, forms
 from knowledge.errors import SourceError
 from knowledge.ports import Source
 from knowledge.sources.checked_git_remote import checked_remote
 from knowledge.sources.crawl import CrawlSource
 from knowledge.sources.git_command import Git
 from knowledge.sources.git_tunnel import GitTunnel
-from knowledge.sources.opening import open_source
 from knowledge.sources.refused_requests import refused_requests
 from knowledge.sources.sitemap import SitemapSource
+from knowledge.sources.source_factory import open_source
 from knowledge.types import Failure, Fetched
 
 SITE = "site.test"

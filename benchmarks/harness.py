@@ -27,7 +27,7 @@ from bot.types.audience import MEMBERS, Audience
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.turns import Outcome
 from knowledge import sample
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from knowledge.types import Found, Passage, Scope
 
 Result = TypeVar("Result")

@@ -25,7 +25,7 @@ from bot.platforms.discord import render as discord
 from bot.platforms.slack import render as slack
 from bot.platforms.web import render as web
 from bot.types.display import Part
-from tests.doubles import clickable
+from tests.doubles import rendered_links
 
 FORMS = ("See {}.", "({})", "**{}**", "<{}>", "[the page]({}), or", "- [the page](<{}>)")
 _URL = re.compile(r"(?<![\w+])https?://[^\s<>\"'`|\\()\[\]{}]++")
@@ -79,12 +79,12 @@ def losses(answer: str, url: str, links: frozenset[str], form: str) -> list[str]
     """Return the platforms on which the answer does not link the address."""
     part = Part(answer, "n", "t", final=True, links=links)
     shown = {
-        "Slack": clickable.on_slack(slack.message(part)["blocks"][0]["text"]),
-        "Discord": clickable.on_discord(discord.part(part).content),
+        "Slack": rendered_links.on_slack(slack.message(part)["blocks"][0]["text"]),
+        "Discord": rendered_links.on_discord(discord.part(part).content),
     }
     if "](" in form:
-        shown["web"] = clickable.on_web("".join(web.blocks(answer, links=links)))
-    missing = [name for name, found in shown.items() if clickable.other_links([url], frozenset(found))]
+        shown["web"] = rendered_links.on_web("".join(web.blocks(answer, links=links)))
+    missing = [name for name, found in shown.items() if rendered_links.other_links([url], frozenset(found))]
     return [f"{name}: {answer!r} became {sanitize(answer, links)!r}" for name in missing]
 
 

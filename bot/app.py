@@ -38,13 +38,13 @@ from bot.llm.quoting import extractive
 from bot.llm.summarizing import ModelSummarizer
 from bot.llm.tokens import TokenCounter
 from bot.store import refusals
-from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
+from bot.store.answer_cache.similar_answers import PostgresSimilarAnswers
 from bot.store.budgets import token_ratios
 from bot.store.database.job_queue import Queue
 from bot.store.database.notifications import Notifications, telling
 from bot.store.database.session import NO_TENANT, Database
-from bot.store.opening import opened_database
-from bot.store.regular_storing import stored_regularly
+from bot.store.database_startup import opened_database
+from bot.store.periodic_storing import stored_regularly
 from bot.store.stores import open_stores
 from bot.store.turns.thread_memory import ThreadMemory
 from bot.telemetry.build import build_telemetry

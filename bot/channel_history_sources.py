@@ -10,7 +10,7 @@ from bot.errors import ConfigError
 from bot.store.database.session import Database
 from knowledge.errors import SourceError
 from knowledge.ports import Source
-from knowledge.sources.opening import OpenChannel
+from knowledge.sources.source_factory import OpenChannel
 
 
 def channel_opener(settings: Settings, database: Database) -> Callable[[str], OpenChannel]:

@@ -58,8 +58,8 @@ def _retention(settings: Settings) -> Check:
 
 
 async def _database(settings: Settings) -> list[Check]:
+    from bot.store.database_startup import open_database, session_url
     from bot.store.diagnostics import check
-    from bot.store.opening import open_database, session_url
 
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)
@@ -137,7 +137,7 @@ async def _reranker(settings: Settings) -> list[Check]:
 async def _reembedding(settings: Settings) -> list[Check]:
     """Check the progress of re-embedding for each tenant, and whether its previous model can still be used."""
     from bot.app import build_models
-    from bot.store.opening import open_database
+    from bot.store.database_startup import open_database
     from bot.store.tenants import every_tenant
 
     checks: list[Check] = []
@@ -187,7 +187,7 @@ async def _slack(settings: Settings) -> list[Check]:
     if not settings.has_slack:
         return [Check("slack", True, "no token is set", "To connect Slack, see docs/slack.md.")]
     from bot.platforms.slack.diagnostics import check
-    from bot.store.opening import open_database
+    from bot.store.database_startup import open_database
 
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)

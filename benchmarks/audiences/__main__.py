@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from benchmarks.audiences import layers, matrix
+from benchmarks.audiences import matrix, single_defenses
 from benchmarks.audiences.matrix import Found
 from benchmarks.harness import run
 from bot.app import open_app
@@ -49,10 +49,10 @@ def main() -> None:
     with temporary_server("parley-benchmark-") as server, tempfile.TemporaryDirectory() as folder:
         migrate.upgrade(server.url)
         if given.only == "code":
-            layers.disable_row_level_security(server.admin_url)
-        with layers.without_tenant_conditions() if given.only == "database" else nullcontext():
+            single_defenses.disable_row_level_security(server.admin_url)
+        with single_defenses.without_tenant_conditions() if given.only == "database" else nullcontext():
             found = run(_main(tenant_ids, server.url, Path(folder)))
-        wrong_rows = layers.rows_of_wrong_tenants(server.admin_url, matrix.owners(tenant_ids))
+        wrong_rows = single_defenses.rows_of_wrong_tenants(server.admin_url, matrix.owners(tenant_ids))
     print(matrix.report(found))
     print(f"rows with a canary of another tenant: {len(wrong_rows)}", *wrong_rows[:20], sep="\n")
     if found.leaks or found.silent or wrong_rows:

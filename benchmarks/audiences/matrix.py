@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmarks.audiences import jobs, web_pages
-from benchmarks.audiences.ways import (
+from benchmarks.audiences.access_attempts import (
     EVERY_AUDIENCE,
     FROM_ELSEWHERE,
     QUESTION,

@@ -24,7 +24,7 @@ from bot.app import open_app
 from bot.config import Settings, load
 from bot.jobs import working
 from knowledge import sample
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from tests.doubles.models import ModelDouble, Reply, Seen
 from tests.web.browser import Chrome, browsing, find_all, texts, type_keys, wait_until
 from tests.web.serving import served

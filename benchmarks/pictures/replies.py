@@ -10,7 +10,7 @@ from bot.commands.base import File, Reply
 from bot.reports.charts import costs_by_day
 from bot.reports.costs import CostReport, CostRow, Savings, total_of
 from bot.reports.trace import Trace
-from bot.store.answer_cache.similar import Tally
+from bot.store.answer_cache.similar_answer_statements import Tally
 from bot.types.display import Citation
 from bot.types.settings import ChannelSettings
 from knowledge.store.document_catalog import Surroundings

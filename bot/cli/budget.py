@@ -37,7 +37,7 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
     loaded = settings()
 
     async def load() -> dict[str, Any]:
-        from bot.store.opening import opened_database
+        from bot.store.database_startup import opened_database
 
         async with opened_database(loaded) as database:
             await require_tenant(database, tenant)
@@ -114,7 +114,7 @@ def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
     loaded = settings()
 
     async def store_limit() -> int:
-        from bot.store.opening import opened_database
+        from bot.store.database_startup import opened_database
 
         async with opened_database(loaded) as database:
             await ensure_tenant(database, tenant)

@@ -112,7 +112,7 @@ def with_database(work: Callable[[Database], Awaitable[Result]]) -> Result:
     loaded = settings()
 
     async def open_and_run() -> Result:
-        from bot.store.opening import opened_database
+        from bot.store.database_startup import opened_database
 
         async with opened_database(loaded) as database:
             return await work(database)

@@ -63,7 +63,7 @@ def _reports(period: str, dimensions: Collection[Dimension], tenant: str) -> dic
         from bot.llm.build import build
         from bot.llm.prices import Prices
         from bot.reports.costs import report
-        from bot.store.opening import opened_database
+        from bot.store.database_startup import opened_database
 
         now = datetime.now(UTC)
         start = start_of(period, now)

@@ -34,7 +34,7 @@ def upgrade(as_json: bool) -> None:
 
     async def upgrade_schema() -> str | None:
         from bot.store.database import migrate
-        from bot.store.opening import open_database
+        from bot.store.database_startup import open_database
 
         async with AsyncExitStack() as stack:
             address = await open_database(loaded, stack)
@@ -98,7 +98,7 @@ def move(target_url: str, as_json: bool) -> None:
 
     async def copy() -> Moved:
         from bot.store.database import move as moving
-        from bot.store.opening import open_database, session_url
+        from bot.store.database_startup import open_database, session_url
 
         async with AsyncExitStack() as stack:
             source = session_url(loaded, await open_database(loaded, stack))

@@ -88,7 +88,7 @@ def answers(
 async def _opened(loaded: Settings, documents: Path | None) -> AsyncIterator[App]:
     """Open the app over the stored documents, or over others in a schema that is dropped afterwards."""
     from bot.app import open_app
-    from bot.store.opening import opened_database
+    from bot.store.database_startup import opened_database
 
     if documents is None:
         async with open_app(loaded, warm=True) as app:

@@ -93,7 +93,7 @@ def worker() -> None:
 
 def _checked_host(loaded: Settings, host: str | None) -> str:
     """Return the address to listen on. Raises ConfigError if it needs a sign-in, before the database is opened."""
-    from bot.platforms.web.sign_in.access import require_sign_in
+    from bot.platforms.web.sign_in.sign_in_setup import require_sign_in
 
     host = host or loaded.web_host
     require_sign_in(loaded, host)

@@ -11,7 +11,7 @@ from bot.errors import UsageError
 from bot.reports import charts
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, money, report
 from bot.reports.interruptions import Interruptions
-from bot.store.answer_cache.similar import Tally
+from bot.store.answer_cache.similar_answer_statements import Tally
 
 DEFAULT_PERIOD = "30d"
 COLUMNS = ("USD", "answers", "calls", "prompt", "cached", "written", "output")

@@ -22,8 +22,8 @@ from bot.types.conversation import LOCAL_TENANT
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
-from knowledge.sources.opening import OpenChannel, open_source
 from knowledge.sources.page_rendering import PageRenderer, find_chromium
+from knowledge.sources.source_factory import OpenChannel, open_source
 from knowledge.store.embedding_models import Models
 from knowledge.text.secret_redaction import has_credentials
 

@@ -20,7 +20,7 @@ from bot.store.privacy import retention
 from bot.store.tenants import every_tenant, with_sources, with_upkeep
 from knowledge.ingest.reembed import needs_reembedding
 from knowledge.refusal_counts import WHOLE_SERVER
-from knowledge.sources.opening import reads_local_files
+from knowledge.sources.source_factory import reads_local_files
 from knowledge.store import source_records
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.llm.prices import Prices
 from bot.reports import interruptions
 from bot.reports.interruptions import NO_INTERRUPTIONS, Interruptions
-from bot.store.answer_cache import similar
+from bot.store.answer_cache import similar_answer_statements
 from bot.store.budgets import ledger_sums
 from bot.store.budgets.ledger_sums import DIMENSIONS as DIMENSIONS
 from bot.store.budgets.ledger_sums import Dimension as Dimension
@@ -94,7 +94,7 @@ class CostReport:
     total: CostRow
     savings: Savings
     unknown_prices: Sequence[tuple[str, int]]
-    reuse: similar.Tally
+    reuse: similar_answer_statements.Tally
     """The number of reworded questions that got a cached answer, and how many of these answers were judged wrong."""
     days: tuple[date, date]
     interruptions: Interruptions = NO_INTERRUPTIONS
@@ -129,7 +129,7 @@ async def report(
     rows = await sums(session, **where, by=by, answers=answers)
     groups = await ledger_sums.by_price(session, **where, price_steps=prices.steps)
     saved = await _savings(session, **where, groups=groups, prices=prices, strong_model=strong_model)
-    reuse = await similar.tally(session, tenant_id=tenant_id, since=start)
+    reuse = await similar_answer_statements.tally(session, tenant_id=tenant_id, since=start)
     unasked = await interruptions.tally(session, tenant_id=tenant_id, since=start)
     days = (start.date(), now.date())
     return CostReport(rows, total_of(rows), saved, _unknown_prices(groups), reuse, days, unasked)

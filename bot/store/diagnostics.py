@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bot.store import refusals
-from bot.store.database import access, connections, migrate, processes
+from bot.store.database import connections, migrate, processes, role_privileges
 from bot.store.database.pipelined_transactions import APP_ROLE
 from bot.store.database.poolers import keeps_session
 from bot.store.database.session import Database
@@ -32,13 +32,13 @@ _SERVER = text("""
 async def check(url: str, session_url: str, origin: str) -> list[Check]:
     """Run the checks. ``origin`` says where the address comes from. Raises ConfigError if the database is away."""
     server, facts = await asyncio.to_thread(migrate.read, url, _facts)
-    problems = {one.name: one for one in access.problems(facts, migrates=False)}
+    problems = {one.name: one for one in role_privileges.problems(facts, migrates=False)}
     checks = [_version(server, origin), _pgvector(facts, problems)]
     if "schema" in problems:
         return [*checks, _failed(problems["schema"]), await _sessions(session_url)]
     current, newest = await asyncio.to_thread(migrate.revisions, url)
     if current != newest:
-        problems = {one.name: one for one in access.problems(facts, migrates=True)}
+        problems = {one.name: one for one in role_privileges.problems(facts, migrates=True)}
     if "schema" in problems:
         checks.append(_failed(problems["schema"]))
     elif current is None:
@@ -55,10 +55,10 @@ async def check(url: str, session_url: str, origin: str) -> list[Check]:
 
 
 def _facts(connection: Connection) -> tuple[Any, Any]:
-    return connection.execute(_SERVER, {"role": APP_ROLE}).one(), access.read(connection)
+    return connection.execute(_SERVER, {"role": APP_ROLE}).one(), role_privileges.read(connection)
 
 
-def _failed(problem: access.Problem) -> Check:
+def _failed(problem: role_privileges.Problem) -> Check:
     return Check(problem.name, False, problem.detail, f"{problem.fix}.")
 
 
@@ -67,7 +67,7 @@ def _version(server: Any, origin: str) -> Check:
     return Check("database", ok, f"PostgreSQL {server.shown} ({origin})", "" if ok else "Use PostgreSQL 14 or later.")
 
 
-def _pgvector(facts: Any, problems: dict[str, access.Problem]) -> Check:
+def _pgvector(facts: Any, problems: dict[str, role_privileges.Problem]) -> Check:
     if "pgvector" in problems:
         return _failed(problems["pgvector"])
     if facts.installed is None:

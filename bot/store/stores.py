@@ -9,7 +9,7 @@ from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.store.adapters.answer_cache import PostgresAnswerCache
 from bot.store.adapters.attachments import PostgresAttachments
-from bot.store.adapters.budget_days import BudgetDays
+from bot.store.adapters.budget_settlement import BudgetDays
 from bot.store.adapters.budgets import PostgresBudgets
 from bot.store.adapters.conversation import PostgresConversation
 from bot.store.adapters.inbox import PostgresInbox

@@ -24,10 +24,11 @@ from knowledge.errors import NoTextError, ParseError, PrivateChatError, SourceEr
 from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.limited_sessions import limited
-from knowledge.ingest.replaced_pages import WEB_KINDS, ChangedPage, ChangedPages, suspicion
+from knowledge.ingest.soft_error_detection import WEB_KINDS, ChangedPage, ChangedPages, suspicion
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ingest.staged_chunks import StagedChunks
 from knowledge.ingest.storable_items import storable_item
+from knowledge.off_loop_work import in_thread_if_large
 from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.store import document_removals, document_writes
 from knowledge.store.chunk_writes import NewChunk
@@ -36,7 +37,6 @@ from knowledge.store.document_writes import OutdatedError
 from knowledge.store.embedding_models import Models
 from knowledge.store.knowledge_version import lock_unless_erased
 from knowledge.text import search_terms
-from knowledge.thread_work import in_thread_if_large
 from knowledge.types import Chunk, Document, Failure, Fetched, Mark, Unchanged
 
 log = logging.getLogger(__name__)

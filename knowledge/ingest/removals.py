@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from knowledge.ingest.replaced_pages import SAME_PAGES
+from knowledge.ingest.soft_error_detection import SAME_PAGES
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ports import Sessions
 from knowledge.store import document_removals, document_writes, held_back_sources, source_records

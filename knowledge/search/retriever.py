@@ -20,7 +20,7 @@ from knowledge.store.chunk_lookup import load_span, load_windows
 from knowledge.store.embedding_models import Models
 from knowledge.store.knowledge_version import read_version
 from knowledge.store.serving_model import Serving
-from knowledge.text_places import with_places
+from knowledge.text_locations import with_places
 from knowledge.types import Found, Passage, Scope
 
 _WARMING = "How many days of leave does everybody have?"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from knowledge.errors import SourceError
 from knowledge.sources.polite_fetch import PoliteFetcher
-from knowledge.sources.redirect_ends import RedirectEnds
+from knowledge.sources.shared_redirect_targets import RedirectEnds
 from knowledge.sources.site_source import SiteSource, site_of
 from knowledge.sources.sitemap_parser import Sitemap, SitemapEntry, parse_sitemap
 from knowledge.sources.web_client import NotModified, PageError, RedirectFilter, page_document

@@ -15,7 +15,7 @@ from typing import Protocol
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import text_places
+from knowledge import text_locations
 from knowledge.metadata import dated_at
 from knowledge.store.chunk_vectors import Embedded
 from knowledge.store.chunk_writes import NewChunk
@@ -118,7 +118,7 @@ async def upsert_documents(
             "hashes": [new.content_hash for new in new_documents],
             "memos": ["" if new in large else new.memo for new in new_documents],
             "dates": [dated_at(document.metadata) for document in documents],
-            "places": [text_places.to_json(document) for document in documents],
+            "places": [text_locations.to_json(document) for document in documents],
             "warnings": [json.dumps(document.warnings) for document in documents],
             "undated": [document.uri for document in documents if dated_at(document.metadata) is None],
         },

@@ -19,7 +19,7 @@ from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.turns import Outcome
 from bot.types.usage import Tier
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from tests.doubles.models import ModelDouble
 
 Ask = Callable[..., Awaitable[Outcome]]

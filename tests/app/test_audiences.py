@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from benchmarks.audiences import layers, matrix
+from benchmarks.audiences import matrix, single_defenses
 from bot.app import open_app
 from bot.config import Settings
 from bot.types.conversation import LOCAL_TENANT
@@ -40,7 +40,7 @@ async def test_no_canary_reaches_people_who_may_not_read_it(database_url: str, a
         found = await matrix.measure(app, (LOCAL_TENANT,), channels=CHANNELS)
     print(matrix.report(found))
     assert (found.leaks, found.silent) == ([], [])
-    assert layers.rows_of_wrong_tenants(admin_url, matrix.owners(TENANTS)) == []
+    assert single_defenses.rows_of_wrong_tenants(admin_url, matrix.owners(TENANTS)) == []
     for person in (*matrix.PEOPLE, "web"):
         assert found.controls[person], f"{person} was shown nothing at all, so the matrix proves nothing"
     for way in (
@@ -61,13 +61,13 @@ async def test_each_defense_alone_keeps_tenants_apart(
     database_url: str, admin_url: str, tmp_path: Path, defense: str
 ) -> None:
     if defense == "code":
-        layers.disable_row_level_security(admin_url)
-    with layers.without_tenant_conditions() if defense == "database" else nullcontext():
+        single_defenses.disable_row_level_security(admin_url)
+    with single_defenses.without_tenant_conditions() if defense == "database" else nullcontext():
         async with open_app(settings(database_url, tmp_path)) as app:
             found = await matrix.measure(app, TENANTS, channels=("partners",), people=("admin", "guest"), pages=False)
     assert (found.leaks, found.silent) == ([], [])
     assert found.controls["admin"]
-    assert layers.rows_of_wrong_tenants(admin_url, matrix.owners(TENANTS)) == []
+    assert single_defenses.rows_of_wrong_tenants(admin_url, matrix.owners(TENANTS)) == []
 
 
 async def test_without_both_defenses_tenants_are_not_apart(database_url: str, admin_url: str, tmp_path: Path) -> None:
@@ -86,11 +86,11 @@ async def test_without_both_defenses_tenants_are_not_apart(database_url: str, ad
                 return False
 
         assert not await is_read()
-        with layers.without_tenant_conditions():
+        with single_defenses.without_tenant_conditions():
             assert not await is_read()
         # In a thread: the statement waits for transactions of the app, which need the event loop to end.
-        await asyncio.to_thread(layers.disable_row_level_security, admin_url)
+        await asyncio.to_thread(single_defenses.disable_row_level_security, admin_url)
         assert not await is_read()
-        with layers.without_tenant_conditions():
+        with single_defenses.without_tenant_conditions():
             assert await is_read()
-    assert layers.rows_of_wrong_tenants(admin_url, {matrix.canary(TENANTS[1], "tenant"): TENANTS[0]})
+    assert single_defenses.rows_of_wrong_tenants(admin_url, {matrix.canary(TENANTS[1], "tenant"): TENANTS[0]})

@@ -12,7 +12,7 @@ from bot.app import App
 from bot.config import Settings
 from bot.store.maintenance import look
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from tests.app.conftest import ask
 from tests.doubles.models import ModelDouble, Reply
 

@@ -20,7 +20,7 @@ from bot.commands.base import Context
 from bot.config import Settings
 from bot.jobs import working
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from knowledge.text.secret_redaction import RedactingFilter
 from tests.app.conftest import ask
 

@@ -15,7 +15,7 @@ from bot.config import Settings
 from bot.engine import user_messages
 from bot.store.budgets import ledger
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from tests.app.conftest import ask, incoming, key
 from tests.doubles.models import ModelDouble, Reply
 

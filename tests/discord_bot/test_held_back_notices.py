@@ -10,7 +10,7 @@ import pytest
 from tests.discord_bot.conftest import FAST_LIMITS
 from tests.discord_bot.test_end_to_end import is_shown, running
 from tests.doubles.discord import DiscordDouble
-from tests.knowledge.parsing.lost_folder import FILES, lose_folder, stored_documents
+from tests.knowledge.sources.lost_folder import FILES, lose_folder, stored_documents
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from bot.platforms.discord import render as discord
 from bot.platforms.slack import render as slack
 from bot.platforms.web import render as web
 from bot.types.display import Citation, Limits, Part
-from tests.doubles import clickable
+from tests.doubles import rendered_links
 from tests.doubles.hostile_markdown import ALLOWED
 
 LINKS = urls_in(*ALLOWED)
@@ -37,12 +37,12 @@ def filter_faults(text: str) -> Iterator[str]:
     shown = sanitize(text, LINKS)
     if sanitize(shown, LINKS) != shown:
         yield f"filtering twice differs: {shown!r} / {sanitize(shown, LINKS)!r}"
-    yield from _other("CommonMark, filter alone", clickable.in_markdown(shown))
-    yield from _other("Slack, filter alone", clickable.on_slack(shown))
+    yield from _other("CommonMark, filter alone", rendered_links.in_markdown(shown))
+    yield from _other("Slack, filter alone", rendered_links.on_slack(shown))
     if "~~~" not in shown:
         # The renderer for Discord replaces such fences, and encloses addresses, which Discord ends before a bracket.
         cut = frozenset(one.rstrip(")") for one in EXISTING)
-        yield from _other("Discord, filter alone", clickable.on_discord(shown), EXISTING | cut)
+        yield from _other("Discord, filter alone", rendered_links.on_discord(shown), EXISTING | cut)
     yield from _quiet("filter", shown)
 
 
@@ -69,7 +69,7 @@ def reply_faults(text: str) -> Iterator[str]:
     reply = Reply(f"**{text}**\n{text}", Table(("a", text), [(text, 1)]))
     yield from _discord("reply", discord.reply(reply).content)
     yield from _slack("reply", slack.reply(reply))
-    yield from _other("Slack, plain reply", clickable.on_mrkdwn(slack.plain_reply(reply)["text"]), frozenset())
+    yield from _other("Slack, plain reply", rendered_links.on_mrkdwn(slack.plain_reply(reply)["text"]), frozenset())
     yield from _quiet("Slack, plain reply", slack.plain_reply(reply)["text"].replace("\u2060", ""))
     yield from _web("reply", (*web.blocks(reply.text), web.table(reply.table or Table((), []))))
 
@@ -86,7 +86,7 @@ def name_faults(text: str) -> Iterator[str]:
     yield from _discord("notes", discord.part(Part("x", "n", "t", notes=(text,))).content)
     for block in slack.message(part)["blocks"][1:]:
         written = "".join(str(one.get("text", "")) for one in block.get("elements", []))
-        yield from _other("Slack, sources", clickable.on_mrkdwn(_linked_only(written)), source=True)
+        yield from _other("Slack, sources", rendered_links.on_mrkdwn(_linked_only(written)), source=True)
         yield from _quiet("Slack, sources", written.replace("\u2060", ""))
     view = web.source(source)
     yield from _quiet("web, sources", "\n".join((view.title, view.quote, *view.heading)))
@@ -109,7 +109,7 @@ def _linked_only(text: str) -> str:
 
 
 def _discord(where: str, content: str, *, source: bool = False) -> Iterator[str]:
-    yield from _other(f"Discord, {where}", clickable.on_discord(content), source=source)
+    yield from _other(f"Discord, {where}", rendered_links.on_discord(content), source=source)
     yield from _quiet(f"Discord, {where}", content)
     if len(content) > (4096 if source else 2000):
         yield f"Discord, {where}: too long"
@@ -120,9 +120,9 @@ def _slack(where: str, message: dict[str, object]) -> Iterator[str]:
     assert isinstance(blocks, list)
     for block in blocks:
         if block["type"] == "markdown":
-            yield from _other(f"Slack, {where}", clickable.on_slack(block["text"]))
+            yield from _other(f"Slack, {where}", rendered_links.on_slack(block["text"]))
         yield from _quiet(f"Slack, {where}", "\n".join(_strings(block)))
-    yield from _other(f"Slack, {where}, notification", clickable.on_mrkdwn(str(message["text"])))
+    yield from _other(f"Slack, {where}, notification", rendered_links.on_mrkdwn(str(message["text"])))
     yield from _quiet(f"Slack, {where}, notification", str(message["text"]))
 
 
@@ -137,20 +137,20 @@ def _strings(value: object) -> Iterator[str]:
 
 def _web(where: str, blocks: tuple[str, ...]) -> Iterator[str]:
     page = "".join(blocks)
-    yield from _other(f"web, {where}", clickable.on_web(page))
-    if found := clickable.hidden(page):
+    yield from _other(f"web, {where}", rendered_links.on_web(page))
+    if found := rendered_links.hidden(page):
         yield f"web, {where}: hidden characters {found}"
 
 
 def _other(where: str, found: list[str], allowed: frozenset[str] = EXISTING, *, source: bool = False) -> Iterator[str]:
     if source:
         found = [link for link in found if not link.startswith("https://ok.example/page")]
-    if other := clickable.other_links(found, allowed):
+    if other := rendered_links.other_links(found, allowed):
         yield f"{where}: links {other}"
 
 
 def _quiet(where: str, text: str) -> Iterator[str]:
-    if found := clickable.notified(text):
+    if found := rendered_links.notified(text):
         yield f"{where}: mentions {found}"
-    if found := clickable.hidden(text):
+    if found := rendered_links.hidden(text):
         yield f"{where}: hidden characters {found}"

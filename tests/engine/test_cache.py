@@ -7,8 +7,8 @@ import pytest
 from benchmarks.cache_rules import GROUPS, GUARDS, without
 from benchmarks.make_paraphrase_data import pairs
 from bot.engine import cache
+from bot.engine.cache.english_questions import reduced
 from bot.engine.cache.matching import Observation, chance, is_hit, same_wording, upper_bound
-from bot.engine.cache.wording import reduced
 from knowledge.types import Scope
 
 SAME = (

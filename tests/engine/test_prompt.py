@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.engine.answer import prompt
 from bot.engine.answer.context_fitting import AttachedContext
-from bot.engine.answer.frames import label, numbered_text, unframed
+from bot.engine.answer.prompt_delimiters import label, numbered_text, unframed
 from bot.engine.memory import Selected
 from bot.engine.ports.llm import Prompt
 from bot.types.conversation import Fact, PastMessage

@@ -17,7 +17,7 @@ from tests.doubles import models_wire
 from tests.doubles.models_http import ClientGoneError, Exchange, HttpServer
 from tests.fuzz.mutated_json import mutations
 from tests.fuzz.target import Target
-from tests.llm.requests import ANTHROPIC_MODELS, OPENAI_MODELS, Adapter, accounting, ask
+from tests.llm.llm_requests import ANTHROPIC_MODELS, OPENAI_MODELS, Adapter, accounting, ask
 
 _USAGE = {"input_tokens": 9, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "output_tokens": 3}
 _ANTHROPIC: list[tuple[str, dict[str, Any]]] = [

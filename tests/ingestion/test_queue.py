@@ -28,7 +28,7 @@ from knowledge.errors import EmbeddingError, SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources.files import UploadSource
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from knowledge.store import document_catalog, ingest_runs, source_records
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 from tests.databases import superuser_connection

@@ -7,7 +7,7 @@ import pytest
 
 from tests.doubles.models import HTML, ModelDouble
 from tests.doubles.models_http import Exchange, HttpServer
-from tests.llm.requests import Adapter, anthropic, openai
+from tests.llm.llm_requests import Adapter, anthropic, openai
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from bot.engine.ports.llm import CacheLife, Ended, Message, TextDelta
 from bot.types.usage import Call, Usage
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.models_replies import Fault, Stop
-from tests.llm.requests import ANSWER, Adapter, anthropic, ask, openai, prompt
+from tests.llm.llm_requests import ANSWER, Adapter, anthropic, ask, openai, prompt
 
 
 async def test_text_arrives_in_pieces_and_ends_once(adapter: Adapter, double: ModelDouble) -> None:

@@ -21,7 +21,7 @@ from bot.llm.quoting.extractive import ExtractiveLLM
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply
-from tests.llm.requests import Adapter, anthropic, openai, passage, prompt
+from tests.llm.llm_requests import Adapter, anthropic, openai, passage, prompt
 
 
 @pytest.fixture(params=["anthropic", "openai"])

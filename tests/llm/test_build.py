@@ -15,7 +15,7 @@ from bot.llm.build import build, is_free, plan
 from bot.llm.prices import Prices, Rates
 from bot.llm.quoting.extractive import ExtractiveLLM
 from tests.doubles.models import ModelDouble, Reply
-from tests.llm.requests import ANSWER, ask, prompt
+from tests.llm.llm_requests import ANSWER, ask, prompt
 
 pytestmark = pytest.mark.usefixtures("no_provider_settings")
 

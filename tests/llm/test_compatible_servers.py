@@ -16,7 +16,7 @@ from bot.llm.resilient import ResilientLLM
 from bot.llm.structured import complete
 from tests.doubles.models import ModelDouble, Reply, tokens
 from tests.doubles.models_replies import Fault
-from tests.llm.requests import ANSWER, Adapter, accounting, anthropic, ask, openai, prompt
+from tests.llm.llm_requests import ANSWER, Adapter, accounting, anthropic, ask, openai, prompt
 from tests.llm.test_structured import Verdict
 
 

@@ -17,7 +17,7 @@ from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter, max_tokens_per_character
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.models_http import closed_port
-from tests.llm.requests import ANSWER, ANTHROPIC_MODELS, OPENAI_MODELS, accounting, ask, openai, prompt
+from tests.llm.llm_requests import ANSWER, ANTHROPIC_MODELS, OPENAI_MODELS, accounting, ask, openai, prompt
 
 LONG = prompt("The handbook says a word or two about every day of leave. " * 40)
 

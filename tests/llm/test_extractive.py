@@ -25,7 +25,7 @@ from bot.types.usage import Call
 from knowledge import sample
 from knowledge.search.followup_queries import carried_words
 from knowledge.types import Sentence
-from tests.llm.requests import ask, passage, prompt
+from tests.llm.llm_requests import ask, passage, prompt
 
 LEAVE = passage(
     "# Leave\n\nEverybody has 30 days of paid leave a year. Part-timers have a share of it, e.g. 15 days at 50 %.\n"

@@ -19,7 +19,7 @@ from bot.llm.tokens import TokenCounter
 from bot.llm.user_messages import CANNOT_SEE_IMAGE
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply
-from tests.llm.requests import ANSWER, Adapter, anthropic, ask, openai, prompt
+from tests.llm.llm_requests import ANSWER, Adapter, anthropic, ask, openai, prompt
 
 
 def drawn(width: int = 640, height: int = 400, form: str = "PNG") -> bytes:

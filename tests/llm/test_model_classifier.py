@@ -14,7 +14,7 @@ from bot.llm.model_classifier import RATED_CHARS, ModelClassifier
 from bot.types.usage import Call, Tier
 from tests.doubles.models import ModelDouble, Reply
 from tests.engine.fakes import Writer
-from tests.llm.requests import Adapter
+from tests.llm.llm_requests import Adapter
 
 LOCAL = LocalClassifier(0.5)
 QUESTION = "When may dogs come?"

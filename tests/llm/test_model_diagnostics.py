@@ -10,7 +10,7 @@ import pytest
 from bot.config import Settings
 from bot.llm.diagnostics import check
 from tests.doubles.models import ModelDouble, Reply, closed_port
-from tests.llm.requests import anthropic, prompt
+from tests.llm.llm_requests import anthropic, prompt
 from tests.llm.test_build import settings
 
 pytestmark = pytest.mark.usefixtures("no_provider_settings")

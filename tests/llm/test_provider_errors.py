@@ -20,7 +20,7 @@ from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply, Seen, closed_port
 from tests.doubles.models_billing import ProviderName
-from tests.llm.requests import ANSWER, Adapter, Asked, anthropic, ask, openai, prompt
+from tests.llm.llm_requests import ANSWER, Adapter, Asked, anthropic, ask, openai, prompt
 
 GOOD = Reply("The other one answers. [1]")
 QUICK = Timeouts(first_token=0.8, idle=0.5, total=8.0)

@@ -10,7 +10,7 @@ from bot.llm import query_rewriting
 from bot.llm.query_rewriting import MAX_QUERY_CHARS, ModelRewriter
 from knowledge.compound_questions import MAX_PARTS
 from tests.doubles.models import ModelDouble, Reply
-from tests.llm.requests import Adapter
+from tests.llm.llm_requests import Adapter
 
 
 @pytest.mark.parametrize(

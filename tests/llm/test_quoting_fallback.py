@@ -16,7 +16,7 @@ from bot.llm.quoting.quoting_fallback import QuotingFallback
 from bot.llm.tokens import TokenCounter
 from bot.llm.user_messages import OUTAGE_INTRO, QUOTED_INSTEAD
 from bot.types.usage import Purpose, Tier, Usage
-from tests.llm.requests import ask, passage, prompt
+from tests.llm.llm_requests import ask, passage, prompt
 
 LEAVE = passage("Everybody has thirty days of leave a year.")
 CURE = "Anthropic rejected the key (401). Check ANTHROPIC_API_KEY."

@@ -15,7 +15,7 @@ from bot.llm.circuit_breaker import Breaker, RetryBudget
 from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Tier
-from tests.llm.requests import ask, prompt
+from tests.llm.llm_requests import ask, prompt
 
 
 @dataclass

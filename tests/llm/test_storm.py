@@ -12,7 +12,7 @@ from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Call
 from tests.doubles.models import Billed, ModelDouble, Reply, Seen
 from tests.doubles.models_replies import Fault
-from tests.llm.requests import ANSWER, anthropic, openai, prompt
+from tests.llm.llm_requests import ANSWER, anthropic, openai, prompt
 
 TURNS = 120
 FAULTS: list[Fault] = ["error_event", "reset", "hang_up", "broken_json", "no_usage", "unknown_events", "status"]

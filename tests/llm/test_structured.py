@@ -14,7 +14,7 @@ from bot.llm.structured import complete, strict
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply, Seen
-from tests.llm.requests import Adapter, openai, prompt
+from tests.llm.llm_requests import Adapter, openai, prompt
 
 
 class Reason(BaseModel):

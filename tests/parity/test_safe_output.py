@@ -1,7 +1,7 @@
 """Shows hostile text on Slack, Discord and the web page: no link off the allow-list, no mention, no hidden character.
 
-The readers of what is shown are in ``tests.doubles.clickable``; they share no code with the bot. The examples are the
-same in each run; ``benchmarks.output_fuzz`` looks for new ones.
+The readers of what is shown are in ``tests.doubles.rendered_links``; they share no code with the bot. The examples are
+the same in each run; ``benchmarks.output_fuzz`` looks for new ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bot.platforms.discord import render as discord
 from bot.platforms.slack import render as slack
 from bot.platforms.web import render as web
 from bot.types.display import Citation, Part
-from tests.doubles import clickable, output_checks
+from tests.doubles import output_checks, rendered_links
 from tests.doubles.hostile_markdown import ALLOWED, EVIL, FORMS, MARKS, MENTIONS, PIECES
 from tests.doubles.output_checks import LINKS
 
@@ -142,22 +142,22 @@ BEFORE_CODE = "[click\n```\nx](https://evil.example)\n```"
 
 def test_the_filter_and_the_pages_parser_agree_about_a_fence_that_is_a_table_header() -> None:
     shown = sanitize(FENCE_IN_A_TABLE, LINKS)
-    assert clickable.in_markdown(shown) == []
-    assert clickable.on_web("".join(web.blocks(FENCE_IN_A_TABLE, links=LINKS))) == []
+    assert rendered_links.in_markdown(shown) == []
+    assert rendered_links.on_web("".join(web.blocks(FENCE_IN_A_TABLE, links=LINKS))) == []
 
 
 def test_the_page_checks_links_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "sanitize", lambda text, links: text)
     page = "".join(web.blocks(f"{FENCE_IN_A_TABLE}\n[y](https://ok.example/page)", links=LINKS))
-    assert clickable.on_web(page) == ["https://ok.example/page"]
+    assert rendered_links.on_web(page) == ["https://ok.example/page"]
     assert "<code>https://evil.example/?q=SECRET</code>" in page
 
 
 def test_discord_checks_links_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discord, "fitting", lambda text, *rest: (text, True))
     for text in ("7https://1.2.3.4/?q=SECRET", "[x](https://evil.example)", BEFORE_CODE, "<https://evil.example>"):
-        assert clickable.on_discord(discord.markdown(text, LINKS)) == []
-    assert clickable.on_discord(discord.markdown("[x](https://ok.example/page)", LINKS)) == [ALLOWED[0]]
+        assert rendered_links.on_discord(discord.markdown(text, LINKS)) == []
+    assert rendered_links.on_discord(discord.markdown("[x](https://ok.example/page)", LINKS)) == [ALLOWED[0]]
 
 
 def test_discord_does_not_link_the_end_of_a_word() -> None:
@@ -165,9 +165,9 @@ def test_discord_does_not_link_the_end_of_a_word() -> None:
 
 
 def test_a_link_that_begins_before_code_does_not_end_in_it() -> None:
-    assert clickable.on_discord(BEFORE_CODE) == ["https://evil.example"]
-    assert clickable.on_discord(link_guard.without_other_links(BEFORE_CODE, LINKS)) == []
-    assert clickable.on_discord(sanitize(BEFORE_CODE, LINKS)) == []
+    assert rendered_links.on_discord(BEFORE_CODE) == ["https://evil.example"]
+    assert rendered_links.on_discord(link_guard.without_other_links(BEFORE_CODE, LINKS)) == []
+    assert rendered_links.on_discord(sanitize(BEFORE_CODE, LINKS)) == []
 
 
 @pytest.mark.parametrize(
@@ -178,18 +178,18 @@ def test_a_title_or_a_note_cannot_bring_a_link(name: str) -> None:
     part = Part("x", "n", "t", final=True, sources=(source,), notes=(name,))
     shown = discord.part(part)
     assert shown.embed is not None
-    found = clickable.on_discord(shown.embed.description or "")
-    assert clickable.other_links(found, frozenset()) == found
+    found = rendered_links.on_discord(shown.embed.description or "")
+    assert rendered_links.other_links(found, frozenset()) == found
     assert all(link.startswith("https://ok.example/page") for link in found)
-    assert clickable.on_discord(discord.part(Part("x", "n", "t", notes=(name,))).content) == []
+    assert rendered_links.on_discord(discord.part(Part("x", "n", "t", notes=(name,))).content) == []
     assert discord.plain(f"<@1> {name}").startswith("＠1")
 
 
 SHOWN: dict[str, tuple[Callable[[Reply], str], Callable[[str], list[str]]]] = {
-    "discord": (lambda reply: discord.reply(reply).content, clickable.on_discord),
-    "slack": (lambda reply: slack.reply(reply)["blocks"][0]["text"], clickable.on_slack),
-    "slack without blocks": (lambda reply: slack.plain_reply(reply)["text"], clickable.on_mrkdwn),
-    "web": (lambda reply: "".join(web.blocks(reply.text, links=reply.links)), clickable.on_web),
+    "discord": (lambda reply: discord.reply(reply).content, rendered_links.on_discord),
+    "slack": (lambda reply: slack.reply(reply)["blocks"][0]["text"], rendered_links.on_slack),
+    "slack without blocks": (lambda reply: slack.plain_reply(reply)["text"], rendered_links.on_mrkdwn),
+    "web": (lambda reply: "".join(web.blocks(reply.text, links=reply.links)), rendered_links.on_web),
 }
 
 
@@ -200,13 +200,13 @@ def test_a_reply_quotes_a_document_without_its_links(platform: str) -> None:
     for links in (frozenset[str](), urls_in("https://ok.example/page")):
         written = show(Reply(text, links=links))
         assert set(links_of(written)) == ({"https://ok.example/page"} if links else set())
-        assert clickable.notified(written) == clickable.hidden(written) == []
+        assert rendered_links.notified(written) == rendered_links.hidden(written) == []
 
 
 def test_an_allowed_link_with_another_url_in_its_query_is_kept() -> None:
     url = "https://ok.example/badge?url=https://other.example/v2.json"
     for text in (f"See {url}.", f"[x]({url})", f"<{url}>"):
-        assert clickable.on_discord(discord.markdown(text, urls_in(url))) == [url]
+        assert rendered_links.on_discord(discord.markdown(text, urls_in(url))) == [url]
 
 
 @pytest.mark.parametrize("address", ALLOWED)
@@ -222,5 +222,5 @@ def test_allowed_links_are_kept(address: str, form: str) -> None:
     assert f"`{address}`" not in discord.part(part).content
     assert address in slack.message(part)["blocks"][0]["text"]
     if form.startswith("[x]") and address.startswith("https"):
-        assert clickable.on_web("".join(web.blocks(text, links=LINKS))) == [address]
-        assert clickable.on_discord(discord.part(part).content) == [address]
+        assert rendered_links.on_web("".join(web.blocks(text, links=LINKS))) == [address]
+        assert rendered_links.on_discord(discord.part(part).content) == [address]

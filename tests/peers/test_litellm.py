@@ -19,7 +19,7 @@ from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from tests.doubles.models import ModelDouble, Reply
-from tests.llm.requests import ANSWER, Adapter, ask, prompt
+from tests.llm.llm_requests import ANSWER, Adapter, ask, prompt
 from tests.peers.programs import Running, free_port, installed, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

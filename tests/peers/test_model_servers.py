@@ -17,7 +17,7 @@ from bot.llm.prices import Prices
 from bot.llm.providers.call_metering import Accounting
 from bot.llm.providers.openai import OpenAILLM
 from bot.llm.tokens import TokenCounter
-from tests.llm.requests import ask, prompt
+from tests.llm.llm_requests import ask, prompt
 from tests.peers.programs import Running, free_port, installed, running
 
 HERE = Path(__file__).parent

@@ -18,7 +18,7 @@ from bot.llm.prices import Cost, Prices
 from bot.reports import charts
 from bot.reports.charts import cost_of_each_day
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, Savings, report, total_of
-from bot.store.answer_cache.similar import Tally
+from bot.store.answer_cache.similar_answer_statements import Tally
 from bot.store.database.session import Database
 from bot.store.schema import ledger
 from bot.types.usage import Usage

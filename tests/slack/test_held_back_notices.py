@@ -9,7 +9,7 @@ from bot.app import open_app
 from knowledge.store import held_back_sources
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_oauth import SlackCloud
-from tests.knowledge.parsing.lost_folder import FILES, lose_folder, stored_documents
+from tests.knowledge.sources.lost_folder import FILES, lose_folder, stored_documents
 from tests.slack.oauth_serving import ONE, TWO, clock, cloud, free_port, serving, settings_of
 from tests.slack.test_end_to_end import NO_MODEL, running
 

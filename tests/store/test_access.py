@@ -16,9 +16,9 @@ from sqlalchemy.engine import make_url
 from bot.app import open_app
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.store.database import access, migrate
+from bot.store.database import migrate, role_privileges
 from bot.store.diagnostics import check
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from tests.app.conftest import ask
 
 
@@ -99,7 +99,7 @@ async def test_a_database_that_another_role_migrated(hosted: Hosted) -> None:
     hosted.run("CREATE EXTENSION vector")
     migrate.upgrade(hosted.owner_url)
     migrate.downgrade(hosted.owner_url, "-1")
-    hosted.run(access.grants("public", hosted.other))
+    hosted.run(role_privileges.grants("public", hosted.other))
     line = await refused(hosted.other_url, "was migrated by the role", hosted.owner, hosted.other)
     assert statement_of(line) == f'GRANT "{hosted.owner}" TO "{hosted.other}"'
     hosted.run(statement_of(line))
@@ -111,8 +111,8 @@ async def test_an_extension_that_is_not_on_the_server(hosted: Hosted) -> None:
     def without(facts: object) -> object:
         return type("Facts", (), {**facts._asdict(), "installed": None, "available": None})  # type: ignore[attr-defined]
 
-    facts = migrate.read(hosted.owner_url, access.read)
-    (problem,) = access.problems(without(facts), migrates=True)
+    facts = migrate.read(hosted.owner_url, role_privileges.read)
+    (problem,) = role_privileges.problems(without(facts), migrates=True)
     assert "not installed on the database server" in str(problem)
     assert "CREATE EXTENSION vector" in problem.fix
 
@@ -121,7 +121,7 @@ async def test_a_role_that_only_reads_and_writes_rows_answers_questions(hosted: 
     hosted.run("CREATE EXTENSION vector")
     migrate.upgrade(hosted.owner_url)
     line = await refused(hosted.other_url, "may not use its tables", hosted.owner, hosted.other)
-    assert statement_of(line) == access.grants("public", hosted.other)
+    assert statement_of(line) == role_privileges.grants("public", hosted.other)
     hosted.run(statement_of(line))
     (tmp_path / "leave.md").write_text("# Leave\n\nEverybody has 30 days of leave a year.\n")
     settings = Settings(_env_file=None, database_url=SecretStr(hosted.other_url), data_dir=tmp_path)

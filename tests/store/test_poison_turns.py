@@ -14,9 +14,9 @@ from bot.store.database.pipelined_transactions import Rows, Statement
 from bot.store.database.processes import LOCKS
 from bot.store.database.session import Database
 from bot.types.turns import Turn
+from tests.store.test_deleted_questions import silenced
 from tests.store.test_turn_queue import asked, on_the_line, store_of
 from tests.store.test_turns import done
-from tests.store.test_withdrawn import silenced
 
 
 async def noted(database: Database) -> dict[str, int]:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.errors import StoreAway
-from bot.store.answer_cache import similar
+from bot.store.answer_cache import similar_answer_statements
 from bot.store.database.pipelined_transactions import Rows, Statement, Work, send
 from bot.store.database.session import Database
 from bot.store.turns import turns
@@ -61,7 +61,7 @@ async def test_nobody_waits_for_the_answer_to_a_question_that_was_deleted_or_edi
 
     async def claims(turn: Turn) -> bool:
         async with database.tenant(turn.thread.tenant_id) as session:
-            return await similar.claim_question(
+            return await similar_answer_statements.claim_question(
                 session, tenant_id=turn.thread.tenant_id, key="k", turn_id=turn.id, most=timedelta(minutes=1)
             )
 

@@ -71,7 +71,7 @@ READS = {
     "bot/store/adapters/inbox.py:PostgresInbox.turns_of",
     "bot/store/budgets/token_ratios.py:load",
     "bot/store/adapters/turn_queue.py:PostgresTurnQueue.open_turns",
-    "bot/store/answer_cache/near_answers.py:PostgresSimilarAnswers.near",
+    "bot/store/answer_cache/similar_answers.py:PostgresSimilarAnswers.near",
     "bot/store/slack_workspaces.py:every",
     "bot/store/turns/thread_memory.py:ThreadMemory.facts",
     "bot/store/turns/thread_memory.py:ThreadMemory.index",

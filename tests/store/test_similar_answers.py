@@ -10,8 +10,8 @@ import pytest
 
 from bot.commands.costs import reuse
 from bot.engine.ports.stores import Stores
-from bot.store.answer_cache import similar
-from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
+from bot.store.answer_cache import similar_answer_statements
+from bot.store.answer_cache.similar_answers import PostgresSimilarAnswers
 from bot.store.database.session import Database
 from bot.types.turns import Turn
 from knowledge.errors import EmbeddingError
@@ -70,13 +70,15 @@ async def test_what_became_of_hits_is_learned_from_thumbs_and_from_asking_afresh
     await near.note(hits[3], found, shadow=True, right=True)
     await stores.conversation.rate(hits[3], hits[3].author, -1, "")
     async with database.tenant(THREAD.tenant_id) as session:
-        tally = await similar.tally(session, tenant_id=THREAD.tenant_id, since=NOON - timedelta(days=10_000))
-    assert tally == similar.Tally(hits=3, judged=3, wrong=2, sampled=1, sampled_wrong=0)
+        tally = await similar_answer_statements.tally(
+            session, tenant_id=THREAD.tenant_id, since=NOON - timedelta(days=10_000)
+        )
+    assert tally == similar_answer_statements.Tally(hits=3, judged=3, wrong=2, sampled=1, sampled_wrong=0)
     assert reuse(tally) == (
         "Cached answers to reworded questions: 3, rejected by users: 2. "
         "Of 1 compared with a new answer, 0 differed: at most 95.0% do."
     )
-    assert reuse(similar.Tally(0, 0, 0, 0, 0)) == ""
+    assert reuse(similar_answer_statements.Tally(0, 0, 0, 0, 0)) == ""
 
 
 async def test_one_of_many_answers_and_its_end_lets_the_next_one(database: Database) -> None:
@@ -100,7 +102,7 @@ async def test_who_is_away_too_long_is_waited_for_no_longer(database: Database) 
 
     async def take(turn: Turn, most: timedelta) -> bool:
         async with database.tenant(THREAD.tenant_id) as session:
-            return await similar.claim_question(
+            return await similar_answer_statements.claim_question(
                 session, tenant_id=THREAD.tenant_id, key="key", turn_id=turn.id, most=most
             )
 

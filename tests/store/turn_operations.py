@@ -16,7 +16,7 @@ from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
 from bot.jobs import maintenance
 from bot.store import threads
-from bot.store.answer_cache import similar
+from bot.store.answer_cache import similar_answer_statements
 from bot.store.database.session import Database
 from bot.store.maintenance import look
 from bot.store.pages import page_conversations
@@ -194,19 +194,21 @@ async def _note_command(scene: Scene) -> None:
 
 
 async def _claim_question(scene: Scene) -> None:
-    claiming = partial(similar.claim_question, tenant_id=TENANT, key="key", most=timedelta(minutes=1))
+    claiming = partial(similar_answer_statements.claim_question, tenant_id=TENANT, key="key", most=timedelta(minutes=1))
     for turn in (scene.running, scene.waiting):
         await scene.database.run(TENANT, partial(claiming, turn_id=turn.id))
 
 
 async def _note_hit(scene: Scene) -> None:
-    hit = partial(similar.note, key="key 1", similarity=0.9, shadow=False)
+    hit = partial(similar_answer_statements.note, key="key 1", similarity=0.9, shadow=False)
     await scene.database.run(TENANT, partial(hit, tenant_id=TENANT, turn_id=scene.first.id))
 
 
 async def _reject_earlier(scene: Scene) -> None:
     question = scene.first.question
-    await scene.database.run(TENANT, partial(similar.reject_earlier, thread=scene.thread, question=question))
+    await scene.database.run(
+        TENANT, partial(similar_answer_statements.reject_earlier, thread=scene.thread, question=question)
+    )
 
 
 async def _index(turn: str, scene: Scene) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bot.app import App
 from bot.config import Settings, load
 from bot.platforms.web import app as web_app
-from bot.platforms.web.sign_in.access import build_access
+from bot.platforms.web.sign_in.sign_in_setup import build_access
 from tests.web.conftest import CONFIG, Running
 from tests.web.fakes import ScriptedDispatcher, scripted_playground
 

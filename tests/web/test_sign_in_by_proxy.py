@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from starlette.types import Scope
 
-from bot.platforms.web.sign_in.access import build_access
+from bot.platforms.web.sign_in.sign_in_setup import build_access
 from bot.platforms.web.sign_in.trusted_proxies import trusted_proxies
 from tests.web.conftest import Running
 from tests.web.serving import TOKEN, serving, settings_with

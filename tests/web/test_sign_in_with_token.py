@@ -12,8 +12,8 @@ import pytest
 
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.platforms.web.sign_in.access import build_access, require_sign_in
 from bot.platforms.web.sign_in.attempt_limit import OVERALL, PER_CLIENT, AttemptLimit
+from bot.platforms.web.sign_in.sign_in_setup import build_access, require_sign_in
 from tests.web.client import following
 from tests.web.conftest import Running
 from tests.web.fakes import PIECES

@@ -14,7 +14,7 @@ from bot.app import App, open_app
 from bot.config import load
 from bot.jobs import working
 from knowledge import sample
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from tests.parity.test_attachments import BROKEN, FILES
 from tests.web.client import Stream, following
 from tests.web.serving import served

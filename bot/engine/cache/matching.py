@@ -13,8 +13,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot.engine.cache.english_questions import reduced
 from bot.engine.cache.key import normalized
-from bot.engine.cache.wording import reduced
 from bot.types.display import Citation
 
 LEAST_CHANCE = 0.95

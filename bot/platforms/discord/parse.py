@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import discord
 
+from bot.platforms.authored_text import speaker
 from bot.platforms.discord.message_text import known_names, with_names
-from bot.platforms.spoken_text import speaker
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
 DIRECT_MESSAGES = "discord:dm"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.platforms.spoken_text import speaker
+from bot.platforms.authored_text import speaker
 from knowledge.parsing.chats import slack_content
 from knowledge.parsing.chats.chat_messages import time_from_timestamp
 from knowledge.whole_numbers import whole_number

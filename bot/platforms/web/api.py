@@ -31,8 +31,8 @@ from bot.platforms.web.http_messages import (
     uploaded_file,
 )
 from bot.platforms.web.playground import Playground
-from bot.platforms.web.sign_in.access import Access
 from bot.platforms.web.sign_in.identity import Identity
+from bot.platforms.web.sign_in.sign_in_setup import Access
 from bot.types.conversation import Attachment
 
 log = logging.getLogger(__name__)

@@ -27,9 +27,9 @@ from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
 from bot.platforms.web.request_guard import allowed_hosts
 from bot.platforms.web.routes import build_app
-from bot.platforms.web.sign_in import access as sign_in
+from bot.platforms.web.sign_in import sign_in_setup as sign_in
 from bot.platforms.web.sign_in import user_messages
-from bot.platforms.web.sign_in.access import Access
+from bot.platforms.web.sign_in.sign_in_setup import Access
 from bot.platforms.web.welcome import StoredWelcome
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author

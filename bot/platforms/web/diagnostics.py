@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.platforms.web.sign_in.access import build_access, require_sign_in, resolves_outside_loopback
 from bot.platforms.web.sign_in.openid_connect import OpenIdConnect, SignInError
+from bot.platforms.web.sign_in.sign_in_setup import build_access, require_sign_in, resolves_outside_loopback
 from bot.types.checks import Check
 
 

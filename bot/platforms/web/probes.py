@@ -16,7 +16,7 @@ from starlette.routing import Route
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.platforms.web import user_messages, uvicorn_server
-from bot.platforms.web.sign_in import access as sign_in
+from bot.platforms.web.sign_in import sign_in_setup as sign_in
 from bot.platforms.web.sign_in.sign_in_guard import SignInGuard
 from bot.store.database.readiness import SchemaTooOld, require_ready
 from bot.telemetry.prometheus_metrics import CONTENT_TYPE

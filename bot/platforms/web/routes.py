@@ -25,9 +25,9 @@ from bot.platforms.web.http_messages import json_response
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.probes import Probes
 from bot.platforms.web.request_guard import SECURITY_HEADERS, RequestGuard
-from bot.platforms.web.sign_in.access import Access
 from bot.platforms.web.sign_in.routes import SignInRoutes
 from bot.platforms.web.sign_in.sign_in_guard import SignInGuard
+from bot.platforms.web.sign_in.sign_in_setup import Access
 
 log = logging.getLogger(__name__)
 

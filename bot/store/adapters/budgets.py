@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.engine.aio import finish_although_cancelled
-from bot.store.adapters.budget_days import BudgetDays
+from bot.store.adapters.budget_settlement import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.budgets import budget_counters, budget_reservations, ledger
 from bot.store.budgets.budget_reservations import ACCOUNTS

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.engine.answer.budget_limits import without
 from bot.engine.memory import VerifiedFact
 from bot.store import tenants, threads
-from bot.store.adapters.budget_days import BudgetDays
+from bot.store.adapters.budget_settlement import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.answer_cache import answers
 from bot.store.budgets import budget_reservations

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from bot.errors import StoreAway, for_operator
 from bot.store import threads
-from bot.store.adapters.budget_days import BudgetDays
+from bot.store.adapters.budget_settlement import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.budgets import budget_reservations
 from bot.store.budgets.budget_reservations import ACCOUNTS

@@ -11,9 +11,9 @@ from bot.config import Settings
 from bot.engine.user_messages import LOST
 from bot.errors import LeaseLost
 from bot.store import threads
-from bot.store.adapters.budget_days import BudgetDays
+from bot.store.adapters.budget_settlement import BudgetDays
 from bot.store.adapters.transactions import Transactions
-from bot.store.answer_cache import answers, similar
+from bot.store.answer_cache import answers, similar_answer_statements
 from bot.store.budgets import budget_reservations, ledger
 from bot.store.database.pipelined_transactions import Rows, Statement, Work
 from bot.store.turns import leases, turn_queue
@@ -160,5 +160,5 @@ class PostgresLeases:
 
 def _notices(turn: Turn) -> tuple[Statement, Statement]:
     """Wake the turns that wait for this turn's answer or for its thread."""
-    landing = similar.landing(tenant_id=turn.thread.tenant_id, turn_id=turn.id)
+    landing = similar_answer_statements.landing(tenant_id=turn.thread.tenant_id, turn_id=turn.id)
     return landing, turn_queue.telling_next(thread=turn.thread)

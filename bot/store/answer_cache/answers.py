@@ -14,7 +14,7 @@ from sqlalchemy import case, delete, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.answer_cache import similar, validity
+from bot.store.answer_cache import similar_answer_statements, validity
 from bot.store.database.pipelined_transactions import Statement
 from bot.store.schema import feedback
 from bot.types.answer_cache import NO_CACHE_NOTE, CachedAnswer, CacheNote
@@ -109,7 +109,7 @@ async def rate(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: 
     values["reason"] = case((is_same, feedback.c.reason), else_=rating.excluded.reason)
     await session.execute(rating.on_conflict_do_update(index_elements=["tenant_id", "turn_id", "user_id"], set_=values))
     if value:
-        await similar.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)
+        await similar_answer_statements.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)
 
 
 async def withdraw_rating(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: str, value: int) -> None:
@@ -125,4 +125,4 @@ async def withdraw_rating(session: AsyncSession, *, tenant_id: str, turn_id: str
         .returning(feedback.c.user_id)
     )
     if deleted.first() is not None:
-        await similar.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=None)
+        await similar_answer_statements.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=None)

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from bot.errors import ConfigError
-from bot.store.database import access, connections
-from bot.store.database.access import Problem
+from bot.store.database import connections, role_privileges
 from bot.store.database.connections import plain_url
 from bot.store.database.retry import unreachable
+from bot.store.database.role_privileges import Problem
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -98,7 +98,9 @@ def _current(connection: Connection) -> str | None:
 
 def problems(url: str, *, migrates: bool) -> list[Problem]:
     """Return what the connecting role lacks; ``migrates`` says whether it changes the schema. Raises ConfigError."""
-    return read(url, lambda connection: list(access.problems(access.read(connection), migrates=migrates)))
+    return read(
+        url, lambda connection: list(role_privileges.problems(role_privileges.read(connection), migrates=migrates))
+    )
 
 
 def read(url: str, work: Callable[[Connection], Result]) -> Result:

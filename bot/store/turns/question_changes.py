@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.answer_cache import similar
+from bot.store.answer_cache import similar_answer_statements
 from bot.store.database import lock_order
 from bot.store.database.pipelined_transactions import Statement, send
 from bot.store.threads import TITLE_CHARS, title
@@ -162,7 +162,7 @@ def _erasures(given: dict[str, Any]) -> list[Statement]:
     of_turn = "DELETE FROM {} WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
     return [
         *(Statement(of_turn.format(table), given) for table in ("answers", "facts", "feedback")),
-        similar.landing(tenant_id=given["tenant"], turn_id=given["turn"].hex),
+        similar_answer_statements.landing(tenant_id=given["tenant"], turn_id=given["turn"].hex),
         Statement(_DELETE_VECTORS, given),
         Statement(_CLEAR_SUMMARY, given),
     ]

@@ -16,12 +16,12 @@ from typing import Any
 
 from knowledge import refusal_counts
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
+from knowledge.off_loop_work import in_thread_if_large
 from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.parsing.isolation import worker_protocol
 from knowledge.parsing.isolation.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.isolation.worker_process import MAX_MEMORY_BYTES
 from knowledge.parsing.parse_options import MAX_UNPACKED, RECOGNIZED_PAGES, ParseOptions
-from knowledge.thread_work import in_thread_if_large
 from knowledge.types import Document, Fetched
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]

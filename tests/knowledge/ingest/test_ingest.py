@@ -17,7 +17,7 @@ from knowledge.ports import Encoded, EncodeKind, Sessions
 from knowledge.search.rerankers import LateInteraction
 from knowledge.search.retriever import Retriever
 from knowledge.sources.files import FolderSource, UploadSource
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from knowledge.store import chunk_writes, document_catalog
 from knowledge.store.knowledge_version import read_version
 from knowledge.types import DocumentRow, Failure, Fetched, Progress, Scope

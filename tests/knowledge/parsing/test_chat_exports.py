@@ -8,7 +8,7 @@ import pytest
 
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.sources import chat_exports
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from knowledge.types import Fetched, Known
 from tests.knowledge.parsing.test_chat_privacy import CHANNELS, MAX_BYTES, MEMBERS, Files, leaked, placed
 

@@ -13,7 +13,7 @@ import pytest
 
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from knowledge.types import Failure, Fetched, Known
 
 MAX_BYTES = 10**7

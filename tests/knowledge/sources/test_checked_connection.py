@@ -16,8 +16,8 @@ from knowledge.errors import SourceError
 from knowledge.sources.checked_connection import CheckedConnector, connect_checked
 from knowledge.sources.checked_resolver import AddressRefusedError
 from knowledge.sources.git_tunnel import GitTunnel
-from knowledge.sources.opening import open_source
 from knowledge.sources.refused_requests import refused_requests
+from knowledge.sources.source_factory import open_source
 
 
 @dataclass

@@ -14,11 +14,11 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources.crawl import CrawlSource
 from knowledge.sources.link_extraction import extract_links
-from knowledge.sources.opening import open_source
 from knowledge.sources.polite_fetch import PoliteFetcher
 from knowledge.sources.robots_txt import RobotsTxt
 from knowledge.sources.sitemap import SitemapSource
 from knowledge.sources.sitemap_parser import SitemapEntry, parse_sitemap
+from knowledge.sources.source_factory import open_source
 from knowledge.sources.web_client import PageError, WebClient
 from knowledge.types import Failure, Fetched
 

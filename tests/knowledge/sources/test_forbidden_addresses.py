@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from benchmarks.forbidden_address_forms import forms
 from benchmarks.forbidden_addresses import (
     DEFENDED,
     SITE,
@@ -17,7 +18,6 @@ from benchmarks.forbidden_addresses import (
     shoot,
     shooting_range,
 )
-from benchmarks.forbidden_forms import forms
 from knowledge.sources.web_page import UrlSource
 
 NEEDS_GIT = {"redirect of a repository", "alternates of a repository, if git follows"}

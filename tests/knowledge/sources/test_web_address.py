@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from knowledge.errors import SourceError
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from knowledge.sources.web_address import WebAddressError, parse_web_address
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from knowledge.errors import SourceError
 from knowledge.sources.checked_resolver import CheckedResolver
 from knowledge.sources.ip_address_policy import is_public, may_fetch
-from knowledge.sources.opening import open_source
+from knowledge.sources.source_factory import open_source
 from knowledge.sources.web_page import UrlSource
 from knowledge.types import Fetched
 

@@ -12,9 +12,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from bot.platforms.web.sign_in import pages, user_messages
-from bot.platforms.web.sign_in.access import Access
 from bot.platforms.web.sign_in.identity import Identity, operator
 from bot.platforms.web.sign_in.openid_connect import SignInError
+from bot.platforms.web.sign_in.sign_in_setup import Access
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.platforms.web.sign_in import pages, user_messages
-from bot.platforms.web.sign_in.access import Access
 from bot.platforms.web.sign_in.identity import Identity, operator
 from bot.platforms.web.sign_in.routes import PUBLIC_PATHS, is_token
+from bot.platforms.web.sign_in.sign_in_setup import Access
 
 OPEN_PATHS = ("/healthz", "/readyz", *PUBLIC_PATHS)
 """Paths for everybody. The probes tell outsiders only whether the process and its database work."""

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.engine.answer.citations import resolve
-from knowledge import text_places
+from knowledge import text_locations
 from knowledge.ingest import Ingestor
 from knowledge.parsing.document_builder import Builder
 from knowledge.parsing.isolation.sandbox import Parser
@@ -71,12 +71,12 @@ def test_only_changes_of_place_are_stored_and_not_too_many() -> None:
         builder.add("paragraph", f"Line {number}.")
     built = builder.build()
     document = Document("a", "A", built.text, built.blocks)
-    assert [(place.start, place.page) for place in text_places.places_of(document)] == [(0, 1), (27, 2)]
+    assert [(place.start, place.page) for place in text_locations.places_of(document)] == [(0, 1), (27, 2)]
     many = Builder()
-    for number in range(text_places.MAX_PLACES + 1):
+    for number in range(text_locations.MAX_PLACES + 1):
         many.page = 1 + number // 5000
         many.heading(1, f"H{number}")
         many.add("paragraph", "Words.")
     built = many.build()
-    places = text_places.places_of(Document("b", "B", built.text, built.blocks))
+    places = text_locations.places_of(Document("b", "B", built.text, built.blocks))
     assert [(place.heading, place.page) for place in places] == [(None, 1), (None, 2), (None, 3)]

@@ -10,7 +10,7 @@ from functools import partial
 from bot.engine.cache.matching import Observation
 from bot.engine.ports.answer_cache import SimilarAnswer
 from bot.errors import for_operator
-from bot.store.answer_cache import similar
+from bot.store.answer_cache import similar_answer_statements
 from bot.store.database.session import Database
 from bot.types.turns import Turn
 from knowledge.errors import KnowledgeError
@@ -40,8 +40,12 @@ class PostgresSimilarAnswers:
         self._remember(turn.id, vector)
         tenant_id = turn.thread.tenant_id
         async with self._database.tenant(tenant_id) as session:
-            found = await similar.nearest(session, tenant_id=tenant_id, ground=ground, model=self._model, vector=vector)
-            judged = await similar.verdicts(session, tenant_id=tenant_id, keys=[one.key for one in found])
+            found = await similar_answer_statements.nearest(
+                session, tenant_id=tenant_id, ground=ground, model=self._model, vector=vector
+            )
+            judged = await similar_answer_statements.verdicts(
+                session, tenant_id=tenant_id, keys=[one.key for one in found]
+            )
         return [
             SimilarAnswer(
                 one.key,
@@ -58,7 +62,7 @@ class PostgresSimilarAnswers:
         if vector is None:
             return
         describing = partial(
-            similar.describe,
+            similar_answer_statements.describe,
             tenant_id=turn.thread.tenant_id,
             key=key,
             turn_id=turn.id,
@@ -71,7 +75,7 @@ class PostgresSimilarAnswers:
 
     async def note(self, turn: Turn, hit: SimilarAnswer, *, shadow: bool, right: bool | None = None) -> None:
         noting = partial(
-            similar.note,
+            similar_answer_statements.note,
             tenant_id=turn.thread.tenant_id,
             turn_id=turn.id,
             key=hit.key,
@@ -82,12 +86,16 @@ class PostgresSimilarAnswers:
         await self._database.run(turn.thread.tenant_id, noting)
 
     async def asked_afresh(self, turn: Turn) -> None:
-        rejecting = partial(similar.reject_earlier, thread=turn.thread, question=turn.question)
+        rejecting = partial(similar_answer_statements.reject_earlier, thread=turn.thread, question=turn.question)
         await self._database.run(turn.thread.tenant_id, rejecting)
 
     async def claim_question(self, turn: Turn, key: str) -> bool:
         claiming = partial(
-            similar.claim_question, tenant_id=turn.thread.tenant_id, key=key, turn_id=turn.id, most=FLIGHT
+            similar_answer_statements.claim_question,
+            tenant_id=turn.thread.tenant_id,
+            key=key,
+            turn_id=turn.id,
+            most=FLIGHT,
         )
         return await self._database.run(turn.thread.tenant_id, claiming)
 

@@ -60,7 +60,7 @@ def unknown_answer(turn_id: str) -> str:
 
 NO_DOCUMENTS = "No documents yet. Add some with 'parley ingest FOLDER'."
 NOTHING_FOUND = "No passages found. 'parley docs' lists the documents, 'parley ingest' adds more."
-ACCEPT_REMOVALS_OF_ONE = "--accept-removals needs the ID of a document of the source, and no --every."
+ACCEPT_REMOVALS_OF_ONE = "With --accept-removals, give the ID of a document of the source, and leave out --every."
 NAME_A_DOCUMENT = "Name the document whose source you want to refresh on a schedule."
 
 
@@ -105,7 +105,9 @@ def erased(user: str, counts: Mapping[str, int]) -> str:
 
 
 def nothing_stored(user: str, tenant: str) -> str:
-    return f"Nothing is stored about the user {user} in {tenant}. Check the ID, and name another workspace by --tenant."
+    return (
+        f"Nothing is stored about the user {user} in {tenant}. Check the ID, or choose another workspace with --tenant."
+    )
 
 
 def undecided_documents(user: str, count: int) -> str:
@@ -181,7 +183,7 @@ def setting_prompt(name: str, *, is_set: bool) -> str:
 
 
 def in_environment(name: str) -> str:
-    return f"{name} is set in the environment, which takes precedence over .env. It is not asked for."
+    return f"{name} is set in the environment, which takes precedence over .env. It is skipped."
 
 
 def settings_written(count: int) -> str:
@@ -194,11 +196,11 @@ EMPTY_ID = "The value is empty."
 NO_SHARE = "This is not a number. Write a share from 0 to 1, such as 0.9."
 NO_QUERY = "The query is empty. Say what to search for."
 NO_MATCH = "No document matches these options, or none contains this. 'parley docs' lists the documents."
-PERIOD_IS_EMPTY = "--until is not after --since, so no date is between them."
+PERIOD_IS_EMPTY = "--until must be after --since."
 
 
 def output_failed(reason: str | None) -> str:
-    return f"The output cannot be written ({reason or 'it is closed'}). Send it to a file or program that takes it all."
+    return f"The output cannot be written ({reason or 'it is closed'}). Write it to a file with enough space."
 
 
 def not_utf8(argument: str) -> str:
@@ -223,7 +225,7 @@ def failed_case(name: str, question: str, why: str) -> str:
 
 def changed_cases(fixed: Sequence[str], broken: Sequence[str]) -> str:
     good, bad = ", ".join(fixed) or "none", ", ".join(broken) or "none"
-    return f"Pass now, failed before: {good}. Fail now, passed before: {bad}."
+    return f"Fixed: {good}. Broken: {bad}."
 
 
 def nothing_to_ask(documents: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bot.commands.user_messages import number
 
 NO_DOCUMENTS = "No documents yet. Add some with /ingest."
-ACCEPT_REMOVALS_ADMIN = "Only an admin can let a refresh remove many documents."
+ACCEPT_REMOVALS_ADMIN = "Only an admin can approve a refresh that removes many documents."
 NOT_HELD_BACK = "This source is no longer held back, so there is nothing to remove."
 REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
 DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
@@ -46,11 +46,13 @@ def no_preview(name: str, error: str) -> str:
 
 def held_back(uri: str, reason: str) -> str:
     """Return the notice about a source whose last reading was held back."""
-    return f"**{uri}**: {reason} If this is right, an admin can let it through."
+    return f"**{uri}**: {reason} If this is right, an admin can approve the removals."
 
 
-ACCEPT_REMOVALS = "Let it through"
-HOW_TO_ACCEPT = "In the server: /docs refresh ID --accept-removals, with the ID of one of its documents."
+ACCEPT_REMOVALS = "Approve removals"
+HOW_TO_ACCEPT = (
+    "In the server, write /docs refresh ID --accept-removals. The ID is that of any document of this source."
+)
 
 
 SAVE_ANSWER = "Save to the documents"
@@ -66,7 +68,7 @@ def save_proposal(name: str, question: str, answer: str) -> str:
 
 def how_to_save(answer_id: str) -> str:
     """Return how to save an answer without the button of the notice."""
-    return f"In the server: /docs save {answer_id}"
+    return f"To save it, write /docs save {answer_id} in the server."
 
 
 def saved_answer_name(answer_id: str) -> str:

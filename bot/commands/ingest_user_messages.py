@@ -37,7 +37,7 @@ TENANT_DOCUMENTS_ADMIN = (
 
 
 PRIVATE_THREAD = (
-    "Everyone in the channel could ask about the documents, not only the people in this private thread. Add them in "
+    "Documents cannot be added in a private thread, because everyone in the channel could ask about them. Add them in "
     "the channel itself, or attach them to your question here."
 )
 

@@ -39,7 +39,7 @@ def wrong_usage(name: str, usage: str) -> str:
 def unknown_option(name: str, nearest: str) -> str:
     """Return the error for an option that a command does not have; ``nearest`` is empty if none is similar."""
     hint = f"Did you mean {nearest}?" if nearest else "Write it without the dash if it is text."
-    return f"Nothing was done, because there is no option {name}. {hint}"
+    return f"There is no option {name}, so nothing was done. {hint}"
 
 
 def not_a_period(text: str) -> str:
@@ -47,7 +47,7 @@ def not_a_period(text: str) -> str:
 
 
 def period_too_long(text: str) -> str:
-    return f"“{text}” is too long a period. Write 12h, 30d or 4w."
+    return f"“{text}” is too long. Write a shorter period, such as 30d."
 
 
 def not_an_interval(text: str) -> str:
@@ -56,8 +56,7 @@ def not_an_interval(text: str) -> str:
 
 def not_a_limit(text: str) -> str:
     return (
-        f"“{text}” is not a limit. Write a whole number of tokens from 1 on, such as 200000 or 200k, or one of the "
-        "words unlimited, blocked and default."
+        f"“{text}” is not a limit. Write a number of tokens, such as 200000 or 200k, or unlimited, blocked or default."
     )
 
 
@@ -78,7 +77,7 @@ ASKER_SHARES = "Only the asker can share this answer."
 
 # --- answers that /why and /sources look up
 
-TO_BE_SHOWN = "Not shown yet: the platform could not be reached. It is shown as soon as the platform is back."
+TO_BE_SHOWN = "Not shown yet, because the platform cannot be reached. I keep trying."
 NOTHING_ANSWERED = "Nothing has been answered in this thread yet."
 MEMBERS_COMMAND = "Only members of the team can add documents."
 OTHER_CHANNEL = "That answer was given in another channel. Use the command there, or ask an admin."
@@ -147,7 +146,8 @@ PRIVACY_EXPORTED = "This file contains all data stored about you."
 
 def stored_data(questions: int, ratings: int, calls: int) -> str:
     return (
-        f"Stored about you: {questions} questions with their answers, {ratings} ratings and {calls} cost records. "
+        f"Stored about you: {number(questions, 'question')} with answers, {number(ratings, 'rating')} and "
+        f"{number(calls, 'cost record')}. "
         "`/privacy export` sends you the data, `/privacy erase me` erases it. Cost records are kept, anonymized."
     )
 
@@ -166,7 +166,7 @@ def undecided_documents(count: int) -> str:
 
 
 def erased(questions: int) -> str:
-    return f"Erased {questions} questions with their answers, and all data derived from them."
+    return f"Erased {number(questions, 'question')} with answers, and all data derived from them."
 
 
 # --- stop

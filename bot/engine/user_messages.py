@@ -67,7 +67,7 @@ def said_by(author: str, at: datetime) -> str:
 
 # --- instead of an answer
 
-THROTTLED = "The platform asks to wait before the next message."
+THROTTLED = "The rate limit of the platform is reached. Try again in a moment."
 TOO_LATE_TO_SHOW = (
     "I could not write here for more than a day, so your answer may be out of date and is not shown. Ask again."
 )
@@ -81,11 +81,11 @@ GIVEN_UP = (
     "I could not finish this answer after several attempts, so I stopped trying. Rephrase your question and ask again. "
     "The operator can find the cause in the log."
 )
-BROKEN = "Something went wrong while answering. The operator can find the cause in the log."
+BROKEN = "Something went wrong while answering. Ask again. The operator can find the cause in the log."
 FORGOTTEN = "_The question was deleted, so this answer was removed too._"
 NO_ANSWER = "The model returned an empty answer twice. Ask again, or ask the stronger model."
 BARE_ANSWER = "The model twice answered with one word and named no source. Ask again, or ask the stronger model."
-DECLINED = "The model declined to answer this."
+DECLINED = "The model declined to answer this. Rephrase your question."
 EMPTY_QUESTION = "Your message contains no question. Ask me something about the team's documents."
 UNKNOWN_TURN = "I no longer have that answer. Please ask again."
 TOO_LATE_TO_STOP = "This answer is already finished, so there is nothing to stop."
@@ -214,7 +214,7 @@ def not_in_files(names: Sequence[str]) -> str:
 def more_files(count: int) -> str:
     """Return the note for attached files beyond those that are read."""
     return (
-        f"I did not read {count} more attached {'file' if count == 1 else 'files'}, because one question had too many."
+        f"I did not read {count} more attached {'file' if count == 1 else 'files'}. Attach fewer files to one question."
     )
 
 

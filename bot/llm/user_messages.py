@@ -29,7 +29,7 @@ SMALL_TALK = {
     "thanks": "Glad to help. Ask me a question, and I will search the documents.",
     "greeting": "Hello. Ask me a question, and I will search the documents.",
     "about the bot": (
-        "I answer questions from your team's documents, and show the place that each answer rests on. "
+        "I answer questions from your team's documents, and cite the passages that each answer is based on. "
         "Ask me something in plain words."
     ),
 }
@@ -103,9 +103,8 @@ def overloaded(label: str, status: int) -> str:
 
 
 def request_too_large(label: str, words: str) -> str:
-    return (
-        f"{label} accepts no request of this size (429: {words}). Lower PARLEY_PROMPT_TOKENS or raise the limit there."
-    )
+    advice = f"Lower PARLEY_PROMPT_TOKENS, or raise the limit at {label}."
+    return f"The request is larger than {label} allows (429: {words}). {advice}"
 
 
 def server_error(label: str, status: int, words: str = "") -> str:
@@ -145,7 +144,7 @@ def stalled(label: str, *, after_text: bool) -> str:
 def no_model_available(failures: Iterable[str], *, charged: bool) -> str:
     """Return the error after all providers failed; ``failures`` are ``NAME: REASON``."""
     advice = "Try again in a minute." if charged else "Nothing was charged. Try again in a minute."
-    return f"No model could be reached ({'; '.join(failures)}). {advice}"
+    return f"No model could answer ({'; '.join(failures)}). {advice}"
 
 
 BREAKER_OPEN = "paused after repeated failures"

@@ -32,7 +32,7 @@ async def test_the_button_below_the_notice_removes_the_documents_for_admins(
         await discord.until(lambda: discord.answers(place))
         (notice,) = discord.answers(place)
         assert f"{FILES - 1} of {FILES} documents are gone from it" in notice.content
-        pressed = await discord.click("Let it through", notice, boss if owner else ada)
+        pressed = await discord.click("Approve removals", notice, boss if owner else ada)
         await discord.until(lambda: is_shown(pressed.response))
         if owner:
             await discord.until(lambda: any("5 documents removed" in one.content for one in discord.answers(place)))

@@ -56,9 +56,12 @@ async def test_a_canvas_is_read(slack: SlackDouble, database_url: str, tmp_path:
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("missing_scope", "Team plan could not be read: I may not read Team plan. The Slack app needs the files:read"),
-        ("file_deleted", "Slack does not give me Team plan (file_deleted)"),
-        ("access_denied", "Slack does not give me Team plan (access_denied)"),
+        (
+            "missing_scope",
+            "Team plan could not be read: I may not read Team plan. Ask an admin to add the scope files:read",
+        ),
+        ("file_deleted", "Slack does not let me read Team plan (file_deleted)"),
+        ("access_denied", "Slack does not let me read Team plan (access_denied)"),
     ],
 )
 async def test_a_canvas_that_cannot_be_read_is_told_with_the_true_reason(

@@ -66,7 +66,7 @@ DM_CLOSED = (
     "Allow them, or use the slash command instead."
 )
 FILES_LEFT_OUT = "_Discord did not take the file of this reply. Ask for less, or run the command in the terminal._"
-NO_CHANNEL = "The channel of the command is not known any more."
+NO_CHANNEL = "I cannot find the channel of this command. Run it again."
 SHARED = "Done. The answer is in the channel."
 NOTHING_TO_SHARE = "This message contains no answer to share. Ask again."
 
@@ -119,7 +119,7 @@ NO_INTENT = (
 )
 NO_GATEWAY = "it names no gateway"
 NOT_DISCORD = "its response is not Discord's"
-RATE_LIMITED = "Discord asks to wait."
+RATE_LIMITED = "Discord limits my requests right now. Try again in a moment."
 REASONS_GONE: dict[int, str] = {
     10003: "the channel or thread no longer exists",
     10004: "the bot is no longer on this server",
@@ -145,7 +145,10 @@ CHECK_NOTHING_MISSING = "nothing is missing"
 CHECK_NO_SERVERS = "the bot is on no server"
 CHECK_NO_DATE = "Discord sent no date"
 FIX_NO_SERVERS = "Open the invite link and choose a server."
-FIX_SESSIONS = "Discord limits the number of connections a day, and the bot restarts too often. Find out why."
+FIX_SESSIONS = (
+    "Discord limits the number of connections a day, and the bot restarts too often. "
+    "Look for the cause in the bot's log."
+)
 FIX_PERMISSIONS = (
     "In Discord open the channel's settings > Permissions and allow this for the bot's role, or invite the bot again "
     "with the link above. The table in docs/discord.md says what each permission is for."
@@ -187,7 +190,7 @@ def refused(status: int, code: int, text: str) -> str:
 
 def missed_not_read(channels: int) -> str:
     """Return the error for channels whose missed messages could not be read."""
-    return f"Discord did not answer for {channels} {'channel' if channels == 1 else 'channels'}. I try again."
+    return f"Missed messages of {channels} {'channel' if channels == 1 else 'channels'} could not be read. I try again."
 
 
 def connection_failed(cause: object) -> str:

@@ -36,7 +36,7 @@ REASON_TITLE = "What was wrong?"
 REASON_LABEL = "What should the answer have said?"
 REASON_SUBMIT = "Send"
 REASON_CLOSE = "Skip"
-OUTDATED_BUTTON = "This button is from another version of me. Please ask your question again."
+OUTDATED_BUTTON = "This button is out of date. Ask your question again."
 
 
 def page_number(page: str) -> str:
@@ -124,12 +124,12 @@ def download_refused(name: str, status: int) -> str:
 
 def download_not_permitted(name: str) -> str:
     """Return the message for a download without the scope for it."""
-    return f"I may not read {name}. The Slack app needs the files:read scope. Add it and reinstall the app."
+    return f"I may not read {name}. Ask an admin to add the scope files:read to the Slack app and to reinstall it."
 
 
 def file_not_given(name: str, code: str) -> str:
     """Return the message for a file that Slack does not describe to the app, with Slack's error code."""
-    return f"Slack does not give me {name} ({code}). Upload it here again, or paste its text."
+    return f"Slack does not let me read {name} ({code}). Upload it here again, or paste its text."
 
 
 def no_transcript(name: str) -> str:
@@ -187,7 +187,7 @@ GONE = {
     "is_inactive": "the channel is frozen, archived or deleted",
     "ekm_access_denied": "the admins have suspended posting",
     "message_limit_exceeded": "the workspace has reached its limit of messages",
-    "messages_tab_disabled": "direct messages to the app are switched off. Paste `parley manifest slack` again",
+    "messages_tab_disabled": "direct messages to the app are off. Update the app with `parley manifest slack`",
     "user_not_in_channel": "the user is not in the channel",
     "token_revoked": "the bot token was revoked. Reinstall the app",
     "token_expired": "the bot token has expired. Reinstall the app",
@@ -255,7 +255,7 @@ LAYOUT_REFUSED = {
 }
 """Slack error codes that every repetition of the same message gets, with their reasons."""
 
-_UNKNOWN_REASON = "see the log, and try again"
+_UNKNOWN_REASON = "no reason is known. Try again; the log has the details"
 
 
 def message_gone(code: str) -> str:

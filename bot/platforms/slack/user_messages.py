@@ -255,7 +255,7 @@ LAYOUT_REFUSED = {
 }
 """Slack error codes that every repetition of the same message gets, with their reasons."""
 
-_UNKNOWN_REASON = "no reason is known. Try again; the log has the details"
+_UNKNOWN_REASON = "Slack names no reason that I know. Try again"
 
 
 def message_gone(code: str) -> str:

@@ -46,8 +46,13 @@ def units(text: object) -> int:
 # --- messages
 
 
-_CODE = re.compile(r"(?P<escaped>\\[^0-9A-Za-z\s])|```.*?(?:```|\Z)|(?P<ticks>`+).*?[^`](?P=ticks)(?!`)", re.DOTALL)
-"""Code by Discord's rules: a span may go over line ends, and an escaped mark begins none."""
+_CODE = re.compile(
+    r"(?P<escaped>\\[^0-9a-z\s])"
+    r"|```(?:[a-z0-9_+\-.#]+?\n)?\n*[^\n].*?\n*```"
+    r"|(?P<ticks>`+).*?[^`](?P=ticks)(?!`)",
+    re.DOTALL | re.IGNORECASE,
+)
+"""Code by Discord's rules: a block has content, a span may go over line ends, and an escaped mark begins none."""
 _BARE_LINK = re.compile(r"(?<![<\w])https?://\S+")
 
 

@@ -6,6 +6,7 @@ until the app posts into the thread.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -22,28 +23,38 @@ STATUS_SECONDS = 100.0
 """How long a status is shown before it is sent again."""
 REFUSAL_SECONDS = 3_600.0
 """Seconds until a channel whose threads take no status is tried again, because the app may have been reinstalled."""
+PAUSE_SECONDS = 0.25
+"""Pause between two statuses of this process. Slack takes ten a second from all processes of the app together."""
 
 
 class ThreadStatus:
-    """The statuses in one workspace. A channel that takes none is left alone for an hour."""
+    """The statuses in one workspace, one after the other. A channel that takes none is left alone for an hour."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
+        self._sending = asyncio.Lock()
+        self._free_at = float("-inf")
         self._refused_until: dict[str, float] = {}
         self._limited_until = float("-inf")
 
     async def show(self, client: AsyncWebClient, channel_id: str, thread_ts: str, text: str) -> None:
         """Show a status; an empty text removes it. Raises RateLimited and PlatformAway, and for a refusal nothing."""
+        async with self._sending:
+            await asyncio.sleep(max(0.0, self._free_at - self._monotonic()))
+            await self._send(client, channel_id, thread_ts, text)
+
+    async def _send(self, client: AsyncWebClient, channel_id: str, thread_ts: str, text: str) -> None:
         now = self._monotonic()
         if now < self._limited_until or now < self._refused_until.get(channel_id, float("-inf")):
             return
+        self._free_at = now + PAUSE_SECONDS
         try:
             with errors.reached():
                 await client.assistant_threads_setStatus(channel_id=channel_id, thread_ts=thread_ts, status=text)
         except SlackApiError as error:
             refusal = errors.surface_error(error)
             if isinstance(refusal, RateLimited):
-                self._limited_until = now + refusal.retry_after
+                self._limited_until = self._monotonic() + refusal.retry_after
                 raise refusal from error
             if not errors.may_pass(error):
                 self._refused_until[channel_id] = now + REFUSAL_SECONDS

@@ -79,7 +79,7 @@ async def _draw_details(data: Path, folder: Path) -> None:
         progress = f"{SERVED_PAGES} of {SITE_PAGES}"
         await wait_until(driver, lambda driver: progress in "".join(texts(driver, ".card .notes")))
         await _save_log(driver, folder / "playground-reading.png")
-        await asyncio.to_thread(find_all(driver, '[data-action="stop"]')[0].click)
+        await asyncio.to_thread(_click_first, driver, '[data-action="stop"]')
 
 
 def _write(seen: Seen) -> Reply:
@@ -109,13 +109,18 @@ async def _page(settings: Settings, width: int, *, sample_documents: bool = Fals
             source = open_source(str(sample.path()), fetch_allow=(), max_bytes=MAX_BYTES, files=True)
             await app.ingestor.ingest([source], tenant_id="local")
         async with served(app) as address, browsing(address, settings.data_dir / "profile") as driver:
-            await asyncio.to_thread(driver.set_window_size, width, HEIGHT + _frame_height(driver))
+            await asyncio.to_thread(_resize, driver, width)
             await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
             yield driver
 
 
-def _frame_height(driver: Chrome) -> int:
-    return int(driver.execute_script("return outerHeight - innerHeight"))
+def _resize(driver: Chrome, width: int) -> None:
+    frame = int(driver.execute_script("return outerHeight - innerHeight"))
+    driver.set_window_size(width, HEIGHT + frame)
+
+
+def _click_first(driver: Chrome, selector: str) -> None:
+    find_all(driver, selector)[0].click()
 
 
 async def _ask(driver: Chrome, question: str, answers: int) -> None:
@@ -128,10 +133,10 @@ async def _ask_about_a_file(driver: Chrome, path: Path) -> None:
     document.add_heading("Contract", 1)
     document.add_paragraph(NOTICE)
     document.save(str(path))
-    await asyncio.to_thread(driver.find_element(By.ID, "file").send_keys, str(path))
+    await asyncio.to_thread(lambda: driver.find_element(By.ID, "file").send_keys(str(path)))
     await wait_until(driver, lambda driver: texts(driver, "#attachments li") == [path.name])
     await _ask(driver, CONTRACT_QUESTION, 1)
-    await asyncio.to_thread(find_all(driver, ".cite")[0].click)
+    await asyncio.to_thread(_click_first, driver, ".cite")
 
 
 # --- a site to ingest
@@ -180,7 +185,8 @@ async def _save_log(driver: Chrome, target: Path) -> None:
         const shown = document.getElementById("passage").hidden ? box("log") : box("passage");
         return [box("log").left, box("log").right, box("log").top, Math.max(box("log").bottom, shown.bottom)];
     """
-    left, right, top, bottom = (int(value) for value in driver.execute_script(measure))
+    corners = await asyncio.to_thread(driver.execute_script, measure)
+    left, right, top, bottom = (int(value) for value in corners)
     middle = (left + right) // 2
     sides = (middle - DETAIL_WIDTH // 2, middle + DETAIL_WIDTH // 2)
     _save(image.crop((sides[0], top - MARGIN, sides[1], bottom + MARGIN)), target)

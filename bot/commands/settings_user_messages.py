@@ -30,7 +30,8 @@ EXTERNAL = {
     False: "While guests or people from other organizations read this channel, I use only documents added to it.",
 }
 EXTERNAL_USAGE = (
-    "Write /settings external on or off. For another channel, add its ID: C0123 or D0123 in Slack, a number in Discord."
+    "Write /settings external on or off. For another place, add the ID of its channel: C0123 or D0123 in Slack, a "
+    "number in Discord."
 )
 
 

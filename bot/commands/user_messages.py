@@ -39,7 +39,7 @@ def wrong_usage(name: str, usage: str) -> str:
 def unknown_option(name: str, nearest: str) -> str:
     """Return the error for an option that a command does not have; ``nearest`` is empty if none is similar."""
     hint = f"Did you mean {nearest}?" if nearest else "Write it without the dash if it is text."
-    return f"There is no option {name}, so nothing was done. {hint}"
+    return f"There is no option {name}. {hint} Nothing was done."
 
 
 def not_a_period(text: str) -> str:
@@ -55,9 +55,7 @@ def not_an_interval(text: str) -> str:
 
 
 def not_a_limit(text: str) -> str:
-    return (
-        f"“{text}” is not a limit. Write a number of tokens, such as 200000 or 200k, or unlimited, blocked or default."
-    )
+    return f"“{text}” is not a limit. Write a whole number of tokens, such as 200k, or unlimited, blocked or default."
 
 
 # --- quiet and listen

@@ -81,5 +81,5 @@ async def test_an_unknown_button_is_acknowledged_and_explained(
     answer.versions.append(slack.world.version("old", [row]))
     await slack.click("parley_of_old", answer, "bob")
     await slack.until(lambda: slack.ephemeral_texts("bob"))
-    assert "another version" in slack.ephemeral_texts("bob")[0]
+    assert "out of date" in slack.ephemeral_texts("bob")[0]
     await slack.settled()

@@ -70,5 +70,5 @@ def test_a_user_about_whom_nothing_is_stored_is_an_error(parley: Parley, command
     found = parley(command, "--user", "U404", "--json")
     assert (found.status, found.out) == (1, "")
     assert found.err.strip().endswith(
-        "Nothing is stored about the user U404 in local. Check the ID, and name another workspace by --tenant."
+        "Nothing is stored about the user U404 in local. Check the ID, or choose another workspace with --tenant."
     )

@@ -35,4 +35,4 @@ def test_answers_are_checked_and_nothing_stays(parley: Parley, files: tuple[Path
     worse = parley(*command, "--baseline", str(before))
     assert worse.status == 1
     assert "wrong: What is the hotel limit in Oslo?" in worse.out
-    assert "Fail now, passed before: wrong." in worse.err
+    assert "Broken: wrong." in worse.err

@@ -38,7 +38,7 @@ def set_up(level: str, *, as_json: bool = False, content: bool = False, entries:
 
 
 class _Chosen(logging.Filter):
-    """Lets through what is logged; see ``set_up`` and the text at the top."""
+    """Passes the records that are logged, by the rules that ``set_up`` names."""
 
     def __init__(self, *, content: bool, entries: bool) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ _RATING = {1: "up", -1: "down"}
 def costs(found: Sequence[CostRow], by: Dimension, days: int) -> Table:
     """Return the costs below their total, each row linked to its calls."""
     first = "Name" if by == "user" else by.title()
-    columns = (first, "US dollars", "Calls", "Prompt tokens", "Cached", "Written")
+    columns = (first, "US dollars", "Calls", "Prompt tokens", "Cached", "Output")
     total = total_of(found)
     rows = []
     for row in (total, *found):
@@ -161,7 +161,7 @@ def trace(trace: Trace) -> list[Table]:
         "Status",
         "Prompt",
         "Cached",
-        "Written",
+        "Output",
         "US dollars",
         "ms",
         "First token, ms",

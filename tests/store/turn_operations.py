@@ -121,8 +121,8 @@ async def _keep_house(scene: Scene) -> None:
 
 async def _sum_up(scene: Scene) -> None:
     async with scene.database.tenant(TENANT) as session:
-        today = await session.scalar(text("SELECT CAST(now() AT TIME ZONE 'UTC' AS date)"))
-        await ledger_days.sum_up(session, tenant_id=TENANT, day=today, price_steps=[200_000])
+        day = await session.scalar(text("SELECT CAST(min(created_at) AT TIME ZONE 'UTC' AS date) FROM ledger"))
+        await ledger_days.sum_up(session, tenant_id=TENANT, day=day, price_steps=[200_000])
 
 
 async def _reserve(scene: Scene) -> None:

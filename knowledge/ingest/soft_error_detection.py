@@ -12,9 +12,9 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from knowledge.types import Document, Failure
+from knowledge.ingest.read_document import ReadDocument
+from knowledge.types import Failure
 
 WEB_KINDS = ("url", "crawl", "sitemap")
 SHORT_SHARE = 0.1
@@ -28,15 +28,6 @@ _PASSWORD_FIELD = re.compile(rb"<input\b[^>]*\btype\s*=\s*[\"']?password", re.IG
 _ACCEPT = "The earlier text is kept. Refresh it with --accept-removals if the change is right."
 SAME = f"its page became the same as that of other addresses, such as a notice or a sign-in. {_ACCEPT}"
 SIGN_IN = f"it became a page that asks for a password. {_ACCEPT}"
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedPage:
-    """A page whose text differs from the stored one."""
-
-    document: Document
-    memo: str
-    content_hash: str
 
 
 def suspicion(data: bytes, characters: int, stored: int) -> str:
@@ -55,12 +46,12 @@ class ChangedPages:
         self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - closed by ``close``
         self._texts: list[str] = []
 
-    def add(self, page: ChangedPage) -> None:
+    def add(self, page: ReadDocument) -> None:
         """Append a page."""
         pickle.dump(page, self._file, pickle.HIGHEST_PROTOCOL)
         self._texts.append(hashlib.sha256(page.document.text.encode("utf-8", "replace")).hexdigest())
 
-    def decided(self, stored: int) -> Iterator[ChangedPage | Failure]:
+    def decided(self, stored: int) -> Iterator[ReadDocument | Failure]:
         """Yield the pages that may be stored, and a failure for the others. ``stored``: documents before the reading.
 
         A source of fewer documents is taken for replaced when two pages, and all of them, have become the same.
@@ -70,7 +61,7 @@ class ChangedPages:
         shared = {digest for digest, number in Counter(self._texts).items() if number >= limit}
         for digest in self._texts:
             # Only this object writes the file, and no other process can open it.
-            page: ChangedPage = pickle.load(self._file)  # noqa: S301
+            page: ReadDocument = pickle.load(self._file)  # noqa: S301
             yield Failure(page.document.uri, SAME) if digest in shared else page
 
     def close(self) -> None:

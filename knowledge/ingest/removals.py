@@ -50,6 +50,16 @@ async def find_vanished(session: AsyncSession, run: SourceRun, seen: Sequence[st
     )
 
 
+async def is_site_lost(
+    run: SourceRun, changed: Sequence[str], sessions: Sessions, clock: Callable[[], datetime]
+) -> bool:
+    """Return whether too many pages of a crawl are gone. Then its ``changed`` pages may be notices without links."""
+    if run.source.kind != "crawl" or not changed:
+        return False
+    async with sessions(run.tenant_id) as session:
+        return (await find_vanished(session, run, [*run.seen, *changed], clock())).is_held_back
+
+
 async def delete_vanished(run: SourceRun, sessions: Sessions, clock: Callable[[], datetime]) -> None:
     """Delete the documents that are no longer in the source, and store the source's mark.
 

@@ -12,9 +12,9 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from knowledge.types import Document, Failure
+from knowledge.ingest.read_document import ReadDocument
+from knowledge.types import Failure
 
 WEB_KINDS = ("url", "crawl", "sitemap")
 SHORT_SHARE = 0.1
@@ -29,15 +29,6 @@ _ACCEPT = "The earlier text is kept. Refresh it with --accept-removals if the ch
 SAME = f"its page became the same as that of other addresses, such as a notice or a sign-in. {_ACCEPT}"
 LOST_LINKS = f"it changed while most pages of its site are gone, so it may be a notice. {_ACCEPT}"
 SIGN_IN = f"it became a page that asks for a password. {_ACCEPT}"
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedPage:
-    """A page whose text differs from the stored one."""
-
-    document: Document
-    memo: str
-    content_hash: str
 
 
 def suspicion(data: bytes, characters: int, stored: int) -> str:
@@ -60,13 +51,13 @@ class ChangedPages:
         self._texts: list[str] = []
         self.names: list[str] = []
 
-    def add(self, page: ChangedPage) -> None:
+    def add(self, page: ReadDocument) -> None:
         """Append a page."""
         pickle.dump(page, self._file, pickle.HIGHEST_PROTOCOL)
         self.names.append(page.document.uri)
         self._texts.append(hashlib.sha256(page.document.text.encode("utf-8", "replace")).hexdigest())
 
-    def decided(self, stored: int, *, is_site_lost: bool) -> Iterator[ChangedPage | Failure]:
+    def decided(self, stored: int, *, is_site_lost: bool) -> Iterator[ReadDocument | Failure]:
         """Yield the pages that may be stored, and a failure for the others. ``stored``: documents before the reading.
 
         A source of fewer documents is taken for replaced when two pages, and all of them, have become the same.
@@ -77,7 +68,7 @@ class ChangedPages:
         shared = {digest for digest, number in Counter(self._texts).items() if number >= limit}
         for digest in self._texts:
             # Only this object writes the file, and no other process can open it.
-            page: ChangedPage = pickle.load(self._file)  # noqa: S301
+            page: ReadDocument = pickle.load(self._file)  # noqa: S301
             reason = SAME if digest in shared else LOST_LINKS if is_site_lost else ""
             yield Failure(page.document.uri, reason, replaced=True) if reason else page
 

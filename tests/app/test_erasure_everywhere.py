@@ -41,6 +41,7 @@ PLANTED = {
     "postings": ("term",),
     "ingests": ("asked_by", "content_type", "report", "error"),
     "upload_parts": ("data",),
+    "document_files": ("data",),
     "page_files": ("name", "content_type", "data", "added_by"),
     "page_commands": ("author_id", "card"),
 }
@@ -95,6 +96,7 @@ EXEMPT = {
     "ingests": {"tenant_id", "state"},
     "held_back_notices": {"tenant_id", "platform"},
     "upload_parts": {"tenant_id"},
+    "document_files": {"tenant_id"},
     "counted_documents": {"tenant_id", "name_digest"},
     "page_files": {"tenant_id", "file_id", "purpose"},
     "page_commands": {"tenant_id", "command_id"},
@@ -240,6 +242,11 @@ async def upload_and_leave_one_waiting(app: App, url: str) -> None:
             "UPDATE chunks SET header = %s, heading = ARRAY[%s] WHERE document_id IN "
             f"(SELECT id FROM documents WHERE source_id IN {of_person})",
             (WORD, WORD, PERSON),
+        )
+        connection.execute(
+            "INSERT INTO document_files (tenant_id, document_id, part, data) "
+            f"SELECT tenant_id, id, 0, %s FROM documents WHERE source_id IN {of_person}",
+            (WORD.encode(), PERSON),
         )
     waiting = UploadSource(f"{WORD}-2.md", content, content_type=WORD)
     await app.services.ingestion.begin(TENANT, waiting, audience="C1", asked_by=PERSON)

@@ -3,6 +3,8 @@
 Erasing removes questions and their answers, cached answers, summaries of the person's threads, ratings, limits, the
 person's messages in indexed channels, what answers to other people quote of them, and mentions of the person's ID. The
 ledger's rows are kept, because the totals must stay correct, under a pseudonym that cannot be traced to the person.
+Answers that the person verified belong to the team and are kept under it too, unless they were made from the person's
+own questions.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from bot.store.schema import (
     reservations,
     threads,
     turns,
+    verified_answers,
 )
 from bot.store.turns import turn_queue
 from bot.store.turns.question_changes import forget_in_traces
@@ -105,6 +108,9 @@ def _statements(tenant_id: str, user_id: str, pseudonym: str) -> dict[str, Delet
             messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own) | (messages.c.author_id == user_id)
         ),
         "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),
+        "answers_verified": delete(verified_answers).where(
+            verified_answers.c.tenant_id == tenant_id, verified_answers.c.turn_id.in_(own)
+        ),
         "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
         "added_days": delete(added_days).where(added_days.c.tenant_id == tenant_id, added_days.c.user_id == user_id),
         "limits": delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == of_user(user_id)),
@@ -120,6 +126,9 @@ def _statements(tenant_id: str, user_id: str, pseudonym: str) -> dict[str, Delet
         "budget_days": update(budget_days)
         .where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == of_user(user_id))
         .values(subject=pseudonym),
+        "answers_owned": update(verified_answers)
+        .where(verified_answers.c.tenant_id == tenant_id, verified_answers.c.owner_id == user_id)
+        .values(owner_id=pseudonym, owner_name=""),
     }
 
 

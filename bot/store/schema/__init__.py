@@ -21,6 +21,7 @@ from bot.store.schema.conversations import (
     turns,
 )
 from bot.store.schema.processes import events_heard, oauth_states, processes, slack_installations, slack_requests
+from bot.store.schema.verified_answers import verified_answers, verified_questions
 
 __all__ = [
     "NO_TURN",
@@ -53,4 +54,6 @@ __all__ = [
     "threads",
     "token_ratios",
     "turns",
+    "verified_answers",
+    "verified_questions",
 ]

@@ -27,7 +27,7 @@ from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, P
 from bot.types.display import Action, Part
 from bot.types.turns import Outcome, Turn, TurnState
 from bot.types.usage import Tier
-from tests.web.fake_documents import SOURCES, ScriptedDocuments, ScriptedWelcome
+from tests.web.fake_documents import SOURCES, NoPages, ScriptedDocuments, ScriptedWelcome
 
 PIECES = (
     "The limit for a hotel in London is **220 EUR** per night [1].\n\n",
@@ -360,4 +360,5 @@ def scripted_playground(
         MemoryCards() if cards is None else cards,
         ScriptedWelcome(),
         ScriptedDocuments(),
+        NoPages(),
     )

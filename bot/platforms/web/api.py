@@ -152,6 +152,24 @@ class Api:
         )
         return json_response(asdict(view))
 
+    async def document_pages(self, request: Request) -> Response:
+        """Return the layouts of some pages of a document, with the places of a quote."""
+        body = await json_body(request)
+        view = await self.playground.pages.layouts(
+            request.path_params["document_id"],
+            author_of(request, ""),
+            quote=text_in(body, "quote"),
+            start=offset_in(body, "start") or 0,
+            first=offset_in(body, "first"),
+        )
+        return json_response(asdict(view))
+
+    async def document_page(self, request: Request) -> Response:
+        """Return a page of a document as a picture."""
+        document_id, page = request.path_params["document_id"], request.path_params["page"]
+        picture = await self.playground.pages.picture(document_id, author_of(request, ""), page)
+        return Response(picture, media_type="image/png", headers=NO_STORE)
+
     # --- writing
 
     async def ask(self, request: Request) -> Response:

@@ -18,6 +18,7 @@ from bot.platforms.web import render, user_messages
 from bot.platforms.web.command_cards import CommandCard, CommandCards
 from bot.platforms.web.conversations import Conversations
 from bot.platforms.web.cross_process_events import CrossProcessPoller, LocalWork
+from bot.platforms.web.document_pages import DocumentPages
 from bot.platforms.web.document_viewer import DocumentViewer
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, OPEN_STATES, History, thread_key
@@ -76,6 +77,7 @@ class Playground:
     welcome: WelcomeSource
     """Finds out what an empty page offers."""
     documents: DocumentViewer
+    pages: DocumentPages
     unready: Callable[[], Mapping[str, str]] = dict
     """Returns the reason for each part of this process that does not work yet."""
     metrics: Callable[[], bytes] = bytes

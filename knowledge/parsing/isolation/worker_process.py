@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import parsers
 from knowledge.parsing.format_detection import detect
-from knowledge.parsing.isolation import process_isolation, worker_protocol
+from knowledge.parsing.isolation import page_messages, process_isolation, worker_protocol
 from knowledge.parsing.isolation.worker_protocol import Response
 from knowledge.parsing.ocr import text_recognition
 from knowledge.parsing.ocr.text_recognition import Recognizer
@@ -130,11 +130,21 @@ def _with_recognizer(options: ParseOptions, memory: _Memory, responses: BinaryIO
     return replace(options, recognizer=recognizer)
 
 
+def _respond_about_pages(head: dict[str, Any], data: bytes, memory: _Memory) -> Response | None:
+    if not page_messages.is_request(head):
+        return None
+    parsers.import_parser("pdf")
+    memory.limit_for_file()
+    return Response(*page_messages.response_to(head, data))
+
+
 def _respond(head: dict[str, Any], data: bytes, memory: _Memory, responses: BinaryIO) -> Response:
     if "check" in head:
         return Response({"unavailable": _unavailable_formats()})
-    name, content_type = str(head["name"]), str(head["content_type"])
     try:
+        if (about_pages := _respond_about_pages(head, data, memory)) is not None:
+            return about_pages
+        name, content_type = str(head["name"]), str(head["content_type"])
         options = _with_recognizer(ParseOptions(**head["options"]), memory, responses)
         parsers.import_parser(detect(data, name, content_type, max_unpacked=options.max_unpacked))
         memory.limit_for_file()

@@ -60,7 +60,7 @@ def text_of_page(page: Any, text: Any, first_table: int = 0) -> PageText:
         return PageText(own)
     space = PageSpace(page, text)
     grids = grids_on(page, space)
-    pieces = _merged(space.box(text.get_rect(index)) for index in range(text.count_rects()))
+    pieces = merged_pieces(space.box(text.get_rect(index)) for index in range(text.count_rects()))
     aligned = may_have_tables(pieces)
     if not grids and not aligned and gap_between_columns(pieces) is None and not _is_in_disorder(pieces):
         return PageText(own)
@@ -145,7 +145,7 @@ def _is_key(text: str) -> bool:
     return len(text) == 1 and ord(text) >= _FIRST_KEY
 
 
-def _merged(boxes: Iterator[Box]) -> list[Word]:
+def merged_pieces(boxes: Iterator[Box]) -> list[Word]:
     """Return the pieces of lines, each of the boxes that stand close together."""
     merged: list[Word] = []
     for left, top, right, bottom in boxes:

@@ -59,6 +59,9 @@ export const CLOSE = "Close";
 export const OPEN_DOCUMENT = "Show in the document";
 export const EARLIER_PART = "Show the part before";
 export const LATER_PART = "Show the part after";
+export const EARLIER_PAGES = "Show the pages before";
+export const LATER_PAGES = "Show the pages after";
+export const PAGE_NOT_SHOWN = "A page cannot be shown. Choose “Text” to read it.";
 export const QUOTE_GONE = "The document has changed since the answer, and no longer has the quoted passage.";
 
 export const SHORT_PLACEHOLDER = "Ask, or / for commands";

@@ -8,7 +8,14 @@ from knowledge.embedders.stored_vector_names import split_name
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder
 
-__all__ = ["MULTILINGUAL_MODEL", "OFFLINE_MODEL", "OpenAIEmbedder", "SentenceTransformerEmbedder", "build_embedder", "open_stored"]
+__all__ = [
+    "MULTILINGUAL_MODEL",
+    "OFFLINE_MODEL",
+    "OpenAIEmbedder",
+    "SentenceTransformerEmbedder",
+    "build_embedder",
+    "open_stored",
+]
 
 OPENAI_MODELS = ("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002")
 

@@ -11,13 +11,13 @@ INTACT = """NOT EXISTS (
     SELECT FROM jsonb_each_text(answers.documents) AS cited (id, hash)
     WHERE cited.hash IS DISTINCT FROM (
         SELECT content_hash FROM documents
-        WHERE documents.tenant_id = answers.tenant_id AND documents.id = CAST(cited.id AS uuid)))"""
+        WHERE documents.tenant_id = %(tenant)s AND documents.id = CAST(cited.id AS uuid)))"""
 """SQL: every document that a cached answer cites still exists unchanged.
 
 A join would read all documents of the tenant for each answer, because PostgreSQL expects an answer to cite a hundred.
 """
 CURRENT = """answers.knowledge_version IS NOT DISTINCT FROM coalesce(
-    (SELECT version FROM knowledge_state WHERE knowledge_state.tenant_id = answers.tenant_id), 0)"""
+    (SELECT version FROM knowledge_state WHERE knowledge_state.tenant_id = %(tenant)s), 0)"""
 """SQL: no document of the tenant has changed since the cached answer was last verified."""
 
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from bot.store.schema.answer_cache import answer_flights, answer_hits, answers
 from bot.store.schema.browser_page import page_commands, page_files
-from bot.store.schema.budgets import added_days, budget_days, budgets, ledger, refusals, reservations, token_ratios
+from bot.store.schema.budgets import (
+    added_days,
+    budget_days,
+    budgets,
+    ledger,
+    ledger_days,
+    ledger_price_days,
+    refusals,
+    reservations,
+    token_ratios,
+)
 from bot.store.schema.columns import metadata
 from bot.store.schema.conversations import (
     NO_TURN,
@@ -38,6 +48,8 @@ __all__ = [
     "feedback",
     "inbox",
     "ledger",
+    "ledger_days",
+    "ledger_price_days",
     "message_vectors",
     "messages",
     "metadata",

@@ -64,8 +64,8 @@ class AdminPages:
     """The pages of one tenant."""
 
     def __init__(self, services: Services, tenant_id: str) -> None:
-        self.services = services
-        self.tenant_id = tenant_id
+        self._services = services
+        self._tenant = tenant_id
         self._tenants = services.database.tenant
 
     def named(self) -> Mapping[str, Callable[[Asked], Awaitable[Page]]]:
@@ -85,14 +85,16 @@ class AdminPages:
     async def overview(self, asked: Asked) -> Page:
         """Return the costs of each day, and what was saved."""
         start = self._start(asked.days)
-        async with self._tenants(self.tenant_id) as session:
-            rows = await costs.sums(session, tenant_id=self.tenant_id, start=start, by="day")
+        async with self._tenants(self._tenant) as session:
+            rows = await costs.sums(
+                session, tenant_id=self._tenant, start=start, by="day", prices=self._services.prices
+            )
             saved = await costs.savings(
                 session,
-                tenant_id=self.tenant_id,
+                tenant_id=self._tenant,
                 start=start,
-                prices=self.services.prices,
-                strong_model=self.services.llm.model("strong"),
+                prices=self._services.prices,
+                strong_model=self._services.llm.model("strong"),
             )
         bars = self._bars(rows, asked.days)
         found = [tables.savings(saved), tables.costs(rows, "day", asked.days)]
@@ -101,8 +103,10 @@ class AdminPages:
     async def costs(self, asked: Asked) -> Page:
         """Return the costs by day, person, channel, model or purpose."""
         start = self._start(asked.days)
-        async with self._tenants(self.tenant_id) as session:
-            rows = await costs.sums(session, tenant_id=self.tenant_id, start=start, by=asked.by)
+        async with self._tenants(self._tenant) as session:
+            rows = await costs.sums(
+                session, tenant_id=self._tenant, start=start, by=asked.by, prices=self._services.prices
+            )
         dimensions = [
             Choice(f"By {one}", link("costs", by=one, days=asked.days), one == asked.by) for one in DIMENSIONS
         ]
@@ -114,10 +118,10 @@ class AdminPages:
     async def calls(self, asked: Asked) -> Page:
         """Return the newest model calls behind a number of the costs."""
         key, failed = asked.given.get("key"), asked.given.get("status") == "error"
-        async with self._tenants(self.tenant_id) as session:
+        async with self._tenants(self._tenant) as session:
             rows = await recent_calls.calls(
                 session,
-                tenant_id=self.tenant_id,
+                tenant_id=self._tenant,
                 reader=asked.reader,
                 start=self._start(asked.days),
                 by=None if key is None else asked.by,
@@ -130,13 +134,13 @@ class AdminPages:
     async def questions(self, asked: Asked) -> Page:
         """Return the newest questions that match the search and the filter."""
         words, user = asked.given.get("words", "").strip(), asked.given.get("user")
-        async with self._tenants(self.tenant_id) as session:
+        async with self._tenants(self._tenant) as session:
             found = await questions.search(
                 session,
-                tenant_id=self.tenant_id,
+                tenant_id=self._tenant,
                 reader=asked.reader,
                 start=self._start(asked.days),
-                before=asked.before or self.services.clock() + timedelta(days=1),
+                before=asked.before or self._services.clock() + timedelta(days=1),
                 kind=asked.kind,
                 words=words,
                 user_id=user,
@@ -163,11 +167,11 @@ class AdminPages:
 
     async def question(self, turn_id: str, reader: str) -> Page | None:
         """Return the trace of one answer; None if there is none, and alike for another person's private question."""
-        async with self._tenants(self.tenant_id) as session:
-            row = await turns.row_of(session, tenant_id=self.tenant_id, turn_id=turn_id)
+        async with self._tenants(self._tenant) as session:
+            row = await turns.row_of(session, tenant_id=self._tenant, turn_id=turn_id)
             if row is None or (row.thread_id.startswith(PRIVATE_THREAD) and row.user_id != reader):
                 return None
-            trace = await trace_of(session, tenant_id=self.tenant_id, turn_id=turn_id)
+            trace = await trace_of(session, tenant_id=self._tenant, turn_id=turn_id)
         assert trace is not None
         choices = [Choice(user_messages.AS_CASE, link("cases.jsonl", turn=str(row.turn_id)), False)]
         forms = [verified_pages.form_of_turn(row)] if row.state == "done" and row.answer and not row.refused else []
@@ -177,9 +181,9 @@ class AdminPages:
     async def documents(self, asked: Asked) -> Page:
         """Return the documents with their state, their age and how often their source was cited."""
         chosen = asked.given.get("filter", "all")
-        async with self._tenants(self.tenant_id) as session:
-            rows = await document_catalog.list_documents(session, self.tenant_id, limit=MOST_DOCUMENTS)
-            cited = await activity.citations(session, tenant_id=self.tenant_id, start=self._start(CITED_DAYS))
+        async with self._tenants(self._tenant) as session:
+            rows = await document_catalog.list_documents(session, self._tenant, limit=MOST_DOCUMENTS)
+            cited = await activity.citations(session, tenant_id=self._tenant, start=self._start(CITED_DAYS))
         keeps: dict[str, Callable[[DocumentRow], bool]] = {
             "all": lambda row: True,
             "failed": lambda row: row.state != "ready",
@@ -192,19 +196,19 @@ class AdminPages:
 
     async def jobs(self, asked: Asked) -> Page:
         """Return the newest background jobs."""
-        rows = await self.services.queue.recent(self.tenant_id)
+        rows = await self._services.queue.recent(self._tenant)
         return Page("jobs", "Background jobs", [tables.jobs(rows)])
 
     async def people(self, asked: Asked) -> Page:
         """Return who asked how much."""
-        async with self._tenants(self.tenant_id) as session:
-            rows = await activity.people(session, tenant_id=self.tenant_id, start=self._start(asked.days))
+        async with self._tenants(self._tenant) as session:
+            rows = await activity.people(session, tenant_id=self._tenant, start=self._start(asked.days))
         return Page("people", "People and roles", [tables.people(rows, asked.days)], [_periods("people", asked)])
 
     async def connections(self, asked: Asked) -> Page:
         """Return the state of this process's parts, and of the other processes."""
-        health = self.services.health
-        async with self.services.database.queue() as session:
+        health = self._services.health
+        async with self._services.database.queue() as session:
             alive = await processes.live(session)
         found = [tables.parts(health.states, health.unready), tables.processes(alive)]
         return Page("connections", "Connections", found)
@@ -212,18 +216,18 @@ class AdminPages:
     async def errors(self, asked: Asked) -> Page:
         """Return what failed in the last day."""
         start = self._start(1)
-        async with self._tenants(self.tenant_id) as session:
-            turns_failed = await activity.failed_turns(session, tenant_id=self.tenant_id, start=start)
-            calls_failed = await activity.failed_calls(session, tenant_id=self.tenant_id, start=start)
+        async with self._tenants(self._tenant) as session:
+            turns_failed = await activity.failed_turns(session, tenant_id=self._tenant, start=start)
+            calls_failed = await activity.failed_calls(session, tenant_id=self._tenant, start=start)
         return Page("errors", "Errors of the last day", tables.errors(turns_failed, calls_failed))
 
     def _start(self, days: int) -> datetime:
-        return self.services.clock() - timedelta(days=days)
+        return self._services.clock() - timedelta(days=days)
 
     def _bars(self, rows: Sequence[CostRow], days: int) -> Sequence[Bar]:
         """Return a bar for each day of the period, also for those without a call."""
         costs_of = {row.key: float(row.cost_usd) for row in rows}
-        first, last = self._start(days).date(), self.services.clock().date()
+        first, last = self._start(days).date(), self._services.clock().date()
         every = [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
         return [Bar(day, costs_of.get(day, 0.0), link("calls", by="day", key=day, days=days)) for day in every]
 

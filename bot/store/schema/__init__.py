@@ -7,6 +7,7 @@ from bot.store.schema.browser_page import page_commands, page_files
 from bot.store.schema.budgets import added_days, budget_days, budgets, ledger, refusals, reservations, token_ratios
 from bot.store.schema.columns import metadata
 from bot.store.schema.conversations import (
+    COPIED,
     NO_TURN,
     attachments,
     channels,
@@ -23,6 +24,7 @@ from bot.store.schema.conversations import (
 from bot.store.schema.processes import events_heard, oauth_states, processes, slack_installations, slack_requests
 
 __all__ = [
+    "COPIED",
     "NO_TURN",
     "added_days",
     "answer_flights",

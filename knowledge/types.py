@@ -332,13 +332,15 @@ class Found:
 class Failure:
     """A document that could not be ingested, and the reason for users. ``private``: nothing stored of it may stay.
 
-    ``gone``: it no longer exists, in contrast to one that cannot be read for now.
+    ``gone``: it no longer exists, in contrast to one that cannot be read for now. ``replaced``: its place has something
+    else now, such as a sign-in or a notice, so that the text of the last reading is kept.
     """
 
     source: str
     error: str
     private: bool = False
     gone: bool = False
+    replaced: bool = False
 
     def __post_init__(self) -> None:
         """Remove secrets, which a server may have repeated in its error."""

@@ -97,6 +97,15 @@ def written(path: object) -> str:
     return f"Written to {path}"
 
 
+ONE_THING_ON_STDOUT = "Only one of --json, --csv - and --chart - can be written to stdout. Name a file for the others."
+
+
+def sums_checked(days: int, differences: int) -> str:
+    if differences:
+        return f"{number(differences, 'daily sum')} differ from the calls. Run 'parley costs --rebuild'."
+    return f"The sums of {number(days, 'day')} equal the calls."
+
+
 # --- privacy
 
 

@@ -11,13 +11,14 @@ from typing import TypeVar
 from bot.commands.services import Services
 from bot.errors import StoreAway
 from bot.store import maintenance, refusals, slack_requests, slack_workspaces
-from bot.store.budgets import budget_reservations, ledger
+from bot.store.budgets import budget_reservations, ledger, ledger_days
 from bot.store.budgets.budget_counters import Defaults
 from bot.store.budgets.budget_reservations import Owners
 from bot.store.database.retry import patiently
 from bot.store.database.session import Database
 from bot.store.privacy import retention
 from bot.store.tenants import every_tenant, with_sources, with_upkeep
+from bot.store.verified_answers import staleness
 from knowledge.ingest.reembed import needs_reembedding
 from knowledge.refusal_counts import WHOLE_SERVER
 from knowledge.sources.source_factory import reads_local_files
@@ -83,6 +84,8 @@ async def maintain(services: Services, tenant_id: str) -> None:
     await release_reservations(services.database, tenant_id, found.orphaned)
     await charge_lost_calls(services.database, tenant_id, found.lost, count_free=services.settings.count_free)
     await delete_expired_conversations(services, tenant_id)
+    await ledger_days.sum_up_days(services.database, tenant_id=tenant_id, price_steps=services.prices.steps)
+    await services.database.run(tenant_id, partial(staleness.mark, tenant_id=tenant_id))
     if found.serving is not None and not services.models.is_complete(tenant_id, found.serving):
         await reembed_if_needed(services, tenant_id)
     if found.terms_outdated:

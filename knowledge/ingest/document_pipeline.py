@@ -20,7 +20,8 @@ from sqlalchemy.exc import DataError
 from knowledge.chunking.chunk_headers import header, with_header
 from knowledge.chunking.chunker import chunk_batches
 from knowledge.embedders.micro_batching import MicroBatcher
-from knowledge.errors import NoTextError, ParseError, PrivateChatError, SourceError
+from knowledge.errors import NoTextError, ParseError, PrivateChatError, ReplacedError, SourceError
+from knowledge.ingest import removals
 from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.limited_sessions import limited
@@ -86,18 +87,19 @@ class DocumentPipeline:
         """Ingest every document that the source yields. Return the error that ended the source early, if any."""
         try:
             error = await self._fetch_all()
-            await self._store_changed_pages()
+            await self._store_changed_pages(is_complete=error is None)
             return error
         finally:
             self._changed_pages.close()
             await self._encoding.aclose()
             await self._storing.aclose()
 
-    async def _store_changed_pages(self) -> None:
-        """Store the pages that changed, unless many of them have become the same page."""
-        for page in self._changed_pages.decided(self._run.stored):
+    async def _store_changed_pages(self, *, is_complete: bool) -> None:
+        """Store the pages that changed, unless many of them have become the same page or lost their site."""
+        run, names = self._run, self._changed_pages.names
+        is_site_lost = is_complete and await removals.is_site_lost(run, names, self._document_sessions, self._clock)
+        for page in self._changed_pages.decided(run.stored, is_site_lost=is_site_lost):
             if isinstance(page, Failure):
-                self._run.kept_pages += 1
                 await self.record_failure(page)
                 continue
             try:
@@ -105,10 +107,10 @@ class DocumentPipeline:
             except ParseError as error:
                 await self.record_failure(Failure(page.document.uri, f"{error}."))
             else:
-                self._run.count_stored(page.document.uri, chunks, page.document.warnings)
+                run.count_stored(page.document.uri, chunks, page.document.warnings)
 
     async def _wait_if_replaced(self, page: ReadDocument, fetched: Fetched) -> bool:
-        """Return True if a changed page waits for the rest of its site. Raises ParseError if it replaces too much."""
+        """Return True if a changed page waits for the rest of its site. Raises ReplacedError."""
         run = self._run
         if run.accept_removals or run.source.kind not in WEB_KINDS or not run.stored:
             return False
@@ -119,8 +121,7 @@ class DocumentPipeline:
         if not stored:
             return False
         if reason := suspicion(fetched.data, len(page.document.text), stored):
-            run.kept_pages += 1
-            raise ParseError(reason.removesuffix("."))
+            raise ReplacedError(reason.removesuffix("."))
         if run.source.kind == "url":
             return False
         await asyncio.to_thread(self._changed_pages.add, page)
@@ -130,6 +131,7 @@ class DocumentPipeline:
         """Store why a document, or the source itself, could not be read, and count it."""
         run = self._run
         run.seen.append(failure.source)
+        run.kept_pages += failure.replaced
         async with self._document_sessions(run.tenant_id) as session:
             await document_writes.record_failure(
                 session,
@@ -213,7 +215,8 @@ class DocumentPipeline:
             await self.record_failure(Failure(fetched.uri, f"{error}."))
             return
         except ParseError as error:
-            await self.record_failure(Failure(fetched.uri, f"{error}.", gone=isinstance(error, NoTextError)))
+            gone, replaced = isinstance(error, NoTextError), isinstance(error, ReplacedError)
+            await self.record_failure(Failure(fetched.uri, f"{error}.", gone=gone, replaced=replaced))
             return
         except FAULTS_OF_A_DOCUMENT as error:
             log.exception("%s cannot be added", fetched.uri)

@@ -34,5 +34,7 @@ class RedirectEnds:
 
 def _same_end(url: str, end: str) -> Failure:
     return Failure(
-        url, f"it redirects to {end}, like other addresses, so what was read before is kept. Check the site."
+        url,
+        f"it redirects to {end}, like other addresses, so what was read before is kept. Check the site.",
+        replaced=True,
     )

@@ -203,6 +203,19 @@ def test_charts_and_csv(parley: Parley, folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "c.png").read_bytes().startswith(PNG)
     assert len((tmp_path / "c.csv").read_text().splitlines()) == 3
     assert parley("costs", "--csv", "/no/such/folder/c.csv").status == 1
+    alone = parley("costs", "--csv", "-", "--by", "day")
+    assert alone.out == (tmp_path / "c.csv").read_bytes().decode()
+    assert parley("costs", "--csv", "-", "--json").status == 2
+    assert not Path("-").exists()
+
+
+def test_daily_sums_are_checked_and_rebuilt(parley: Parley, folder: Path) -> None:
+    parley("ingest", str(folder))
+    parley("ask", "What may a hotel cost?", "--json")
+    for option in ("--check", "--rebuild"):
+        made = parley("costs", option, "--json")
+        assert (made.status, made.document) == (0, {"days": 0, "differences": []})
+    assert "equal the calls" in parley("costs", "--check").out
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from psycopg import sql
 from slack_sdk.signature import SignatureVerifier
 from sqlalchemy.engine import make_url
 
-from bot.commands.held_back_notices import NOTICE_SECONDS
+from bot.commands.regular_notices import NOTICE_SECONDS
 from bot.config import Settings
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.platforms.slack import web_client

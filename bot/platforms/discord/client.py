@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import discord
 import yarl
 
-from bot.commands.held_back_notices import NOTICE_SECONDS, tell_regularly
+from bot.commands.regular_notices import NOTICE_SECONDS, tell_regularly
 from bot.engine.dispatch.reactions import Reactions
 from bot.errors import ParleyError, PlatformAway, StoreAway, for_operator
 from bot.platforms.discord import catch_up, parse, slash_commands

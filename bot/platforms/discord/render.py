@@ -44,8 +44,10 @@ _ROUND = str.maketrans("[]", "()")
 """A title is the label of a link, where Discord does not reliably honor escaped square brackets."""
 _SPACE = " \t\n"
 """White space of Markdown. Any other one is text, and without it the next word could begin a block."""
-_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept|save):([^:]{1,80})")
-_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept", "save"))
+_BUTTON = re.compile(
+    r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept|save|verify):([^:]{1,80})"
+)
+_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept", "save", "verify"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,7 @@ def share_view(turn_id: str) -> discord.ui.View:
     button = discord.ui.Button[discord.ui.View](
         label=user_messages.SHARE, custom_id=custom_id("share", turn_id or "this")
     )
-    return single_button_view(button)
+    return buttons_view(button)
 
 
 def stop_ingestion_view(stop: str) -> discord.ui.View | None:
@@ -265,13 +267,14 @@ def stop_ingestion_view(stop: str) -> discord.ui.View | None:
     button = discord.ui.Button[discord.ui.View](
         label=user_messages.STOP_INGESTION, custom_id=custom_id("halt", stop), style=style
     )
-    return single_button_view(button)
+    return buttons_view(button)
 
 
-def single_button_view(button: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
-    """Return the components of a message with one button."""
+def buttons_view(*buttons: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
+    """Return the components of a message with buttons."""
     shown = discord.ui.View(timeout=None)
-    shown.add_item(button)
+    for button in buttons:
+        shown.add_item(button)
     shown.stop()
     return shown
 

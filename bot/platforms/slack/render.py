@@ -39,7 +39,11 @@ STREAM_ID_PREFIX = "parley_part:"
 CARD_CHARS = 256
 SHARE_ACTION = "parley_share"
 STOP_INGEST_ACTION = "parley_halt"
-NOTICE_ACTIONS: Mapping[NoticeAction, str] = {"accept": "parley_accept", "save": "parley_save"}
+NOTICE_ACTIONS: Mapping[NoticeAction, str] = {
+    "accept": "parley_accept",
+    "save": "parley_save",
+    "verify": "parley_verify",
+}
 _WITHOUT_TURN = frozenset((STOP_INGEST_ACTION, *NOTICE_ACTIONS.values()))
 
 _MENTION_START = re.compile(r"<(?=[@#!])")
@@ -151,15 +155,18 @@ def progress(text: str, stop: str) -> dict[str, Any]:
 
 
 def button_notice(notice: ButtonNotice) -> dict[str, Any]:
-    """Return a notice whose button runs a command."""
-    button = {
-        "type": "button",
-        "action_id": NOTICE_ACTIONS[notice.action],
-        "style": "danger" if notice.destructive else "primary",
-        "value": notice.value,
-        "text": {"type": "plain_text", "text": notice.label},
-    }
-    return {"text": fallback(notice.text), "blocks": [markdown(notice.text), {"type": "actions", "elements": [button]}]}
+    """Return a notice whose buttons run commands."""
+    buttons = [
+        {
+            "type": "button",
+            "action_id": NOTICE_ACTIONS[one.action],
+            "style": "danger" if one.destructive else "primary",
+            "value": one.value,
+            "text": {"type": "plain_text", "text": one.label},
+        }
+        for one in notice.buttons
+    ]
+    return {"text": fallback(notice.text), "blocks": [markdown(notice.text), {"type": "actions", "elements": buttons}]}
 
 
 def plain_reply(answer: Reply) -> dict[str, Any]:

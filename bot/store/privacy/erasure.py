@@ -3,6 +3,8 @@
 Erasing removes questions and their answers, cached answers, summaries of the person's threads, ratings, limits, the
 person's messages in indexed channels, what answers to other people quote of them, and mentions of the person's ID. The
 ledger's rows are kept, because the totals must stay correct, under a pseudonym that cannot be traced to the person.
+Answers that the person verified belong to the team and are kept under it too, unless they were made from the person's
+own questions.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from sqlalchemy import Delete, Update, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import UsageError
+from bot.store.budgets import ledger_days
 from bot.store.budgets.budget_counters import of_user
+from bot.store.budgets.ledger import SUMMED_AFTER_CHANGE
 from bot.store.database import lock_order
 from bot.store.database.pipelined_transactions import Statement, send
 from bot.store.pages import page_commands, page_files
@@ -33,7 +37,9 @@ from bot.store.schema import (
     reservations,
     threads,
     turns,
+    verified_answers,
 )
+from bot.store.schema import ledger_days as sums
 from bot.store.turns import turn_queue
 from bot.store.turns.question_changes import forget_in_traces
 from knowledge import bm25
@@ -65,6 +71,7 @@ async def erase(
     uploads = await upload_records.uploads_by(session, tenant_id=tenant_id, user_id=user_id)
     if uploads and documents is None:
         raise UndecidedDocuments(len(uploads))
+    await ledger_days.hold(session, tenant_id)
     names = await _names(session, tenant_id, user_id)
     touched = await _touched_threads(session, tenant_id, user_id)
     quoted = await _quoted_documents(session, tenant_id, user_id, uploads if documents == "delete" else [])
@@ -105,6 +112,9 @@ def _statements(tenant_id: str, user_id: str, pseudonym: str) -> dict[str, Delet
             messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own) | (messages.c.author_id == user_id)
         ),
         "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),
+        "answers_verified": delete(verified_answers).where(
+            verified_answers.c.tenant_id == tenant_id, verified_answers.c.turn_id.in_(own)
+        ),
         "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
         "added_days": delete(added_days).where(added_days.c.tenant_id == tenant_id, added_days.c.user_id == user_id),
         "limits": delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == of_user(user_id)),
@@ -113,13 +123,19 @@ def _statements(tenant_id: str, user_id: str, pseudonym: str) -> dict[str, Delet
         .values(set_by=pseudonym),
         "calls": update(ledger)
         .where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id)
-        .values(user_id=pseudonym, turn_id=None, thread_uid=None),
+        .values(user_id=pseudonym, turn_id=None, thread_uid=None, summed=SUMMED_AFTER_CHANGE),
+        "daily_sums": delete(sums).where(
+            sums.c.tenant_id == tenant_id, sums.c.dimension == "user", sums.c.key == user_id
+        ),
         "reservations": delete(reservations).where(
             reservations.c.tenant_id == tenant_id, reservations.c.subject == of_user(user_id)
         ),
         "budget_days": update(budget_days)
         .where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == of_user(user_id))
         .values(subject=pseudonym),
+        "answers_owned": update(verified_answers)
+        .where(verified_answers.c.tenant_id == tenant_id, verified_answers.c.owner_id == user_id)
+        .values(owner_id=pseudonym, owner_name=""),
     }
 
 

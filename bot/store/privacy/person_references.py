@@ -45,6 +45,8 @@ _MENTION_COLUMNS = (
     ("threads", "summary"),
     ("answers", "answer"),
     ("answers", "question"),
+    ("verified_answers", "answer"),
+    ("verified_questions", "question"),
     ("facts", "text"),
     ("feedback", "reason"),
     ("attachments", "text"),

@@ -86,7 +86,9 @@ class AdminPages:
         """Return the costs of each day, and what was saved."""
         start = self._start(asked.days)
         async with self._tenants(self._tenant) as session:
-            rows = await costs.sums(session, tenant_id=self._tenant, start=start, by="day")
+            rows = await costs.sums(
+                session, tenant_id=self._tenant, start=start, by="day", prices=self._services.prices
+            )
             saved = await costs.savings(
                 session,
                 tenant_id=self._tenant,
@@ -102,7 +104,9 @@ class AdminPages:
         """Return the costs by day, person, channel, model or purpose."""
         start = self._start(asked.days)
         async with self._tenants(self._tenant) as session:
-            rows = await costs.sums(session, tenant_id=self._tenant, start=start, by=asked.by)
+            rows = await costs.sums(
+                session, tenant_id=self._tenant, start=start, by=asked.by, prices=self._services.prices
+            )
         dimensions = [
             Choice(f"By {one}", link("costs", by=one, days=asked.days), one == asked.by) for one in DIMENSIONS
         ]

@@ -164,9 +164,10 @@ async def test_a_wrong_branch_leaves_nothing_behind(
 async def test_an_edited_question_opens_its_branch_and_both_are_reachable(handbook_app: App, tmp_path: Path) -> None:
     async with served(handbook_app) as address, browsing(address, tmp_path / "profile") as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
-        for number, question in enumerate((FIRST, OLD), 1):
-            await type_keys(driver, question, Keys.ENTER)
-            await wait_until(driver, lambda driver, n=number: len(find_all(driver, ".msg.assistant.final")) == n)
+        await type_keys(driver, FIRST, Keys.ENTER)
+        await wait_until(driver, lambda driver: len(find_all(driver, ".msg.assistant.final")) == 1)
+        await type_keys(driver, OLD, Keys.ENTER)
+        await wait_until(driver, lambda driver: len(find_all(driver, ".msg.assistant.final")) == 2)
         await click_unseen(driver, ".msg.user .question-actions button", 2)
         await wait_until(driver, lambda driver: find_all(driver, ".editor textarea"))
         await type_keys(driver, Keys.CONTROL + "a", into=".editor textarea")

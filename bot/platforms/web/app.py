@@ -25,6 +25,7 @@ from bot.platforms.web.history import CHANNEL, StoreHistory
 from bot.platforms.web.page_files import StoredPageFiles
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
+from bot.platforms.web.question_branches import StoredBranches
 from bot.platforms.web.request_guard import allowed_hosts
 from bot.platforms.web.routes import build_app
 from bot.platforms.web.sign_in import sign_in_setup as sign_in
@@ -74,6 +75,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
             services.database.tenant, services.settings, lambda: services.health.unready, services.clock
         ),
         documents=StoredDocuments(services.database.tenant),
+        branches=StoredBranches(services.database),
         pages=StoredDocumentPages(services.database.tenant, Parser(seconds=PAGE_SECONDS)),
         unready=lambda: services.health.unready,
         metrics=services.metrics,

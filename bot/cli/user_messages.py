@@ -279,7 +279,7 @@ def same_family(judge: str, model: str) -> str:
 def price_of_judging(count: int, model: str, usd: Decimal | None) -> str:
     """Return what is told before answers are judged; ``usd`` is None if the price is unknown."""
     price = "The price of this model is unknown" if usd is None else f"This costs about ${usd:.2f} at most"
-    return f"{model} judges {count} answers, each twice. {price}; verdicts of earlier runs are reused."
+    return f"{model} judges {count} answers, each twice. {price}. Verdicts of earlier runs are reused."
 
 
 def judged(report: Mapping[str, Any], not_judged: int) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bot.errors import UsageError
 from bot.engine.answer import prompt
+from bot.errors import UsageError
 from bot.evals.answer_cases import Case, read
 from bot.evals.answers import AT_ONCE, changes, evaluate, read_baseline, table, why_failed
 from bot.types.conversation import ThreadKey

@@ -268,3 +268,10 @@ def unexpected_error(kind: str, message: str) -> str:
         f"Something went wrong ({kind}: {message[:300] or 'no message'}). "
         "Run the command again with PARLEY_LOG_LEVEL=DEBUG for details."
     )
+
+
+def wrote_cases(count: int, path: str) -> str:
+    """Return what was written to a file of cases."""
+    if not count:
+        return f"Nothing was rejected in this period. {path} is empty."
+    return f"Wrote {count} {'case' if count == 1 else 'cases'} to {path}. Try them: parley eval answers --cases {path}"

@@ -17,6 +17,7 @@ from bot.store.schema.budgets import (
 )
 from bot.store.schema.columns import metadata
 from bot.store.schema.conversations import (
+    COPIED,
     NO_TURN,
     attachments,
     channels,
@@ -34,6 +35,7 @@ from bot.store.schema.processes import events_heard, oauth_states, processes, sl
 from bot.store.schema.verified_answers import verified_answers, verified_questions
 
 __all__ = [
+    "COPIED",
     "NO_TURN",
     "added_days",
     "answer_flights",

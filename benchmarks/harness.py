@@ -1,5 +1,8 @@
-"""Helps benchmarks: a temporary Postgres, the product with its sample documents, questions, stand-ins for the search
-and the clock, and result tables."""
+"""Shared fixtures of the benchmarks.
+
+A temporary Postgres, the product with its sample documents, questions, stand-ins for the search and the clock, and
+result tables.
+"""
 
 from __future__ import annotations
 

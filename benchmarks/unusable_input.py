@@ -1,4 +1,4 @@
-"""Ends a check that was given input which it cannot use, so that it does not look like a check that passed."""
+"""Reports unusable input with exit status 2, so that the check does not appear to pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells which calibration of the confidence fits a question and the passages found for it. Does no I/O.
+"""Chooses the confidence calibration by the languages of a question and its passages. Does no I/O.
 
 The offline embedding model and the lists of common words know English best: the same features mean more or less in
 another language, and across languages hardly a word is shared.

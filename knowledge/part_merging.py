@@ -1,4 +1,4 @@
-"""Merges what the parts of a question found with what the whole question found. Does no I/O."""
+"""Merges the search results of a question's parts with those of the whole question. Does no I/O."""
 
 from __future__ import annotations
 

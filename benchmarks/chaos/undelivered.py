@@ -1,4 +1,4 @@
-"""Leaves out what Slack gave up delivering, as it does with an event that no process acknowledged in four attempts."""
+"""Filters out questions that Slack never delivered. Slack gives up after four unacknowledged attempts."""
 
 from __future__ import annotations
 

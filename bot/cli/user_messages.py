@@ -97,6 +97,25 @@ def written(path: object) -> str:
     return f"Written to {path}"
 
 
+ONE_THING_ON_STDOUT = "Only one of --json, --csv - and --chart - can be written to stdout. Name a file for the others."
+
+
+def sums_checked(days: int, differences: int) -> str:
+    if differences:
+        return f"{number(differences, 'daily sum')} differ from the calls. Run 'parley costs --rebuild'."
+    return f"The sums of {number(days, 'day')} equal the calls."
+
+
+def not_readable(path: object, reason: str | None) -> str:
+    return f"{path} cannot be read ({reason}). Name a file that you may read."
+
+
+def invoice_compared(name: str, compared: int, differences: int) -> str:
+    if not differences:
+        return f"{name}: all {number(compared, 'amount')} equal the calls."
+    return f"{name}: {differences} of {number(compared, 'amount')} differ from the calls."
+
+
 # --- privacy
 
 
@@ -249,3 +268,10 @@ def unexpected_error(kind: str, message: str) -> str:
         f"Something went wrong ({kind}: {message[:300] or 'no message'}). "
         "Run the command again with PARLEY_LOG_LEVEL=DEBUG for details."
     )
+
+
+def wrote_cases(count: int, path: str) -> str:
+    """Return what was written to a file of cases."""
+    if not count:
+        return f"Nothing was rejected in this period. {path} is empty."
+    return f"Wrote {count} {'case' if count == 1 else 'cases'} to {path}. Try them: parley eval answers --cases {path}"

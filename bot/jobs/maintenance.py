@@ -11,7 +11,7 @@ from typing import TypeVar
 from bot.commands.services import Services
 from bot.errors import StoreAway
 from bot.store import maintenance, refusals, slack_requests, slack_workspaces
-from bot.store.budgets import budget_reservations, ledger
+from bot.store.budgets import budget_reservations, ledger, ledger_days
 from bot.store.budgets.budget_counters import Defaults
 from bot.store.budgets.budget_reservations import Owners
 from bot.store.database.retry import patiently
@@ -84,6 +84,7 @@ async def maintain(services: Services, tenant_id: str) -> None:
     await release_reservations(services.database, tenant_id, found.orphaned)
     await charge_lost_calls(services.database, tenant_id, found.lost, count_free=services.settings.count_free)
     await delete_expired_conversations(services, tenant_id)
+    await ledger_days.sum_up_days(services.database, tenant_id=tenant_id, price_steps=services.prices.steps)
     await services.database.run(tenant_id, partial(staleness.mark, tenant_id=tenant_id))
     if found.serving is not None and not services.models.is_complete(tenant_id, found.serving):
         await reembed_if_needed(services, tenant_id)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import cast, func, select, text
@@ -21,8 +20,6 @@ from bot.store.budgets.ledger_sums import DIMENSIONS as DIMENSIONS
 from bot.store.budgets.ledger_sums import Dimension as Dimension
 from bot.store.schema import ledger, turns
 from bot.types.usage import Usage
-
-NO_ANSWERS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -125,8 +122,7 @@ async def report(
 ) -> CostReport:
     """Return the costs of a tenant from ``start`` to ``now``."""
     where: Any = {"tenant_id": tenant_id, "start": start}
-    answers = await ledger_sums.answers_by(session, **where, by=by)
-    rows = await sums(session, **where, by=by, answers=answers)
+    rows = await sums(session, **where, by=by, prices=prices)
     groups = await ledger_sums.by_price(session, **where, price_steps=prices.steps)
     saved = await _savings(session, **where, groups=groups, prices=prices, strong_model=strong_model)
     reuse = await similar_answer_statements.tally(session, tenant_id=tenant_id, since=start)
@@ -136,12 +132,12 @@ async def report(
 
 
 async def sums(
-    session: AsyncSession, *, tenant_id: str, start: datetime, by: Dimension, answers: Mapping[str, int] = NO_ANSWERS
+    session: AsyncSession, *, tenant_id: str, start: datetime, by: Dimension, prices: Prices
 ) -> list[CostRow]:
-    """Return the rows of a report alone, in one pass over the ledger. ``answers`` are counted by the rows' keys."""
-    found = await ledger_sums.by_dimension(session, tenant_id=tenant_id, start=start, by=by)
+    """Return the rows of a report alone."""
+    found = await ledger_sums.by_dimension(session, tenant_id=tenant_id, start=start, by=by, price_steps=prices.steps)
     names = await _names(session, tenant_id, [one.key for one in found]) if by == "user" else {}
-    rows = [_row(one, names.get(one.key, ""), answers.get(one.key, 0)) for one in found]
+    rows = [_row(one, names.get(one.key, "")) for one in found]
     rows.sort(key=lambda row: row.key if by == "day" else (-row.cost_usd, -row.prompt_tokens, row.key))
     return rows
 
@@ -165,12 +161,12 @@ async def _savings(
     )
 
 
-def _row(group: Any, name: str, answers: int) -> CostRow:
+def _row(group: Any, name: str) -> CostRow:
     usage = usage_of(group)
     return CostRow(
         group.key,
         name,
-        answers,
+        group.answers,
         group.calls,
         usage.prompt_tokens,
         usage.cached_tokens,

@@ -1,4 +1,4 @@
-"""Counts answers to messages that did not mention the bot, and those of them that people did not want."""
+"""Counts unprompted answers, and how many of them people rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what needs maintenance in one tenant, and deletes what is out of date, in one round trip.
+"""Deletes expired data of one tenant and returns what else is due, in one round trip.
 
 Most tenants need nothing most of the time; ``bot.store.tenants.with_upkeep`` names the others.
 """

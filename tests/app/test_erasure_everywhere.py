@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from bot.app import App
 from bot.errors import UsageError
+from bot.store.budgets.ledger_days import SUMS
 from bot.store.privacy import erasure
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.sources.files import UploadSource
@@ -27,6 +28,7 @@ PLANTED = {
     "attachments": ("name", "content_type", "ref", "text", "people"),
     "messages": ("author_id", "author", "text"),
     "ledger": ("user_id",),
+    "ledger_days": ("key",),
     "budgets": ("subject", "set_by"),
     "budget_days": ("subject",),
     "added_days": ("user_id",),
@@ -64,8 +66,10 @@ EXEMPT = {
     "messages": {"tenant_id", "role"},
     "ledger": {
         "tenant_id", "platform", "channel_id", "purpose", "provider", "model", "tier", "price_version", "status",
-        "error",  # a provider's error, without secrets
+        "summed", "error",  # a provider's error, without secrets
     },
+    "ledger_days": {"tenant_id", "dimension"},
+    "ledger_price_days": {"tenant_id", "provider", "model", "steps"},
     "budgets": {"tenant_id"},
     "budget_days": {"tenant_id"},
     "added_days": {"tenant_id"},
@@ -205,6 +209,7 @@ def plant_everything(plant: Planter, quoted: str) -> None:
         user_id=PERSON, purpose="answer", provider="p", model="m", price_version="1", status="ok", estimated=False,
         latency_ms=1.0, budget_day="2026-01-01",
     )  # fmt: skip
+    plant("ledger_days", dimension="user", day="2026-01-01", key=PERSON, **dict.fromkeys(SUMS, 0))
     plant("budgets", subject=f"user:{PERSON}", daily_tokens=1, set_by=OTHER)
     plant("budgets", subject="channel:C1", daily_tokens=1, set_by=PERSON)
     plant("budget_days", subject=f"user:{PERSON}", day="2026-01-01")

@@ -1,4 +1,4 @@
-"""Provider calls are recorded before they are sent; a process that dies in between loses no row and no token."""
+"""Each provider call is recorded before it is sent, so a crash loses no cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Process deaths and the turns that they count against, on a real database with processes that die."""
+"""Which turns a process death counts against, on a real database with processes that die."""
 
 from __future__ import annotations
 

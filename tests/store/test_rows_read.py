@@ -23,6 +23,7 @@ FEW = 200
 READS_ALL = {
     "erase U1": "looks for the person's name in what others wrote",
     "erase U2": "looks for the person's name in what others wrote",
+    "sum up a day": "reads every call of the day",
 }
 MOST = dict.fromkeys(
     (f"{name}: {table}" for name in ("look", "keep house") for table in ("answers", "documents")), TURNS + FEW

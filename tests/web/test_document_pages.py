@@ -14,17 +14,13 @@ from PIL import Image
 from selenium.webdriver.common.keys import Keys
 from sqlalchemy import text
 
-from bot.app import App, open_app
-from bot.config import load
+from bot.app import App
 from bot.errors import UsageError
-from bot.jobs import working
 from bot.platforms.web.document_pages import PAGES_AT_ONCE, StoredDocumentPages, quotes_by_page
 from bot.store.database.session import Database
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge import sample
 from knowledge.parsing.displayed_page import QuoteOnPage
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.sources.source_factory import open_source
 from knowledge.store import document_files
 from knowledge.store.document_windows import PageStart, Window
 from tests.knowledge.parsing.test_pdf import lines, pdf_of
@@ -135,20 +131,10 @@ async def test_a_page_that_cannot_be_drawn_is_refused_in_a_line(database: Databa
             await call
 
 
-@pytest.fixture
-async def app(database_url: str, tmp_path: Path) -> AsyncIterator[App]:
-    settings = load(database_url=database_url, data_dir=tmp_path, reranker="none")
-    async with open_app(settings) as opened, working(opened.services):
-        source = open_source(str(sample.path() / "incident-handbook.pdf"), fetch_allow=(), max_bytes=10**7, files=True)
-        report = await opened.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
-        assert (report.documents, report.failed) == (1, ())
-        yield opened
-
-
-async def test_pages_over_http(app: App, database: Database) -> None:
+async def test_pages_over_http(handbook_app: App, database: Database) -> None:
     async with database.tenant(LOCAL_TENANT) as session:
         document = await session.scalar(text("SELECT id FROM documents"))
-    async with served(app) as address, aiohttp.ClientSession(address) as http:
+    async with served(handbook_app) as address, aiohttp.ClientSession(address) as http:
         status, view = await post(http, f"/api/documents/{document}", {})
         assert (status, view["has_pages"]) == (200, True)
         status, view = await post(http, f"/api/documents/{document}/pages", {"quote": "On-call rotation"})
@@ -166,8 +152,8 @@ async def test_pages_over_http(app: App, database: Database) -> None:
 
 
 @requires_chromium
-async def test_a_citation_opens_the_page_of_its_quote(app: App, tmp_path: Path) -> None:
-    async with served(app) as address, browsing(address, tmp_path / "profile") as driver:
+async def test_a_citation_opens_the_page_of_its_quote(handbook_app: App, tmp_path: Path) -> None:
+    async with served(handbook_app) as address, browsing(address, tmp_path / "profile") as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         await type_keys(driver, "How fast must the on-call engineer acknowledge a SEV-1 at night?", Keys.ENTER)
         await wait_until(driver, lambda driver: find_all(driver, ".msg.assistant.final .sources li"))

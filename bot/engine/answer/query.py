@@ -1,4 +1,4 @@
-"""Works out what a question in a thread means, and searches the documents for it.
+"""Turns a follow-up into a standalone question, and searches the documents with it.
 
 The search with the thread's context starts at once. If the question depends on the thread and a cheap model is
 configured, the model rewrites it concurrently, so little time is lost. If the model fails, the trace records it and the

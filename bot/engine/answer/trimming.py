@@ -1,4 +1,4 @@
-"""Calculates how far a prompt must shrink that does not fit the model's context. Does no I/O."""
+"""Calculates how much to cut from a prompt that exceeds the model's context. Does no I/O."""
 
 from __future__ import annotations
 

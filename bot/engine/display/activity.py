@@ -1,4 +1,4 @@
-"""Shows what the bot is doing where a platform shows it without a message, such as a typing indicator."""
+"""Shows a typing indicator or a status, where the platform has one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides what to append to a native Slack stream, and whether a workspace allows streams. Makes no requests.
+"""Policy of native Slack streams: what to append next, and which workspaces refuse them. Makes no requests.
 
 A stream can only be appended to, ends after five minutes, and refuses ``chat.update`` and ``chat.delete`` until it is
 stopped. A stopped stream is an ordinary message.

@@ -1,4 +1,4 @@
-"""Counts the bytes and documents that each person adds in a day, against a limit."""
+"""Enforces the daily limits of bytes and documents that one person adds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Copies every row of a Parley database into another, empty one.
 
 PostgreSQL's own pg_dump needs a superuser here, because row-level security binds the owner of the tables too. The owner
-may lift it from its tables, though, and does so in transactions that restore it.
+suspends it in a transaction and restores it in the same one.
 """
 
 from __future__ import annotations

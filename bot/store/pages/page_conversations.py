@@ -198,8 +198,8 @@ _MOST_ASKED = text("""
     SELECT (array_agg(question ORDER BY seq DESC))[1] AS question
     FROM turns
     WHERE tenant_id = :tenant AND platform = 'web' AND channel_id = :channel AND created_at > :since
-        AND thread_id NOT LIKE :private AND state = 'done' AND refused IS NULL AND citations <> '[]'
-        AND question <> '' AND length(question) <= :chars AND NOT EXISTS (
+        AND thread_id NOT LIKE :private AND state = 'done' AND kind <> 'copied' AND refused IS NULL
+        AND citations <> '[]' AND question <> '' AND length(question) <= :chars AND NOT EXISTS (
             SELECT FROM turns AS earlier
             WHERE earlier.tenant_id = :tenant AND earlier.thread_uid = turns.thread_uid AND earlier.seq < turns.seq
         )

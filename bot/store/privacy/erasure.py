@@ -17,7 +17,9 @@ from sqlalchemy import Delete, Update, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import UsageError
+from bot.store.budgets import ledger_days
 from bot.store.budgets.budget_counters import of_user
+from bot.store.budgets.ledger import SUMMED_AFTER_CHANGE
 from bot.store.database import lock_order
 from bot.store.database.pipelined_transactions import Statement, send
 from bot.store.pages import page_commands, page_files
@@ -37,6 +39,7 @@ from bot.store.schema import (
     turns,
     verified_answers,
 )
+from bot.store.schema import ledger_days as sums
 from bot.store.turns import turn_queue
 from bot.store.turns.question_changes import forget_in_traces
 from knowledge import bm25
@@ -68,6 +71,7 @@ async def erase(
     uploads = await upload_records.uploads_by(session, tenant_id=tenant_id, user_id=user_id)
     if uploads and documents is None:
         raise UndecidedDocuments(len(uploads))
+    await ledger_days.hold(session, tenant_id)
     names = await _names(session, tenant_id, user_id)
     touched = await _touched_threads(session, tenant_id, user_id)
     quoted = await _quoted_documents(session, tenant_id, user_id, uploads if documents == "delete" else [])
@@ -119,7 +123,10 @@ def _statements(tenant_id: str, user_id: str, pseudonym: str) -> dict[str, Delet
         .values(set_by=pseudonym),
         "calls": update(ledger)
         .where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id)
-        .values(user_id=pseudonym, turn_id=None, thread_uid=None),
+        .values(user_id=pseudonym, turn_id=None, thread_uid=None, summed=SUMMED_AFTER_CHANGE),
+        "daily_sums": delete(sums).where(
+            sums.c.tenant_id == tenant_id, sums.c.dimension == "user", sums.c.key == user_id
+        ),
         "reservations": delete(reservations).where(
             reservations.c.tenant_id == tenant_id, reservations.c.subject == of_user(user_id)
         ),

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from bot.store.schema.answer_cache import answer_flights, answer_hits, answers
 from bot.store.schema.browser_page import page_commands, page_files
-from bot.store.schema.budgets import added_days, budget_days, budgets, ledger, refusals, reservations, token_ratios
+from bot.store.schema.budgets import (
+    added_days,
+    budget_days,
+    budgets,
+    ledger,
+    ledger_days,
+    ledger_price_days,
+    refusals,
+    reservations,
+    token_ratios,
+)
 from bot.store.schema.columns import metadata
 from bot.store.schema.conversations import (
+    COPIED,
     NO_TURN,
     attachments,
     channels,
@@ -24,6 +35,7 @@ from bot.store.schema.processes import events_heard, oauth_states, processes, sl
 from bot.store.schema.verified_answers import verified_answers, verified_questions
 
 __all__ = [
+    "COPIED",
     "NO_TURN",
     "added_days",
     "answer_flights",
@@ -38,6 +50,8 @@ __all__ = [
     "feedback",
     "inbox",
     "ledger",
+    "ledger_days",
+    "ledger_price_days",
     "message_vectors",
     "messages",
     "metadata",

@@ -1,4 +1,4 @@
-"""Messages about the pages of a PDF between the sandbox and its worker process: layouts and pictures.
+"""Protocol between the sandbox and its worker process for PDF pages: layouts and pictures.
 
 Every value of a response is checked, because an untrusted file may have taken control of the worker. A picture comes
 as bare pixels, so that no decoder of this process or of a browser reads what the worker made.

@@ -1,4 +1,4 @@
-"""Finds tables that no lines are drawn around: rows of short pieces of text that stand in columns. Does no I/O."""
+"""Finds tables without ruled lines, by the alignment of their text. Does no I/O."""
 
 from __future__ import annotations
 

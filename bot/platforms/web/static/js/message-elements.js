@@ -2,7 +2,7 @@
 
 import { button, element, icon } from "./dom.js";
 import {
-  ACTION_LABELS, DELETE, EDIT, ONLY_YOU, QUESTION, SHOW_PASSAGE, SOURCES, shortPage,
+  ACTION_LABELS, DELETE, EDIT, ONLY_YOU, QUESTION, SHOW_PASSAGE, SOURCES, branchTo, shortPage,
 } from "./user-messages.js";
 import { answersOf, state } from "./state.js";
 
@@ -26,8 +26,16 @@ function questionElement(message) {
   }
   article.setAttribute("aria-label", message.author);
   if (message.turn) article.append(questionActions());
+  const branches = state.branches.get(message.turn) ?? [];
+  if (branches.length) {
+    article.append(element("div", { className: "branches" }, ...branches.map((one) => branchLink(one, branchTo))));
+  }
   return article;
 }
+
+/** Creates a link to a conversation that a branch connects with this one. */
+export const branchLink = ({ thread_id: thread, title }, label) =>
+  element("a", { className: "branch", href: `#${thread}`, textContent: label(title) });
 
 /** Limits the height of a long question. The keyboard scrolls it when it has the focus. */
 function makeScrollable(body) {

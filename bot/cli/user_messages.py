@@ -106,6 +106,16 @@ def sums_checked(days: int, differences: int) -> str:
     return f"The sums of {number(days, 'day')} equal the calls."
 
 
+def not_readable(path: object, reason: str | None) -> str:
+    return f"{path} cannot be read ({reason}). Name a file that you may read."
+
+
+def invoice_compared(name: str, compared: int, differences: int) -> str:
+    if not differences:
+        return f"{name}: all {number(compared, 'amount')} equal the calls."
+    return f"{name}: {differences} of {number(compared, 'amount')} differ from the calls."
+
+
 # --- privacy
 
 
@@ -258,3 +268,10 @@ def unexpected_error(kind: str, message: str) -> str:
         f"Something went wrong ({kind}: {message[:300] or 'no message'}). "
         "Run the command again with PARLEY_LOG_LEVEL=DEBUG for details."
     )
+
+
+def wrote_cases(count: int, path: str) -> str:
+    """Return what was written to a file of cases."""
+    if not count:
+        return f"Nothing was rejected in this period. {path} is empty."
+    return f"Wrote {count} {'case' if count == 1 else 'cases'} to {path}. Try them: parley eval answers --cases {path}"

@@ -2,8 +2,9 @@
 
 A case is a JSON object: ``id``, ``question``, and what is expected. ``facts`` must stand in the answer, each a text or
 a list of texts of which one is enough. ``not_facts`` must not. ``sources`` must be cited, each a part of a source's
-name. With ``abstain``, the answer must cite nothing, because the documents do not tell. Optional: ``kind``, by which
-the results are counted, and ``earlier``, the questions that are asked before in the same thread.
+name. With ``abstain``, the answer must cite nothing, because the documents do not tell; with ``answered``, it must cite
+something. Optional: ``kind``, by which the results are counted, and ``earlier``, the questions that are asked before in
+the same thread.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from knowledge.text.script_words import is_unspaced
 
 AT_ONCE = 4
 """Cases that are asked at the same time."""
-_MARKUP = re.compile(r"[*_`|]+")
+_MARKUP = re.compile(r"[*_`|]+|\s*\[\d+(?:,\s*\d+)*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Case:
     not_facts: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     abstain: bool = False
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +156,11 @@ def _case(row: Mapping[str, Any], where: str) -> Case:
         facts=facts,
         not_facts=_texts(row, "not_facts", where),
         sources=_texts(row, "sources", where),
-        abstain=jsonl.boolean(row, "abstain", where) if "abstain" in row else False,
+        abstain="abstain" in row and jsonl.boolean(row, "abstain", where),
+        answered="answered" in row and jsonl.boolean(row, "answered", where),
     )
-    if not (case.facts or case.not_facts or case.sources or case.abstain):
-        raise UsageError(f"{where}: nothing is expected. Add facts, not_facts, sources or abstain.")
+    if not (case.facts or case.not_facts or case.sources or case.abstain or case.answered):
+        raise UsageError(f"{where}: nothing is expected. Add facts, not_facts, sources, abstain or answered.")
     return case
 
 
@@ -183,7 +186,7 @@ def _list(row: Mapping[str, Any], name: str, where: str) -> list[Any]:
 
 
 def _plain(text: str) -> str:
-    """Return a text without case, Markdown's marks, and differences of spaces and compatible characters."""
+    """Return a text without case, Markdown's marks, citations, and differences of spaces and compatible characters."""
     return " ".join(_MARKUP.sub(" ", unicodedata.normalize("NFKC", text)).casefold().split())
 
 

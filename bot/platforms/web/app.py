@@ -15,7 +15,6 @@ from bot.config import Settings
 from bot.engine.answer.final_reply import stronger_model
 from bot.errors import ConfigError, for_operator
 from bot.platforms.web import uvicorn_server
-from bot.platforms.web.admin.pages import AdminPages
 from bot.platforms.web.admin.routes import routes
 from bot.platforms.web.api import PageConfig
 from bot.platforms.web.command_cards import StoredCommandCards
@@ -109,7 +108,7 @@ async def serve(
     sign_in.require_sign_in(settings, host)
     playground = build_playground(dispatcher, services)
     access = sign_in.build_access(settings)
-    admin = routes(AdminPages(services, LOCAL_TENANT))
+    admin = routes(services, LOCAL_TENANT)
     await run(playground, page_config(settings), access, host=host, port=port, ready=ready, bound=bound, admin=admin)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.commands.services import Services
-from bot.platforms.web.admin import tables, user_messages
+from bot.platforms.web.admin import tables, user_messages, verified_pages
 from bot.platforms.web.admin.page_model import Bar, Choice, Page, link
 from bot.reports import activity, costs, questions, recent_calls
 from bot.reports.costs import CostRow
@@ -155,7 +155,11 @@ class AdminPages:
             "questions",
             "Questions",
             [tables.questions(found.rows)],
-            [filters, _periods("questions", asked, filter=asked.kind, words=words, user=user)],
+            [
+                filters,
+                _periods("questions", asked, filter=asked.kind, words=words, user=user),
+                [Choice(user_messages.AS_CASES, link("cases.jsonl", days=asked.days), False)],
+            ],
             search=words,
             kept=[("days", str(asked.days)), ("filter", asked.kind), *([("user", user)] if user else [])],
             more=older or "",
@@ -169,7 +173,10 @@ class AdminPages:
                 return None
             trace = await trace_of(session, tenant_id=self._tenant, turn_id=turn_id)
         assert trace is not None
-        return Page("questions", f"Answer {trace.turn_id}", tables.trace(trace), texts=tables.texts(trace))
+        choices = [Choice(user_messages.AS_CASE, link("cases.jsonl", turn=str(row.turn_id)), False)]
+        forms = [verified_pages.form_of_turn(row)] if row.state == "done" and row.answer and not row.refused else []
+        title, texts = f"Answer {trace.turn_id}", tables.texts(trace)
+        return Page("questions", title, tables.trace(trace), [choices], texts=texts, forms=forms)
 
     async def documents(self, asked: Asked) -> Page:
         """Return the documents with their state, their age and how often their source was cited."""

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from bot.errors import UsageError
 from bot.evals import jsonl
 from bot.types.turns import Outcome
-from knowledge.text.script_words import is_unspaced
+from knowledge.text.word_splitter import is_unspaced
 
 AT_ONCE = 4
 """Cases that are asked at the same time."""

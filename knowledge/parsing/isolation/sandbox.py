@@ -75,9 +75,11 @@ class Parser:
             "content_type": fetched.content_type,
             "max_chars": max_chars,
             "options": asdict(options),
+            "earlier_mail_sizes": [len(mail) for mail in fetched.earlier_mails],
         }
+        body = b"".join((*fetched.earlier_mails, fetched.data)) if fetched.earlier_mails else fetched.data
         parsed = await self._ask_worker(
-            fetched.uri, head, fetched.data, worker_protocol.document_of, recognized_pages=options.recognized_pages
+            fetched.uri, head, body, worker_protocol.document_of, recognized_pages=options.recognized_pages
         )
         metadata = {**parsed.metadata, **fetched.metadata}
         title = fetched.title or parsed.title

@@ -155,7 +155,7 @@ def progress(text: str, stop: str) -> dict[str, Any]:
 
 
 def button_notice(notice: ButtonNotice) -> dict[str, Any]:
-    """Return a notice whose buttons run commands."""
+    """Return a notice; its buttons run commands."""
     buttons = [
         {
             "type": "button",
@@ -166,7 +166,8 @@ def button_notice(notice: ButtonNotice) -> dict[str, Any]:
         }
         for one in notice.buttons
     ]
-    return {"text": fallback(notice.text), "blocks": [markdown(notice.text), {"type": "actions", "elements": buttons}]}
+    row = [{"type": "actions", "elements": buttons}] if buttons else []
+    return {"text": fallback(notice.text), "blocks": [markdown(notice.text), *row]}
 
 
 def plain_reply(answer: Reply) -> dict[str, Any]:

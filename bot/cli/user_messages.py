@@ -108,6 +108,16 @@ def sums_checked(days: int, differences: int) -> str:
     return f"The sums of {number(days, 'day')} equal the calls."
 
 
+def not_readable(path: object, reason: str | None) -> str:
+    return f"{path} cannot be read ({reason}). Name a file that you may read."
+
+
+def invoice_compared(name: str, compared: int, differences: int) -> str:
+    if not differences:
+        return f"{name}: all {number(compared, 'amount')} equal the calls."
+    return f"{name}: {differences} of {number(compared, 'amount')} differ from the calls."
+
+
 # --- privacy
 
 

@@ -18,7 +18,7 @@ from bot.evals.answer_cases import Case
 from bot.evals.judge import Judge, Judged, family
 from bot.evals.judged_answers import report, submission
 from bot.types.turns import Outcome
-from knowledge.text.script_words import is_unspaced
+from knowledge.text.word_splitter import is_unspaced
 
 AT_ONCE = 4
 """Cases that are asked at the same time."""

@@ -65,6 +65,7 @@ _FOUND = """
         SELECT tenant_id, turn_id, created_at, user_id, user_name, channel_id, question, state, trace, refused
         FROM turns
         WHERE tenant_id = :tenant AND created_at >= :start AND created_at < :before AND question <> ''
+            AND kind <> 'copied'
             AND (thread_id NOT LIKE :private OR user_id = :reader)
             AND (CAST(:user AS text) IS NULL OR user_id = :user)
         ORDER BY created_at DESC LIMIT :scanned
@@ -88,6 +89,7 @@ _REACH = text("""
     FROM (
         SELECT created_at FROM turns
         WHERE tenant_id = :tenant AND created_at >= :start AND created_at < :before AND question <> ''
+            AND kind <> 'copied'
             AND (thread_id NOT LIKE :private OR user_id = :reader)
             AND (CAST(:user AS text) IS NULL OR user_id = :user)
         ORDER BY created_at DESC LIMIT :scanned

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from knowledge.errors import SourceError
+from knowledge.errors import EmptySourceError, SourceError
 from knowledge.sources.checked_git_remote import GitRemote, checked_remote
 from knowledge.sources.files import SKIPPED_EXTENSIONS, is_lfs_pointer, lfs_pointer, too_large
 from knowledge.sources.git_command import Git, GitFailedError, require_pinning
@@ -125,7 +125,9 @@ class GitSource:
         async with git.start("-C", str(repository), "cat-file", "--batch") as blob_reader:
             files = [file for file in parse_tree(tree) if self._is_inside(file.path)]
             if self._folder and not files:
-                raise SourceError(f"The repository has no documents in {self._folder}. Check the name of the folder.")
+                raise EmptySourceError(
+                    f"The repository has no documents in {self._folder}. Check the name of the folder."
+                )
             self._found = len(files)
             for file in files:
                 name = f"{self._name}/{file.path}"

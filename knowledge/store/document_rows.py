@@ -50,6 +50,8 @@ class NewDocument:
     memo: str
     content_hash: str
     chunks: Batches
+    file: bytes = b""
+    """Its file, if the pages are shown as pictures."""
 
 
 # A document without a date gets the time when its present content was first seen.

@@ -109,6 +109,17 @@ documents = Table(
     Index("documents_dated", "tenant_id", "dated_at"),
 )
 
+# The parts of a document's file, if its pages are shown as pictures.
+document_files = Table(
+    "document_files",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("document_id", Uuid, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "document_id"], ["documents.tenant_id", "documents.id"], ondelete="CASCADE"),
+)
+
 # terms is the chunk's number of terms by the rules of terms_version. A found chunk that has a window is read as the
 # text from window_start to window_end, such as the sentences around it.
 chunks = Table(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import discord
 
 from bot.commands import registry as shipped
-from bot.commands.held_back_notices import NOTICE_SECONDS
+from bot.commands.regular_notices import NOTICE_SECONDS
 from bot.errors import ConfigError
 from bot.platforms.discord import user_messages
 from bot.platforms.discord.client import ParleyClient

@@ -12,7 +12,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.async_context import AsyncBoltContext
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.commands.held_back_notices import NOTICE_SECONDS, tell_regularly
+from bot.commands.regular_notices import NOTICE_SECONDS, tell_regularly
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.ports.surface import Surface

@@ -1,6 +1,4 @@
-"""Finds cached answers by the meaning of their question, records verdicts on hits, and lets one turn answer for
-several.
-"""
+"""SQL of the semantic answer cache: finds entries, records verdicts on hits, and lets one turn answer for several."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Copies every row of a Parley database into another, empty one.
 
 PostgreSQL's own pg_dump needs a superuser here, because row-level security binds the owner of the tables too. The owner
-may lift it from its tables, though, and does so in transactions that restore it.
+suspends it in a transaction and restores it in the same one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bot.errors import ConfigError
-from bot.store.database import migrate, processes
+from bot.store.database import migrate, process_liveness
 from bot.store.database.connections import connect_blocking
 from bot.store.database.tables import Table, lift_isolation, tables_in_order
 
@@ -81,7 +81,7 @@ def _require_stopped(source: Connection[Any]) -> None:
     running = source.execute(
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2 AND granted"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        (processes.LOCKS,),
+        (process_liveness.LOCKS,),
     ).fetchone()
     if running and running[0]:
         raise ConfigError(STILL_USED)

@@ -11,11 +11,11 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from knowledge.parsing.page_layout import Word, columns, gap_between_columns, lines_of
 from knowledge.parsing.pdf.aligned_tables import aligned_tables, may_have_tables
 from knowledge.parsing.pdf.page_space import Box, PageSpace
 from knowledge.parsing.pdf.pdf_tables import PdfTable, grids_on, table_of
 from knowledge.parsing.pdf.ruled_grid import Grid
+from knowledge.parsing.reading_order import Word, columns, gap_between_columns, lines_of
 
 MAX_RECTS = 3000
 """Pieces of text on a page that is looked at. A page with more is a drawing."""
@@ -60,7 +60,7 @@ def text_of_page(page: Any, text: Any, first_table: int = 0) -> PageText:
         return PageText(own)
     space = PageSpace(page, text)
     grids = grids_on(page, space)
-    pieces = _merged(space.box(text.get_rect(index)) for index in range(text.count_rects()))
+    pieces = merged_pieces(space.box(text.get_rect(index)) for index in range(text.count_rects()))
     aligned = may_have_tables(pieces)
     if not grids and not aligned and gap_between_columns(pieces) is None and not _is_in_disorder(pieces):
         return PageText(own)
@@ -145,7 +145,7 @@ def _is_key(text: str) -> bool:
     return len(text) == 1 and ord(text) >= _FIRST_KEY
 
 
-def _merged(boxes: Iterator[Box]) -> list[Word]:
+def merged_pieces(boxes: Iterator[Box]) -> list[Word]:
     """Return the pieces of lines, each of the boxes that stand close together."""
     merged: list[Word] = []
     for left, top, right, bottom in boxes:

@@ -72,8 +72,8 @@ _HASHES = text("""
 _ADD = text("""
     INSERT INTO verified_answers (tenant_id, id, answer, citations, documents, audience, tenant_wide, platform,
         owner_id, owner_name, turn_id, verified_at, expires_at)
-    VALUES (:tenant, CAST(:id AS uuid), :answer, CAST(:citations AS jsonb), CAST(:documents AS jsonb), :audience, :tenant_wide,
-        :platform, :owner_id, :owner_name, CAST(:turn AS uuid), :verified_at, :expires_at)
+    VALUES (:tenant, CAST(:id AS uuid), :answer, CAST(:citations AS jsonb), CAST(:documents AS jsonb), :audience,
+        :tenant_wide, :platform, :owner_id, :owner_name, CAST(:turn AS uuid), :verified_at, :expires_at)
 """)
 _ADD_QUESTIONS = text("""
     INSERT INTO verified_questions (tenant_id, answer_id, position, question)
@@ -137,8 +137,8 @@ async def find(session: AsyncSession, *, tenant_id: str, typed: str) -> Verified
 
 _RENEW = text("""
     UPDATE verified_answers SET verified_at = :now, expires_at = :expires, stale = '', told = false,
-        documents = CAST(:documents AS jsonb), citations = CAST(:citations AS jsonb), platform = :platform, owner_id = :owner,
-        owner_name = :name
+        documents = CAST(:documents AS jsonb), citations = CAST(:citations AS jsonb), platform = :platform,
+        owner_id = :owner, owner_name = :name
     WHERE tenant_id = :tenant AND id = CAST(:id AS uuid)
 """)
 

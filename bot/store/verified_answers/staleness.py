@@ -32,8 +32,8 @@ async def mark(session: AsyncSession, *, tenant_id: str) -> None:
         superseded = any(_is_superseded_since(one, *notes[name], name) for name in notes)
         if reason := one.stale or ("changed" if superseded else ""):
             reasons.setdefault(reason, []).append(one.id)
-    for reason, ids in reasons.items():
-        await session.execute(_MARK, {"tenant": tenant_id, "reason": reason, "ids": ids})
+    for why, ids in reasons.items():
+        await session.execute(_MARK, {"tenant": tenant_id, "reason": why, "ids": ids})
 
 
 def _is_superseded_since(known: VerifiedAnswer, title: str, note: str, document_id: str) -> bool:

@@ -83,6 +83,10 @@ _UPSERT_DOCUMENTS = text("""
         fetched_at = excluded.fetched_at,
         memo = excluded.memo,
         warnings = excluded.warnings,
+        changed_at = CASE
+            WHEN documents.content_hash IN (excluded.content_hash, '') THEN documents.changed_at
+            ELSE :now
+        END,
         dated_at = CASE
             WHEN documents.uri = ANY(:undated) AND documents.content_hash = excluded.content_hash
             THEN documents.dated_at

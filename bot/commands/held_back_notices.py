@@ -13,9 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.commands import docs_user_messages
 from bot.commands.admin_notices import AdminMessenger, ButtonNotice, NoticeButton, tell_admins
 from bot.commands.services import Services
-from bot.engine.ports.surface import Surface
 from bot.store.database.advisory_locks import only_one
-from bot.types.turns import Turn
 from knowledge.store import held_back_sources
 from knowledge.store.held_back_sources import HeldBack
 
@@ -25,9 +23,6 @@ class Messenger(AdminMessenger, Protocol):
 
     async def served(self) -> Sequence[str]:
         """Return the tenants that this process serves. Raises ParleyError."""
-
-    def surface(self, turn: Turn) -> Surface:
-        """Return where the reply to a turn is shown."""
 
 
 async def tell_everywhere(services: Services, messenger: Messenger) -> None:

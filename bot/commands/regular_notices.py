@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from bot.commands import changed_answer_notices, cost_alert_notices, held_back_notices, stale_answer_notices
-from bot.commands.held_back_notices import Messenger
+from bot.commands.changed_answer_notices import ThreadMessenger
 from bot.commands.services import Services
 from bot.errors import for_operator, unforeseen
 
@@ -22,7 +22,7 @@ _KINDS = {
 }
 
 
-async def tell_regularly(services: Services, messenger: Messenger, seconds: float = NOTICE_SECONDS) -> None:
+async def tell_regularly(services: Services, messenger: ThreadMessenger, seconds: float = NOTICE_SECONDS) -> None:
     """Tell people what they should know, every ``seconds``, until cancelled."""
     while True:
         await asyncio.sleep(seconds)

@@ -51,7 +51,7 @@ class DiscordAdminMessenger:
 
 
 class DiscordMessenger(DiscordAdminMessenger):
-    """The ``Messenger`` of the servers. ``surface_of`` returns where the reply to a turn is shown."""
+    """The ``ThreadMessenger`` of the servers. ``surface_of`` returns where the reply to a turn is shown."""
 
     def __init__(
         self, client: discord.Client, tenant_of: Callable[[int | None], str], surface_of: Callable[[Turn], Surface]

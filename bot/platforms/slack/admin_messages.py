@@ -40,7 +40,7 @@ class WorkspaceMessenger:
 
 
 class SlackMessenger:
-    """The ``Messenger`` of the workspaces that this process serves.
+    """The ``ThreadMessenger`` of the workspaces that this process serves.
 
     ``tenants`` returns their tenants, ``messenger_of`` the messenger of one of them, and ``surface_of`` where a turn is
     shown.

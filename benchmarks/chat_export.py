@@ -1,11 +1,11 @@
 """Ingests a large Slack export with ``parley ingest``, and measures its time and the memory of all its processes.
 
-    python -m benchmarks.chat_export [--mb 350] [--words 8] [--channels 12] [--folder]
+    python -m benchmarks.chat_export [--mb 350] [--words 8] [--pictures 0.5] [--channels 12] [--folder]
 
 Makes an export of about ``--mb`` million bytes when it is unpacked: public channels with a file for each day, one of
 which is damaged, a private channel and direct messages. As in real exports, most bytes are profiles, blocks and files
-beside the text. Each message has about ``--words`` words, so that more of them need more vectors. ``--folder``
-ingests the unpacked folder in place of the archive.
+beside the text. Each message has about ``--words`` words, which need vectors, and ``--pictures`` pictures of 2,500 bytes each on average.
+``--folder`` ingests the unpacked folder in place of the archive.
 
 Prints the progress lines of the command, its JSON, the seconds, and ``peak_mb``: the most memory of the command, the
 parsers and Postgres together, where what several of them share counts once.
@@ -42,7 +42,7 @@ DAMAGED_DAY = 3
 """The day of the first channel whose file is damaged."""
 
 
-def _message(dice: random.Random, number: int, at: float, words: int) -> dict[str, Any]:
+def _message(dice: random.Random, number: int, at: float, words: int, pictures: float) -> dict[str, Any]:
     """Return a message with what Slack writes beside its text."""
     author = dice.choice(MEMBERS)
     text = " ".join(dice.choices(WORDS, k=max(1, dice.randint(words // 2, 2 * words - words // 2)))).capitalize()
@@ -73,28 +73,26 @@ def _message(dice: random.Random, number: int, at: float, words: int) -> dict[st
         ],
         "reactions": [{"name": "eyes", "users": dice.sample(MEMBERS, 12), "count": 12}],
     }
-    if dice.random() < 0.4:
-        link = f"https://files.example.org/files-pri/T1-F{dice.getrandbits(40):x}"
-        sizes = (64, 80, 160, 360, 480, 720, 800, 960, 1024)
-        made["files"] = [
-            {
-                "id": f"F{number}",
-                "name": "image.png",
-                "title": "image.png",
-                "mimetype": "image/png",
-                "url_private": link,
-            }
-            | {f"thumb_{size}": f"{link}/image_{size}.png?t=xoxe-{dice.getrandbits(400):x}" for size in sizes}
-        ]
+    count = int(pictures) + (dice.random() < pictures % 1)
+    made["files"] = [_picture(dice) for _ in range(count)]
     return made
 
 
-def _day(dice: random.Random, day: int, words: int) -> bytes:
+def _picture(dice: random.Random) -> dict[str, str]:
+    link = f"https://files.example.org/files-pri/T1-F{dice.getrandbits(40):x}"
+    sizes = (64, 80, 160, 360, 480, 720, 800, 960, 1024)
+    return {
+        **{"id": f"F{dice.getrandbits(40):x}", "name": "image.png", "mimetype": "image/png", "url_private": link},
+        **{f"thumb_{size}": f"{link}/image_{size}.png?t={dice.getrandbits(640):x}" for size in sizes},
+    }
+
+
+def _day(dice: random.Random, day: int, words: int, pictures: float) -> bytes:
     at = FIRST_DAY + day * DAY_SECONDS
-    return json.dumps([_message(dice, number, at, words) for number in range(MESSAGES_A_DAY)]).encode()
+    return json.dumps([_message(dice, number, at, words, pictures) for number in range(MESSAGES_A_DAY)]).encode()
 
 
-def export_files(size: int, words: int, channels: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
+def export_files(size: int, words: int, pictures: float, channels: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
     """Yield the names and contents of an export of about ``size`` bytes."""
     dice = random.Random(seed)
     names = [f"team-{number}" for number in range(channels)]
@@ -106,12 +104,12 @@ def export_files(size: int, words: int, channels: int, seed: int = 1) -> Iterato
     yield "dms.json", json.dumps([{"id": "D1"}]).encode()
     yield "users.json", json.dumps([{"id": one, "name": one, "profile": {"phone": "555"}} for one in MEMBERS]).encode()
     for name in ("board", "D1"):
-        yield f"{name}/2023-01-01.json", _day(dice, 0, words)
+        yield f"{name}/2023-01-01.json", _day(dice, 0, words, pictures)
     written = day = 0
     while written < size:
         date = time.strftime("%Y-%m-%d", time.gmtime(FIRST_DAY + day * DAY_SECONDS))
         for name in names:
-            data = _day(dice, day, words)
+            data = _day(dice, day, words, pictures)
             written += len(data)
             is_damaged = day == DAMAGED_DAY and name == names[0]
             yield f"{name}/{date}.json", data[: len(data) // 2] if is_damaged else data
@@ -169,12 +167,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mb", type=float, default=350)
     parser.add_argument("--words", type=int, default=8)
+    parser.add_argument("--pictures", type=float, default=0.5)
     parser.add_argument("--channels", type=int, default=12)
     parser.add_argument("--folder", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as scratch:
         target = Path(scratch) / ("export" if given.folder else "export.zip")
-        unpacked = write_export(target, export_files(int(given.mb * 1e6), given.words, given.channels))
+        unpacked = write_export(target, export_files(int(given.mb * 1e6), given.words, given.pictures, given.channels))
         limit = {"PARLEY_MAX_UNPACKED_MB": str(int(2 * given.mb))}
         report = ingest(target, Path(scratch) / "data", limit)
     failed = report.pop("failed")

@@ -4,8 +4,8 @@
 
 Makes an export of about ``--mb`` million bytes when it is unpacked: public channels with a file for each day, one of
 which is damaged, a private channel and direct messages. As in real exports, most bytes are profiles, blocks and files
-beside the text. Each message has about ``--words`` words, which need vectors, and ``--pictures`` pictures of 2,500 bytes each on average.
-``--folder`` ingests the unpacked folder in place of the archive.
+beside the text. Each message has about ``--words`` words, which need vectors, and on average ``--pictures`` pictures of
+2,500 bytes. ``--folder`` ingests the unpacked folder in place of the archive.
 
 Prints the progress lines of the command, its JSON, the seconds, and ``peak_mb``: the most memory of the command, the
 parsers and Postgres together, where what several of them share counts once.

@@ -16,7 +16,7 @@ from bot.commands.ask import NullSurface
 from bot.commands.base import Context
 from bot.commands.services import Services
 from bot.engine import user_messages
-from bot.engine.display.visible_text import visible
+from bot.engine.display.character_filter import visible
 from bot.errors import MessageGone
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from bot.commands import held_back_notices, stale_answer_notices
+from bot.commands import cost_alert_notices, held_back_notices, stale_answer_notices
 from bot.commands.held_back_notices import Messenger
 from bot.commands.services import Services
 from bot.errors import for_operator, unforeseen
@@ -16,6 +16,7 @@ NOTICE_SECONDS = 60.0
 """Seconds between two searches for something to tell."""
 _KINDS = {
     "held-back sources": held_back_notices.tell_everywhere,
+    "cost alerts": cost_alert_notices.tell_everywhere,
     "verified answers that are out of date": stale_answer_notices.tell_everywhere,
 }
 

@@ -70,6 +70,7 @@ EXEMPT = {
     },
     "ledger_days": {"tenant_id", "dimension"},
     "ledger_price_days": {"tenant_id", "provider", "model", "steps"},
+    "cost_alerts": {"tenant_id", "kind", "told_on"},
     "budgets": {"tenant_id"},
     "budget_days": {"tenant_id"},
     "added_days": {"tenant_id"},

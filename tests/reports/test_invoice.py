@@ -50,7 +50,7 @@ async def comparison(database: Database, calls: Sequence[dict[str, Any]], *lines
         return await compared(session, tenant_id=TENANT, export=read_export([f"{line}\n" for line in lines]))
 
 
-def differing(found: Comparison) -> list[tuple[str, str, float]]:
+def differing(found: Comparison) -> list[tuple[str, str, Any]]:
     return [(one.model, one.measure, float(one.invoice - one.ledger)) for one in found.differences]
 
 
@@ -58,7 +58,7 @@ async def test_equal_usage_has_no_differences(database: Database) -> None:
     lines = [f"2026-11-03,claude-haiku-5-5-20260901,key{n},Default,standard,200k,1000,20,0,500,100,0,," for n in (1, 2)]
     found = await comparison(database, [claude(), claude()], CLAUDE_USAGE, *lines)
     assert (found.differences, found.compared, found.days) == ([], 5, (date(2026, 11, 3), date(2026, 11, 3)))
-    assert found.totals["input"] == (2000, 2000)
+    assert found.totals["input"] == (Decimal(2000), Decimal(2000))
 
 
 async def test_each_amount_that_differs_is_named(database: Database) -> None:
@@ -96,7 +96,8 @@ async def test_usage_of_openai(database: Database) -> None:
     lines = [row.format(hour) for hour in ("00", "23")]
     found = await comparison(database, [openai()], OPENAI_USAGE, *lines)
     assert differing(found) == []
-    assert found.totals == {"prompt": (1500, 1500), "cached": (500, 500), "output": (100, 100)}
+    totals = {measure: (int(invoice), int(known)) for measure, (invoice, known) in found.totals.items()}
+    assert totals == {"prompt": (1500, 1500), "cached": (500, 500), "output": (100, 100)}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.ingestion.background_runs import Ingestion
 from bot.ingestion.daily_limit import DailyLimit
-from bot.store.budgets.added_days import AddedLimits
+from bot.store.budgets.daily_additions import AddedLimits
 from bot.store.database.job_queue import Queue
 from bot.store.database.session import Database
 from knowledge.sources.files import UploadSource
@@ -69,7 +69,7 @@ READS = {
         f"bot/platforms/web/history.py:StoreHistory.{name}"
         for name in ("listed", "messages", "page", "questions", "ratings", "threads", "title")
     ),
-    "bot/platforms/web/page_files.py:StoredPageFiles._find",
+    "bot/platforms/web/conversation_files.py:StoredPageFiles._find",
     "bot/store/adapters/inbox.py:PostgresInbox.follows",
     "bot/store/refusals.py:since",
     "bot/store/adapters/inbox.py:PostgresInbox.turn_shown_in",

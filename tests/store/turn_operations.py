@@ -17,10 +17,10 @@ from bot.errors import LeaseLost
 from bot.jobs import maintenance
 from bot.store import threads
 from bot.store.answer_cache import similar_answer_statements
+from bot.store.browser_page import page_conversations
 from bot.store.budgets import ledger_days
 from bot.store.database.session import Database
 from bot.store.maintenance import look
-from bot.store.pages import page_conversations
 from bot.store.privacy import erasure, retention
 from bot.store.turns import facts, turn_queue
 from bot.store.turns.thread_memory import ThreadMemory

@@ -38,11 +38,11 @@ class DiscordMessenger:
     async def send(self, tenant_id: str, user_id: str, notice: ButtonNotice) -> None:
         """Send the notice as a direct message. Raises SurfaceError.
 
-        It has a button where direct messages belong to the tenant; elsewhere a command in the server does the same.
+        It has its buttons where direct messages belong to the tenant; elsewhere a command in the server does the same.
         """
         is_home = self._tenant_of(None) == tenant_id
-        text = notice.text if is_home else f"{notice.text} {notice.elsewhere}"
-        options: dict[str, Any] = {"view": _buttons(notice)} if is_home else {}
+        text = notice.text if is_home else f"{notice.text} {notice.elsewhere}".strip()
+        options: dict[str, Any] = {"view": _buttons(notice)} if is_home and notice.buttons else {}
         async with translated_errors():
             channel = await self._client.create_dm(discord.Object(int(user_id)))
             await channel.send(render.markdown(text), allowed_mentions=NO_MENTIONS, **options)

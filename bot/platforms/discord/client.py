@@ -15,11 +15,11 @@ from bot.engine.dispatch.reactions import Reactions
 from bot.errors import ParleyError, PlatformAway, StoreAway, for_operator
 from bot.platforms.discord import catch_up, parse, slash_commands
 from bot.platforms.discord.admin_messages import DiscordMessenger
+from bot.platforms.discord.channel_history import Channels
 from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_runner import CommandRunner, Commands
 from bot.platforms.discord.connection import skip_unparsable_events
 from bot.platforms.discord.handler_tasks import HandlerTasks
-from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
 from bot.platforms.discord.message_events import MessageEvents
 from bot.platforms.discord.message_reader import MessageReader

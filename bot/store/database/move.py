@@ -15,7 +15,7 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bot.errors import ConfigError
-from bot.store.database import migrate, processes
+from bot.store.database import migrate, process_liveness
 from bot.store.database.connections import connect_blocking
 
 LOCK_TIMEOUT = "5s"
@@ -106,7 +106,7 @@ def _require_stopped(source: Connection[Any]) -> None:
     running = source.execute(
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2 AND granted"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        (processes.LOCKS,),
+        (process_liveness.LOCKS,),
     ).fetchone()
     if running and running[0]:
         raise ConfigError(STILL_USED)

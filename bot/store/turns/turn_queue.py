@@ -14,7 +14,7 @@ from bot.engine.user_messages import LOST
 from bot.errors import LeaseLost
 from bot.store.database.notifications import CHANNEL, payload
 from bot.store.database.pipelined_transactions import Statement
-from bot.store.database.processes import dead
+from bot.store.database.process_liveness import dead
 from bot.store.schema import turns
 from bot.store.threads import thread_uid
 from bot.store.turns import reply_parts

@@ -1,6 +1,7 @@
 /** Creates the elements of messages: questions, answers, command replies, and their sources and buttons. */
 
 import { button, element, icon } from "./dom.js";
+import { drawFormulas } from "./formulas.js";
 import {
   ACTION_LABELS, DELETE, EDIT, ONLY_YOU, QUESTION, SHOW_PASSAGE, SOURCES, branchTo, shortPage,
 } from "./user-messages.js";
@@ -103,7 +104,11 @@ export function bodyElement(message) {
 }
 
 /** Creates the element of a block. Its direction follows its first letters. */
-export const blockElement = (block) => element("div", { innerHTML: block, dir: "auto" });
+export function blockElement(block) {
+  const created = element("div", { innerHTML: block, dir: "auto" });
+  drawFormulas(created);
+  return created;
+}
 
 /** Creates a link to download a command's file, and the picture if the file is one. */
 export function fileElement(file) {

@@ -85,6 +85,10 @@ _UPSERT_DOCUMENTS = text("""
         fetched_at = excluded.fetched_at,
         memo = excluded.memo,
         warnings = excluded.warnings,
+        changed_at = CASE
+            WHEN documents.content_hash IN (excluded.content_hash, '') THEN documents.changed_at
+            ELSE excluded.fetched_at
+        END,
         dated_at = excluded.dated_at
     RETURNING uri, id
 """)

@@ -113,6 +113,8 @@ def texts(trace: Trace) -> list[Text]:
         found.append(Text("Searched for", str(searched)))
     if trace.answer:
         found.append(Text("Answer", trace.answer))
+    if outdated := trace.details.get("outdated"):
+        found.append(Text("Outdated", user_messages.outdated(outdated["since"], outdated["documents"])))
     if trace.refused:
         found.append(Text("Not answered", trace.refused))
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 SECTIONS = {
     "overview": "Overview",
     "costs": "Costs",
@@ -57,4 +59,10 @@ FILTERS = {
     "slow": "Slow",
     "refused": "Refused",
     "failed": "Failed",
+    "outdated": "Outdated",
 }
+
+
+def outdated(since: str, documents: Sequence[str]) -> str:
+    """Return what is said about an answer whose cited passages changed."""
+    return f"Since {since}, what it cites has changed: {', '.join(documents)}"

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import aiohttp
 import psycopg
 
-from benchmarks.harness import fresh_postgres, run, sample_app, table
+from benchmarks.shared.harness import fresh_postgres, run, sample_app, table
 from bot.platforms.web import app as web
 from bot.store.database.connections import plain_url
 from bot.types.conversation import LOCAL_TENANT

@@ -115,6 +115,7 @@ class Fetched:
     ``uri`` names the document for people and is its identity within the tenant.
     ``content_type`` is only a hint; the content decides the format. ``metadata`` is stored with the document, and so
     is ``memo``, which only the source itself receives again. ``private_chats`` is as in ``Known``.
+    ``earlier_mails`` are the beginnings of mails of its thread, oldest first, whose words it may quote.
     """
 
     uri: str
@@ -124,6 +125,12 @@ class Fetched:
     metadata: Mapping[str, str] = field(default_factory=dict)
     memo: str = ""
     private_chats: bool = False
+    earlier_mails: tuple[bytes, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes that are held in memory."""
+        return len(self.data) + sum(map(len, self.earlier_mails))
 
 
 @dataclass(frozen=True, slots=True)

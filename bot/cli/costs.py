@@ -11,6 +11,7 @@ import click
 from bot.cli import user_messages
 from bot.cli.command_runtime import require_tenant, run, settings
 from bot.cli.daily_sums import check_daily_sums
+from bot.cli.invoice import compare_invoice
 from bot.cli.options import data_options
 from bot.cli.output import STDOUT, echo, print_data, write_output
 from bot.cli.parameter_types import FilePath
@@ -34,6 +35,11 @@ _OUTPUT_FILE = FilePath(dir_okay=False)
 )
 @click.option("--chart", type=_OUTPUT_FILE, help="Write a PNG chart of the costs by day to this file.")
 @click.option("--csv", "csv_file", type=_OUTPUT_FILE, help="Write the rows as CSV to this file.")
+@click.option(
+    "--invoice",
+    type=FilePath(exists=True, dir_okay=False),
+    help="Compare a usage or cost export (CSV) of Claude Console or OpenAI with the calls, and do nothing else.",
+)
 @click.option("--check", is_flag=True, help="Compare the daily sums with the single calls, and do nothing else.")
 @click.option("--rebuild", is_flag=True, help="Compute every daily sum again, and do nothing else.")
 @data_options
@@ -42,6 +48,7 @@ def costs(
     by: Any,
     chart: Path | None,
     csv_file: Path | None,
+    invoice: Path | None,
     check: bool,
     rebuild: bool,
     tenant: str,
@@ -53,6 +60,9 @@ def costs(
     """
     from bot.commands.costs import csv_text, summary, table_of
 
+    if invoice:
+        compare_invoice(invoice, tenant, as_json=as_json)
+        return
     if check or rebuild:
         check_daily_sums(tenant, rebuild=rebuild, as_json=as_json)
         return

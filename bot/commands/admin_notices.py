@@ -33,7 +33,7 @@ class NoticeButton:
 
 @dataclass(frozen=True, slots=True)
 class ButtonNotice:
-    """A text with buttons. ``elsewhere`` says how to do the same where buttons cannot be shown."""
+    """A text with buttons, or with none. ``elsewhere`` says how to do the same where buttons cannot be shown."""
 
     text: str
     buttons: tuple[NoticeButton, ...]
@@ -75,7 +75,8 @@ async def is_told(messenger: AdminMessenger, tenant_id: str, person: str, notice
     try:
         await messenger.send(tenant_id, person, notice)
     except ParleyError as error:
-        log.warning("the notice %r could not be sent to %s: %s", notice.buttons[0].label, person, error)
+        label = notice.buttons[0].label if notice.buttons else "without buttons"
+        log.warning("the notice %r could not be sent to %s: %s", label, person, error)
         return False
     return True
 

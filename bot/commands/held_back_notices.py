@@ -1,6 +1,6 @@
-"""Tells people once, by direct message, that a reading of a source was held back.
+"""Notifies the source's owner and the admins once, by direct message, that a refresh was held back.
 
-Whoever added the source and the admins are told, each platform by its own processes.
+The processes of each platform notify its own users.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ class DocumentPipeline:
                         case Mark() as mark:
                             run.mark = mark.memo
                         case Fetched() as fetched:
-                            await self._in_flight.acquire(len(fetched.data))
+                            await self._in_flight.acquire(fetched.size)
                             group.create_task(self._ingest(fetched))
             except SourceError as error:
                 return error
@@ -194,17 +194,16 @@ class DocumentPipeline:
         try:
             await self._ingest_document(fetched)
         finally:
-            self._in_flight.release(len(fetched.data))
+            self._in_flight.release(fetched.size)
 
     async def _ingest_document(self, fetched: Fetched) -> None:
-        content_hash = await in_thread_if_large(len(fetched.data), _sha256, fetched.data)
+        content_hash = await in_thread_if_large(fetched.size, _sha256, fetched)
         unchanged = await self._mark_if_unchanged(fetched, content_hash)
         if unchanged is not None:
             self._run.count_unchanged(fetched.uri, unchanged)
             return
         try:
-            private_chats = fetched.private_chats or self._run.private_chats
-            readable = replace(fetched, private_chats=private_chats)
+            readable = replace(fetched, private_chats=fetched.private_chats or self._run.private_chats)
             document = await self._parser.parse(readable, include_hidden=self._run.include_hidden)
             read = ReadDocument(document, fetched.memo, content_hash, kept_file(document, fetched.data))
             if await self._wait_if_replaced(read, fetched):
@@ -333,8 +332,11 @@ def _unexpected(error: Exception) -> str:
     return f"it cannot be added ({type(error).__name__}). Save it again or in another format"
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _sha256(fetched: Fetched) -> str:
+    digest = hashlib.sha256(fetched.data)
+    for mail in fetched.earlier_mails:
+        digest.update(hashlib.sha256(mail).digest())
+    return digest.hexdigest()
 
 
 def _new_chunks(document: Document, chunks: Sequence[Chunk]) -> list[EmbeddedChunk]:

@@ -1,4 +1,4 @@
-"""Tells a sign-in page, a notice or an error page with status 200 from a change of the page that was read before.
+"""Detects sign-in pages, notices and error pages that a server sends with status 200 in place of a page.
 
 The changed pages of a site wait in a file until the whole site is read, because only then it shows that many of them
 have become the same page. Does no I/O besides that file.

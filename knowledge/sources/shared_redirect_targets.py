@@ -1,4 +1,4 @@
-"""Tells addresses that all end at one page, such as a notice or a start page, from pages that moved. Does no I/O."""
+"""Detects that many addresses redirect to one page, such as a notice or a start page. Does no I/O."""
 
 from __future__ import annotations
 

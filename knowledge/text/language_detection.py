@@ -20,9 +20,7 @@ LEAST_PROBABILITY = 0.7
 At this value, one of 1,153 English questions of four data sets, and none of 2,000 German, Spanish, Chinese, Arabic and
 Hindi ones, was taken for another language. At least 98 % of each set told their own.
 """
-CANDIDATES = (
-    "ar bg ca cs da de el en es fa fi fr he hi hu id it ja ko nl no pl pt ro ru sv ta th tr uk vi zh"
-).split()
+CANDIDATES = ("ar bg ca cs da de el en es fa fi fr he hi hu id it ja ko nl no pl pt ro ru sv ta th tr uk vi zh").split()
 """ISO 639-1 codes. Rare languages are left out, since short texts are often taken for one of them."""
 MAX_CHARS = 2000
 """Characters of a text that are looked at."""

@@ -70,6 +70,7 @@ EXEMPT = {
     },
     "ledger_days": {"tenant_id", "dimension"},
     "ledger_price_days": {"tenant_id", "provider", "model", "steps"},
+    "cost_alerts": {"tenant_id", "kind", "told_on"},
     "budgets": {"tenant_id"},
     "budget_days": {"tenant_id"},
     "added_days": {"tenant_id"},
@@ -81,6 +82,7 @@ EXEMPT = {
     "answer_flights": {"tenant_id", "key"},
     "verified_answers": {"tenant_id", "documents", "audience", "platform", "stale"},  # documents: IDs and digests
     "verified_questions": {"tenant_id", "model"},
+    "changed_answer_notices": {"tenant_id", "platform"},
     "feedback": {"tenant_id"},
     "facts": {"tenant_id", "kind", "subject"},  # the subject is a digest
     "message_vectors": {"tenant_id", "model", "vector"},

@@ -70,3 +70,13 @@ def test_a_source_that_does_not_exist_is_named(parley: Parley) -> None:
     failed = parley("verified", "add", "Who?", "--answer", "Kim", "--source", "nowhere.md")
     assert failed.status == 1
     assert "There is no document nowhere.md" in failed.err
+
+
+def test_rejected_answers_are_written_as_cases(parley: Parley, travel: Path, tmp_path: Path) -> None:
+    parley("ask", "Which zebras may I bring?")
+    path = tmp_path / "cases.jsonl"
+    assert parley("feedback", "--as-cases", str(path), "--json").document == {"file": str(path), "cases": 1}
+    assert "Wrote 1 case to" in parley("feedback", "--as-cases", str(path)).out
+    ran = parley("eval", "answers", "--cases", str(path), "--documents", str(travel), "--json").document
+    assert (ran["cases"], ran["passed"], ran["failed"][0]["why"]) == (1, 0, "no source is cited")
+    assert "cannot be written" in parley("feedback", "--as-cases", str(tmp_path / "no" / "cases.jsonl")).err

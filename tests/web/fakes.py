@@ -21,7 +21,8 @@ from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoredPage, thread_key
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner
-from bot.store.pages.page_conversations import MessageRow, ThreadRow
+from bot.platforms.web.question_branches import BranchLinks
+from bot.store.browser_page.page_conversations import MessageRow, ThreadRow
 from bot.types.audience import Audience
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
 from bot.types.display import Action, Part
@@ -346,6 +347,25 @@ def _context(
     return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, cast(Services, None), attachments, update)
 
 
+class NoBranches:
+    """No conversation has branches, and none can begin."""
+
+    async def begin(self, turn_id: str, thread_id: str, question: str) -> bool:
+        return False
+
+    async def copy_attachments(self, turn_id: str, to_turn_id: str) -> None:
+        """Do nothing."""
+
+    async def remove_empty(self, thread_id: str) -> None:
+        """Do nothing."""
+
+    async def links(self, thread_id: str) -> BranchLinks:
+        return BranchLinks()
+
+    async def copies(self, turn_id: str) -> Sequence[str]:
+        return ()
+
+
 def scripted_playground(
     dispatcher: ScriptedDispatcher, *, hub: EventHub | None = None, cards: MemoryCards | None = None
 ) -> Playground:
@@ -361,4 +381,5 @@ def scripted_playground(
         ScriptedWelcome(),
         ScriptedDocuments(),
         NoPages(),
+        NoBranches(),
     )

@@ -13,9 +13,9 @@ from typing import Any
 from bot.commands.admin_notices import ButtonNotice, NoticeAction
 from bot.commands.base import Cell, File, Reply, Table
 from bot.engine.display import output_filter
+from bot.engine.display.character_filter import visible
 from bot.engine.display.citation_links import as_plain_text, link
 from bot.engine.display.split import fitting
-from bot.engine.display.visible_text import visible
 from bot.engine.markdown import truncated, utf16_units
 from bot.platforms.slack import text_limits, user_messages
 from bot.platforms.slack.text_limits import ELEMENT_SIZE, MARKDOWN_SIZE, MESSAGE_SIZE, TABLE_SIZE, escape, size
@@ -155,7 +155,7 @@ def progress(text: str, stop: str) -> dict[str, Any]:
 
 
 def button_notice(notice: ButtonNotice) -> dict[str, Any]:
-    """Return a notice whose buttons run commands."""
+    """Return a notice; its buttons run commands."""
     buttons = [
         {
             "type": "button",
@@ -166,7 +166,8 @@ def button_notice(notice: ButtonNotice) -> dict[str, Any]:
         }
         for one in notice.buttons
     ]
-    return {"text": fallback(notice.text), "blocks": [markdown(notice.text), {"type": "actions", "elements": buttons}]}
+    row = [{"type": "actions", "elements": buttons}] if buttons else []
+    return {"text": fallback(notice.text), "blocks": [markdown(notice.text), *row]}
 
 
 def plain_reply(answer: Reply) -> dict[str, Any]:

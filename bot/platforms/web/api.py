@@ -101,8 +101,9 @@ class Api:
         views = message_views(thread_id, page.rows, live, strong_model=history.strong_model)
         ratings = await history.ratings(page.turn_ids, author_of(request, "").id)
         messages = [asdict(view) for view in views]
+        links = asdict(await self.playground.branches.links(thread_id))
         return json_response(
-            {"messages": messages, "earlier": page.earlier, "ratings": dict(ratings), "event": hub.event_id}
+            {"messages": messages, "earlier": page.earlier, "ratings": dict(ratings), "event": hub.event_id, **links}
         )
 
     async def export(self, request: Request) -> Response:
@@ -254,6 +255,10 @@ class Api:
                 return json_response({"turn": (await playground.ask_again(turn_id, author, "strong")).id}, 202)
             case "change":
                 await playground.edit(turn_id, author, text_in(body, "text"))
+            case "branch":
+                thread_id = thread_id_from(body.get("thread"))
+                turn = await playground.branch(turn_id, author, text_in(body, "text"), thread_id)
+                return json_response({"turn": turn.id if turn else None}, 202)
             case "forget":
                 await playground.delete(turn_id, author)
             case "up" | "down":

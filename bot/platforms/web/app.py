@@ -15,17 +15,17 @@ from bot.config import Settings
 from bot.engine.answer.final_reply import stronger_model
 from bot.errors import ConfigError, for_operator
 from bot.platforms.web import uvicorn_server
-from bot.platforms.web.admin.pages import AdminPages
 from bot.platforms.web.admin.routes import routes
 from bot.platforms.web.api import PageConfig
 from bot.platforms.web.command_cards import StoredCommandCards
-from bot.platforms.web.document_pages import StoredDocumentPages
+from bot.platforms.web.conversation_files import StoredPageFiles
+from bot.platforms.web.document_pictures import StoredDocumentPages
 from bot.platforms.web.document_viewer import StoredDocuments
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
-from bot.platforms.web.page_files import StoredPageFiles
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
+from bot.platforms.web.question_branches import StoredBranches
 from bot.platforms.web.request_guard import allowed_hosts
 from bot.platforms.web.routes import build_app
 from bot.platforms.web.sign_in import sign_in_setup as sign_in
@@ -75,6 +75,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
             services.database.tenant, services.settings, lambda: services.health.unready, services.clock
         ),
         documents=StoredDocuments(services.database.tenant),
+        branches=StoredBranches(services.database),
         pages=StoredDocumentPages(services.database.tenant, Parser(seconds=PAGE_SECONDS)),
         unready=lambda: services.health.unready,
         metrics=services.metrics,
@@ -107,7 +108,7 @@ async def serve(
     sign_in.require_sign_in(settings, host)
     playground = build_playground(dispatcher, services)
     access = sign_in.build_access(settings)
-    admin = routes(AdminPages(services, LOCAL_TENANT))
+    admin = routes(services, LOCAL_TENANT)
     await run(playground, page_config(settings), access, host=host, port=port, ready=ready, bound=bound, admin=admin)
 
 

@@ -8,6 +8,7 @@ from bot.store.schema.budgets import (
     added_days,
     budget_days,
     budgets,
+    cost_alerts,
     ledger,
     ledger_days,
     ledger_price_days,
@@ -17,8 +18,10 @@ from bot.store.schema.budgets import (
 )
 from bot.store.schema.columns import metadata
 from bot.store.schema.conversations import (
+    COPIED,
     NO_TURN,
     attachments,
+    changed_answer_notices,
     channels,
     facts,
     feedback,
@@ -34,6 +37,7 @@ from bot.store.schema.processes import events_heard, oauth_states, processes, sl
 from bot.store.schema.verified_answers import verified_answers, verified_questions
 
 __all__ = [
+    "COPIED",
     "NO_TURN",
     "added_days",
     "answer_flights",
@@ -42,7 +46,9 @@ __all__ = [
     "attachments",
     "budget_days",
     "budgets",
+    "changed_answer_notices",
     "channels",
+    "cost_alerts",
     "events_heard",
     "facts",
     "feedback",

@@ -100,6 +100,7 @@ budget_days = Table(
     Column("day", Date, primary_key=True),
     count("used"),
     count("reserved"),
+    Column("daily_limit", BigInteger),
 )
 
 reservations = Table(
@@ -115,6 +116,20 @@ reservations = Table(
     now("created_at"),
     Index("reservations_held", "tenant_id", "turn_id", postgresql_where=text("state = 'held'")),
 )
+
+cost_alerts = Table(
+    "cost_alerts",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("level", BigInteger, primary_key=True, autoincrement=False),
+    Column("amount", Numeric(28, 10), nullable=False),
+    Column("usual", Numeric(28, 10), nullable=False),
+    Column("told_on", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    now("created_at"),
+)
+"""``told_on`` are the platforms whose admins were told."""
 
 added_days = Table(
     "added_days",

@@ -44,7 +44,10 @@ export const EDIT = "Edit";
 export const DELETE = "Delete";
 export const CONFIRM_DELETE = "Delete question and answer?";
 export const EDIT_BOX = "Edit your question";
-export const ASK_EDITED = "Ask this instead";
+export const ASK_IN_BRANCH = "Ask in a branch";
+export const REPLACE_QUESTION = "Replace the question";
+export const branchOf = (title) => `Branch of “${title}”`;
+export const branchTo = (title) => `Branch: ${title}`;
 export const CANCEL = "Cancel";
 
 export const ONLY_YOU = "only you can see this";

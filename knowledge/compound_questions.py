@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from knowledge.text import languages
-from knowledge.text.script_words import words as split_words
 from knowledge.text.search_terms import QUESTION_WORDS
 from knowledge.text.sentence_splitter import sentence_spans
+from knowledge.text.word_splitter import words as split_words
 
 MAX_PARTS = 3
 MAX_CHARS = 400

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
 
 from bot.commands.user_messages import number
 
@@ -42,6 +44,7 @@ def loading(model: str) -> str:
 
 
 ASKED_ALREADY = "This question was asked already."
+ANSWER_STOPPED = "The answer was stopped before it was complete. Ask again for a complete one."
 NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first. Then /again repeats it."
 
 
@@ -275,3 +278,33 @@ def wrote_cases(count: int, path: str) -> str:
     if not count:
         return f"Nothing was rejected in this period. {path} is empty."
     return f"Wrote {count} {'case' if count == 1 else 'cases'} to {path}. Try them: parley eval answers --cases {path}"
+
+
+COMPARE_WITHOUT_BASELINE = "Name the earlier output with --baseline."
+
+
+def same_family(judge: str, model: str) -> str:
+    return f"{judge} is of the same family as {model}, which answers. Judge with a model of another family."
+
+
+def price_of_judging(count: int, model: str, usd: Decimal | None) -> str:
+    """Return what is told before answers are judged; ``usd`` is None if the price is unknown."""
+    price = "The price of this model is unknown" if usd is None else f"This costs about ${usd:.2f} at most"
+    return f"{model} judges {count} answers, each twice. {price}. Verdicts of earlier runs are reused."
+
+
+def judged(report: Mapping[str, Any], not_judged: int) -> str:
+    """Return the summary of a judge's verdicts."""
+    if report["pass_rate"] is None:
+        return f"{report['model']} judged no answer."
+    low, high = report["ci95"]
+    lines = [f"{report['model']} lets {report['pass_rate']:.0%} pass (95%: {low:.0%} to {high:.0%})."]
+    if not_judged:
+        lines.append(f"Not judged: {not_judged}.")
+    if report["kappa"] is not None:
+        lines.append(f"Its agreement with {report['labels']} labels is {report['kappa']:.2f} (kappa).")
+    if report["probes"]["passed"]:
+        lines.append(
+            f"It let {report['probes']['passed']} of {report['probes']['asked']} vague answers pass: distrust it."
+        )
+    return " ".join(lines)

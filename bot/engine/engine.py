@@ -303,7 +303,7 @@ class Engine:
             else:
                 ending = Ending("done", await self._answer(attempt, results, display, surface))
         except asyncio.CancelledError:
-            if attempt.lease.lost or not stopped():
+            if attempt.lease.lost or not (stopped() or surface.limits.ends_with_process):
                 await finish.hand_over(context, attempt, display)
                 raise
             ending = Ending("cancelled", resolved(attempt, results))

@@ -12,8 +12,8 @@ from sqlalchemy import cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.llm.prices import Prices
-from bot.reports import interruptions
-from bot.reports.interruptions import NO_INTERRUPTIONS, Interruptions
+from bot.reports import unprompted_answers
+from bot.reports.unprompted_answers import NO_UNPROMPTED_ANSWERS, UnpromptedAnswers
 from bot.store.answer_cache import similar_answer_statements
 from bot.store.budgets import ledger_sums
 from bot.store.budgets.ledger_sums import DIMENSIONS as DIMENSIONS
@@ -94,7 +94,7 @@ class CostReport:
     reuse: similar_answer_statements.Tally
     """The number of reworded questions that got a cached answer, and how many of these answers were judged wrong."""
     days: tuple[date, date]
-    interruptions: Interruptions = NO_INTERRUPTIONS
+    unprompted: UnpromptedAnswers = NO_UNPROMPTED_ANSWERS
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as the JSON document of the command line."""
@@ -126,7 +126,7 @@ async def report(
     groups = await ledger_sums.by_price(session, **where, price_steps=prices.steps)
     saved = await _savings(session, **where, groups=groups, prices=prices, strong_model=strong_model)
     reuse = await similar_answer_statements.tally(session, tenant_id=tenant_id, since=start)
-    unasked = await interruptions.tally(session, tenant_id=tenant_id, since=start)
+    unasked = await unprompted_answers.tally(session, tenant_id=tenant_id, since=start)
     days = (start.date(), now.date())
     return CostReport(rows, total_of(rows), saved, _unknown_prices(groups), reuse, days, unasked)
 

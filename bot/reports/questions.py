@@ -15,7 +15,7 @@ from bot.store.turns import answer_ids
 from bot.types.conversation import PRIVATE_THREAD
 from knowledge.search import evidence_confidence
 
-Filter = Literal["all", "down", "unanswered", "low", "slow", "refused", "failed", "cached"]
+Filter = Literal["all", "down", "unanswered", "low", "slow", "refused", "failed", "outdated", "cached"]
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 SCANNED = 20_000
 """Questions that one search looks at; older ones are reached with ``before``."""
@@ -58,6 +58,7 @@ _IS: dict[Filter, str] = {
     "refused": "refused IS NOT NULL",
     "failed": "state = 'failed'",
     "cached": "cached",
+    "outdated": "trace ? 'outdated'",
 }
 # The newest questions are numbered before they are filtered, so that a filter that few pass ends after so many. Other
 # people's private questions are nobody's business, an admin's neither. Deleted questions have no text.

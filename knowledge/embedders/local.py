@@ -228,7 +228,7 @@ def _encode_batch(
         if kind == "query":
             tokens = torch.nn.functional.normalize(tokens, dim=-1)
         vectors = tokens.numpy()
-    real = (attended == 1) & ~np.isin(ids, model.tokenizer.all_special_ids)
+    real = (attended == 1) & ~np.isin(ids, np.asarray(model.tokenizer.all_special_ids))
     signs = np.packbits(vectors > 0, axis=2)
     if kind == "query":
         return [TokenVectors(pooled[row], vectors[row][real[row]], signs[row][real[row]]) for row in range(len(texts))]

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +124,7 @@ def _weights(path: Path, dtype: torch.dtype) -> BertWeights:
         if values.dtype != _BLOCK:
             return torch.from_numpy(np.array(values)).to(dtype)
         inputs = 4 * DIMENSIONS if name.endswith(".fo.w") else DIMENSIONS  # Only this one reads the inner vectors.
-        return torch.from_numpy(expanded(values).reshape(-1, inputs)).to(dtype)
+        return torch.from_numpy(expanded(cast("npt.NDArray[np.void]", values)).reshape(-1, inputs)).to(dtype)
 
     named = {name: tensor(name) for name in stored if name != "emb.word"}
 

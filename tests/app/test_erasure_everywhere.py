@@ -84,6 +84,7 @@ EXEMPT = {
     "answer_flights": {"tenant_id", "key"},
     "verified_answers": {"tenant_id", "documents", "audience", "platform", "stale"},  # documents: IDs and digests
     "verified_questions": {"tenant_id", "model"},
+    "changed_answer_notices": {"tenant_id", "platform"},
     "feedback": {"tenant_id"},
     "facts": {"tenant_id", "kind", "subject"},  # the subject is a digest
     "message_vectors": {"tenant_id", "model", "vector"},

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from bot.app import App
-from bot.evals.answers import read, why_failed
+from bot.evals.answer_cases import read
+from bot.evals.answers import why_failed
 from bot.types.conversation import LOCAL_TENANT, PRIVATE_THREAD
 from bot.types.turns import Outcome
 from tests.app.conftest import ask

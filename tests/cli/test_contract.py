@@ -13,7 +13,7 @@ import pytest
 from bot import cli
 from knowledge.ports import Embedder
 from tests.cli.conftest import Parley
-from tests.databases import as_superuser
+from tests.superuser_access import as_superuser
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -24,7 +24,7 @@ from bot.store.privacy.erasure import erase
 from bot.store.schema import ledger
 from bot.types.conversation import ThreadKey
 from bot.types.usage import Call, CallStatus, Usage
-from tests.databases import until_blocked
+from tests.superuser_access import until_blocked
 
 TENANT = "slack:T1"
 STEPS = (1500, 9000)

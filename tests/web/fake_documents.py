@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from bot.errors import UsageError
 from bot.platforms.web import user_messages
-from bot.platforms.web.document_pages import PagesView
+from bot.platforms.web.document_pictures import PagesView
 from bot.platforms.web.document_viewer import DocumentView, view_of
 from bot.platforms.web.welcome import Welcome
 from bot.types.conversation import Author

@@ -22,7 +22,7 @@ from bot.platforms.web.history import CHANNEL, StoredPage, thread_key
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner
 from bot.platforms.web.question_branches import BranchLinks
-from bot.store.pages.page_conversations import MessageRow, ThreadRow
+from bot.store.browser_page.page_conversations import MessageRow, ThreadRow
 from bot.types.audience import Audience
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
 from bot.types.display import Action, Part

@@ -16,8 +16,8 @@ from bot.platforms.web.history import StoreHistory, thread_key
 from bot.platforms.web.question_branches import StoredBranches
 from bot.reports import activity, questions
 from bot.store import threads
+from bot.store.browser_page.conversation_branches import BranchLink
 from bot.store.database.session import Database
-from bot.store.pages.conversation_branches import BranchLink
 from bot.types.conversation import LOCAL_TENANT
 from tests.web.accessibility import faults
 from tests.web.browser import (

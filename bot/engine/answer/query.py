@@ -23,7 +23,7 @@ from bot.errors import LLMError
 from bot.types.conversation import History
 from bot.types.turns import Turn, TurnRecord
 from knowledge.compound_questions import QuestionPart, parts_of
-from knowledge.part_merging import merged
+from knowledge.question_part_merging import merged
 from knowledge.search.followup_queries import carried_words, leans_on_thread, with_carried_words
 from knowledge.types import TENANT_AUDIENCE, Found, Scope
 

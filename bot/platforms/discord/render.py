@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import discord
 
 from bot.commands.base import File, Reply, Table
+from bot.engine.display.character_filter import visible
 from bot.engine.display.citation_links import link
 from bot.engine.display.split import fitting
 from bot.engine.display.urls import END_MARKS, trimmed
-from bot.engine.display.visible_text import visible
 from bot.engine.markdown.blocks import State, advance
 from bot.platforms.discord import code_block_tables, dialect, link_guard, text_limits, user_messages
 from bot.platforms.discord.code_block_tables import FENCE

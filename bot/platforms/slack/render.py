@@ -13,9 +13,9 @@ from typing import Any
 from bot.commands.admin_notices import ButtonNotice, NoticeAction
 from bot.commands.base import Cell, File, Reply, Table
 from bot.engine.display import output_filter
+from bot.engine.display.character_filter import visible
 from bot.engine.display.citation_links import as_plain_text, link
 from bot.engine.display.split import fitting
-from bot.engine.display.visible_text import visible
 from bot.engine.markdown import truncated, utf16_units
 from bot.platforms.slack import text_limits, user_messages
 from bot.platforms.slack.text_limits import ELEMENT_SIZE, MARKDOWN_SIZE, MESSAGE_SIZE, TABLE_SIZE, escape, size

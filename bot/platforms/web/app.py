@@ -18,11 +18,11 @@ from bot.platforms.web import uvicorn_server
 from bot.platforms.web.admin.routes import routes
 from bot.platforms.web.api import PageConfig
 from bot.platforms.web.command_cards import StoredCommandCards
-from bot.platforms.web.document_pages import StoredDocumentPages
+from bot.platforms.web.conversation_files import StoredPageFiles
+from bot.platforms.web.document_pictures import StoredDocumentPages
 from bot.platforms.web.document_viewer import StoredDocuments
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
-from bot.platforms.web.page_files import StoredPageFiles
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
 from bot.platforms.web.question_branches import StoredBranches

@@ -9,8 +9,8 @@ from dataclasses import replace
 from bot.commands.base import Context, File
 from bot.errors import ParleyError
 from bot.platforms.web import render, user_messages
+from bot.platforms.web.conversation_files import PageFiles
 from bot.platforms.web.json_views import FileView, MessageView
-from bot.platforms.web.page_files import PageFiles
 from bot.platforms.web.playground_ports import CommandRunner
 from bot.types.conversation import Author
 from knowledge.errors import KnowledgeError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
-from bot.engine.display.visible_text import visible
+from bot.engine.display.character_filter import visible
 from bot.errors import UsageError
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL

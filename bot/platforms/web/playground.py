@@ -17,14 +17,14 @@ from bot.errors import LeaseLost, ParleyError, UsageError
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.command_cards import CommandCard, CommandCards
 from bot.platforms.web.command_replies import reply_of_command
+from bot.platforms.web.conversation_files import PageFiles
 from bot.platforms.web.conversations import Conversations
 from bot.platforms.web.cross_process_events import CrossProcessPoller, LocalWork
-from bot.platforms.web.document_pages import DocumentPages
+from bot.platforms.web.document_pictures import DocumentPages
 from bot.platforms.web.document_viewer import DocumentViewer
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, OPEN_STATES, History, thread_key
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp
-from bot.platforms.web.page_files import PageFiles
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
 from bot.platforms.web.question_branches import Branches, ask_in_branch
 from bot.platforms.web.surface import WebSurface

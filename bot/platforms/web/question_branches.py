@@ -10,9 +10,9 @@ from typing import Protocol
 from bot.errors import UsageError
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import thread_key
+from bot.store.browser_page import conversation_branches
+from bot.store.browser_page.conversation_branches import BranchLink
 from bot.store.database.session import Database
-from bot.store.pages import conversation_branches
-from bot.store.pages.conversation_branches import BranchLink
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.turns import Turn
 

@@ -20,10 +20,10 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from bot.commands.base import Cell, Table
+from bot.engine.display.character_filter import visible
 from bot.engine.display.citation_links import link
 from bot.engine.display.output_filter import sanitize
 from bot.engine.display.urls import permitted
-from bot.engine.display.visible_text import visible
 from bot.engine.markdown import commonmark
 from bot.platforms.web import user_messages
 from bot.platforms.web.code_blocks import code_block

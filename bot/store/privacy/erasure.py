@@ -18,13 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import UsageError
 from bot.store import admin_changes
+from bot.store.browser_page import conversation_files, page_commands
 from bot.store.budgets import ledger_days
 from bot.store.budgets.budget_counters import of_user
 from bot.store.budgets.ledger import SUMMED_AFTER_CHANGE
 from bot.store.database import lock_order
 from bot.store.database.pipelined_transactions import Statement, send
-from bot.store.pages import page_commands, page_files
-from bot.store.privacy import erased_documents, person_references
+from bot.store.privacy import erased_documents, reference_erasure
 from bot.store.schema import (
     added_days,
     attachments,
@@ -82,7 +82,7 @@ async def erase(
     done = {"quotes": await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=quoted)}
     for name, statement in _statements(tenant_id, user_id, nobody).items():
         done[name] = (await session.execute(statement)).rowcount  # type: ignore[attr-defined]
-    done["page_files"] = await page_files.erase(session, tenant_id=tenant_id, user_id=user_id)
+    done["page_files"] = await conversation_files.erase(session, tenant_id=tenant_id, user_id=user_id)
     done["page_commands"] = await page_commands.erase(session, tenant_id=tenant_id)
     done["documents"] = await message_erasure.erase_messages(session, tenant_id=tenant_id, user_id=user_id)
     done["sources"] = await upload_records.forget_person(
@@ -92,7 +92,7 @@ async def erase(
         done["documents"] += await upload_records.delete_uploads(session, tenant_id=tenant_id, uploads=uploads)
     if done["documents"]:
         await bm25.sweep_dead(session, tenant_id)
-    done["mentions"] = await person_references.erase(
+    done["mentions"] = await reference_erasure.erase(
         session, tenant_id=tenant_id, user_id=user_id, names=names, pseudonym=nobody
     )
     done["threads"] = await _forget_threads(session, tenant_id, touched)
@@ -181,7 +181,7 @@ async def _lock(
 
     After this, no summary of the person's messages is stored.
     """
-    (mentioning,) = await send(session, person_references.turns_naming(tenant_id, user_id, names))
+    (mentioning,) = await send(session, reference_erasure.turns_naming(tenant_id, user_id, names))
     quoting = await erased_documents.turns_quoting(session, tenant_id=tenant_id, names=quoted)
     changed = {
         "tenant": tenant_id,
@@ -190,7 +190,7 @@ async def _lock(
         "turns": [row.turn_id for row in (*mentioning, *quoting)],
     }
     (locked,) = await send(session, Statement(_LOCK_TURNS, changed))
-    (named,) = await send(session, person_references.threads_naming(tenant_id, user_id))
+    (named,) = await send(session, reference_erasure.threads_naming(tenant_id, user_id))
     others = {row.thread_uid for row in (*locked, *named)}
     await send(session, Statement(lock_order.THREADS_TO_DELETE, {**changed, "threads": list(others.union(touched))}))
 

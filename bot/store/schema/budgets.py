@@ -100,6 +100,7 @@ budget_days = Table(
     Column("day", Date, primary_key=True),
     count("used"),
     count("reserved"),
+    Column("daily_limit", BigInteger),
 )
 
 reservations = Table(

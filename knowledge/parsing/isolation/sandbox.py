@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from knowledge import refusal_counts
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.off_loop_work import in_thread_if_large
-from knowledge.parsing.displayed_page import PageLayouts, PagePicture, QuoteOnPage
-from knowledge.parsing.isolation import page_messages, worker_protocol
+from knowledge.parsing.isolation import page_protocol, worker_protocol
 from knowledge.parsing.isolation.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.isolation.worker_process import MAX_MEMORY_BYTES
+from knowledge.parsing.page_display import PageLayouts, PagePicture, QuoteOnPage
 from knowledge.parsing.parse_options import MAX_UNPACKED, RECOGNIZED_PAGES, ParseOptions
 from knowledge.types import Document, Fetched
 
@@ -125,12 +125,12 @@ class Parser:
 
         Raises ParseError as above, also if the pages cannot be drawn.
         """
-        request = page_messages.layouts_request(first, last, quotes)
-        return await self._ask_worker(name, request, data, page_messages.layouts_of)
+        request = page_protocol.layouts_request(first, last, quotes)
+        return await self._ask_worker(name, request, data, page_protocol.layouts_of)
 
     async def draw_page(self, name: str, data: bytes, page: int, *, side: int) -> PagePicture:
         """Draw a page of a PDF, from 1, with ``side`` pixels on its longer side. Raises ParseError as above."""
-        return await self._ask_worker(name, page_messages.picture_request(page, side), data, page_messages.picture_of)
+        return await self._ask_worker(name, page_protocol.picture_request(page, side), data, page_protocol.picture_of)
 
     async def _ask_worker(
         self,

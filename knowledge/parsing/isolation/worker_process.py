@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import parsers
 from knowledge.parsing.format_detection import detect
-from knowledge.parsing.isolation import page_messages, process_isolation, worker_protocol
+from knowledge.parsing.isolation import page_protocol, process_isolation, worker_protocol
 from knowledge.parsing.isolation.worker_protocol import Response
 from knowledge.parsing.ocr import text_recognition
 from knowledge.parsing.ocr.text_recognition import Recognizer
@@ -141,11 +141,11 @@ def _without_earlier_mails(body: bytes, sizes: Sequence[int]) -> tuple[list[byte
 
 
 def _respond_about_pages(head: dict[str, Any], data: bytes, memory: _Memory) -> Response | None:
-    if not page_messages.is_request(head):
+    if not page_protocol.is_request(head):
         return None
     parsers.import_parser("pdf")
     memory.limit_for_file()
-    return Response(*page_messages.response_to(head, data))
+    return Response(*page_protocol.response_to(head, data))
 
 
 def _respond(head: dict[str, Any], data: bytes, memory: _Memory, responses: BinaryIO) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from knowledge.parsing.page_layout import Word, by_row, is_prose_column
+from knowledge.parsing.reading_order import Word, by_row, is_prose_column
 
 MIN_ROWS = 3
 MIN_CELL_GAP = 1.2

@@ -11,11 +11,11 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from knowledge.parsing.page_layout import Word, columns, gap_between_columns, lines_of
 from knowledge.parsing.pdf.aligned_tables import aligned_tables, may_have_tables
 from knowledge.parsing.pdf.page_space import Box, PageSpace
 from knowledge.parsing.pdf.pdf_tables import PdfTable, grids_on, table_of
 from knowledge.parsing.pdf.ruled_grid import Grid
+from knowledge.parsing.reading_order import Word, columns, gap_between_columns, lines_of
 
 MAX_RECTS = 3000
 """Pieces of text on a page that is looked at. A page with more is a drawing."""

@@ -14,7 +14,7 @@ from bot.reports.costs import CostRow
 from bot.reports.questions import FILTERS, Filter
 from bot.reports.trace import trace_of
 from bot.store.budgets.ledger_sums import DIMENSIONS, Dimension
-from bot.store.database import processes
+from bot.store.database import process_liveness
 from bot.store.turns import turns
 from bot.types.conversation import PRIVATE_THREAD
 from knowledge.store import document_catalog
@@ -241,7 +241,7 @@ class AdminPages:
         """Return the state of this process's parts, and of the other processes."""
         health = self._services.health
         async with self._services.database.queue() as session:
-            alive = await processes.live(session)
+            alive = await process_liveness.live(session)
         found = [
             tables.platforms(health.states, health.unready, alive),
             tables.parts(health.states, health.unready),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 SECTIONS = {
     "overview": "Overview",
     "costs": "Costs",
@@ -60,6 +62,7 @@ FILTERS = {
     "refused": "Refused",
     "failed": "Failed",
     "cached": "From the cache",
+    "outdated": "Outdated",
 }
 NO_ANSWERS_MEASURED = "No answers in this period."
 NEWEST_MEASURED = "Measured are the newest {count:,} answers of the period."
@@ -88,3 +91,8 @@ HOW_TO_START = {
     "discord": "Set DISCORD_TOKEN, then start parley up or parley discord.",
 }
 LEFT_BEHIND = "The process ended during the call. Its tokens are estimated."
+
+
+def outdated(since: str, documents: Sequence[str]) -> str:
+    """Return what is said about an answer whose cited passages changed."""
+    return f"Since {since}, what it cites has changed: {', '.join(documents)}"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from knowledge.text.script_words import letters, runs, words
 from knowledge.text.sentence_splitter import sentence_spans
+from knowledge.text.word_splitter import letters, runs, words
 
 THRESHOLD = 0.34
 FOREIGN_THRESHOLD = 0.12

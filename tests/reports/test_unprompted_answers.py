@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.commands.costs import unasked
-from bot.reports.interruptions import UNMENTIONED, Interruptions, tally
+from bot.reports.unprompted_answers import UNMENTIONED, UnpromptedAnswers, tally
 from bot.store import threads
 from bot.store.database.session import Database
 from bot.types.conversation import IncomingKind
@@ -27,7 +27,7 @@ async def ask(database: Database, message_id: str, kind: IncomingKind, thread: s
     return turn
 
 
-async def count(database: Database) -> Interruptions:
+async def count(database: Database) -> UnpromptedAnswers:
     async with database.tenant(THREAD.tenant_id) as session:
         return await tally(session, tenant_id=THREAD.tenant_id, since=SINCE)
 
@@ -35,7 +35,7 @@ async def count(database: Database) -> Interruptions:
 async def test_only_answers_without_a_mention_count(database: Database) -> None:
     for number, kind in enumerate(get_args(IncomingKind)):
         await ask(database, f"1.{number}", kind)
-    assert await count(database) == Interruptions(len(UNMENTIONED), 0)
+    assert await count(database) == UnpromptedAnswers(len(UNMENTIONED), 0)
     assert set(UNMENTIONED) < set(get_args(IncomingKind))
 
 
@@ -48,24 +48,24 @@ async def test_stopped_and_badly_rated_answers_and_quiet_threads_are_unwanted(da
     await stores.conversation.rate(mentioned, mentioned.author, -1, "")
     async with database.tenant(THREAD.tenant_id) as session:
         await session.execute(text("UPDATE turns SET state = 'cancelled' WHERE turn_id = :id"), {"id": stopped.id})
-    assert await count(database) == Interruptions(3, 2)
+    assert await count(database) == UnpromptedAnswers(3, 2)
 
     for number in range(3):
         muted = await ask(database, f"3.{number}", "follow_up", "3.0")
     async with database.tenant(THREAD.tenant_id) as session:
         assert await threads.set_quiet(session, key=muted.thread, quiet=True)
-    assert await count(database) == Interruptions(6, 3), "only the last answer in the thread led to the command"
+    assert await count(database) == UnpromptedAnswers(6, 3), "only the last answer in the thread led to the command"
 
 
 @pytest.mark.parametrize(
     ("counted", "told"),
     [
-        (Interruptions(), ""),
+        (UnpromptedAnswers(), ""),
         (
-            Interruptions(1200, 3),
+            UnpromptedAnswers(1200, 3),
             "Answers without a mention: 1,200. Stopped, rated down or followed by /quiet: 3.",
         ),
     ],
 )
-def test_costs_tell_the_count(counted: Interruptions, told: str) -> None:
+def test_costs_tell_the_count(counted: UnpromptedAnswers, told: str) -> None:
     assert unasked(counted) == told

@@ -56,7 +56,7 @@ def dead(process: str) -> str:
 BEAT = """
     INSERT INTO processes (tenant_id, process_id, host, pid, faults)
     VALUES ('*', %(id)s, %(host)s, %(pid)s, %(faults)s)
-    ON CONFLICT (tenant_id, process_id) DO UPDATE SET beat_at = now(), faults = excluded.faults
+    ON CONFLICT (tenant_id, process_id) DO UPDATE SET beat_at = excluded.beat_at, faults = excluded.faults
 """
 """Updates the process's heartbeat, and what it reports about its parts."""
 

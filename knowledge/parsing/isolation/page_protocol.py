@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from knowledge.parsing.displayed_page import PageLayout, PageLayouts, PagePicture, QuoteOnPage
+from knowledge.parsing.page_display import PageLayout, PageLayouts, PagePicture, QuoteOnPage
 
 MAX_AREAS = 1_000
 MAX_PIXELS = 4_000_000
@@ -35,14 +35,14 @@ def is_request(head: Mapping[str, Any]) -> bool:
 
 def response_to(head: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], tuple[bytes, ...]]:
     """Answer a request with a head and the parts of a body. Raises ParseError."""
-    from knowledge.parsing.pdf import displayed_pages  # loads pdfium
+    from knowledge.parsing.pdf import page_drawing  # loads pdfium
 
     if "layouts" in head:
         first, last, quotes = head["layouts"]
         on_pages = {int(page): QuoteOnPage(str(text), int(earlier)) for page, text, earlier in quotes}
-        found = displayed_pages.layouts(data, int(first), int(last), on_pages)
+        found = page_drawing.layouts(data, int(first), int(last), on_pages)
         return {"total": found.total, "pages": [asdict(page) for page in found.pages]}, ()
-    picture = displayed_pages.picture(data, *map(int, head["picture"]))
+    picture = page_drawing.picture(data, *map(int, head["picture"]))
     return {"width": picture.width, "height": picture.height}, (picture.pixels,)
 
 

@@ -15,7 +15,7 @@ UNMENTIONED = ("follow_up", "overheard")
 
 
 @dataclass(frozen=True, slots=True)
-class Interruptions:
+class UnpromptedAnswers:
     """Answers without a mention, and those that were unwanted.
 
     Unwanted are answers that somebody stopped or rated down, and the last one in a thread that somebody made quiet.
@@ -25,10 +25,10 @@ class Interruptions:
     unwanted: int = 0
 
 
-NO_INTERRUPTIONS = Interruptions()
+NO_UNPROMPTED_ANSWERS = UnpromptedAnswers()
 
 
-async def tally(session: AsyncSession, *, tenant_id: str, since: datetime) -> Interruptions:
+async def tally(session: AsyncSession, *, tenant_id: str, since: datetime) -> UnpromptedAnswers:
     """Count the answers without a mention since a moment."""
     rated_down = exists().where(
         feedback.c.tenant_id == turns.c.tenant_id, feedback.c.turn_id == turns.c.turn_id, feedback.c.value < 0
@@ -50,4 +50,4 @@ async def tally(session: AsyncSession, *, tenant_id: str, since: datetime) -> In
             )
         )
     ).one()
-    return Interruptions(*(int(value) for value in row))
+    return UnpromptedAnswers(*(int(value) for value in row))

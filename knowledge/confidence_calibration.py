@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from knowledge.text import languages
-from knowledge.text.script_words import is_ideograph, words
+from knowledge.text.word_splitter import is_ideograph, words
 
 ACROSS = "across"
 """The question is in another language than all of the passages."""

@@ -14,7 +14,7 @@ from bot.platforms.web import user_messages
 from bot.platforms.web.document_viewer import readable_audiences
 from bot.types.conversation import LOCAL_TENANT, Author
 from knowledge.errors import ParseError
-from knowledge.parsing.displayed_page import PageLayout, PageLayouts, PagePicture, QuoteOnPage
+from knowledge.parsing.page_display import PageLayout, PageLayouts, PagePicture, QuoteOnPage
 from knowledge.ports import Sessions
 from knowledge.store import document_files, document_windows
 from knowledge.store.document_files import DocumentFile

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.chaos.undelivered import as_delivered
+from benchmarks.chaos.delivered_questions import as_delivered
 from tests.chaos.test_verdict import asked
 from tests.doubles.slack_socket import Delivery
 

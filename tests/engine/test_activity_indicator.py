@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from bot.engine.display.activity import ActivityIndicator
+from bot.engine.display.activity_indicator import ActivityIndicator
 from bot.errors import RateLimited, SurfaceError
 from bot.types.display import Activity
 from tests.engine.display_harness import Channel, Clock, Harness, turns

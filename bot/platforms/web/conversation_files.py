@@ -12,9 +12,9 @@ from typing import Protocol
 from bot.commands.base import File
 from bot.errors import SurfaceError, UsageError
 from bot.platforms.web import user_messages
+from bot.store.browser_page import conversation_files
+from bot.store.browser_page.conversation_files import PageFile, Purpose
 from bot.store.database.session import Database
-from bot.store.pages import page_files
-from bot.store.pages.page_files import PageFile, Purpose
 from bot.types.conversation import LOCAL_TENANT, Attachment
 from knowledge.text.storable_text import storable
 
@@ -76,7 +76,7 @@ class StoredPageFiles:
         file = PageFile(secrets.token_urlsafe(16), storable(name), storable(content_type), len(data))
         # A large file may take longer on a slow connection than other round trips may.
         async with self._database.bulk(LOCAL_TENANT) as session:
-            await page_files.add(
+            await conversation_files.add(
                 session,
                 tenant_id=LOCAL_TENANT,
                 file=file,
@@ -91,8 +91,10 @@ class StoredPageFiles:
     async def _find(self, key: str, purpose: Purpose) -> PageFile | None:
         """Return a file without its bytes. The key comes from a request, so it may hold anything."""
         async with self._database.tenant(LOCAL_TENANT) as session:
-            return await page_files.find(session, tenant_id=LOCAL_TENANT, file_id=storable(key), purpose=purpose)
+            return await conversation_files.find(
+                session, tenant_id=LOCAL_TENANT, file_id=storable(key), purpose=purpose
+            )
 
     async def _read(self, file_id: str) -> bytes | None:
         async with self._database.bulk(LOCAL_TENANT) as session:
-            return await page_files.read(session, tenant_id=LOCAL_TENANT, file_id=file_id)
+            return await conversation_files.read(session, tenant_id=LOCAL_TENANT, file_id=file_id)

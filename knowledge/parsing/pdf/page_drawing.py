@@ -9,7 +9,7 @@ from typing import Any
 import pypdfium2
 
 from knowledge.errors import ParseError
-from knowledge.parsing.displayed_page import PageLayout, PageLayouts, PagePicture, QuoteOnPage
+from knowledge.parsing.page_display import PageLayout, PageLayouts, PagePicture, QuoteOnPage
 from knowledge.parsing.pdf.quote_areas import quote_areas
 
 MAX_SIDE = 2_000

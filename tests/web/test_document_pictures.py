@@ -16,11 +16,11 @@ from sqlalchemy import text
 
 from bot.app import App
 from bot.errors import UsageError
-from bot.platforms.web.document_pages import PAGES_AT_ONCE, StoredDocumentPages, quotes_by_page
+from bot.platforms.web.document_pictures import PAGES_AT_ONCE, StoredDocumentPages, quotes_by_page
 from bot.store.database.session import Database
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge.parsing.displayed_page import QuoteOnPage
 from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.parsing.page_display import QuoteOnPage
 from knowledge.store import document_files
 from knowledge.store.document_windows import PageStart, Window
 from tests.knowledge.parsing.test_pdf import lines, pdf_of

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from bot.commands.base import File
 from bot.errors import SurfaceError, UsageError
 from bot.platforms.web.command_cards import CommandCard, StoredCommandCards
+from bot.platforms.web.conversation_files import StoredPageFiles
 from bot.platforms.web.json_views import FileView, MessageView, SourceView, ThreadView
-from bot.platforms.web.page_files import StoredPageFiles
 from bot.store import maintenance
 from bot.store.database.session import Database
 from bot.types.conversation import LOCAL_TENANT

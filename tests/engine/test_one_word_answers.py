@@ -7,7 +7,7 @@ import pytest
 from bot.engine import user_messages
 from bot.engine.answer import prompt
 from bot.engine.answer.citations import resolve
-from bot.engine.answer.evidence import says_nothing_alone
+from bot.engine.answer.claim_support import says_nothing_alone
 from bot.llm.quoting.quote_selection import best_quotes
 from bot.types.turns import Outcome
 from tests.engine.fakes import FakeStores, Library, Screen, Writer, passage, turn

@@ -9,9 +9,9 @@ import pytest
 
 from knowledge import sample
 from knowledge.errors import ParseError
-from knowledge.parsing.displayed_page import PageLayout, QuoteOnPage
-from knowledge.parsing.isolation import page_messages
+from knowledge.parsing.isolation import page_protocol
 from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.parsing.page_display import PageLayout, QuoteOnPage
 from knowledge.types import Fetched
 from tests.knowledge.parsing.test_pdf import lines, pdf_of
 
@@ -140,7 +140,7 @@ PAGE: dict[str, Any] = {"number": 1, "width": 5.0, "height": 5.0, "areas": []}
 )
 def test_a_worker_cannot_send_other_layouts(head: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError, KeyError)):
-        page_messages.layouts_of(head, bytearray())
+        page_protocol.layouts_of(head, bytearray())
 
 
 @pytest.mark.parametrize(
@@ -155,4 +155,4 @@ def test_a_worker_cannot_send_other_layouts(head: dict[str, Any]) -> None:
 )
 def test_a_worker_cannot_send_other_pictures(head: dict[str, Any], size: int) -> None:
     with pytest.raises((ValueError, TypeError, KeyError)):
-        page_messages.picture_of(head, bytearray(size))
+        page_protocol.picture_of(head, bytearray(size))

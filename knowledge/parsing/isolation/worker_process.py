@@ -136,9 +136,10 @@ def _respond(head: dict[str, Any], data: bytes, memory: _Memory, responses: Bina
     name, content_type = str(head["name"]), str(head["content_type"])
     try:
         options = _with_recognizer(ParseOptions(**head["options"]), memory, responses)
-        parsers.import_parser(detect(data, name, content_type, max_unpacked=options.max_unpacked))
+        kind = detect(data, name, content_type, max_unpacked=options.max_unpacked)
+        parsers.import_parser(kind)
         memory.limit_for_file()
-        parsed = parsers.parse(data, name, content_type, options)
+        parsed = parsers.parse(data, name, content_type, options, kind=kind)
         return worker_protocol.document_response(parsed, head.get("max_chars"))
     except PrivateChatError as error:
         return Response({"error": str(error), "private": True})

@@ -22,6 +22,7 @@ SKIPPED_TAGS = frozenset(
 BUTTON_PLACES = ("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt")
 _HIDDEN_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _PERMALINKS = frozenset(("¶", "#", "§", "🔗", "\uf0c1", "Link to this heading", "Permalink"))
+_RAISED_STYLE = re.compile(r"(?:^|;)\s*vertical-align\s*:\s*super\b", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\n\r\f\v]+")
 """White space that a browser collapses. A no-break space is none of it."""
 
@@ -81,7 +82,7 @@ def inline_pieces(element: Any) -> Iterable[str]:
     tag = element.tag
     if tag == "br" or tag == "hr":
         yield "\n"
-    elif tag == "sup":
+    elif tag == "sup" or (tag == "span" and _RAISED_STYLE.search(element.get("style") or "")):
         yield superscript(text_of(element))
     elif tag == "q":
         yield from ("“", text_of(element), "”")

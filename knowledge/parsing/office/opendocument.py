@@ -64,7 +64,7 @@ class _Writer:
     def __init__(self, root: Any, *, include_hidden: bool) -> None:
         self.builder = Builder()
         self._include_hidden = include_hidden
-        styles = descendants(root, "style")
+        styles = list(descendants(root, "style"))
         self._raised = {
             attribute(style, "name")
             for style in styles

@@ -242,7 +242,7 @@ def _continues(before: Word, after: Word, gap: float) -> bool:
 
 
 def _on_one_line(before: Word, after: Word, height: float) -> bool:
-    """Return whether letters have their height in common. Flat ones, such as ``_`` and ``-``, stand beside the others."""
+    """Return whether letters have their height in common. Flat ones, such as ``_``, stand beside the others."""
     lower = min(before.height, after.height)
     if lower < MAX_FLAT * height:
         return abs(before.top + before.bottom - after.top - after.bottom) < 2 * MAX_FLAT_DISTANCE * height

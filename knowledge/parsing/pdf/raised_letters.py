@@ -11,11 +11,13 @@ import pypdfium2.raw as pdfium
 
 from knowledge.parsing.pdf.page_space import Box, PageSpace
 
-MAX_HEIGHT = 0.85
+MAX_HEIGHT = 0.95
 """Height of a raised letter, in heights of the letters on the line."""
 MIN_RISE = 0.12
 MAX_RISE = 0.9
 """How far a raised letter stands above the line, in the same unit."""
+MAX_LOWER_TOP = 0.25
+"""How far its top may be below that of the line, in the same unit."""
 MAX_GAP = 0.3
 """Largest gap before a raised letter, in the same unit."""
 MAX_SHARE = 0.2
@@ -57,5 +59,6 @@ def _is_raised(line: Box, letter: Box) -> bool:
     return (
         letter[3] - letter[1] < MAX_HEIGHT * height
         and MIN_RISE * height < line[3] - letter[3] < MAX_RISE * height
+        and letter[1] < line[1] + MAX_LOWER_TOP * height
         and -MAX_GAP * height < letter[0] - line[2] < MAX_GAP * height
     )

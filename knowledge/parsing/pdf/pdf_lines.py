@@ -23,6 +23,8 @@ MAX_RECTS = 3000
 """Pieces of text on a page that is looked at. A page with more is a drawing."""
 WIDE_GAP = 1.2
 """A gap of so many heights of letters is not one between words."""
+TOUCHING = 0.15
+"""A gap of fewer heights of letters is one inside a word."""
 MIN_OVERLAP = 0.3
 """Share of their height that the letters of a line have in common."""
 MAX_FLAT = 0.3
@@ -148,11 +150,20 @@ def _as_drawn(words: Sequence[Word]) -> Iterator[str]:
     for word in words:
         table = _is_key(word.text) or (line and _is_key(line[-1].text))
         if line and (table or not _continues(line[-1], word, float("inf"))):
-            yield " ".join(one.text for one in line)
+            yield _line_text(line)
             line = []
         line.append(word)
     if line:
-        yield " ".join(one.text for one in line)
+        yield _line_text(line)
+
+
+def _line_text(pieces: Sequence[Word]) -> str:
+    """Return the text of a line. Pieces that touch are one word, as a superscript and the comma behind it."""
+    parts = [pieces[0].text]
+    for before, after in pairwise(pieces):
+        touch = 0 <= after.left - before.right < TOUCHING * max(before.height, after.height)
+        parts.append(after.text if touch else f" {after.text}")
+    return "".join(parts)
 
 
 def _is_key(text: str) -> bool:

@@ -43,8 +43,8 @@ def test_pdf_pages_with_smaller_and_larger_superscripts(size: int, rise: int) ->
 
 
 def test_pdf_superscript_behind_a_low_letter_and_before_more_text() -> None:
-    stream = "BT /F1 12 Tf 72 700 Td (The area is x) Tj /F1 7 Tf 5 Ts (2) Tj /F1 12 Tf 0 Ts ( and more.) Tj ET"
-    assert pdf_text(stream) == "The area is x^2 and more."
+    stream = "BT /F1 12 Tf 72 700 Td (The area is x) Tj /F1 7 Tf 5 Ts (2) Tj /F1 12 Tf 0 Ts (, and more.) Tj ET"
+    assert pdf_text(stream) == "The area is x^2, and more."
 
 
 def test_pdf_text_in_two_sizes_and_letters_with_descenders_are_no_superscripts() -> None:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import aiohttp
 import psycopg
 
-from benchmarks.harness import fresh_postgres, run, sample_app, table
+from benchmarks.shared.harness import fresh_postgres, run, sample_app, table
 from bot.platforms.web import app as web
 from bot.store.database.connections import plain_url
 from bot.types.conversation import LOCAL_TENANT
@@ -67,19 +67,22 @@ FEEDBACK = """
 INSERT INTO feedback (tenant_id, turn_id, user_id, value, created_at)
 SELECT tenant_id, turn_id, user_id, -1, created_at FROM turns WHERE tenant_id = %(tenant)s AND seq %% 100 = 0
 """
-CALLS = f"""
+CALLS = """
 INSERT INTO ledger (tenant_id, call_id, turn_id, platform, channel_id, user_id, purpose, provider, model, tier,
     input_tokens, cached_tokens, completion_tokens, cost_usd, price_version, status, estimated, latency_ms, error,
     budget_day, created_at)
-SELECT %(tenant)s, gen_random_uuid(), lpad(to_hex(1 + n %% %(turns)s), 32, '0')::uuid, 'slack', 'C' || n %% 200,
-    'U' || n %% 5000, (ARRAY['answer', 'answer', 'answer', 'rewrite'])[1 + n %% 4],
+SELECT %(tenant)s, gen_random_uuid(), lpad(to_hex(turn), 32, '0')::uuid, 'slack', 'C' || turn %% 200,
+    'U' || turn %% 5000, (ARRAY['answer', 'answer', 'answer', 'rewrite'])[1 + n %% 4],
     CASE WHEN n %% 3 = 0 THEN 'openai' ELSE 'anthropic' END,
     (ARRAY['gpt-6-luna', 'claude-haiku-5-5', 'claude-opus-5'])[1 + n %% 3],
     CASE WHEN n %% 3 = 2 THEN 'strong' ELSE 'cheap' END, 1500 + n %% 3000, CASE WHEN n %% 2 = 0 THEN 900 ELSE 0 END,
     50 + n %% 400, 0.001 + (n %% 7) * 0.0003, 'generated', CASE WHEN n %% 50 = 0 THEN 'error' ELSE 'ok' END, false, 800,
     CASE WHEN n %% 50 = 0 THEN 'overloaded' ELSE '' END, (at AT TIME ZONE 'UTC')::date, at
-FROM generate_series(1, %(rows)s) AS n, {MOMENT}
+FROM generate_series(1, %(rows)s) AS n,
+    LATERAL (SELECT 1 + (n - 1) * %(turns)s::bigint / %(rows)s AS turn) AS asked,
+    LATERAL (SELECT %(now)s - turn * interval '364 days' / %(turns)s + n %% 5 * interval '1 second' AS at) AS moment
 """
+"""The calls of a question follow it at once, by its asker in its channel."""
 
 
 def fill(url: str, calls: int, turns: int) -> None:

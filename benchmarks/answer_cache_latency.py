@@ -17,8 +17,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.harness import ASKER, ask, fresh_postgres, run, sample_app, table
 from benchmarks.long_thread_tokens import headings
+from benchmarks.shared.harness import ASKER, ask, fresh_postgres, run, sample_app, table
 from bot.app import App
 from bot.evals.metrics import percentile
 from bot.types.conversation import LOCAL_TENANT, ThreadKey

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import text
 
-from benchmarks.harness import fresh_postgres, run
+from benchmarks.shared.harness import fresh_postgres, run
 from bot.evals import jsonl
 from bot.evals.scratch_schema import scratch_schema
 from bot.store.database.session import Database

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from benchmarks.harness import fresh_postgres, resident_mb, run, sample_app, table
+from benchmarks.shared.harness import fresh_postgres, resident_mb, run, sample_app, table
 from bot.app import App
 from bot.commands import registry as commands
 from bot.platforms import console

@@ -27,9 +27,9 @@ from pathlib import Path
 from sqlalchemy import text
 
 from benchmarks import prompt_layouts
-from benchmarks.adapters_on_double import anthropic
-from benchmarks.harness import FixedSearch, fresh_postgres, table
-from benchmarks.thread_dataset import Asked, read
+from benchmarks.shared.double_adapters import anthropic
+from benchmarks.shared.harness import FixedSearch, fresh_postgres, table
+from benchmarks.shared.thread_dataset import Asked, read
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.answer import prompt

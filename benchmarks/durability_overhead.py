@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from benchmarks.harness import FixedSearch, fresh_postgres, table
+from benchmarks.shared.harness import FixedSearch, fresh_postgres, table
 from bot.app import expected_tokens
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher

@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 from sqlalchemy import text
 
-from benchmarks.harness import fresh_postgres, run, table
+from benchmarks.shared.harness import fresh_postgres, run, table
 from bot.store.database.session import Database
 from knowledge.embedders.local import SentenceTransformerEmbedder, load
 from knowledge.embedders.model_files import OFFLINE_MODEL, locate

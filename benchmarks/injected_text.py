@@ -24,9 +24,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.unusable_input import unusable
+from benchmarks.shared.unusable_input import unusable
 from bot.engine.answer import prompt
-from bot.engine.answer.context_fitting import AttachedContext
+from bot.engine.answer.attached_context import AttachedContext
 from bot.engine.memory import Selected
 from bot.types.conversation import Fact, PastMessage
 from knowledge.types import Passage

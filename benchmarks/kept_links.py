@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.unusable_input import unusable
+from benchmarks.shared.unusable_input import unusable
 from bot.engine.display.output_filter import sanitize
 from bot.engine.display.urls import urls_in
 from bot.errors import UsageError

@@ -37,7 +37,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import SecretStr
 
-from benchmarks.harness import fresh_postgres, resident_mb, run
+from benchmarks.shared.harness import fresh_postgres, resident_mb, run
 from bot.app import open_app
 from bot.cli.command_runtime import collect_garbage_rarely
 from bot.config import Settings

@@ -26,8 +26,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.adapters_on_double import provider
-from benchmarks.harness import FixedSearch, SimulatedClock, fresh_postgres, rule_passage, table
+from benchmarks.shared.double_adapters import provider
+from benchmarks.shared.harness import FixedSearch, SimulatedClock, fresh_postgres, rule_passage, table
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher

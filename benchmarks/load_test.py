@@ -27,7 +27,7 @@ from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.process_pool import Process
 from benchmarks.chaos.simulated_users import TAG, PlatformName
 from benchmarks.chaos.test_bed import Environment, open_environment
-from benchmarks.harness import run, table
+from benchmarks.shared.harness import run, table
 from bot.evals.metrics import percentile
 from bot.store.database.connections import driver_url
 from tests.doubles.models import Reply, Seen

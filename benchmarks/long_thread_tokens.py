@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.harness import ASKER, ask, fresh_postgres, run, sample_app, table
+from benchmarks.shared.harness import ASKER, ask, fresh_postgres, run, sample_app, table
 from bot.app import App
 from bot.llm.tokens import TokenCounter
 from bot.types.conversation import LOCAL_TENANT, ThreadKey

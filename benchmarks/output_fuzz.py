@@ -17,8 +17,8 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-from benchmarks.shorten_failing_text import shortest
-from benchmarks.unusable_input import unusable
+from benchmarks.shared.failing_text import shortest
+from benchmarks.shared.unusable_input import unusable
 from tests.doubles import hostile_markdown, output_checks
 
 BATCH = 1_000

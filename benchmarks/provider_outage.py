@@ -15,8 +15,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.adapters_on_double import provider
-from benchmarks.harness import SimulatedClock, table
+from benchmarks.shared.double_adapters import provider
+from benchmarks.shared.harness import SimulatedClock, table
 from bot.engine.ports.llm import Message, Prompt
 from bot.errors import LLMError
 from bot.llm.providers.provider_call import Provider, Timeouts

@@ -23,7 +23,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.harness import fresh_postgres, table
+from benchmarks.shared.harness import fresh_postgres, table
 from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.errors import OverBudget

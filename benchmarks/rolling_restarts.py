@@ -18,7 +18,7 @@ from benchmarks.chaos.__main__ import print_result
 from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.run import SETTLE_TIMEOUT, Result, report, wait_until_settled
 from benchmarks.chaos.test_bed import open_environment
-from benchmarks.harness import run
+from benchmarks.shared.harness import run
 
 
 async def roll(

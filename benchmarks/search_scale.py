@@ -26,7 +26,7 @@ from pgvector.psycopg import register_vector_async
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from benchmarks.harness import resident_mb
+from benchmarks.shared.harness import resident_mb
 from bot.evals.metrics import percentile
 from bot.evals.scratch_schema import scratch_schema
 from bot.store.database.session import Database

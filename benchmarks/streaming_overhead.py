@@ -19,8 +19,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from benchmarks.adapters_on_double import ANTHROPIC_KEY, anthropic
-from benchmarks.harness import table
+from benchmarks.shared.double_adapters import ANTHROPIC_KEY, anthropic
+from benchmarks.shared.harness import table
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.engine import Engine

@@ -28,7 +28,7 @@ from benchmarks.make_weak_evidence_data import EvidenceCase, beir
 from benchmarks.train_abstention import WEAK, Data, Floats, Rows, features, load, scores, train
 from bot.evals.abstention import auc
 from bot.evals.beir import relevance
-from knowledge.confidence_languages import ACROSS, OTHER_LATIN, OTHER_SCRIPT
+from knowledge.confidence_calibration import ACROSS, OTHER_LATIN, OTHER_SCRIPT
 from knowledge.search import evidence_confidence as shipped
 from knowledge.search.evidence_confidence import EMBEDDING_FEATURES, WORD_FEATURES, LanguageModels, LogisticModel
 

@@ -47,6 +47,7 @@ from bot.store.database_startup import opened_database
 from bot.store.periodic_storing import stored_regularly
 from bot.store.stores import open_stores
 from bot.store.turns.thread_memory import ThreadMemory
+from bot.store.verified_answers.similar_questions import PostgresVerifiedAnswers
 from bot.telemetry.build import build_telemetry
 from bot.telemetry.prometheus_metrics import PrometheusMetrics
 from bot.types.display import Pacing
@@ -231,6 +232,7 @@ def _open_dispatcher(
         rewriter=ModelRewriter(llm) if has_model else None,
         summarizer=ModelSummarizer(llm) if has_model else None,
         similar=_similar_answers(wired.database, wired.retriever, wired.embedder),
+        verified=PostgresVerifiedAnswers(wired.database, wired.retriever.encode_ahead, wired.retriever.model),
         reader=reader,
         workspace_pacing=wired.pacing,
         telemetry=telemetry,

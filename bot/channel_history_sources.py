@@ -27,7 +27,7 @@ def channel_opener(settings: Settings, database: Database) -> Callable[[str], Op
                     from bot.platforms.slack.channel_history import channel_source as slack_source
 
                     return slack_source(settings, _slack_tokens(settings, database, tenant_id), channel_id)
-                from bot.platforms.discord.history import source as discord_source
+                from bot.platforms.discord.channel_history import source as discord_source
 
                 return discord_source(settings, channel_id)
             except ConfigError as error:

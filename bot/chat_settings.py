@@ -1,4 +1,4 @@
-"""Settings of Slack and Discord: tokens, addresses, and the workspaces that share the documents of the terminal."""
+"""Settings of Slack and Discord: tokens, addresses, and the workspaces that share the terminal's tenant."""
 
 from __future__ import annotations
 

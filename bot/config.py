@@ -105,6 +105,7 @@ class Settings(WebSettings, ChatSettings):
     answer_cache_stable_hours: float = Field(
         24.0, ge=0, le=8760, validation_alias=named("PARLEY_ANSWER_CACHE_STABLE_HOURS")
     )
+    verified_days: int = Field(180, ge=0, le=36_500, validation_alias=named("PARLEY_VERIFIED_DAYS"))
     max_question_chars: int = Field(20_000, ge=100, le=1_000_000, validation_alias=named("PARLEY_MAX_QUESTION_CHARS"))
 
     # concurrency

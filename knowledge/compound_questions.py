@@ -1,4 +1,4 @@
-"""Splits a question that one search cannot answer into parts that are searched each. Uses no model and does no I/O.
+"""Splits a compound question into parts, which are searched separately. Uses no model and does no I/O.
 
 Two questions in one message are parts in every language. In English, things that a question puts side by side are
 parts too: “the hotel limit of London and of Ghent”, “Creek or Harbour”, “the difference between A and B”, “A, B and C”.
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from knowledge.text import languages
-from knowledge.text.script_words import words as split_words
 from knowledge.text.search_terms import QUESTION_WORDS
 from knowledge.text.sentence_splitter import sentence_spans
+from knowledge.text.word_splitter import words as split_words
 
 MAX_PARTS = 3
 MAX_CHARS = 400

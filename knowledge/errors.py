@@ -2,8 +2,10 @@
 
 KnowledgeError
 ├── SourceError      the source cannot be read at all: unknown path, unknown host, refused address
+│   └── EmptySourceError  it can be read and has no documents
 ├── ParseError       one document cannot be converted to text
 │   ├── PrivateChatError  it is a conversation or a profile that must not be read
+│   ├── ReplacedError     it became a sign-in, a notice or a small part of what it was
 │   └── NoTextError       it is empty or binary, so that no text is left of an earlier version
 ├── ErasedError      a person's data was erased after the source was read
 └── EmbeddingError   the embedding model cannot be loaded or does not answer
@@ -23,9 +25,19 @@ class KnowledgeError(Exception):
 
 
 class SourceError(KnowledgeError):
-    """The source cannot be read. ``gone``: its server says that it no longer exists."""
+    """The source cannot be read. ``gone``: its server says that it no longer exists.
+
+    ``replaced``: it shows something else in place of its documents, such as a sign-in, or nothing.
+    """
 
     gone = False
+    replaced = False
+
+
+class EmptySourceError(SourceError):
+    """The source can be read and has no documents. What was read before is kept unless somebody accepts the loss."""
+
+    replaced = True
 
 
 class ParseError(KnowledgeError):
@@ -34,6 +46,10 @@ class ParseError(KnowledgeError):
 
 class PrivateChatError(ParseError):
     """The document is a conversation or a profile that must not be read. What was stored of it must be deleted."""
+
+
+class ReplacedError(ParseError):
+    """The document became something else, such as a sign-in or a notice. What was read before is kept."""
 
 
 class NoTextError(ParseError):

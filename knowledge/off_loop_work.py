@@ -1,4 +1,4 @@
-"""Runs work outside of the event loop's thread, unless handing it over would take longer than the work itself."""
+"""Runs large work in a thread, and small work at once, because handing it over would take longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recognizes documents that say of themselves that they are no longer in force. Does no I/O.
+"""Detects documents whose own text says that they are superseded. Does no I/O.
 
 Only the title and the first lines count, and only what they say about the document itself: “(SUPERSEDED)”, “Valid until
 28 February 2026”, “This policy was replaced by …”. That a document replaces another one says nothing against it.

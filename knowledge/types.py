@@ -115,6 +115,7 @@ class Fetched:
     ``uri`` names the document for people and is its identity within the tenant.
     ``content_type`` is only a hint; the content decides the format. ``metadata`` is stored with the document, and so
     is ``memo``, which only the source itself receives again. ``private_chats`` is as in ``Known``.
+    ``earlier_mails`` are the beginnings of mails of its thread, oldest first, whose words it may quote.
     """
 
     uri: str
@@ -124,6 +125,12 @@ class Fetched:
     metadata: Mapping[str, str] = field(default_factory=dict)
     memo: str = ""
     private_chats: bool = False
+    earlier_mails: tuple[bytes, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes that are held in memory."""
+        return len(self.data) + sum(map(len, self.earlier_mails))
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,13 +339,15 @@ class Found:
 class Failure:
     """A document that could not be ingested, and the reason for users. ``private``: nothing stored of it may stay.
 
-    ``gone``: it no longer exists, in contrast to one that cannot be read for now.
+    ``gone``: it no longer exists, in contrast to one that cannot be read for now. ``replaced``: its place has something
+    else now, such as a sign-in or a notice, so that the text of the last reading is kept.
     """
 
     source: str
     error: str
     private: bool = False
     gone: bool = False
+    replaced: bool = False
 
     def __post_init__(self) -> None:
         """Remove secrets, which a server may have repeated in its error."""

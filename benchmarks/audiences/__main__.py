@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from benchmarks.audiences import matrix, single_defenses
 from benchmarks.audiences.matrix import Found
-from benchmarks.harness import run
+from benchmarks.shared.harness import run
 from bot.app import open_app
 from bot.config import Settings
 from bot.store.database import migrate

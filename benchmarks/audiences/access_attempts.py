@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from benchmarks import harness
+from benchmarks.shared import harness
 from bot.app import App
 from bot.commands import ask
 from bot.commands import registry as commands

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from benchmarks.audiences import jobs, web_pages
+from benchmarks.audiences import forged_jobs, web_pages
 from benchmarks.audiences.access_attempts import (
     EVERY_AUDIENCE,
     FROM_ELSEWHERE,
@@ -100,7 +100,9 @@ async def measure(
         for channel in channels:
             for person in people:
                 await _try_all(app, found, places[tenant], other, channel, person)
-    await jobs.run_jobs(app, [(tenant, Harbor("upload:jobs.md", canary(tenant, "general"))) for tenant in tenant_ids])
+    await forged_jobs.run_jobs(
+        app, [(tenant, Harbor("upload:jobs.md", canary(tenant, "general"))) for tenant in tenant_ids]
+    )
     if pages:
         await _try_pages(app, found, places[LOCAL_TENANT])
     return found

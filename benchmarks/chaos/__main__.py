@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.chaos.run import Result, run_chaos
 from benchmarks.chaos.state_edge_kills import kill_at_edges
-from benchmarks.harness import run, table
+from benchmarks.shared.harness import run, table
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import fields
 from typing import Any, cast
 
-from benchmarks.harness import FixedSearch, rule_passage
+from benchmarks.shared.harness import FixedSearch, rule_passage
 from bot.app import Overrides
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import LLM, Ended, Event, Meter, Prompt, TextDelta

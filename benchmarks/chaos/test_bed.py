@@ -19,21 +19,21 @@ from sqlalchemy import text
 from benchmarks.chaos.bot_messages import discord_messages, slack_messages
 from benchmarks.chaos.checks import Verdict, judge, judge_orphans, orphaned_turns
 from benchmarks.chaos.database_state import read_database
+from benchmarks.chaos.delivered_questions import as_delivered
 from benchmarks.chaos.network import Link
 from benchmarks.chaos.postgres import Postgres, crashing_postgres
 from benchmarks.chaos.process_pool import ForkServer, ProcessPool
 from benchmarks.chaos.simulated_users import DiscordPeople, PlatformName, SimulatedUsers, SlackPeople, script
-from benchmarks.chaos.undelivered import as_delivered
 from benchmarks.chaos.worker import Spec
 from bot.jobs import maintenance
 from bot.platforms.slack.installation.manifest import manifest
 from bot.store.database.session import Database
 from bot.store.maintenance import look
 from bot.store.tenants import every_tenant
-from tests.databases import superuser_connection
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
+from tests.superuser_access import superuser_connection
 
 SLACK_PACE = 120.0
 """Seconds of Slack's rate limits in a real second: the run has the traffic of many workspaces."""

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.crash_points import CrashPointWatch, Send, overrides
-from benchmarks.harness import resident_mb
+from benchmarks.shared.harness import resident_mb
 from bot.app import App, open_app
 from bot.config import Settings
 from bot.engine.answer import lease
 from bot.engine.display import final_retry, reply_messages
 from bot.platforms.discord.app import serve as serve_discord
-from bot.platforms.slack import native_streams, surface
+from bot.platforms.slack import stream_policy, surface
 from bot.platforms.slack.app import serve as serve_slack
 from bot.store.turns import leases
 
@@ -79,7 +79,7 @@ def _shorten_leases(seconds: float) -> None:
 def _raise_rate_limits(workspaces: float) -> None:
     """Raise the rate limits: the users stand for many workspaces, each of which has limits of its own."""
     surface.LIMITS = replace(surface.LIMITS, edits_per_minute=(surface.LIMITS.edits_per_minute or 0) * workspaces)
-    native_streams.STARTS_PER_MINUTE = int(native_streams.STARTS_PER_MINUTE * workspaces)
+    stream_policy.STARTS_PER_MINUTE = int(stream_policy.STARTS_PER_MINUTE * workspaces)
 
 
 async def _serve(platform: str, app: App, ready: asyncio.Event) -> None:

@@ -24,9 +24,9 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.harness import run, table
 from benchmarks.hostile_files import crafted, mutations, valid
 from benchmarks.hostile_files.crafted import Targets
+from benchmarks.shared.harness import run, table
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import PROJECT_ROOT, Parser
 from knowledge.types import Fetched

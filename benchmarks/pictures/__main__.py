@@ -34,7 +34,7 @@ from bot.platforms.discord import render as discord_render
 from bot.platforms.discord.surface import LIMITS as DISCORD_LIMITS
 from bot.platforms.slack import modals as slack_modals
 from bot.platforms.slack import render as slack_render
-from bot.platforms.slack.native_streams import StreamPolicy
+from bot.platforms.slack.stream_policy import StreamPolicy
 from bot.platforms.slack.surface import LIMITS, SlackSurface
 from bot.types.display import Action, Citation, Part
 from bot.types.usage import BudgetState

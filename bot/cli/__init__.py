@@ -34,6 +34,7 @@ from bot.cli import (
     slo,
     standard_streams,
     user_messages,
+    verified,
     why,
 )
 from bot.cli.command_runtime import explain
@@ -66,6 +67,7 @@ for module in (
     feedback,
     gaps,
     slo,
+    verified,
     budget,
     privacy,
     evaluate,

@@ -63,10 +63,11 @@ def ask(question: str, thread: str | None, user: str, strong: bool, fresh: bool,
     )
     if as_json:
         print_json(as_document(outcome, turn_id))
-    if outcome.refused is not None:
+    failure = user_messages.ANSWER_STOPPED if outcome.state == "cancelled" else outcome.refused
+    if failure is not None:
         if as_json:
             sys.exit(1)
-        raise ParleyError(outcome.refused)
+        raise ParleyError(failure)
 
 
 @click.command()
@@ -130,13 +131,13 @@ async def _answer_and_id(app: App, message: Incoming, *, quiet: bool) -> tuple[O
 
 
 async def _answer(app: App, message: Incoming, *, quiet: bool = False, in_chat: bool = False) -> Outcome:
-    from bot.commands.ask import NullSurface
+    from bot.platforms import console
 
     turn = await app.dispatcher.accept(message)
     if turn is None:
         raise UsageError(user_messages.ASKED_ALREADY)
     if quiet:
-        return await app.dispatcher.start(turn, NullSurface())
+        return await app.dispatcher.start(turn, console.SilentTerminal())
     return await _printed(app, turn, in_chat=in_chat)
 
 

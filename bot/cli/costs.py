@@ -10,8 +10,10 @@ import click
 
 from bot.cli import user_messages
 from bot.cli.command_runtime import require_tenant, run, settings
+from bot.cli.daily_sums import check_daily_sums
+from bot.cli.invoice import compare_invoice
 from bot.cli.options import data_options
-from bot.cli.output import echo, print_data, write_file
+from bot.cli.output import STDOUT, echo, print_data, write_output
 from bot.cli.parameter_types import FilePath
 
 if TYPE_CHECKING:
@@ -33,19 +35,49 @@ _OUTPUT_FILE = FilePath(dir_okay=False)
 )
 @click.option("--chart", type=_OUTPUT_FILE, help="Write a PNG chart of the costs by day to this file.")
 @click.option("--csv", "csv_file", type=_OUTPUT_FILE, help="Write the rows as CSV to this file.")
+@click.option(
+    "--invoice",
+    type=FilePath(exists=True, dir_okay=False),
+    help="Compare a usage or cost export (CSV) of Claude Console or OpenAI with the calls, and do nothing else.",
+)
+@click.option("--check", is_flag=True, help="Compare the daily sums with the single calls, and do nothing else.")
+@click.option("--rebuild", is_flag=True, help="Compute every daily sum again, and do nothing else.")
 @data_options
-def costs(period: str, by: Any, chart: Path | None, csv_file: Path | None, tenant: str, as_json: bool) -> None:
-    """Show what the models cost, and what caching and routing saved."""
+def costs(
+    period: str,
+    by: Any,
+    chart: Path | None,
+    csv_file: Path | None,
+    invoice: Path | None,
+    check: bool,
+    rebuild: bool,
+    tenant: str,
+    as_json: bool,
+) -> None:
+    """Show what the models cost, and what caching and routing saved.
+
+    The file - stands for stdout.
+    """
     from bot.commands.costs import csv_text, summary, table_of
 
+    if invoice:
+        compare_invoice(invoice, tenant, as_json=as_json)
+        return
+    if check or rebuild:
+        check_daily_sums(tenant, rebuild=rebuild, as_json=as_json)
+        return
+    if [csv_file, chart, STDOUT if as_json else None].count(STDOUT) > 1:
+        raise click.UsageError(user_messages.ONE_THING_ON_STDOUT)
     reports = _reports(period, {by, "day"} if chart else {by}, tenant)
     report = reports[by]
     if csv_file:
-        _write(csv_file, csv_text(report).encode())
+        write_output(csv_file, csv_text(report).encode())
     if chart:
         from bot.reports.charts import costs_by_day
 
-        _write(chart, costs_by_day(reports["day"]))
+        write_output(chart, costs_by_day(reports["day"]))
+    if STDOUT in (csv_file, chart):
+        return
     if not as_json:
         echo(summary(report))
     table = table_of(report, by)
@@ -80,11 +112,6 @@ def _reports(period: str, dimensions: Collection[Dimension], tenant: str) -> dic
                 }
 
     return run(load())
-
-
-def _write(path: Path, data: bytes) -> None:
-    write_file(path, data)
-    echo(user_messages.written(path), err=True)
 
 
 COMMANDS = (costs,)

@@ -13,10 +13,11 @@ import click
 
 from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
+from bot.cli.judging import USER, Judging
 from bot.cli.options import json_option
 from bot.cli.output import echo, print_data
-from bot.cli.parameter_types import FilePath, Share
-from bot.errors import ParleyError
+from bot.cli.parameter_types import FilePath, Identifier, Share
+from bot.errors import ParleyError, UsageError
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import UNLIMITED
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from bot.app import App
     from bot.config import Settings
     from bot.types.turns import Outcome
-
-USER = "eval"
-"""The asker, to whom the costs are charged."""
 
 
 @click.command()
@@ -47,9 +45,27 @@ USER = "eval"
     type=FilePath(exists=True, dir_okay=False),
     help="Output of an earlier run with --json. Shows what changed; fails if fewer cases pass.",
 )
+@click.option(
+    "--compare",
+    type=FilePath(exists=True, dir_okay=False),
+    help="Output of a later run with --json: compares it with --baseline, and asks nothing.",
+)
+@click.option(
+    "--judge",
+    "judge_name",
+    type=Identifier(),
+    metavar="MODEL",
+    help="Have the answers judged by this model, which must be of another family than the one that answers.",
+)
 @json_option
 def answers(
-    path: Path | None, documents: Path | None, fail_under: float | None, baseline: Path | None, as_json: bool
+    path: Path | None,
+    documents: Path | None,
+    fail_under: float | None,
+    baseline: Path | None,
+    compare: Path | None,
+    judge_name: str | None,
+    as_json: bool,
 ) -> None:
     """Ask the questions of a file of cases, and check what the answers say and cite.
 
@@ -57,30 +73,58 @@ def answers(
     not apply. The costs are charged to the user "eval".
     """
     from bot.evals import answers as evals
+    from bot.evals.answer_cases import read
     from knowledge import sample
 
+    if compare is not None:
+        _compare(baseline, compare, as_json=as_json)
+        return
     if path is None and documents is None:
         documents = sample.path()
-    cases = evals.read(path or sample.answer_cases())
+    cases = read(path or sample.answer_cases())
     before = evals.read_baseline(baseline) if baseline else None
     # Dozens of questions in a row are more than a person's day.
     limits = ("daily_tokens", "channel_daily_tokens", "tenant_daily_tokens")
     loaded = settings().model_copy(update=dict.fromkeys(limits, UNLIMITED))
 
+    judging = Judging.prepare(loaded, judge_name, cases) if judge_name else None
+
     async def measure() -> dict[str, Any]:
         async with _opened(loaded, documents) as app:
-            return await evals.evaluate(cases, _Asking(app))
+            if judging is None:
+                return await evals.evaluate(cases, _Asking(app))
+            async with judging.opened(app) as judge:
+                return await evals.evaluate(cases, _Asking(app), judge)
 
     document = run(measure())
     print_data(document, *evals.table(document), as_json=as_json)
     if not as_json:
         for failed in document["failed"]:
             echo(user_messages.failed_case(failed["id"], failed["question"], failed["why"]))
+        if document["judged"]:
+            echo(user_messages.judged(document["judged"], document["not_judged"]))
     worse = before is not None and document["pass_rate"] < float(before["pass_rate"])
     if before is not None:
         fixed, broken = evals.changes(document, before)
         echo(user_messages.changed_cases(fixed, broken), err=True)
     if worse or (fail_under is not None and document["pass_rate"] < fail_under):
+        sys.exit(1)
+
+
+def _compare(baseline: Path | None, later: Path, *, as_json: bool) -> None:
+    """Print what changed between the outputs of two runs. End with 1 if fewer cases pass than before."""
+    from bot.evals import answers as evals
+
+    if baseline is None:
+        raise UsageError(user_messages.COMPARE_WITHOUT_BASELINE)
+    before, now = evals.read_baseline(baseline), evals.read_baseline(later)
+    fixed, broken = evals.changes(now, before)
+    rates = {"before": float(before["pass_rate"]), "after": float(now["pass_rate"])}
+    why = {str(one["id"]): str(one.get("why", "")) for one in now["failed"]}
+    rows = [*((name, "fixed", "") for name in fixed), *((name, "broken", why[name]) for name in broken)]
+    document = {"fixed": fixed, "broken": broken, "pass_rate": rates}
+    print_data(document, ("case", "change", "why"), rows, as_json=as_json)
+    if rates["after"] < rates["before"]:
         sys.exit(1)
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from bot.cli import user_messages
 from bot.cli.command_runtime import with_tenant
 from bot.cli.options import data_options
-from bot.cli.output import print_json, show_reply
+from bot.cli.output import echo, print_json, show_reply, write_file
+from bot.cli.parameter_types import FilePath
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from bot.commands.base import Reply
@@ -20,8 +25,14 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--since", "period", default="7d", show_default=True, metavar="PERIOD", help="How far back: 12h, 7d, 4w.")
 @click.option("--all", "thumbs_up", is_flag=True, help="List the thumbs up too.")
+@click.option(
+    "--as-cases",
+    "path",
+    type=FilePath(dir_okay=False, writable=True),
+    help="Write them to this file as cases for 'parley eval answers --cases' (JSONL). Private questions are left out.",
+)
 @data_options
-def feedback(period: str, thumbs_up: bool, tenant: str, as_json: bool) -> None:
+def feedback(period: str, thumbs_up: bool, path: Path | None, tenant: str, as_json: bool) -> None:
     """List answers with a thumb down, and questions that no document answers.
 
     'parley why' shows the whole trace of an answer.
@@ -42,10 +53,23 @@ def feedback(period: str, thumbs_up: bool, tenant: str, as_json: bool) -> None:
 
         return await reply_of(session, tenant_id=tenant, start=start, thumbs_up=thumbs_up)
 
-    if as_json:
+    if path is not None:
+        _write_cases(path, tenant, start, as_json=as_json)
+    elif as_json:
         print_json([rating.as_json() for rating in with_tenant(tenant, load)])
     else:
         show_reply(with_tenant(tenant, load_latest))
+
+
+def _write_cases(path: Path, tenant: str, start: datetime, *, as_json: bool) -> None:
+    from bot.reports import feedback_cases
+
+    found = with_tenant(tenant, lambda session: feedback_cases.cases(session, tenant_id=tenant, start=start))
+    write_file(path, feedback_cases.as_jsonl(found).encode())
+    if as_json:
+        print_json({"file": str(path), "cases": len(found)})
+    else:
+        echo(user_messages.wrote_cases(len(found), str(path)))
 
 
 COMMANDS = (feedback,)

@@ -108,6 +108,19 @@ def show_reply(reply: Reply) -> None:
         echo(user_messages.written(reply.file.name))
 
 
+STDOUT = Path("-")
+"""The name of a file that stands for stdout."""
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file that the user named, and say so on stderr. Raises ParleyError if it cannot be written."""
+    if path == STDOUT:
+        click.echo(data, nl=False)
+        return
+    write_file(path, data)
+    echo(user_messages.written(path), err=True)
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a file. Raises ParleyError if it cannot be written."""
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
 
 from bot.commands.user_messages import number
 
@@ -42,6 +44,7 @@ def loading(model: str) -> str:
 
 
 ASKED_ALREADY = "This question was asked already."
+ANSWER_STOPPED = "The answer was stopped before it was complete. Ask again for a complete one."
 NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first. Then /again repeats it."
 
 
@@ -95,6 +98,25 @@ def not_writable(path: object, reason: str | None) -> str:
 
 def written(path: object) -> str:
     return f"Written to {path}"
+
+
+ONE_THING_ON_STDOUT = "Only one of --json, --csv - and --chart - can be written to stdout. Name a file for the others."
+
+
+def sums_checked(days: int, differences: int) -> str:
+    if differences:
+        return f"{number(differences, 'daily sum')} differ from the calls. Run 'parley costs --rebuild'."
+    return f"The sums of {number(days, 'day')} equal the calls."
+
+
+def not_readable(path: object, reason: str | None) -> str:
+    return f"{path} cannot be read ({reason}). Name a file that you may read."
+
+
+def invoice_compared(name: str, compared: int, differences: int) -> str:
+    if not differences:
+        return f"{name}: all {number(compared, 'amount')} equal the calls."
+    return f"{name}: {differences} of {number(compared, 'amount')} differ from the calls."
 
 
 # --- privacy
@@ -249,3 +271,40 @@ def unexpected_error(kind: str, message: str) -> str:
         f"Something went wrong ({kind}: {message[:300] or 'no message'}). "
         "Run the command again with PARLEY_LOG_LEVEL=DEBUG for details."
     )
+
+
+def wrote_cases(count: int, path: str) -> str:
+    """Return what was written to a file of cases."""
+    if not count:
+        return f"Nothing was rejected in this period. {path} is empty."
+    return f"Wrote {count} {'case' if count == 1 else 'cases'} to {path}. Try them: parley eval answers --cases {path}"
+
+
+COMPARE_WITHOUT_BASELINE = "Name the earlier output with --baseline."
+
+
+def same_family(judge: str, model: str) -> str:
+    return f"{judge} is of the same family as {model}, which answers. Judge with a model of another family."
+
+
+def price_of_judging(count: int, model: str, usd: Decimal | None) -> str:
+    """Return what is told before answers are judged; ``usd`` is None if the price is unknown."""
+    price = "The price of this model is unknown" if usd is None else f"This costs about ${usd:.2f} at most"
+    return f"{model} judges {count} answers, each twice. {price}. Verdicts of earlier runs are reused."
+
+
+def judged(report: Mapping[str, Any], not_judged: int) -> str:
+    """Return the summary of a judge's verdicts."""
+    if report["pass_rate"] is None:
+        return f"{report['model']} judged no answer."
+    low, high = report["ci95"]
+    lines = [f"{report['model']} lets {report['pass_rate']:.0%} pass (95%: {low:.0%} to {high:.0%})."]
+    if not_judged:
+        lines.append(f"Not judged: {not_judged}.")
+    if report["kappa"] is not None:
+        lines.append(f"Its agreement with {report['labels']} labels is {report['kappa']:.2f} (kappa).")
+    if report["probes"]["passed"]:
+        lines.append(
+            f"It let {report['probes']['passed']} of {report['probes']['asked']} vague answers pass: distrust it."
+        )
+    return " ".join(lines)

@@ -1,4 +1,4 @@
-"""Sends admins direct messages with a button that runs a command for them."""
+"""Sends people direct messages with buttons that run a command for them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,27 @@ log = logging.getLogger(__name__)
 MAX_TOLD = 20
 """Most people who get a notice: those who are named first, then the admins."""
 
-NoticeAction = Literal["accept", "save"]
-"""What the button runs: ``/docs accept VALUE`` or ``/docs save VALUE``."""
+NoticeAction = Literal["accept", "save", "verify"]
+"""What a button runs: ``/docs ACTION VALUE``."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeButton:
+    """A button below a notice, which runs its action for the person who presses it."""
+
+    label: str
+    action: NoticeAction
+    value: str
+    destructive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ButtonNotice:
-    """A text with one button. ``elsewhere`` says how to do the same where the button cannot be shown."""
+    """A text with buttons, or with none. ``elsewhere`` says how to do the same where buttons cannot be shown."""
 
     text: str
-    label: str
-    action: NoticeAction
-    value: str
+    buttons: tuple[NoticeButton, ...]
     elsewhere: str
-    destructive: bool = False
 
 
 class AdminMessenger(Protocol):
@@ -68,7 +75,8 @@ async def is_told(messenger: AdminMessenger, tenant_id: str, person: str, notice
     try:
         await messenger.send(tenant_id, person, notice)
     except ParleyError as error:
-        log.warning("the notice %r could not be sent to %s: %s", notice.label, person, error)
+        label = notice.buttons[0].label if notice.buttons else "without buttons"
+        log.warning("the notice %r could not be sent to %s: %s", label, person, error)
         return False
     return True
 

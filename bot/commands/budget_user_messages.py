@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.engine.user_messages import when
+from bot.reports.costs import money
+from bot.store.budgets.cost_alerts import CostAlert
 from bot.types.usage import UNLIMITED, BudgetOwner, BudgetState
 
 BUDGET_SUBJECTS = (
     "SUBJECT is a person, a channel, here, role:admin, role:member, * for everyone, channel:* for every channel, or "
     "tenant for the whole team."
 )
+FULL = 100
 BUDGET_COLUMNS = ("subject", "limit")
 OTHERS_BUDGET = "Only an admin can see or set the budget of others. Write /budget to see yours."
 _OWNERS: Mapping[BudgetOwner, str] = {"channel": "This channel has", "tenant": "The whole team has"}
@@ -48,6 +51,20 @@ def _usage(subject: str, state: BudgetState) -> str:
     if state.unlimited:
         return f"{subject} used {state.used:,} tokens today{reserved}. There is no limit."
     return f"{subject} used {state.used:,} of {state.limit:,} tokens today{reserved}. {state.left:,} are left."
+
+
+def cost_alert(alert: CostAlert) -> str:
+    """Return what happened, and the command that shows more."""
+    if alert.kind == "budget":
+        done = "is used up" if alert.level >= FULL else f"is used to more than {alert.level} %"
+        return (
+            f"The team's token budget of {alert.day} {done}: {alert.amount:,.0f} of {alert.usual:,.0f} tokens. "
+            "Set another limit with /budget set tenant TOKENS, or see who used them with /costs 1d by user."
+        )
+    return (
+        f"Models cost {money(alert.amount)} on {alert.day} so far. The usual is at most {money(alert.usual)} a day. "
+        "See why with /costs 1d by user."
+    )
 
 
 def daily_limit(tokens: int) -> str:

@@ -10,7 +10,7 @@ from bot.engine.cache.matching import upper_bound
 from bot.errors import UsageError
 from bot.reports import charts
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, money, report
-from bot.reports.interruptions import Interruptions
+from bot.reports.unprompted_answers import UnpromptedAnswers
 from bot.store.answer_cache.similar_answer_statements import Tally
 
 DEFAULT_PERIOD = "30d"
@@ -76,10 +76,10 @@ def summary(costs: CostReport) -> str:
     if costs.unknown_prices:
         models = ", ".join(f"{model} ({calls} calls)" for model, calls in costs.unknown_prices)
         text += f" Price unknown: {models}. Add it to PARLEY_PRICES_FILE."
-    return " ".join(filter(None, (text, reuse(costs.reuse), unasked(costs.interruptions))))
+    return " ".join(filter(None, (text, reuse(costs.reuse), unasked(costs.unprompted))))
 
 
-def unasked(count: Interruptions) -> str:
+def unasked(count: UnpromptedAnswers) -> str:
     """Return how many answers nobody asked for by a mention, and how many of them were unwanted; empty without any."""
     if not count.answered:
         return ""

@@ -8,7 +8,7 @@ from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.commands import arguments, docs_user_messages, help_text, saved_answers, user_messages
+from bot.commands import arguments, docs_user_messages, help_text, saved_answers, user_messages, verified_answers
 from bot.commands.base import Command, Context, Reply, Table
 from bot.commands.document_preview import preview
 from bot.commands.document_table import COLUMNS, cells
@@ -29,12 +29,14 @@ MAX_PAGE = 100_000
 
 
 async def run(context: Context, line: str) -> Reply:
-    """List, show, preview, delete or refresh documents, or save an answer as one.
+    """List, show, preview, delete or refresh documents, save an answer as one, or verify an answer.
 
     Members see the documents of their channel, and delete their own.
     """
-    given = arguments.parse(line, flags=("accept-removals", "tenant"))
-    if given.flag("tenant") and given.words[:1] != ["save"]:
+    given = arguments.parse(line, flags=("accept-removals", "tenant"), values=("until",))
+    if given.flag("tenant") and given.words[:1] not in (["save"], ["verify"]):
+        raise UsageError(user_messages.wrong_usage("docs", help_text.DOCS_USAGE))
+    if given.value("until") is not None and given.words[:1] != ["verify"]:
         raise UsageError(user_messages.wrong_usage("docs", help_text.DOCS_USAGE))
     if given.flag("accept-removals"):
         return await _refresh_with_removals(context, given.words)
@@ -57,6 +59,10 @@ async def run(context: Context, line: str) -> Reply:
             return await _set_interval(context, await _named(context, [document]), period)
         case ["save", *words]:
             return await saved_answers.save(context, words, for_everyone=given.flag("tenant"))
+        case ["verify", *words]:
+            return await verified_answers.verify(
+                context, words, for_everyone=given.flag("tenant"), until=given.value("until")
+            )
         case ["accept", source_id]:
             return await _accept_removals(context, source_id)
         case ["refresh", *words]:

@@ -1,29 +1,21 @@
-"""Tells people once, by direct message, that a reading of a source was held back.
+"""Notifies the source's owner and the admins once, by direct message, that a refresh was held back.
 
-Whoever added the source and the admins are told, each platform by its own processes.
+The processes of each platform notify its own users.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands import docs_user_messages
-from bot.commands.admin_notices import AdminMessenger, ButtonNotice, tell_admins
+from bot.commands.admin_notices import AdminMessenger, ButtonNotice, NoticeButton, tell_admins
 from bot.commands.services import Services
-from bot.errors import for_operator, unforeseen
 from bot.store.database.advisory_locks import only_one
 from knowledge.store import held_back_sources
 from knowledge.store.held_back_sources import HeldBack
-
-log = logging.getLogger(__name__)
-
-NOTICE_SECONDS = 60.0
-"""Seconds between two searches for sources that are held back."""
 
 
 class Messenger(AdminMessenger, Protocol):
@@ -31,16 +23,6 @@ class Messenger(AdminMessenger, Protocol):
 
     async def served(self) -> Sequence[str]:
         """Return the tenants that this process serves. Raises ParleyError."""
-
-
-async def tell_regularly(services: Services, messenger: Messenger, seconds: float = NOTICE_SECONDS) -> None:
-    """Tell people about sources that are held back, every ``seconds``, until cancelled."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await tell_everywhere(services, messenger)
-        except Exception as error:
-            log.warning("held-back sources could not be announced: %s", for_operator(error), exc_info=unforeseen(error))
 
 
 async def tell_everywhere(services: Services, messenger: Messenger) -> None:
@@ -82,9 +64,6 @@ async def _not_told(services: Services, messenger: Messenger, tenant_id: str) ->
 def _notice(source: HeldBack) -> ButtonNotice:
     return ButtonNotice(
         text=docs_user_messages.held_back(source.uri, source.reason),
-        label=docs_user_messages.ACCEPT_REMOVALS,
-        action="accept",
-        value=source.source_id,
+        buttons=(NoticeButton(docs_user_messages.ACCEPT_REMOVALS, "accept", source.source_id, destructive=True),),
         elsewhere=docs_user_messages.HOW_TO_ACCEPT,
-        destructive=True,
     )

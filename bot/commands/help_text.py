@@ -16,7 +16,8 @@ INGEST_USAGE = "[--here | --tenant] ADDRESS... (or attach files) | [--tenant] #C
 DOCS_SUMMARY = "List, show, delete and refresh documents"
 DOCS_USAGE = (
     "[list [TEXT] [by age|size|state|title] [page N] | show ID | delete ID | "
-    "refresh [ID [every 6h|never|default|--accept-removals]] | preview (attach files) | save [--tenant] ID]"
+    "refresh [ID [every 6h|never|default|--accept-removals]] | preview (attach files) | save [--tenant] ID | "
+    "verify [--tenant] [--until DAY] ID]"
 )
 
 BUDGET_SUMMARY = "Show your token usage today; admins set limits"
@@ -48,7 +49,7 @@ MEMORY_USAGE = "[forget N | forget all]"
 SETTINGS_SUMMARY = "Show how I behave in this channel; admins change it"
 SETTINGS_USAGE = (
     "[show | persona TEXT | tier cheap|strong|auto | sources PREFIX...|all | follow-ups on|off | auto-answer on|off | "
-    "external on|off [PLACE] | reset]"
+    "change-notices on|off | external on|off [PLACE] | reset]"
 )
 
 ADMIN_SUMMARY = "Change workspace settings: admins, model tier, pause"

@@ -1,4 +1,7 @@
-"""Saves answers to the documents, with an admin's approval: ``/docs save ID``, and the notice that proposes it."""
+"""Saves answers to the documents, with an admin's approval: ``/docs save ID``, and the notice that proposes it.
+
+The notice has a second button, which verifies the answer in place of saving it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.commands import docs_user_messages
-from bot.commands.admin_notices import AdminMessenger, ButtonNotice, is_told, tell_admins
+from bot.commands import docs_user_messages, verified_user_messages
+from bot.commands.admin_notices import AdminMessenger, ButtonNotice, NoticeButton, is_told, tell_admins
 from bot.commands.answer_access import find_answer
 from bot.commands.base import Context, Reply
 from bot.commands.ingest import follow_runs
 from bot.commands.services import Services
+from bot.commands.verified_answers import WITHOUT_CHANNELS
 from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import NotAllowed, UsageError
 from bot.store.turns import turns
@@ -23,8 +27,6 @@ from knowledge.types import TENANT_AUDIENCE
 
 _PROPOSED_PREFIX = "save:"
 """Prefix of the inbox entry that marks an answer as proposed; the turn's ID follows."""
-_WITHOUT_CHANNELS = frozenset(("web", "console"))
-"""Platforms whose documents are for everybody."""
 SHOWN_CHARS = 600
 """The most characters of the answer in the notice to admins."""
 ID_CHARS = 8
@@ -40,7 +42,7 @@ async def save(context: Context, words: Sequence[str], *, for_everyone: bool) ->
     row = await find_answer(context, "docs save", " ".join(words))
     if row.state != "done" or not row.answer or row.refused:
         raise UsageError(docs_user_messages.NOTHING_TO_SAVE)
-    everybody = for_everyone or row.platform in _WITHOUT_CHANNELS
+    everybody = for_everyone or row.platform in WITHOUT_CHANNELS
     text = _document(row).encode()
 
     async def read() -> bytes:
@@ -91,12 +93,14 @@ async def _withdraw(session: AsyncSession, thread: ThreadKey, key: str) -> None:
 
 def _notice(row: Any, by: Author) -> ButtonNotice:
     answer = row.answer if len(row.answer) <= SHOWN_CHARS else f"{row.answer[:SHOWN_CHARS]}…"
+    short = str(row.turn_id)[:ID_CHARS]
     return ButtonNotice(
         text=docs_user_messages.save_proposal(by.name or by.id, row.question, answer),
-        label=docs_user_messages.SAVE_ANSWER,
-        action="save",
-        value=str(row.turn_id),
-        elsewhere=docs_user_messages.how_to_save(str(row.turn_id)[:ID_CHARS]),
+        buttons=(
+            NoticeButton(docs_user_messages.SAVE_ANSWER, "save", str(row.turn_id)),
+            NoticeButton(verified_user_messages.VERIFY_ANSWER, "verify", str(row.turn_id)),
+        ),
+        elsewhere=" ".join((docs_user_messages.how_to_save(short), verified_user_messages.how_to_verify(short))),
     )
 
 

@@ -15,7 +15,7 @@ from bot.engine.ports.stores import Stores
 from bot.health import Health
 from bot.ingestion import DailyLimit, Ingestion
 from bot.llm.prices import Prices
-from bot.store.budgets.added_days import AddedLimits
+from bot.store.budgets.daily_additions import AddedLimits
 from bot.store.database.job_queue import Queue
 from bot.store.database.session import Database
 from bot.types.conversation import LOCAL_TENANT

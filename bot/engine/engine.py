@@ -27,15 +27,16 @@ from bot.engine.answer import (
     scope,
     summarize,
     transcripts,
+    verified,
 )
 from bot.engine.answer.attempt_state import Attempt
-from bot.engine.answer.citations import Resolved, resolve
+from bot.engine.answer.citations import Resolved
 from bot.engine.answer.context import Context
 from bot.engine.answer.final_reply import stronger_model
 from bot.engine.answer.lease import take_lease
 from bot.engine.answer.poison import is_poison
 from bot.engine.answer.query import Query, initial_query
-from bot.engine.answer.results import Ending, Results
+from bot.engine.answer.results import Ending, Results, resolved
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
@@ -51,6 +52,7 @@ from bot.engine.ports.stores import Stores
 from bot.engine.ports.summarizer import Summarizer
 from bot.engine.ports.surface import Surface
 from bot.engine.ports.telemetry import NoTelemetry, Telemetry
+from bot.engine.ports.verified_answers import VerifiedAnswers
 from bot.engine.routing import choice
 from bot.engine.routing.local_classifier import LocalClassifier
 from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
@@ -91,6 +93,7 @@ class Engine:
         memory: Memory | None = None,
         rewriter: Rewriter | None = None,
         similar: SimilarAnswers | None = None,
+        verified: VerifiedAnswers | None = None,
         reader: AttachmentReader | None = None,
         summarizer: Summarizer | None = None,
         workspace_pacing: WorkspacePacing | None = None,
@@ -116,6 +119,7 @@ class Engine:
             summarizer,
             free,
             telemetry=telemetry or NoTelemetry(),
+            verified=verified,
         )
 
     async def handle(
@@ -202,16 +206,16 @@ class Engine:
         searching = display.open(user_messages.SEARCHING)
         material = await alongside(searching, self._gather(attempt, results, surface))
         if material is None:
-            return cached.answer_of(attempt, results.lookup)
+            return verified.stored_answer(attempt, results)
         display.activity.show(Activity(user_messages.is_reading(len(material.evidence.passages))))
         await generation.generate(self._context, attempt, material, display)
         attempt.journal.notes.extend(material.evidence.notes)
         if attempt.journal.outage:  # Once a model answers again, its answer is better than these quotes.
             results.lookup = cached.CacheLookup()
-        return _resolved(attempt, results)
+        return resolved(attempt, results)
 
     async def _gather(self, attempt: Attempt, results: Results, surface: Surface) -> generation.Material | None:
-        """Gather the material for the prompt; None if a cached answer is used."""
+        """Gather the material for the prompt; None if a verified or cached answer is used."""
         context, turn = self._context, attempt.turn
         record = await self._load(turn)
         await reservation.begin(context, attempt, record)
@@ -220,6 +224,10 @@ class Engine:
             return await self._gather_messages(attempt, results, surface, record, messages)
         attached = await question_context.read(context, attempt, surface, record, query.expanded)
         results.query = query = await memory.understand_statement(context, attempt, query, attached)
+        results.verified = await verified.look_up(context, attempt, query, record, attached)
+        if results.verified is not None:
+            scope.explain(attempt, record, tenant_wide=query.tenant_wide)
+            return None
         results.route = route = await self._choose_route(attempt, query, record)
         results.lookup = lookup = await cached.look_up(context, attempt, query, route, record, attached)
         if lookup.hit is not None:
@@ -295,10 +303,10 @@ class Engine:
             else:
                 ending = Ending("done", await self._answer(attempt, results, display, surface))
         except asyncio.CancelledError:
-            if attempt.lease.lost or not stopped():
+            if attempt.lease.lost or not (stopped() or surface.limits.ends_with_process):
                 await finish.hand_over(context, attempt, display)
                 raise
-            ending = Ending("cancelled", _resolved(attempt, results))
+            ending = Ending("cancelled", resolved(attempt, results))
         except LeaseLost:
             attempt.lease.lost = True
             await finish.hand_over(context, attempt, display)
@@ -339,9 +347,3 @@ class Engine:
             shared=self.pace(turn, surface),
             allowed=partial(allowed_links.allowed, attempt, results),
         )
-
-
-def _resolved(attempt: Attempt, results: Results) -> Resolved:
-    """Check the citations of the text written so far against its passages."""
-    sent = attempt.journal.sent
-    return resolve(attempt.journal.text, sent.passages if sent else results.passages)

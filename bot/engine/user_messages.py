@@ -194,6 +194,12 @@ ASKED_CHARS = 160
 CLOSEST = 3
 
 
+def verified(owner: str, at: datetime) -> str:
+    """Return the note for an answer that a person verified; ``owner`` is their name, empty if nobody is named."""
+    by = f" by {owner}" if owner else ""
+    return f"✅ Verified{by} on {at:%Y-%m-%d}. Press “Ask again” for a new answer."
+
+
 def budget_warning(state: BudgetState, now: datetime) -> str:
     """Return the note for a daily token limit that is mostly used."""
     share = 100 * state.used // max(state.limit, 1)

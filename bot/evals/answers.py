@@ -1,54 +1,41 @@
-"""Evaluates answers: asks the questions of a file of cases, and checks what each answer says and cites.
-
-A case is a JSON object: ``id``, ``question``, and what is expected. ``facts`` must stand in the answer, each a text or
-a list of texts of which one is enough. ``not_facts`` must not. ``sources`` must be cited, each a part of a source's
-name. With ``abstain``, the answer must cite nothing, because the documents do not tell. Optional: ``kind``, by which
-the results are counted, and ``earlier``, the questions that are asked before in the same thread.
-"""
+"""Evaluates answers: asks the questions of cases, checks what each answer says and cites, and has it judged."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
+from bot.engine.answer import prompt
 from bot.errors import UsageError
-from bot.evals import jsonl
+from bot.evals.answer_cases import Case
+from bot.evals.judge import Judge, Judged, family
+from bot.evals.judged_answers import report, submission
 from bot.types.turns import Outcome
-from knowledge.text.script_words import is_unspaced
+from knowledge.text.word_splitter import is_unspaced
 
 AT_ONCE = 4
 """Cases that are asked at the same time."""
-_MARKUP = re.compile(r"[*_`|]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A question and what its answer must and must not have. Each of ``facts`` is a choice of texts."""
-
-    id: str
-    kind: str
-    question: str
-    earlier: tuple[str, ...] = ()
-    facts: tuple[tuple[str, ...], ...] = ()
-    not_facts: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    abstain: bool = False
+_MARKUP = re.compile(r"[*_`|]+|\s*\[\d+(?:,\s*\d+)*\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a case. ``why`` says what is wrong with the answer; empty if it passed."""
+    """What came of a case. ``why`` says what is wrong with the answer; empty if it passed.
+
+    ``judged`` is None without a judge, and if there is no answer to judge.
+    """
 
     case: Case
     why: str
     cost_usd: Decimal | None
+    judged: Judged | None = None
 
 
 class Asks(Protocol):
@@ -57,27 +44,40 @@ class Asks(Protocol):
     async def __call__(self, questions: Sequence[str]) -> Outcome: ...
 
 
-def read(path: Path) -> list[Case]:
-    """Return the cases of a JSONL file. Raises UsageError."""
-    cases = jsonl.read(path, _case, of="cases with question and facts")
-    if not cases:
-        raise UsageError(f'{path} has no case. Add a line such as {{"question": "...", "facts": ["..."]}}.')
-    repeated = [name for name, count in Counter(case.id for case in cases).items() if count > 1]
-    if repeated:
-        raise UsageError(f"{path} has several cases with the id {repeated[0]}. Give each its own.")
-    return cases
+async def evaluate(cases: Sequence[Case], ask: Asks, judge: Judge | None = None) -> dict[str, Any]:
+    """Ask every case, and return the document of ``parley eval answers``.
 
-
-async def evaluate(cases: Sequence[Case], ask: Asks) -> dict[str, Any]:
-    """Ask every case, and return the document of ``parley eval answers``."""
+    With a judge, a case passes only if the judge lets its answer pass as well. An answer that could not be judged does
+    not pass.
+    """
     at_once = asyncio.Semaphore(AT_ONCE)
 
     async def result(case: Case) -> Result:
         async with at_once:
             outcome = await ask([*case.earlier, case.question])
-        return Result(case, why_failed(case, outcome), outcome.cost_usd)
+        why = why_failed(case, outcome)
+        if judge is None or outcome.refused is not None:
+            return Result(case, why, outcome.cost_usd)
+        judged = await _judged(judge, case, outcome)
+        if not why and judged.passed is not True:
+            why = judged.why if judged.passed is None else f"the judge: {judged.why}"
+        return Result(case, why, outcome.cost_usd, judged)
 
-    return as_document(await asyncio.gather(*map(result, cases)))
+    results = await asyncio.gather(*map(result, cases))
+    document = as_document(results)
+    if judge is not None:
+        document["judged"] = await report(judge, cases, [one.judged for one in results])
+        document["not_judged"] = sum(one.judged is None or one.judged.passed is None for one in results)
+        costs = (document["cost_usd"], judge.cost_usd)
+        document["cost_usd"] = None if None in costs else sum(costs)
+    return document
+
+
+async def _judged(judge: Judge, case: Case, outcome: Outcome) -> Judged:
+    wrote = {family(call.model) for call in outcome.calls if call.purpose == "answer" and call.status == "ok"}
+    if family(judge.model) in wrote:  # a fallback may have answered
+        return Judged(None, None, "not judged: a model of the judge's family wrote the answer")
+    return await judge(submission(case, outcome.answer))
 
 
 def as_document(results: Sequence[Result]) -> dict[str, Any]:
@@ -94,6 +94,7 @@ def as_document(results: Sequence[Result]) -> dict[str, Any]:
         "passed": passed,
         "pass_rate": round(passed / len(results), 4),
         "by_kind": kinds,
+        "prompt_version": prompt.VERSION,
         "judged": None,
         "not_judged": 0,
         "cost_usd": None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0)),
@@ -127,12 +128,11 @@ def changes(document: Mapping[str, Any], baseline: Mapping[str, Any]) -> tuple[l
 
 def read_baseline(path: Path) -> Mapping[str, Any]:
     """Return the document of an earlier run. Raises UsageError."""
-    rows = jsonl.read(path, lambda row, where: row, of="an earlier result of parley eval answers --json")
     try:
-        [document] = rows
+        document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         float(document["pass_rate"])
         [str(one["id"]) for one in document["failed"]]
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(f"{path} is no result of parley eval answers --json. Save one there first.") from None
     return document
 
@@ -143,47 +143,8 @@ def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str 
     return ("kind", "cases", "passed"), [*kinds, ("all", document["cases"], document["passed"])]
 
 
-def _case(row: Mapping[str, Any], where: str) -> Case:
-    question = jsonl.text(row, "question", where)
-    facts = tuple(_choice(fact, where) for fact in _list(row, "facts", where))
-    case = Case(
-        id=str(row.get("id") or where.rpartition(", ")[2]),
-        kind=str(row.get("kind") or "other"),
-        question=question,
-        earlier=_texts(row, "earlier", where),
-        facts=facts,
-        not_facts=_texts(row, "not_facts", where),
-        sources=_texts(row, "sources", where),
-        abstain=jsonl.boolean(row, "abstain", where) if "abstain" in row else False,
-    )
-    if not (case.facts or case.not_facts or case.sources or case.abstain):
-        raise UsageError(f"{where}: nothing is expected. Add facts, not_facts, sources or abstain.")
-    return case
-
-
-def _choice(fact: object, where: str) -> tuple[str, ...]:
-    choice = fact if isinstance(fact, list) else [fact]
-    if not choice or not all(isinstance(one, str) and one.strip() for one in choice):
-        raise UsageError(f"{where}: each of facts must be a text or a list of texts.")
-    return tuple(choice)
-
-
-def _texts(row: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
-    values = _list(row, name, where)
-    if not all(isinstance(value, str) and value.strip() for value in values):
-        raise UsageError(f"{where}: {name} must be a list of texts.")
-    return tuple(values)
-
-
-def _list(row: Mapping[str, Any], name: str, where: str) -> list[Any]:
-    value = row.get(name, [])
-    if not isinstance(value, list):
-        raise UsageError(f"{where}: {name} must be a list.")
-    return value
-
-
 def _plain(text: str) -> str:
-    """Return a text without case, Markdown's marks, and differences of spaces and compatible characters."""
+    """Return a text without case, Markdown's marks, citations, and differences of spaces and compatible characters."""
     return " ".join(_MARKUP.sub(" ", unicodedata.normalize("NFKC", text)).casefold().split())
 
 

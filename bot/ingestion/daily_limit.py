@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.engine.user_messages import when
 from bot.errors import Refused
-from bot.store.budgets import added_days
-from bot.store.budgets.added_days import AddedLimits
+from bot.store.budgets import daily_additions
+from bot.store.budgets.daily_additions import AddedLimits
 from bot.store.database.session import Database
 from bot.store.schema import tenants
 from knowledge import refusal_counts
@@ -40,7 +40,7 @@ class DailyLimit:
         """Count a document of ``size`` bytes. Raises OverDailyLimit, without counting, if it is too much for today."""
         stored = await session.scalar(select(tenants.c.timezone).where(tenants.c.tenant_id == tenant_id))
         now = self.clock().astimezone(ZoneInfo(stored or self.timezone))
-        if await added_days.add(
+        if await daily_additions.add(
             session,
             tenant_id=tenant_id,
             user_id=user_id,

@@ -8,16 +8,23 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot.commands.services import Services
 from bot.errors import StoreAway
+from bot.reports import cost_alerts
 from bot.store import maintenance, refusals, slack_requests, slack_workspaces
-from bot.store.budgets import budget_reservations, ledger
+from bot.store.budgets import budget_reservations, ledger, ledger_days
+from bot.store.budgets import cost_alerts as stored_alerts
 from bot.store.budgets.budget_counters import Defaults
 from bot.store.budgets.budget_reservations import Owners
 from bot.store.database.retry import patiently
 from bot.store.database.session import Database
 from bot.store.privacy import retention
 from bot.store.tenants import every_tenant, with_sources, with_upkeep
+from bot.store.turns import changed_answers
+from bot.store.verified_answers import staleness
+from bot.types.conversation import Author
 from knowledge.ingest.reembed import needs_reembedding
 from knowledge.refusal_counts import WHOLE_SERVER
 from knowledge.sources.source_factory import reads_local_files
@@ -32,6 +39,8 @@ RETENTION_BATCHES = 20
 EVERY_TENANT = timedelta(hours=1)
 """How often tenants are maintained that have nothing under way."""
 SCHEDULE = "schedule"
+ALERTS_KEPT = timedelta(days=90)
+"""How long cost alerts are kept, for the admin page."""
 
 
 async def for_each_tenant(
@@ -83,6 +92,10 @@ async def maintain(services: Services, tenant_id: str) -> None:
     await release_reservations(services.database, tenant_id, found.orphaned)
     await charge_lost_calls(services.database, tenant_id, found.lost, count_free=services.settings.count_free)
     await delete_expired_conversations(services, tenant_id)
+    await record_cost_alerts(services, tenant_id)
+    await ledger_days.sum_up_days(services.database, tenant_id=tenant_id, price_steps=services.prices.steps)
+    await services.database.run(tenant_id, partial(staleness.mark, tenant_id=tenant_id))
+    await services.database.run(tenant_id, partial(changed_answers.mark, tenant_id=tenant_id))
     if found.serving is not None and not services.models.is_complete(tenant_id, found.serving):
         await reembed_if_needed(services, tenant_id)
     if found.terms_outdated:
@@ -113,6 +126,22 @@ async def delete_expired_conversations(services: Services, tenant_id: str) -> in
             days,
         )
     return turns_deleted
+
+
+async def record_cost_alerts(services: Services, tenant_id: str) -> None:
+    """Store an alert if today is unusually expensive, and for each level of the team's budget that is reached."""
+    *_, of_team = await services.stores.budgets.budgets(tenant_id, "-", Author("-", "-"))
+    today = (of_team.resets_at - timedelta(hours=1)).date()
+
+    async def store(session: AsyncSession) -> None:
+        unusual = await cost_alerts.unusual_day(
+            session, tenant_id=tenant_id, day=today, now=services.clock(), prices=services.prices
+        )
+        found = [*([unusual] if unusual else []), *cost_alerts.budget_levels(of_team, today)]
+        await stored_alerts.record(session, tenant_id=tenant_id, alerts=found)
+        await stored_alerts.delete_old(session, tenant_id=tenant_id, before=today - ALERTS_KEPT)
+
+    await services.database.run(tenant_id, store)
 
 
 async def refresh_due(services: Services) -> int:

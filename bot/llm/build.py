@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Literal
 
@@ -94,6 +95,36 @@ def build_batch(settings: Settings, *, counter: TokenCounter | None = None, pric
     return AnthropicBatch(llm) if isinstance(llm, AnthropicLLM) else OpenAIBatch(llm)
 
 
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model that a setting or option names, and its provider."""
+
+    provider: ProviderName
+    model: str
+
+    @classmethod
+    def parse(cls, settings: Settings, name: str, *, named_by: str) -> NamedModel:
+        """Parse ``NAME``, ``anthropic:NAME`` or ``openai:NAME``. Raises ConfigError without a key for the provider."""
+        return cls(*_parse_model(named_by, name, available_providers(settings)))
+
+    def cost(self, settings: Settings, prices: Prices, usage: Usage) -> Decimal | None:
+        """Return what the usage costs; None if the price is unknown."""
+        return prices.cost(self.provider, self.model, usage, base_url=_base_url(settings, self.provider)).usd
+
+    def build(self, settings: Settings, counter: TokenCounter, prices: Prices) -> LLM:
+        """Return an LLM that asks this model alone, for both tiers."""
+        only = adapter(settings, self.provider, dict.fromkeys(TIERS, self.model), counter, prices)
+        timeouts = Timeouts(settings.first_token_timeout, settings.idle_timeout, settings.total_timeout)
+        return ResilientLLM({tier: [only] for tier in TIERS}, timeouts)
+
+    def build_batch(self, settings: Settings, counter: TokenCounter, prices: Prices) -> Batch:
+        """Return the batch API of the model's provider, or a sequential batch where there is none."""
+        if self.provider == "openai" and settings.openai_base_url and not is_openai(settings.openai_base_url):
+            return SequentialBatch(self.build(settings, counter, prices))
+        only = adapter(settings, self.provider, dict.fromkeys(TIERS, self.model), counter, prices)
+        return AnthropicBatch(only) if isinstance(only, AnthropicLLM) else OpenAIBatch(only)
+
+
 def plan(settings: Settings) -> Plan:
     """Choose providers and models by keys and model names. Raises ConfigError for a model whose provider has no key."""
     available = available_providers(settings)
@@ -101,7 +132,7 @@ def plan(settings: Settings) -> Plan:
     for tier in TIERS:
         name = settings.cheap_model if tier == "cheap" else settings.strong_model
         if name:
-            named[tier] = _parse_model(tier, name, available)
+            named[tier] = _parse_model(_SETTING[tier], name, available)
     models: dict[ProviderName, Mapping[Tier, str]] = {
         provider: {
             tier: named[tier][1] if tier in named and named[tier][0] == provider else DEFAULT_MODELS[provider][tier]
@@ -155,7 +186,7 @@ def _base_url(settings: Settings, name: ProviderName) -> str | None:
     return settings.anthropic_base_url if name == "anthropic" else settings.openai_base_url
 
 
-def _parse_model(tier: Tier, name: str, available: tuple[ProviderName, ...]) -> tuple[ProviderName, str]:
+def _parse_model(named_by: str, name: str, available: tuple[ProviderName, ...]) -> tuple[ProviderName, str]:
     """Return the provider and model that a setting names: ``NAME``, ``anthropic:NAME`` or ``openai:NAME``."""
     provider: ProviderName
     head, colon, rest = name.partition(":")
@@ -164,7 +195,7 @@ def _parse_model(tier: Tier, name: str, available: tuple[ProviderName, ...]) -> 
     else:
         provider, model = ("anthropic" if name.startswith("claude") else "openai"), name
     if provider not in available:
-        raise ConfigError(user_messages.key_missing(_SETTING[tier], model, _KEY[provider]))
+        raise ConfigError(user_messages.key_missing(named_by, model, _KEY[provider]))
     return provider, model
 
 

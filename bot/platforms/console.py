@@ -8,13 +8,15 @@ import re
 import sys
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TextIO
 
+from bot.commands.ask import NullSurface
 from bot.commands.base import Context
 from bot.commands.services import Services
 from bot.engine import user_messages
-from bot.engine.display.visible_text import visible
+from bot.engine.display.character_filter import visible
 from bot.errors import MessageGone
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
@@ -33,7 +35,7 @@ class Terminal:
     A terminal cannot erase printed text: a rewritten answer is printed again in full.
     """
 
-    limits = Limits(message_chars=200_000, edit_interval=0.05, max_parts=1, here_only=True)
+    limits = Limits(message_chars=200_000, edit_interval=0.05, max_parts=1, here_only=True, ends_with_process=True)
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
@@ -81,6 +83,12 @@ class Terminal:
         lines = ["", *map(visible, sources), *map(visible, notes)]
         self._out.write("\n".join(lines).rstrip() + "\n")
         self._out.flush()
+
+
+class SilentTerminal(NullSurface):
+    """A surface that prints nothing, because the caller prints the outcome as JSON."""
+
+    limits = replace(NullSurface.limits, ends_with_process=True)
 
 
 def _with_bold(text: str, *, in_code: bool) -> str:

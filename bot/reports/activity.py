@@ -13,18 +13,18 @@ _PEOPLE = text("""
     SELECT user_id, (array_agg(user_name ORDER BY created_at DESC))[1] AS name,
         (array_agg(user_role ORDER BY created_at DESC))[1] AS role,
         count(*) AS questions, count(*) FILTER (WHERE state = 'failed') AS failed, max(created_at) AS last
-    FROM turns WHERE tenant_id = :tenant AND created_at >= :start
+    FROM turns WHERE tenant_id = :tenant AND created_at >= :start AND kind <> 'copied'
     GROUP BY user_id ORDER BY count(*) DESC, user_id LIMIT :most
 """)
 _CITED = text("""
     SELECT cited ->> 'source' AS source, count(*) AS times, max(created_at) AS last
     FROM turns, jsonb_array_elements(citations) AS cited
-    WHERE tenant_id = :tenant AND created_at >= :start
+    WHERE tenant_id = :tenant AND created_at >= :start AND kind <> 'copied'
     GROUP BY 1
 """)
 _FAILED_TURNS = text("""
     SELECT coalesce(refused, 'No reason was recorded.') AS reason, count(*) AS times, max(created_at) AS last
-    FROM turns WHERE tenant_id = :tenant AND created_at >= :start AND state = 'failed'
+    FROM turns WHERE tenant_id = :tenant AND created_at >= :start AND kind <> 'copied' AND state = 'failed'
     GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT :most
 """)
 _FAILED_CALLS = text("""

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.llm.prices import Prices
-from bot.reports import interruptions
-from bot.reports.interruptions import NO_INTERRUPTIONS, Interruptions
+from bot.reports import unprompted_answers
+from bot.reports.unprompted_answers import NO_UNPROMPTED_ANSWERS, UnpromptedAnswers
 from bot.store.answer_cache import similar_answer_statements
 from bot.store.budgets import ledger_sums
 from bot.store.budgets.ledger_sums import DIMENSIONS as DIMENSIONS
 from bot.store.budgets.ledger_sums import Dimension as Dimension
 from bot.store.schema import ledger, turns
 from bot.types.usage import Usage
-
-NO_ANSWERS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -97,7 +94,7 @@ class CostReport:
     reuse: similar_answer_statements.Tally
     """The number of reworded questions that got a cached answer, and how many of these answers were judged wrong."""
     days: tuple[date, date]
-    interruptions: Interruptions = NO_INTERRUPTIONS
+    unprompted: UnpromptedAnswers = NO_UNPROMPTED_ANSWERS
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as the JSON document of the command line."""
@@ -125,23 +122,22 @@ async def report(
 ) -> CostReport:
     """Return the costs of a tenant from ``start`` to ``now``."""
     where: Any = {"tenant_id": tenant_id, "start": start}
-    answers = await ledger_sums.answers_by(session, **where, by=by)
-    rows = await sums(session, **where, by=by, answers=answers)
+    rows = await sums(session, **where, by=by, prices=prices)
     groups = await ledger_sums.by_price(session, **where, price_steps=prices.steps)
     saved = await _savings(session, **where, groups=groups, prices=prices, strong_model=strong_model)
     reuse = await similar_answer_statements.tally(session, tenant_id=tenant_id, since=start)
-    unasked = await interruptions.tally(session, tenant_id=tenant_id, since=start)
+    unasked = await unprompted_answers.tally(session, tenant_id=tenant_id, since=start)
     days = (start.date(), now.date())
     return CostReport(rows, total_of(rows), saved, _unknown_prices(groups), reuse, days, unasked)
 
 
 async def sums(
-    session: AsyncSession, *, tenant_id: str, start: datetime, by: Dimension, answers: Mapping[str, int] = NO_ANSWERS
+    session: AsyncSession, *, tenant_id: str, start: datetime, by: Dimension, prices: Prices
 ) -> list[CostRow]:
-    """Return the rows of a report alone, in one pass over the ledger. ``answers`` are counted by the rows' keys."""
-    found = await ledger_sums.by_dimension(session, tenant_id=tenant_id, start=start, by=by)
+    """Return the rows of a report alone."""
+    found = await ledger_sums.by_dimension(session, tenant_id=tenant_id, start=start, by=by, price_steps=prices.steps)
     names = await _names(session, tenant_id, [one.key for one in found]) if by == "user" else {}
-    rows = [_row(one, names.get(one.key, ""), answers.get(one.key, 0)) for one in found]
+    rows = [_row(one, names.get(one.key, "")) for one in found]
     rows.sort(key=lambda row: row.key if by == "day" else (-row.cost_usd, -row.prompt_tokens, row.key))
     return rows
 
@@ -165,12 +161,12 @@ async def _savings(
     )
 
 
-def _row(group: Any, name: str, answers: int) -> CostRow:
+def _row(group: Any, name: str) -> CostRow:
     usage = usage_of(group)
     return CostRow(
         group.key,
         name,
-        answers,
+        group.answers,
         group.calls,
         usage.prompt_tokens,
         usage.cached_tokens,

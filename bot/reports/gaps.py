@@ -79,7 +79,8 @@ _QUESTIONS = text("""
             WHERE feedback.tenant_id = asked.tenant_id AND feedback.turn_id = asked.turn_id AND value < 0
         ) AS failed
     ) AS rated
-    WHERE tenant_id = :tenant AND created_at >= :start AND state = 'done' AND refused IS NULL AND withdrawn_at IS NULL
+    WHERE tenant_id = :tenant AND created_at >= :start AND kind <> 'copied'
+        AND state = 'done' AND refused IS NULL AND withdrawn_at IS NULL
         AND (failed OR (trace ->> 'confidence')::float < :weak)
     ORDER BY created_at DESC, turn_id
     LIMIT :most

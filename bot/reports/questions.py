@@ -15,7 +15,7 @@ from bot.store.turns import answer_ids
 from bot.types.conversation import PRIVATE_THREAD
 from knowledge.search import evidence_confidence
 
-Filter = Literal["all", "down", "unanswered", "low", "slow", "refused", "failed"]
+Filter = Literal["all", "down", "unanswered", "low", "slow", "refused", "failed", "outdated"]
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 SCANNED = 20_000
 """Questions that one search looks at; older ones are reached with ``before``."""
@@ -57,6 +57,7 @@ _IS: dict[Filter, str] = {
     "slow": f"({_TOTAL} > :longest OR {_FIRST} > :latest)",
     "refused": "refused IS NOT NULL",
     "failed": "state = 'failed'",
+    "outdated": "trace ? 'outdated'",
 }
 # The newest questions are numbered before they are filtered, so that a filter that few pass ends after so many. Other
 # people's private questions are nobody's business, an admin's neither. Deleted questions have no text.
@@ -65,6 +66,7 @@ _FOUND = """
         SELECT tenant_id, turn_id, created_at, user_id, user_name, channel_id, question, state, trace, refused
         FROM turns
         WHERE tenant_id = :tenant AND created_at >= :start AND created_at < :before AND question <> ''
+            AND kind <> 'copied'
             AND (thread_id NOT LIKE :private OR user_id = :reader)
             AND (CAST(:user AS text) IS NULL OR user_id = :user)
         ORDER BY created_at DESC LIMIT :scanned
@@ -88,6 +90,7 @@ _REACH = text("""
     FROM (
         SELECT created_at FROM turns
         WHERE tenant_id = :tenant AND created_at >= :start AND created_at < :before AND question <> ''
+            AND kind <> 'copied'
             AND (thread_id NOT LIKE :private OR user_id = :reader)
             AND (CAST(:user AS text) IS NULL OR user_id = :user)
         ORDER BY created_at DESC LIMIT :scanned

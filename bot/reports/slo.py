@@ -84,7 +84,7 @@ _ANSWERS = text("""
                 ORDER BY created_at LIMIT 1
             ) AS model
         FROM turns, LATERAL (SELECT trace -> 'timings_ms' AS times) AS stored
-        WHERE tenant_id = :tenant AND created_at >= :start AND state = 'done' AND refused IS NULL
+        WHERE tenant_id = :tenant AND created_at >= :start AND kind <> 'copied' AND state = 'done' AND refused IS NULL
             AND times ->> 'total' IS NOT NULL
     )
     SELECT

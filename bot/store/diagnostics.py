@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bot.store import refusals
-from bot.store.database import connections, migrate, processes, role_privileges
+from bot.store.database import connections, migrate, process_liveness, role_privileges
 from bot.store.database.pipelined_transactions import APP_ROLE
 from bot.store.database.poolers import keeps_session
 from bot.store.database.session import Database
@@ -110,7 +110,7 @@ async def _processes(url: str) -> list[Check]:
     database = Database(url)
     try:
         async with database.queue() as session:
-            found = await processes.live(session)
+            found = await process_liveness.live(session)
         return [await _refusals(database), *map(_process, found)]
     finally:
         await database.aclose()
@@ -123,7 +123,7 @@ async def _refusals(database: Database) -> Check:
     return Check("refusals", True, f"{refusals.described(counts)} in the last {refusals.SHOWN_DAYS} days")
 
 
-def _process(process: processes.ProcessState) -> Check:
+def _process(process: process_liveness.ProcessState) -> Check:
     name = f"process {process.pid} on {process.host}"
     if not process.faults:
         return Check(name, True, "all its parts work")

@@ -1,4 +1,4 @@
-"""Finds what needs maintenance in one tenant, and deletes what is out of date, in one round trip.
+"""Deletes expired data of one tenant and returns what else is due, in one round trip.
 
 Most tenants need nothing most of the time; ``bot.store.tenants.with_upkeep`` names the others.
 """
@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 
 from bot.store import refusals
 from bot.store.answer_cache.validity import INTACT
-from bot.store.budgets import added_days, ledger
+from bot.store.browser_page import conversation_files, page_commands
+from bot.store.budgets import daily_additions, ledger
 from bot.store.database.pipelined_transactions import Statement
 from bot.store.database.session import Database
-from bot.store.pages import page_commands, page_files
 from bot.store.schema import NO_TURN
 from knowledge.bm25 import posting_codec
 from knowledge.store import kept_vectors
@@ -84,11 +84,12 @@ SELECT
 
 _DELETE_VECTORS = """
 DELETE FROM kept_vectors
-WHERE tenant_id = %(tenant)s AND (digest, model) IN (
+USING (
     SELECT digest, model FROM kept_vectors
     WHERE tenant_id = %(tenant)s AND deleted_at < now() - %(kept)s
     LIMIT 5000
-)
+) AS old
+WHERE tenant_id = %(tenant)s AND kept_vectors.digest = old.digest AND kept_vectors.model = old.model
 """
 
 
@@ -103,9 +104,9 @@ async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
         Statement(_DELETE_ANSWERS, named),
         Statement(_DELETE_COMMANDS, {**named, "kept": COMMAND_RETENTION}),
         Statement(_DELETE_RUNS, {**named, "before": now - RUN_RETENTION}),
-        Statement(page_files.DELETE_EXPIRED, {**named, "kept": PAGE_RETENTION}),
+        Statement(conversation_files.DELETE_EXPIRED, {**named, "kept": PAGE_RETENTION}),
         Statement(page_commands.DELETE_EXPIRED, {**named, "kept": PAGE_RETENTION}),
-        Statement(added_days.DELETE_OLD, {**named, "before": now.date() - added_days.RETENTION}),
+        Statement(daily_additions.DELETE_OLD, {**named, "before": now.date() - daily_additions.RETENTION}),
         Statement(refusals.DELETE_OLD, {**named, "before": now.date() - refusals.RETENTION}),
         Statement(_DELETE_VECTORS, {**named, "kept": kept_vectors.KEPT}),
         Statement(_ORPHANED, {**named, "grace": RESERVATION_GRACE}),

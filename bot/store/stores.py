@@ -19,7 +19,7 @@ from bot.store.adapters.retractions import PostgresRetractions
 from bot.store.adapters.settings import PostgresSettings
 from bot.store.adapters.transactions import RETRY_SECONDS, Transactions
 from bot.store.adapters.turn_queue import PostgresTurnQueue
-from bot.store.database.processes import SETTLING
+from bot.store.database.process_liveness import SETTLING
 from bot.store.database.session import Database
 
 

@@ -44,6 +44,7 @@ class Limits:
     ``edits_per_minute`` is shared by all replies in a tenant; None if they share nothing, or if the platform's library
     throttles by itself. ``appends``: a draft can grow by appending, so parts say how much of them is settled, and
     ``edit_interval`` may be shorter. ``size`` counts the characters of a text as the platform does.
+    ``ends_with_process``: no other process continues an answer there, so a shutdown stops it.
     ``max_blocks``: the most headings, code blocks, tables and texts between them in a message; None for no limit.
     """
 
@@ -55,6 +56,7 @@ class Limits:
     appends: bool = False
     size: Callable[[str], int] = len
     max_blocks: int | None = None
+    ends_with_process: bool = False
 
 
 @dataclass(frozen=True, slots=True)

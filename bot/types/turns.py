@@ -81,7 +81,7 @@ class TurnRecord:
 
     ``budgets`` are today's budgets of the asker, the channel and the tenant, without the turn's own ``reservation``,
     which is None if nothing is reserved. ``attached`` are the attachments of the thread, ``facts`` its valid facts,
-    oldest first.
+    oldest first. ``has_verified``: the tenant has verified answers.
     """
 
     settings: ChannelSettings
@@ -90,6 +90,7 @@ class TurnRecord:
     attached: tuple[StoredAttachment, ...] = ()
     facts: tuple[Fact, ...] = ()
     reservation: Reservation | None = None
+    has_verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from knowledge.embedders.local import OFFLINE_MODEL, SentenceTransformerEmbedder
+from knowledge.embedders.local import MULTILINGUAL_MODEL, OFFLINE_MODEL, SentenceTransformerEmbedder
 from knowledge.embedders.openai import OpenAIEmbedder
 from knowledge.embedders.stored_vector_names import split_name
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder
 
-__all__ = ["OFFLINE_MODEL", "OpenAIEmbedder", "SentenceTransformerEmbedder", "build_embedder", "open_stored"]
+__all__ = [
+    "MULTILINGUAL_MODEL",
+    "OFFLINE_MODEL",
+    "OpenAIEmbedder",
+    "SentenceTransformerEmbedder",
+    "build_embedder",
+    "open_stored",
+]
 
 OPENAI_MODELS = ("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002")
 

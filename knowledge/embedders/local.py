@@ -1,4 +1,4 @@
-"""Embeds texts with the offline model and sentence-transformers models on the local CPU.
+"""Embeds texts with the packaged models and sentence-transformers models on the local CPU.
 
 Torch is imported at the first use, in a thread.
 """
@@ -16,7 +16,14 @@ import numpy.typing as npt
 
 from knowledge.embedders.batching import BatchingWorker, utf8_bytes
 from knowledge.embedders.cpu_threads import share_the_processor
-from knowledge.embedders.model_files import OFFLINE_MODEL, is_offline, locate, offline_folder
+from knowledge.embedders.model_files import (
+    MULTILINGUAL_MODEL,
+    OFFLINE_MODEL,
+    PackagedModel,
+    locate,
+    packaged_model,
+    verified_weights,
+)
 from knowledge.embedders.model_hub import HUB, log_once
 from knowledge.embedders.prefixes import prefix
 from knowledge.embedders.stored_vector_names import stored_name
@@ -28,9 +35,9 @@ from knowledge.text.sentence_splitter import sentence_windows
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from knowledge.embedders.offline_model import OfflineModel
+    from knowledge.embedders.bert_model import BertModel
 
-__all__ = ["OFFLINE_MODEL", "SentenceTransformerEmbedder"]
+__all__ = ["MULTILINGUAL_MODEL", "OFFLINE_MODEL", "SentenceTransformerEmbedder"]
 
 PASS_TEXTS = 16
 PASS_BYTES = 16 * 1024
@@ -61,7 +68,7 @@ class SentenceTransformerEmbedder:
         self._shorten = dimensions
         self._worker = BatchingWorker[TokenVectors](self._forward, batch=batch, batch_bytes=BATCH_BYTES)
         self._lock = threading.Lock()
-        self._loaded: SentenceTransformer | OfflineModel | None = None
+        self._loaded: SentenceTransformer | BertModel | None = None
         self._counting: Any = None
         self._background: ThreadPoolExecutor | None = None
 
@@ -91,10 +98,12 @@ class SentenceTransformerEmbedder:
     def _counting_tokenizer(self) -> Any:
         """Return a tokenizer for counting only.
 
-        A tokenizer stores its truncation and padding settings. Counting with the model's own tokenizer, in another
-        thread, would change these settings for the texts that are being encoded.
+        A tokenizer of sentence-transformers stores its truncation and padding settings. Counting with the model's own
+        tokenizer, in another thread, would change these settings for the texts that are being encoded.
         """
         model = self._ready()
+        if packaged_model(self._name):
+            return model.tokenizer
         with self._lock:
             if self._counting is None:
                 self._counting = copy.deepcopy(model.tokenizer)
@@ -116,14 +125,15 @@ class SentenceTransformerEmbedder:
         if self._background is not None:
             self._background.shutdown(wait=False, cancel_futures=True)
 
-    def loaded(self) -> SentenceTransformer | OfflineModel:
+    def loaded(self) -> SentenceTransformer | BertModel:
         """Return the model, loading it first if necessary. Raises EmbeddingError."""
         return self._ready()
 
-    def _ready(self) -> SentenceTransformer | OfflineModel:
+    def _ready(self) -> SentenceTransformer | BertModel:
         with self._lock:
             if self._loaded is None:
-                self._loaded = (load_offline if is_offline(self._name) else load)(self._name, self._shorten)
+                packaged = packaged_model(self._name)
+                self._loaded = load_packaged(packaged, self._shorten) if packaged else load(self._name, self._shorten)
             return self._loaded
 
     def _forward(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
@@ -143,17 +153,22 @@ def load(model: str, dimensions: int | None = None) -> SentenceTransformer:
     return loaded
 
 
-def load_offline(model: str, dimensions: int | None = None) -> OfflineModel:
-    """Load the offline model like ``load``, without sentence-transformers. Raises EmbeddingError."""
-    folder = offline_folder()
+def load_packaged(model: PackagedModel, dimensions: int | None = None) -> BertModel:
+    """Load a packaged model like ``load``, without sentence-transformers. Raises EmbeddingError."""
+    weights = verified_weights(model)
     share_the_processor()
     import torch
 
-    from knowledge.embedders.offline_model import DIMENSIONS, OfflineModel
+    from knowledge.embedders.bert_model import DIMENSIONS
+    from knowledge.embedders.minilm_model import open_minilm
+    from knowledge.embedders.multilingual_model import open_multilingual
 
-    _require_dimensions(model, DIMENSIONS, dimensions)
+    _require_dimensions(model.name, DIMENSIONS, dimensions)
+    dtype = torch.bfloat16 if computes_bf16() else torch.float32
     with ONE_LOADS:  # The models share the weights of the first.
-        return OfflineModel(folder, torch.bfloat16 if computes_bf16() else torch.float32, truncate_dim=dimensions)
+        if model.name == MULTILINGUAL_MODEL:
+            return open_multilingual(weights, dtype, truncate_dim=dimensions)
+        return open_minilm(weights.parent, dtype, truncate_dim=dimensions)
 
 
 def _require_dimensions(model: str, available: int | None, wanted: int | None) -> None:
@@ -216,7 +231,7 @@ def _passes(sizes: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _encode_batch(
-    model: SentenceTransformer | OfflineModel, texts: Sequence[str], kind: EncodeKind, prefix_chars: int
+    model: SentenceTransformer | BertModel, texts: Sequence[str], kind: EncodeKind, prefix_chars: int
 ) -> list[TokenVectors]:
     """Encode texts in one pass through the model; the first ``prefix_chars`` characters of each are the prefix."""
     import torch
@@ -231,7 +246,7 @@ def _encode_batch(
         if kind == "query":
             tokens = torch.nn.functional.normalize(tokens, dim=-1)
         vectors = tokens.numpy()
-    real = (attended == 1) & ~np.isin(ids, model.tokenizer.all_special_ids)
+    real = (attended == 1) & ~np.isin(ids, np.asarray(model.tokenizer.all_special_ids))
     signs = np.packbits(vectors > 0, axis=2)
     if kind == "query":
         return [TokenVectors(pooled[row], vectors[row][real[row]], signs[row][real[row]]) for row in range(len(texts))]
@@ -253,7 +268,7 @@ def _windows(text: str, prefix_chars: int) -> list[tuple[int, int]]:
     return [(start + prefix_chars, end + prefix_chars) for start, end in sentence_windows(text[prefix_chars:])]
 
 
-def _token_offsets(model: SentenceTransformer | OfflineModel, features: Any) -> list[npt.NDArray[np.int64]] | None:
+def _token_offsets(model: SentenceTransformer | BertModel, features: Any) -> list[npt.NDArray[np.int64]] | None:
     """Return the start and end of each token in its text.
 
     Returns None if the tokenizer does not provide them, or if the model was not trained to average its tokens.

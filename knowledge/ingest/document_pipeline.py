@@ -20,11 +20,13 @@ from sqlalchemy.exc import DataError
 from knowledge.chunking.chunk_headers import header, with_header
 from knowledge.chunking.chunker import chunk_batches
 from knowledge.embedders.micro_batching import MicroBatcher
-from knowledge.errors import NoTextError, ParseError, PrivateChatError, SourceError
+from knowledge.errors import NoTextError, ParseError, PrivateChatError, ReplacedError, SourceError
+from knowledge.ingest import removals
 from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.limited_sessions import limited
-from knowledge.ingest.soft_error_detection import WEB_KINDS, ChangedPage, ChangedPages, suspicion
+from knowledge.ingest.read_document import ReadDocument
+from knowledge.ingest.soft_error_detection import WEB_KINDS, ChangedPages, suspicion
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ingest.staged_chunks import StagedChunks
 from knowledge.ingest.storable_items import storable_item
@@ -32,6 +34,7 @@ from knowledge.off_loop_work import in_thread_if_large
 from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.store import document_removals, document_writes
 from knowledge.store.chunk_writes import NewChunk
+from knowledge.store.document_files import kept_file
 from knowledge.store.document_rows import EmbeddedChunk, NewDocument
 from knowledge.store.document_writes import OutdatedError
 from knowledge.store.embedding_models import Models
@@ -84,29 +87,30 @@ class DocumentPipeline:
         """Ingest every document that the source yields. Return the error that ended the source early, if any."""
         try:
             error = await self._fetch_all()
-            await self._store_changed_pages()
+            await self._store_changed_pages(is_complete=error is None)
             return error
         finally:
             self._changed_pages.close()
             await self._encoding.aclose()
             await self._storing.aclose()
 
-    async def _store_changed_pages(self) -> None:
-        """Store the pages that changed, unless many of them have become the same page."""
-        for page in self._changed_pages.decided(self._run.stored):
+    async def _store_changed_pages(self, *, is_complete: bool) -> None:
+        """Store the pages that changed, unless many of them have become the same page or lost their site."""
+        run, names = self._run, self._changed_pages.names
+        is_site_lost = is_complete and await removals.is_site_lost(run, names, self._document_sessions, self._clock)
+        for page in self._changed_pages.decided(run.stored, is_site_lost=is_site_lost):
             if isinstance(page, Failure):
-                self._run.kept_pages += 1
                 await self.record_failure(page)
                 continue
             try:
-                chunks = await self._chunk_and_store(page.document, page.memo, page.content_hash)
+                chunks = await self._chunk_and_store(page)
             except ParseError as error:
                 await self.record_failure(Failure(page.document.uri, f"{error}."))
             else:
-                self._run.count_stored(page.document.uri, chunks, page.document.warnings)
+                run.count_stored(page.document.uri, chunks, page.document.warnings)
 
-    async def _wait_if_replaced(self, document: Document, fetched: Fetched, content_hash: str) -> bool:
-        """Return True if a changed page waits for the rest of its site. Raises ParseError if it replaces too much."""
+    async def _wait_if_replaced(self, page: ReadDocument, fetched: Fetched) -> bool:
+        """Return True if a changed page waits for the rest of its site. Raises ReplacedError."""
         run = self._run
         if run.accept_removals or run.source.kind not in WEB_KINDS or not run.stored:
             return False
@@ -116,18 +120,18 @@ class DocumentPipeline:
             )
         if not stored:
             return False
-        if reason := suspicion(fetched.data, len(document.text), stored):
-            run.kept_pages += 1
-            raise ParseError(reason.removesuffix("."))
+        if reason := suspicion(fetched.data, len(page.document.text), stored):
+            raise ReplacedError(reason.removesuffix("."))
         if run.source.kind == "url":
             return False
-        await asyncio.to_thread(self._changed_pages.add, ChangedPage(document, fetched.memo, content_hash))
+        await asyncio.to_thread(self._changed_pages.add, page)
         return True
 
     async def record_failure(self, failure: Failure) -> None:
         """Store why a document, or the source itself, could not be read, and count it."""
         run = self._run
         run.seen.append(failure.source)
+        run.kept_pages += failure.replaced
         async with self._document_sessions(run.tenant_id) as session:
             await document_writes.record_failure(
                 session,
@@ -164,7 +168,7 @@ class DocumentPipeline:
                         case Mark() as mark:
                             run.mark = mark.memo
                         case Fetched() as fetched:
-                            await self._in_flight.acquire(len(fetched.data))
+                            await self._in_flight.acquire(fetched.size)
                             group.create_task(self._ingest(fetched))
             except SourceError as error:
                 return error
@@ -190,27 +194,28 @@ class DocumentPipeline:
         try:
             await self._ingest_document(fetched)
         finally:
-            self._in_flight.release(len(fetched.data))
+            self._in_flight.release(fetched.size)
 
     async def _ingest_document(self, fetched: Fetched) -> None:
-        content_hash = await in_thread_if_large(len(fetched.data), _sha256, fetched.data)
+        content_hash = await in_thread_if_large(fetched.size, _sha256, fetched)
         unchanged = await self._mark_if_unchanged(fetched, content_hash)
         if unchanged is not None:
             self._run.count_unchanged(fetched.uri, unchanged)
             return
         try:
-            private_chats = fetched.private_chats or self._run.private_chats
-            readable = replace(fetched, private_chats=private_chats)
+            readable = replace(fetched, private_chats=fetched.private_chats or self._run.private_chats)
             document = await self._parser.parse(readable, include_hidden=self._run.include_hidden)
-            if await self._wait_if_replaced(document, fetched, content_hash):
+            read = ReadDocument(document, fetched.memo, content_hash, kept_file(document, fetched.data))
+            if await self._wait_if_replaced(read, fetched):
                 return
-            chunks = await self._chunk_and_store(document, fetched.memo, content_hash)
+            chunks = await self._chunk_and_store(read)
         except PrivateChatError as error:
             await self._forget(fetched.uri)
             await self.record_failure(Failure(fetched.uri, f"{error}."))
             return
         except ParseError as error:
-            await self.record_failure(Failure(fetched.uri, f"{error}.", gone=isinstance(error, NoTextError)))
+            gone, replaced = isinstance(error, NoTextError), isinstance(error, ReplacedError)
+            await self.record_failure(Failure(fetched.uri, f"{error}.", gone=gone, replaced=replaced))
             return
         except FAULTS_OF_A_DOCUMENT as error:
             log.exception("%s cannot be added", fetched.uri)
@@ -245,19 +250,19 @@ class DocumentPipeline:
                 memo=fetched.memo,
             )
 
-    async def _chunk_and_store(self, document: Document, memo: str, content_hash: str) -> int:
+    async def _chunk_and_store(self, read: ReadDocument) -> int:
         """Return the number of chunks. Raises ParseError if other writers keep changing the document."""
-        run = self._run
+        run, document = self._run, read.document
         with closing(StagedChunks()) as staged:
             async for chunks, tokens in chunk_batches(document, self._embedder, run.chunking):
                 run.totals.tokens += tokens
                 await self._embed(document, await asyncio.to_thread(_new_chunks, document, chunks), staged)
-            return await self._store_staged(document, memo, content_hash, staged)
+            return await self._store_staged(read, staged)
 
-    async def _store_staged(self, document: Document, memo: str, content_hash: str, staged: StagedChunks) -> int:
+    async def _store_staged(self, read: ReadDocument, staged: StagedChunks) -> int:
         run = self._run
         for _ in range(STORE_ATTEMPTS):
-            new = NewDocument(document, memo, content_hash, staged)
+            new = NewDocument(read.document, read.memo, read.content_hash, staged, read.file)
             stored = await self._storing.put(new, staged.chunks + 1)
             if isinstance(stored, Exception):
                 raise stored
@@ -268,7 +273,7 @@ class DocumentPipeline:
             # In a second pass, every chunk gets its vectors, whatever was stored before.
             complete = StagedChunks()
             async for batch in staged.batches():
-                await self._embed(document, batch, complete, every_chunk=True)
+                await self._embed(read.document, batch, complete, every_chunk=True)
             staged.replace(complete)
         raise ParseError("another process keeps changing it at the same time. Add it again")
 
@@ -327,8 +332,11 @@ def _unexpected(error: Exception) -> str:
     return f"it cannot be added ({type(error).__name__}). Save it again or in another format"
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _sha256(fetched: Fetched) -> str:
+    digest = hashlib.sha256(fetched.data)
+    for mail in fetched.earlier_mails:
+        digest.update(hashlib.sha256(mail).digest())
+    return digest.hexdigest()
 
 
 def _new_chunks(document: Document, chunks: Sequence[Chunk]) -> list[EmbeddedChunk]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from knowledge.chunking import METHODS, Chunking, Method
-from knowledge.errors import ErasedError
+from knowledge.errors import EmptySourceError, ErasedError
 from knowledge.ingest import removals
 from knowledge.ingest.document_pipeline import DocumentPipeline
 from knowledge.ingest.in_flight_limit import InFlightLimit
@@ -215,11 +215,11 @@ class Ingestor:
             raise _first_error(group) from None
         if stop.is_set():
             return
-        if source_error is None:
+        if source_error is None or (isinstance(source_error, EmptySourceError) and run.accept_removals):
             await removals.delete_vanished(run, self._sessions, self._clock)
         else:
-            await pipeline.record_failure(Failure(run.source.uri, str(source_error), gone=source_error.gone))
-            await removals.delete_gone(run, self._sessions, self._clock)
+            await pipeline.record_failure(removals.source_failure(run, source_error))
+            await removals.keep_unread(run, source_error, self._sessions, self._clock)
         if run.serving.next_model is not None:
             await switch_if_complete(self._sessions, run.tenant_id, self._embedder.model)
 

@@ -1,4 +1,4 @@
-"""Tells a sign-in page, a notice or an error page with status 200 from a change of the page that was read before.
+"""Detects sign-in pages, notices and error pages that a server sends with status 200 in place of a page.
 
 The changed pages of a site wait in a file until the whole site is read, because only then it shows that many of them
 have become the same page. Does no I/O besides that file.
@@ -12,9 +12,9 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from knowledge.types import Document, Failure
+from knowledge.ingest.read_document import ReadDocument
+from knowledge.types import Failure
 
 WEB_KINDS = ("url", "crawl", "sitemap")
 SHORT_SHARE = 0.1
@@ -27,16 +27,8 @@ MEMORY_BYTES = 2**20
 _PASSWORD_FIELD = re.compile(rb"<input\b[^>]*\btype\s*=\s*[\"']?password", re.IGNORECASE)
 _ACCEPT = "The earlier text is kept. Refresh it with --accept-removals if the change is right."
 SAME = f"its page became the same as that of other addresses, such as a notice or a sign-in. {_ACCEPT}"
+LOST_LINKS = f"it changed while most pages of its site are gone, so it may be a notice. {_ACCEPT}"
 SIGN_IN = f"it became a page that asks for a password. {_ACCEPT}"
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedPage:
-    """A page whose text differs from the stored one."""
-
-    document: Document
-    memo: str
-    content_hash: str
 
 
 def suspicion(data: bytes, characters: int, stored: int) -> str:
@@ -49,29 +41,36 @@ def suspicion(data: bytes, characters: int, stored: int) -> str:
 
 
 class ChangedPages:
-    """The changed pages of one reading, in a file without a name. Close it to free the space."""
+    """The changed pages of one reading, in a file without a name. Close it to free the space.
+
+    ``names`` are those of their documents.
+    """
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - closed by ``close``
         self._texts: list[str] = []
+        self.names: list[str] = []
 
-    def add(self, page: ChangedPage) -> None:
+    def add(self, page: ReadDocument) -> None:
         """Append a page."""
         pickle.dump(page, self._file, pickle.HIGHEST_PROTOCOL)
+        self.names.append(page.document.uri)
         self._texts.append(hashlib.sha256(page.document.text.encode("utf-8", "replace")).hexdigest())
 
-    def decided(self, stored: int) -> Iterator[ChangedPage | Failure]:
+    def decided(self, stored: int, *, is_site_lost: bool) -> Iterator[ReadDocument | Failure]:
         """Yield the pages that may be stored, and a failure for the others. ``stored``: documents before the reading.
 
         A source of fewer documents is taken for replaced when two pages, and all of them, have become the same.
+        ``is_site_lost``: too many pages of the site are gone, so that none may be stored.
         """
         self._file.seek(0)
         limit = max(2, min(SAME_PAGES, stored))
         shared = {digest for digest, number in Counter(self._texts).items() if number >= limit}
         for digest in self._texts:
             # Only this object writes the file, and no other process can open it.
-            page: ChangedPage = pickle.load(self._file)  # noqa: S301
-            yield Failure(page.document.uri, SAME) if digest in shared else page
+            page: ReadDocument = pickle.load(self._file)  # noqa: S301
+            reason = SAME if digest in shared else LOST_LINKS if is_site_lost else ""
+            yield Failure(page.document.uri, reason, replaced=True) if reason else page
 
     def close(self) -> None:
         """Delete the pages."""

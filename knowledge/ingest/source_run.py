@@ -109,5 +109,7 @@ class SourceRun:
     def _report(self, current: str) -> None:
         self.done += 1
         if self.on_progress is not None:
-            source = self.source
-            self.on_progress(Progress(source.uri, self.done, source.count(), self.failed, current, source.kind))
+            source, found = self.source, self.source.count()
+            # Failures of the source itself, or of one day of a chat export, are no documents that it counts.
+            total = None if found is None else max(found, self.done)
+            self.on_progress(Progress(source.uri, self.done, total, self.failed, current, source.kind))

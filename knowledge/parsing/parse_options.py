@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ class ParseOptions:
 
     ``include_hidden`` adds what Office files hide: sheets, rows, columns, deleted text, comments and notes of slides.
     ``private_chats`` reads private channels of chat exports, for a document that only one channel will find.
+    ``earlier_mails`` are mails of the same thread, oldest first, that a mail may quote; each may lack its end.
     ``max_unpacked`` is the number of bytes that an archive may unpack to. ``recognized_pages`` is how many scanned
     pages are read; ``recognizer`` reads them, where the extra for it is installed.
     """
@@ -29,6 +31,7 @@ class ParseOptions:
     max_unpacked: int = MAX_UNPACKED
     recognized_pages: int = RECOGNIZED_PAGES
     recognizer: Recognizer | None = None
+    earlier_mails: Sequence[bytes] = ()
 
 
 NO_OPTIONS = ParseOptions()

@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
 from knowledge.parsing import plain_text
-from knowledge.parsing.chats.chat_export_forms import refuse_text
+from knowledge.parsing.chats.chat_export_forms import refuse_damaged_json, refuse_text
 from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.parsing.format_detection import Format, detect, text_kind
+from knowledge.parsing.format_detection import JSON_NAMES, Format, detect, text_kind
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 from knowledge.text.storable_text import storable, storable_values
 
@@ -129,6 +129,7 @@ def _parse_text(kind: Format, text: str, name: str, content_type: str, options: 
             return json_documents.parse(text, name, options)
         except json_documents.NotJsonError:
             kind = text_kind(name, content_type)
+    refuse_damaged_json(text, named_json=PurePosixPath(name).suffix.lower() in JSON_NAMES)
     if kind in ("rst", "asciidoc", "org"):
         from knowledge.parsing import light_markup
 

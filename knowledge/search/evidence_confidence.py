@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from knowledge import confidence_languages
-from knowledge.confidence_languages import OTHER_LATIN, OTHER_SCRIPT
+from knowledge import confidence_calibration
+from knowledge.confidence_calibration import OTHER_LATIN, OTHER_SCRIPT
 from knowledge.embedders.token_vectors import Signs, sign_cosines
 from knowledge.ports import Vectors
 from knowledge.search.named_rows import names_a_row
@@ -172,7 +172,7 @@ class Weights:
 
     def _estimated(self, question: str, evidence: Sequence[Evidence]) -> float:
         words, embedding = word_features(question, evidence), embedding_features(evidence)
-        models = self.models_of(confidence_languages.calibration_of(question, [one.text for one in evidence]))
+        models = self.models_of(confidence_calibration.calibration_of(question, [one.text for one in evidence]))
         if embedding is None:
             return models.words.probability(words)
         return models.meaning.probability([*words, *embedding])
@@ -181,7 +181,7 @@ class Weights:
         """Return the models of a calibration; a language without its own has those of its script."""
         if not calibration or not self.languages:
             return LanguageModels(self.meaning, self.words)
-        script = OTHER_SCRIPT if calibration in confidence_languages.SCRIPT_LANGUAGES else OTHER_LATIN
+        script = OTHER_SCRIPT if calibration in confidence_calibration.SCRIPT_LANGUAGES else OTHER_LATIN
         return self.languages.get(calibration) or self.languages[script]
 
     def dumps(self) -> str:

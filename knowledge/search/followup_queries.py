@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.text import languages
-from knowledge.text.script_words import words as split_words
 from knowledge.text.search_terms import QUESTION_WORDS, STOP_WORDS, main_terms, query_weights
+from knowledge.text.word_splitter import words as split_words
 
 FADING = 0.5
 """The weight of an earlier question relative to the one after it."""

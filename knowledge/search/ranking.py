@@ -15,10 +15,10 @@ from knowledge.chunking import indexed_text
 from knowledge.embedders.token_vectors import Signs
 from knowledge.ports import Embedder, Reranker, Sessions
 from knowledge.search import evidence_confidence, followup_queries
-from knowledge.search.chunk_similarity import Similarity, read_similarities, read_token_signs
 from knowledge.search.followup_queries import ExpandedQuery
 from knowledge.search.fusion import Fusion, Spread, add_document_scores, combine_with_reranker, convex, rrf, sort_scores
 from knowledge.search.question_encoding import EncodedQuestion, QuestionEncoder
+from knowledge.search.question_similarity import Similarity, read_similarities, read_token_signs
 from knowledge.search.rerankers import LateInteraction
 from knowledge.search.vector_search import cosine_spread, nearest_chunks
 from knowledge.store import serving_model

@@ -55,7 +55,7 @@ class CrawlSource(SiteSource):
                     continue
                 except PageError as error:
                     crawl.unavailable += error.temporary
-                    yield Failure(url, str(error), gone=error.gone)
+                    yield Failure(url, str(error), gone=error.gone, replaced=error.replaced)
                     continue
                 if page.url != url and page.url in crawl.seen:
                     continue

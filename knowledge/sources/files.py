@@ -7,7 +7,7 @@ import json
 import os
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from knowledge.errors import SourceError
@@ -15,6 +15,7 @@ from knowledge.parsing.chats.slack_export_layout import find_exports
 from knowledge.parsing.format_detection import MAX_MEMBERS
 from knowledge.parsing.zip_archives import DAMAGED
 from knowledge.sources.chat_exports import ExportPart, plan
+from knowledge.sources.mail_threads_in_folder import MailThreads
 from knowledge.text.storable_text import storable
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 
@@ -131,8 +132,9 @@ class FolderSource:
         for part in exports.parts:
             for item in await asyncio.to_thread(files.items, part):
                 yield item
+        threads = await asyncio.to_thread(MailThreads, single)
         for group in _groups(single, [files.sizes[self._relative(path)] for path in single]):
-            for read in await asyncio.to_thread(self._read, group):
+            for read in await asyncio.to_thread(self._read, group, threads):
                 yield read
         for folder, error in listing.unreadable:
             yield unreadable(f"{self._root.name}/{self._relative(folder)}".removesuffix("/."), error)
@@ -163,8 +165,12 @@ class FolderSource:
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
 
-    def _read(self, group: Sequence[Path]) -> list[Fetched | Failure]:
-        return [read_file(path, f"{self._root.name}/{self._relative(path)}", self._max_bytes) for path in group]
+    def _read(self, group: Sequence[Path], threads: MailThreads) -> list[Fetched | Failure]:
+        read = [read_file(path, f"{self._root.name}/{self._relative(path)}", self._max_bytes) for path in group]
+        return [
+            replace(one, earlier_mails=threads.earlier_mails(path)) if isinstance(one, Fetched) else one
+            for path, one in zip(group, read, strict=True)
+        ]
 
     def _bytes(self, name: str) -> bytes:
         return (self._root / name).read_bytes()

@@ -1,4 +1,4 @@
-"""Tells addresses that all end at one page, such as a notice or a start page, from pages that moved. Does no I/O."""
+"""Detects that many addresses redirect to one page, such as a notice or a start page. Does no I/O."""
 
 from __future__ import annotations
 
@@ -34,5 +34,7 @@ class RedirectEnds:
 
 def _same_end(url: str, end: str) -> Failure:
     return Failure(
-        url, f"it redirects to {end}, like other addresses, so what was read before is kept. Check the site."
+        url,
+        f"it redirects to {end}, like other addresses, so what was read before is kept. Check the site.",
+        replaced=True,
     )

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
-from knowledge.errors import SourceError
+from knowledge.errors import EmptySourceError, SourceError
 from knowledge.sources.polite_fetch import PoliteFetcher
 from knowledge.sources.shared_redirect_targets import RedirectEnds
 from knowledge.sources.site_source import SiteSource, site_of
@@ -34,7 +34,7 @@ class SitemapSource(SiteSource):
             fetcher = self._fetcher(client)
             pages, failures = await self._list_pages(fetcher)
             if not pages and not failures:
-                raise SourceError(f"{self._start_url} lists no pages, so nothing was removed. Check the sitemap.")
+                raise EmptySourceError(f"{self._start_url} lists no pages, so nothing was removed. Check the sitemap.")
             ends = RedirectEnds()
             self._found = min(len(pages), self._max_pages) + len(failures)
             for failure in failures:
@@ -71,7 +71,7 @@ class SitemapSource(SiteSource):
                 may_redirect=self._is_own,
             )
         except PageError as error:
-            return Failure(entry.url, str(error), gone=error.gone)
+            return Failure(entry.url, str(error), gone=error.gone, replaced=error.replaced)
         return Unchanged(entry.url) if isinstance(page, NotModified) else page_document(entry.url, page)
 
     def _is_own(self, url: str) -> bool:

@@ -81,6 +81,8 @@ class RedirectRefusedError(PageError):
 class SignInRequiredError(PageError):
     """The page redirects to a sign-in, so that what the server sends is not the page."""
 
+    replaced = True
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -198,6 +198,7 @@ _INSERT_CHUNKS = text("""
     ) AS new (
         number, document, position, header, body, opens, closes, page, heading, digest, terms, window_start, window_end
     )
+    RETURNING 1
 """)
 
 

@@ -26,6 +26,7 @@ class Vanished:
     """A document that the source no longer has. ``is_loss``: it has text that the source has under no other name."""
 
     id: uuid.UUID
+    has_text: bool
     is_loss: bool
 
 
@@ -45,7 +46,7 @@ async def count_stored(session: AsyncSession, *, tenant_id: str, source_id: uuid
 
 # A document that was renamed has the content of a document that was seen.
 _VANISHED = text("""
-    SELECT id, text <> '' AND NOT EXISTS (
+    SELECT id, text <> '', text <> '' AND NOT EXISTS (
         SELECT FROM documents AS other
         WHERE other.tenant_id = documents.tenant_id
             AND other.source_id = documents.source_id

@@ -39,13 +39,18 @@ class Window:
     text: str
     quote_start: int | None
     pages: tuple[PageStart, ...]
+    has_file: bool = False
+    """Its file is stored, so that its pages can be drawn."""
 
 
 # The quote is looked for at its offset first, because the document may have changed since. ``place`` counts from 1; 0
 # means that there is no quote or that it is gone. A window without a quote begins at the given offset.
 _WINDOW = text("""
     SELECT id, title, uri, fetched_at, length(text) AS chars, place, first,
-        substr(text, first + 1, CAST(:window AS integer)) AS part
+        substr(text, first + 1, CAST(:window AS integer)) AS part, EXISTS (
+            SELECT FROM document_files
+            WHERE document_files.tenant_id = :tenant AND document_id = framed.id
+        ) AS has_file
     FROM (
         SELECT *, CASE WHEN place > 0 AND CAST(:at AS integer) IS NULL THEN greatest(0, place - 1 - :window / 2)
             ELSE greatest(0, least(coalesce(CAST(:at AS integer), 0), length(text) - 1)) END AS first
@@ -105,4 +110,5 @@ async def read(
         row.part,
         row.place - 1 if row.place else None,
         (*begun, *inside),
+        row.has_file,
     )

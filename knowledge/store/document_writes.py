@@ -18,7 +18,7 @@ from knowledge import bm25
 from knowledge.bm25 import IndexedChunk
 from knowledge.errors import ErasedError
 from knowledge.metadata import dated_at
-from knowledge.store import serving_model
+from knowledge.store import document_files, serving_model
 from knowledge.store.chunk_vectors import add_embeddings
 from knowledge.store.chunk_writes import (
     chunks_without_vector,
@@ -83,19 +83,19 @@ async def read_document_state(
 
 # A parameter that is NULL keeps the stored value. Returns the number of the document's chunks.
 _MARK_UNCHANGED = text("""
-    UPDATE documents SET
-        fetched_at = :now,
-        error = '',
-        gone_readings = 0,
-        gone_since = NULL,
-        metadata = metadata || coalesce(CAST(:metadata AS jsonb), '{}'),
-        memo = coalesce(CAST(:memo AS text), memo),
-        dated_at = coalesce(:dated, dated_at)
-    WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri
-    RETURNING (
-        SELECT count(*) FROM chunks
-        WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id
+    WITH marked AS (
+        UPDATE documents SET
+            fetched_at = :now,
+            error = '',
+            gone_readings = 0,
+            gone_since = NULL,
+            metadata = metadata || coalesce(CAST(:metadata AS jsonb), '{}'),
+            memo = coalesce(CAST(:memo AS text), memo),
+            dated_at = coalesce(:dated, dated_at)
+        WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri
+        RETURNING id
     )
+    SELECT count(*) FROM chunks JOIN marked ON document_id = marked.id WHERE chunks.tenant_id = :tenant
 """)
 
 
@@ -159,6 +159,7 @@ async def replace_documents(
     if await serving_model.read(session, tenant_id) != serving:
         raise OutdatedError
     ids = await upsert_documents(session, tenant_id, source_id, audience, recipe, documents, now)
+    await document_files.replace_files(session, tenant_id, {ids[new.document.uri]: new.file for new in documents})
     stored = await stored_chunks(session, tenant_id, list(ids.values()))
     async for batch in _batches(documents, ids):
         changes = compare_chunks(stored, batch)

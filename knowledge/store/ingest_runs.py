@@ -11,21 +11,19 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count
 from typing import Any, Literal
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.psycopg_connection import psycopg_connection
+from knowledge.store.file_parts import PartsTable
 from knowledge.types import DocumentWarning, Failure, IngestReport, Progress
 
 RunState = Literal["waiting", "running", "done", "stopped", "failed"]
 ACTIVE: tuple[RunState, ...] = ("waiting", "running")
 MAX_STORED_FAILURES = 50
 """Maximum number of failures, and of warnings, in a stored report. The rows of the documents have all of them."""
-UPLOAD_PART_BYTES = 2**20
-"""Bytes of an upload that one statement stores or reads. The driver copies them on the event loop's thread."""
+_UPLOAD_PARTS = PartsTable("upload_parts", "ingest_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,28 +270,12 @@ async def count_once(session: AsyncSession, *, tenant_id: str, run_id: str, name
 
 async def store_upload(session: AsyncSession, *, tenant_id: str, run_id: str, data: bytes) -> None:
     """Store uploaded bytes until the worker reads them."""
-    connection = await psycopg_connection(session)
-    for part, start in enumerate(range(0, max(len(data), 1), UPLOAD_PART_BYTES)):
-        await connection.execute(
-            "INSERT INTO upload_parts (tenant_id, ingest_id, part, data) VALUES (%s, %s, %s, %b)",
-            (tenant_id, uuid.UUID(run_id), part, data[start : start + UPLOAD_PART_BYTES]),
-        )
+    await _UPLOAD_PARTS.write(session, tenant_id, uuid.UUID(run_id), data)
 
 
 async def load_upload(session: AsyncSession, *, tenant_id: str, run_id: str) -> bytes:
     """Return the uploaded bytes of the run."""
-    cursor = (await psycopg_connection(session)).cursor(binary=True)
-    found = bytearray()
-    for part in count():
-        await cursor.execute(
-            "SELECT data FROM upload_parts WHERE tenant_id = %s AND ingest_id = %s AND part = %s",
-            (tenant_id, uuid.UUID(run_id), part),
-        )
-        row = await cursor.fetchone()
-        if row is None:
-            break
-        found += row[0]
-    return bytes(found)
+    return await _UPLOAD_PARTS.read(session, tenant_id, uuid.UUID(run_id))
 
 
 async def upload_bytes(session: AsyncSession, *, tenant_id: str, run_id: str) -> int:

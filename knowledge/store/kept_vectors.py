@@ -28,7 +28,7 @@ _KEEP = text("""
     LEFT JOIN sentence_vectors USING (tenant_id, chunk_id, model)
     WHERE tenant_id = :tenant AND chunk_id = ANY(:numbers)
     ORDER BY digest, model
-    ON CONFLICT (tenant_id, digest, model) DO UPDATE SET deleted_at = now()
+    ON CONFLICT (tenant_id, digest, model) DO UPDATE SET deleted_at = excluded.deleted_at
 """)
 
 

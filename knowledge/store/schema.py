@@ -80,7 +80,8 @@ held_back_notices = Table(
 
 # recipe names how the text was parsed and chunked: a document is unchanged only if its content and recipe are.
 # dated_at is the date from the document's metadata, else the time when its content was first seen. memo is text that
-# the source receives again at its next run. warnings say what was left out of the text.
+# the source receives again at its next run. changed_at is when a stored text was last replaced by another; NULL if it
+# never was. warnings say what was left out of the text.
 documents = Table(
     "documents",
     metadata,
@@ -103,10 +104,22 @@ documents = Table(
     Column("memo", Text, nullable=False, server_default=""),
     Column("dated_at", DateTime(timezone=True)),
     Column("warnings", JSONB, nullable=False, server_default="[]"),
+    Column("changed_at", DateTime(timezone=True)),
     UniqueConstraint("tenant_id", "source_id", "uri", name="documents_identity"),
     ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
     CheckConstraint("state IN ('ready', 'failed')"),
     Index("documents_dated", "tenant_id", "dated_at"),
+)
+
+# The parts of a document's file, if its pages are shown as pictures.
+document_files = Table(
+    "document_files",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("document_id", Uuid, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "document_id"], ["documents.tenant_id", "documents.id"], ondelete="CASCADE"),
 )
 
 # terms is the chunk's number of terms by the rules of terms_version. A found chunk that has a window is read as the

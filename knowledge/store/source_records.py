@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.source_options import UNCHANGED, SourceOptions
+from knowledge.store import document_files
 from knowledge.types import Earlier, Known
 
 # A source keeps the chunking method and the choice about hidden content that were set for it unless new ones are given.
@@ -117,6 +118,13 @@ _KNOWN_DOCUMENTS = text("""
             AND document_id = documents.id
             AND embeddings.chunk_id IS NULL
     )
+        AND (
+            coalesce(metadata ->> 'format', '') <> ALL(CAST(:file_formats AS text[]))
+            OR EXISTS (
+                SELECT FROM document_files
+                WHERE document_files.tenant_id = documents.tenant_id AND document_id = documents.id
+            )
+        )
     FROM documents
     WHERE tenant_id = :tenant AND source_id = :source
 """)
@@ -127,11 +135,10 @@ async def read_known_documents(
 ) -> Known:
     """Return the source's complete documents: parsed, chunked by this recipe, with a vector of each model per chunk.
 
-    The caller sets ``Known.memo``.
+    If its pages are shown as pictures, its file is stored too. The caller sets ``Known.memo``.
     """
-    rows = await session.execute(
-        _KNOWN_DOCUMENTS, {"tenant": tenant_id, "source": source_id, "recipe": recipe, "models": list(models)}
-    )
+    values = {"tenant": tenant_id, "source": source_id, "recipe": recipe, "models": list(models)}
+    rows = await session.execute(_KNOWN_DOCUMENTS, {**values, "file_formats": list(document_files.FORMATS)})
     found = [(uri, Earlier(fetched_at, metadata), complete) for uri, fetched_at, metadata, complete in rows]
     mark = ""
     if found and all(complete for _, _, complete in found):

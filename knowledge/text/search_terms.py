@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from knowledge.text import compounds, languages
-from knowledge.text.script_words import is_ideograph, letter_pairs, runs, words
 from knowledge.text.word_forms import MAX_CHARS, fold, stem, transliterate
+from knowledge.text.word_splitter import is_ideograph, letter_pairs, runs, words
 
 VERSION = 2
 """The version of these rules. Chunks with terms of an older version are indexed again."""

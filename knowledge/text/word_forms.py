@@ -1,4 +1,4 @@
-"""Computes the forms under which a word is found: without accents, as it was written, and as stems. Does no I/O."""
+"""Computes the indexed forms of a word: without accents, as written, and as stems. Does no I/O."""
 
 from __future__ import annotations
 

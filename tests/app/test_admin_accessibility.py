@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 from bot.app import App
@@ -15,9 +14,6 @@ from tests.web.browser import browsing, requires_chromium
 from tests.web.serving import served
 
 pytestmark = requires_chromium
-
-PICTURES = Path(found) if (found := os.environ.get("PARLEY_TEST_PICTURES")) else None
-"""A folder for screenshots, to look at; none are saved without it."""
 
 
 async def test_axe_finds_no_fault_on_the_admin_pages(app_with_models: App, models: ModelDouble, tmp_path: Path) -> None:
@@ -31,5 +27,5 @@ async def test_axe_finds_no_fault_on_the_admin_pages(app_with_models: App, model
         for number, page in enumerate(pages):
             await asyncio.to_thread(driver.get, f"{url}/admin{page}")
             name = f"admin-{number}"
-            found += [f"{page}: {fault}" for fault in await faults(driver, pictures=PICTURES, name=name)]
+            found += [f"{page}: {fault}" for fault in await faults(driver, name=name)]
     assert found == []

@@ -89,3 +89,27 @@ async def test_bold_words_are_bold_in_a_terminal_and_markdown_elsewhere() -> Non
             await terminal.edit("1", Part(text[:end], "1", "t"))
         await terminal.edit("1", Part(text, "1", "t", final=True))
         assert out.getvalue().startswith(shown)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_an_answer_that_a_signal_ends_is_stopped_and_its_thread_goes_on(
+    app_with_models: App, models: ModelDouble, capsys: pytest.CaptureFixture[str], quiet: bool
+) -> None:
+    held, asked = asyncio.Event(), asyncio.Event()
+
+    def script(request: Seen) -> Reply:
+        asked.set()
+        return Reply("It may cost 180 EUR. [1]", after=1, held=held)
+
+    models.script = script
+    asking = asyncio.create_task(_answer(app_with_models, incoming(QUESTION, thread="t1", user="ann"), quiet=quiet))
+    async with asyncio.timeout(60):
+        await asked.wait()
+        asking.cancel()
+        outcome = await asking
+    assert outcome.state == "cancelled"
+    assert "continues" not in capsys.readouterr().out
+    held.set()
+    async with asyncio.timeout(60):
+        following = await _answer(app_with_models, incoming(QUESTION, thread="t1", user="ann"), quiet=True)
+    assert "180 EUR" in following.answer

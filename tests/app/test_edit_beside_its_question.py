@@ -1,4 +1,4 @@
-"""An edit that arrives while another process stores the question, as after a redelivery: the edit wins."""
+"""An edit arrives while another process stores its question. The edit wins."""
 
 from __future__ import annotations
 

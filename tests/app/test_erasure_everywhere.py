@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from bot.app import App
 from bot.errors import UsageError
+from bot.store.budgets.ledger_days import SUMS
 from bot.store.privacy import erasure
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.sources.files import UploadSource
@@ -27,11 +28,14 @@ PLANTED = {
     "attachments": ("name", "content_type", "ref", "text", "people"),
     "messages": ("author_id", "author", "text"),
     "ledger": ("user_id",),
+    "ledger_days": ("key",),
     "budgets": ("subject", "set_by"),
     "budget_days": ("subject",),
     "added_days": ("user_id",),
     "reservations": ("subject",),
     "answers": ("answer", "citations", "question", "evidence", "documents"),
+    "verified_answers": ("answer", "citations", "owner_id", "owner_name"),
+    "verified_questions": ("question",),
     "feedback": ("user_id", "reason"),
     "facts": ("text", "author_id", "author"),
     "slack_installations": ("installed_by",),
@@ -41,6 +45,7 @@ PLANTED = {
     "postings": ("term",),
     "ingests": ("asked_by", "content_type", "report", "error"),
     "upload_parts": ("data",),
+    "document_files": ("data",),
     "page_files": ("name", "content_type", "data", "added_by"),
     "page_commands": ("author_id", "card"),
 }
@@ -61,8 +66,11 @@ EXEMPT = {
     "messages": {"tenant_id", "role"},
     "ledger": {
         "tenant_id", "platform", "channel_id", "purpose", "provider", "model", "tier", "price_version", "status",
-        "error",  # a provider's error, without secrets
+        "summed", "error",  # a provider's error, without secrets
     },
+    "ledger_days": {"tenant_id", "dimension"},
+    "ledger_price_days": {"tenant_id", "provider", "model", "steps"},
+    "cost_alerts": {"tenant_id", "kind", "told_on"},
     "budgets": {"tenant_id"},
     "budget_days": {"tenant_id"},
     "added_days": {"tenant_id"},
@@ -72,6 +80,9 @@ EXEMPT = {
     "answers": {"tenant_id", "key", "ground", "model"},  # digests
     "answer_hits": {"tenant_id", "key"},
     "answer_flights": {"tenant_id", "key"},
+    "verified_answers": {"tenant_id", "documents", "audience", "platform", "stale"},  # documents: IDs and digests
+    "verified_questions": {"tenant_id", "model"},
+    "changed_answer_notices": {"tenant_id", "platform"},
     "feedback": {"tenant_id"},
     "facts": {"tenant_id", "kind", "subject"},  # the subject is a digest
     "message_vectors": {"tenant_id", "model", "vector"},
@@ -95,6 +106,7 @@ EXEMPT = {
     "ingests": {"tenant_id", "state"},
     "held_back_notices": {"tenant_id", "platform"},
     "upload_parts": {"tenant_id"},
+    "document_files": {"tenant_id"},
     "counted_documents": {"tenant_id", "name_digest"},
     "page_files": {"tenant_id", "file_id", "purpose"},
     "page_commands": {"tenant_id", "command_id"},
@@ -187,6 +199,7 @@ def plant_everything(plant: Planter, quoted: str) -> None:
             "answers", key=uuid.uuid4().hex, turn_id=turn_id, answer=WORD, citations=named, question=WORD,
             evidence=WORD, documents=[WORD], expires_at="2030-01-01",
         )  # fmt: skip
+    plant_verified_answers(plant, own, named)
     later = turn(plant, elsewhere, OTHER, "Otto")
     for turn_id, position in ((own, 0), (later, 0)):
         plant(
@@ -198,6 +211,7 @@ def plant_everything(plant: Planter, quoted: str) -> None:
         user_id=PERSON, purpose="answer", provider="p", model="m", price_version="1", status="ok", estimated=False,
         latency_ms=1.0, budget_day="2026-01-01",
     )  # fmt: skip
+    plant("ledger_days", dimension="user", day="2026-01-01", key=PERSON, **dict.fromkeys(SUMS, 0))
     plant("budgets", subject=f"user:{PERSON}", daily_tokens=1, set_by=OTHER)
     plant("budgets", subject="channel:C1", daily_tokens=1, set_by=PERSON)
     plant("budget_days", subject=f"user:{PERSON}", day="2026-01-01")
@@ -220,6 +234,21 @@ def plant_everything(plant: Planter, quoted: str) -> None:
     plant("slack_installations", installed_by=PERSON, installed_at="2026-01-01", refreshed_at="2026-01-01")
 
 
+def plant_verified_answers(plant: Planter, own: uuid.UUID, named: list[dict[str, str]]) -> None:
+    """Plant one made from the person's question, one that cites their document, one of theirs, and a mention."""
+    made: tuple[dict[str, object], ...] = (
+        {"turn_id": own, "answer": WORD, "owner_id": OTHER, "owner_name": "Otto", "citations": []},
+        {"turn_id": None, "answer": WORD, "owner_id": OTHER, "owner_name": "Otto", "citations": named},
+        {"turn_id": None, "answer": "20 days", "owner_id": PERSON, "owner_name": NAME, "citations": []},
+        {"turn_id": None, "answer": f"Ask <@{PERSON}>.", "owner_id": OTHER, "owner_name": "Otto", "citations": []},
+    )
+    for values in made:
+        number = uuid.uuid4()
+        plant("verified_answers", id=number, audience="tenant", tenant_wide=True, platform="slack", **values)
+        question = f"Who knows <@{PERSON}>?" if values["citations"] == [] and values["turn_id"] is None else WORD
+        plant("verified_questions", answer_id=number, position=1, question=question)
+
+
 async def upload_and_leave_one_waiting(app: App, url: str) -> None:
     """Ingest one upload of the person, and leave another one waiting for a worker, with its bytes."""
     content = f"# {WORD}\n\n{WORD} lives on an island, says {NAME}.\n".encode()
@@ -240,6 +269,11 @@ async def upload_and_leave_one_waiting(app: App, url: str) -> None:
             "UPDATE chunks SET header = %s, heading = ARRAY[%s] WHERE document_id IN "
             f"(SELECT id FROM documents WHERE source_id IN {of_person})",
             (WORD, WORD, PERSON),
+        )
+        connection.execute(
+            "INSERT INTO document_files (tenant_id, document_id, part, data) "
+            f"SELECT tenant_id, id, 0, %s FROM documents WHERE source_id IN {of_person}",
+            (WORD.encode(), PERSON),
         )
     waiting = UploadSource(f"{WORD}-2.md", content, content_type=WORD)
     await app.services.ingestion.begin(TENANT, waiting, audience="C1", asked_by=PERSON)

@@ -1,4 +1,4 @@
-"""``parley up`` as a process whose Discord part fails in the middle of an answer: the answer is not lost."""
+"""The Discord part of ``parley up`` fails in the middle of an answer. The answer is not lost."""
 
 from __future__ import annotations
 

@@ -192,3 +192,13 @@ async def test_search_terms_of_earlier_rules_are_made_again_in_the_background(
         assert list(versions) == [search_terms.VERSION]
     assert (await app.retriever("When are dogs welcome?", Scope(LOCAL_TENANT))).passages[0].legs.sparse
     assert not (await maintenance_store.look(app.database, LOCAL_TENANT, now=app.services.clock())).terms_outdated
+
+
+async def test_the_calls_of_finished_days_are_summed_up(app: App) -> None:
+    await ask(app, "When are dogs welcome in the office?")
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await session.execute(text("UPDATE ledger SET created_at = now() - interval '3 days'"))
+    await maintenance.run_maintenance(app.services)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        assert await session.scalar(text("SELECT count(*) FROM ledger WHERE summed <> 'yes'")) == 0
+        assert await session.scalar(text("SELECT calls FROM ledger_days WHERE dimension = 'user'")) == 1

@@ -26,8 +26,8 @@ from bot.store.turns import late_replies
 from bot.types.display import Limits, Part
 from bot.types.turns import Outcome, Turn
 from tests.app.test_processes import ASKER, CHANNEL, Channel, ChannelSurface, accepted, processes, question
-from tests.databases import superuser_connection
 from tests.doubles.models import ModelDouble, Reply, Seen
+from tests.superuser_access import superuser_connection
 
 AWAY = PlatformAway("Slack cannot be reached.")
 ANSWER = "Dogs are welcome on Fridays. " * 40

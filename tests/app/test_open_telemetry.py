@@ -1,4 +1,4 @@
-"""Tests traces and metrics as they arrive at a receiver of OTLP over HTTP, and that one that is away slows nothing."""
+"""Tests traces and metrics as they arrive at an OTLP receiver. An unreachable receiver slows nothing."""
 
 from __future__ import annotations
 

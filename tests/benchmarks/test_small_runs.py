@@ -11,8 +11,8 @@ from benchmarks import (
     provider_outage,
     reservations,
     streaming_overhead,
-    thread_dataset,
 )
+from benchmarks.shared import thread_dataset
 
 
 async def test_reservations_of_two_processes_never_pass_the_limit(database_url: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from bot import cli
 from bot.config import Settings, environment_name
+from bot.store.embedded import server as embedded_server
 
 FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY")
 TIME_WITH_SPACE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
@@ -118,3 +119,14 @@ def web(bare: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def bundled(bare: Path, logging_restored: None, capsys: pytest.CaptureFixture[str]) -> Iterator[Parley]:
+    """Yield a function that runs ``parley ARGS`` with the bundled PostgreSQL in the current folder."""
+
+    def run(*args: str) -> Ran:
+        return ran_in_process(capsys, *args)
+
+    yield run
+    embedded_server.start(bare / ".parley").stop()

@@ -16,7 +16,7 @@ SERVERS = ("up", "slack", "discord", "web", "worker")
 """Commands that run until they are stopped."""
 INTERACTIVE = ("init", "chat")
 """Commands that ask for their input."""
-ONCE = ("docs delete", "erase", "db move")
+ONCE = ("docs delete", "erase", "verified remove", "db move")
 """Commands that work only once with the same arguments."""
 
 
@@ -66,6 +66,7 @@ def working_arguments(parley: Parley, folder: Path, other_database: str) -> Mapp
     assert parley("ingest", files["travel.md"], files["spare.md"], "--json").status == 0
     (spare,), (shown,) = (parley("docs", "list", name, "--json").document for name in ("spare.md", "travel.md"))
     asked = parley("ask", "What is the hotel limit in Oslo?", "--user", "U1", "--json").document["turn_id"]
+    verified = parley("verified", "add", "Who feeds the cat?", "--answer", "Sam.", "--json").document
     return {
         "ask": ("What is the hotel limit in Oslo?",),
         "why": (asked,),
@@ -81,6 +82,9 @@ def working_arguments(parley: Parley, folder: Path, other_database: str) -> Mapp
         "feedback": (),
         "gaps": (),
         "slo": (),
+        "verified list": (),
+        "verified add": ("Who waters the ferns?", "--answer", "Kim does.", "--source", "travel.md"),
+        "verified remove": (verified["id"],),
         "budget show": (),
         "budget set": ("ann", "5k"),
         "export": ("--user", "U1"),

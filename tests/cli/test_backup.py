@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bot.store.embedded import server as embedded_server
-from tests.cli.conftest import Parley, Ran, ran_in_process
-
-
-@pytest.fixture
-def bundled(bare: Path, logging_restored: None, capsys: pytest.CaptureFixture[str]) -> Iterator[Parley]:
-    """Yield a function that runs ``parley ARGS`` with the bundled PostgreSQL in the current folder."""
-
-    def run(*args: str) -> Ran:
-        return ran_in_process(capsys, *args)
-
-    yield run
-    embedded_server.start(bare / ".parley").stop()
+from tests.cli.conftest import Parley
 
 
 def test_what_was_dumped_answers_after_a_restore(bundled: Parley, bare: Path) -> None:

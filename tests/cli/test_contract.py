@@ -13,7 +13,7 @@ import pytest
 from bot import cli
 from knowledge.ports import Embedder
 from tests.cli.conftest import Parley
-from tests.databases import as_superuser
+from tests.superuser_access import as_superuser
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -203,6 +203,32 @@ def test_charts_and_csv(parley: Parley, folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "c.png").read_bytes().startswith(PNG)
     assert len((tmp_path / "c.csv").read_text().splitlines()) == 3
     assert parley("costs", "--csv", "/no/such/folder/c.csv").status == 1
+    alone = parley("costs", "--csv", "-", "--by", "day")
+    assert alone.out == (tmp_path / "c.csv").read_bytes().decode()
+    assert parley("costs", "--csv", "-", "--json").status == 2
+    assert not Path("-").exists()
+
+
+def test_daily_sums_are_checked_and_rebuilt(parley: Parley, folder: Path) -> None:
+    parley("ingest", str(folder))
+    parley("ask", "What may a hotel cost?", "--json")
+    for option in ("--check", "--rebuild"):
+        made = parley("costs", option, "--json")
+        assert (made.status, made.document) == (0, {"days": 0, "differences": []})
+    assert "equal the calls" in parley("costs", "--check").out
+
+
+def test_an_invoice_is_compared(parley: Parley, tmp_path: Path) -> None:
+    export = tmp_path / "cost.csv"
+    export.write_text("\ufeffusage_date_utc,model,cost_usd\n2026-11-03,Claude Haiku 5.5,1.5\n", encoding="utf-8")
+    found = parley("costs", "--invoice", str(export), "--json").document
+    (row,) = found["differences"]
+    assert (row["day"], row["model"], row["difference"]) == ("2026-11-03", "claude-haiku-5-5", 1.5)
+    assert "1 of 1 amount differ" in parley("costs", "--invoice", str(export)).out
+    export.write_bytes(b"\xff\xfe\x00")
+    refused = parley("costs", "--invoice", str(export))
+    assert (refused.status, len(refused.err.splitlines())) == (2, 1)
+    assert parley("costs", "--invoice", str(tmp_path / "none.csv")).status == 2
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from tests.cli.conftest import Parley
-from tests.databases import as_superuser
 from tests.knowledge.parsing.test_hidden_content import workbook
+from tests.superuser_access import as_superuser
 
 TWIN = "aaaaaaaa-0000-4000-8000-00000000000"
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.cli.conftest import Parley
-from tests.databases import as_superuser
+from tests.superuser_access import as_superuser
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ async def test_why_shows_the_last_answer_of_a_thread_to_its_channel(app: App) ->
         await commands.run("why", "", by(app))
     await commands.run("ask", "When are dogs welcome?", by(app))
     async with app.database.tenant(LOCAL_TENANT) as session:
-        from bot.store.pages import page_conversations
+        from bot.store.browser_page import page_conversations
 
         (thread,) = await page_conversations.list_threads(
             session, tenant_id=LOCAL_TENANT, platform="slack", channel_id="C1"

@@ -17,7 +17,7 @@ from bot.commands import registry as commands
 from bot.commands.base import Reply
 from bot.config import Settings
 from bot.ingestion import DailyLimit, IngestRunner, OverDailyLimit
-from bot.store.budgets.added_days import AddedLimits
+from bot.store.budgets.daily_additions import AddedLimits
 from bot.store.database.session import Database
 from bot.store.privacy import data_export, erasure
 from bot.types.conversation import LOCAL_TENANT, Author
@@ -26,8 +26,8 @@ from knowledge.errors import EmbeddingError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind, Source
 from tests.commands.test_commands import ANN, BOSS, by, upload
-from tests.databases import superuser_connection
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
+from tests.superuser_access import superuser_connection
 
 NOON = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 SIZE = 400_000

@@ -163,7 +163,7 @@ async def test_only_admins_let_it_through_and_only_while_it_is_held_back(app: Ap
     box = Box()
     await lose(app)
     await tell(app.services, box, LOCAL_TENANT)
-    source_id = box.sent[0][1].value
+    source_id = box.sent[0][1].buttons[0].value
     with pytest.raises(NotAllowed, match="Only an admin"):
         await commands.run("docs", f"accept {source_id}", by(app))
     await read(app, 1, accept_removals=True)

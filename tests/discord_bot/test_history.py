@@ -12,8 +12,8 @@ import discord as library
 import pytest
 
 from bot.errors import NotAllowed, UsageError
+from bot.platforms.discord.channel_history import Channels, source
 from bot.platforms.discord.client import ParleyClient
-from bot.platforms.discord.history import Channels, source
 from bot.types.conversation import Author
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor

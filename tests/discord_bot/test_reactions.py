@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text as sql
 
 from bot.app import App
+from bot.store.verified_answers import records
 from bot.types.conversation import LOCAL_TENANT
 from tests.discord_bot.conftest import FAST_LIMITS
 from tests.discord_bot.test_end_to_end import finished, ingest, is_shown, models, running
@@ -97,4 +98,9 @@ async def test_a_bookmark_asks_an_admin_who_saves_the_answer(
         await discord.until(lambda: any("Added 1 document" in one.content for one in discord.answers(direct)))
         async with app.database.tenant(LOCAL_TENANT) as session:
             found = (await session.execute(sql("SELECT title, audience FROM documents ORDER BY title"))).all()
+        pressed = await discord.click("Verify the answer", notice, owner)
+        await discord.until(lambda: is_shown(pressed.response))
+        async with app.database.tenant(LOCAL_TENANT) as session:
+            (verified,) = await records.every(session, tenant_id=LOCAL_TENANT)
+    assert (verified.questions, verified.audience) == ((QUESTION,), str(general.id))
     assert (QUESTION, str(general.id)) in [tuple(row) for row in found]

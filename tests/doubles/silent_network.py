@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that can go silent: it keeps every connection open and passes nothing on.
+"""A TCP proxy in front of PostgreSQL that can go silent: it keeps every connection open and passes nothing on.
 
 ```python
 async with SilentNetwork(database_url) as network:

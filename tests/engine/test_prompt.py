@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.engine.answer import prompt
-from bot.engine.answer.context_fitting import AttachedContext
+from bot.engine.answer.attached_context import AttachedContext
 from bot.engine.answer.prompt_delimiters import label, numbered_text, unframed
 from bot.engine.memory import Selected
 from bot.engine.ports.llm import Prompt

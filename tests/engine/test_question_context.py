@@ -9,7 +9,7 @@ import pytest
 
 from bot.config import Settings
 from bot.engine import user_messages as said
-from bot.engine.answer.context_fitting import fit
+from bot.engine.answer.attached_context import fit
 from bot.engine.answer.question_context import MAX_IMAGES
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Image, Prompt

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from bot.engine.answer import prompt
 from bot.errors import UsageError
-from bot.evals.answers import AT_ONCE, Case, changes, evaluate, read, read_baseline, table, why_failed
+from bot.evals.answer_cases import Case, read
+from bot.evals.answers import AT_ONCE, changes, evaluate, read_baseline, table, why_failed
 from bot.types.conversation import ThreadKey
 from bot.types.display import Citation
 from bot.types.turns import Outcome
@@ -81,6 +83,7 @@ async def test_earlier_questions_come_first_and_results_are_counted_by_kind() ->
         "passed": 9,
         "pass_rate": 0.9,
         "by_kind": {"follow-up": {"cases": 1, "passed": 0}, "direct": {"cases": 9, "passed": 9}},
+        "prompt_version": prompt.VERSION,
         "judged": None,
         "not_judged": 0,
         "cost_usd": Decimal("5.0"),

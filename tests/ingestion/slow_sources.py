@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.ingestion import DailyLimit, IngestRunner, ingest_in_process
-from bot.store.budgets.added_days import AddedLimits
+from bot.store.budgets.daily_additions import AddedLimits
 from bot.store.database.session import Database
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind, Source

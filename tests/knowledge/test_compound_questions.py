@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knowledge.compound_questions import parts_of
-from knowledge.part_merging import merged
+from knowledge.question_part_merging import merged
 from knowledge.types import Found, Passage
 
 

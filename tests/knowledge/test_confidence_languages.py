@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knowledge.confidence_languages import ACROSS, OTHER_LATIN, OTHER_SCRIPT, calibration_of
+from knowledge.confidence_calibration import ACROSS, OTHER_LATIN, OTHER_SCRIPT, calibration_of
 from knowledge.search.evidence_confidence import Evidence, LogisticModel, shipped
 
 ENGLISH = "The library opens at nine in the morning. Dogs are not allowed in the building."

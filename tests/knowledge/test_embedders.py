@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, build_embedder, model_files
 from knowledge.embedders.local import OFFLINE_MODEL, load
-from knowledge.embedders.model_files import offline_folder
+from knowledge.embedders.model_files import locate, packaged_model
 from knowledge.embedders.prefixes import prefix
 from knowledge.errors import EmbeddingError
 from knowledge.ports import EncodeKind
@@ -52,11 +53,11 @@ async def test_offline_model_finds_similar_texts(model: SentenceTransformerEmbed
 async def test_counting_tokens_does_not_change_the_encoding_tokenizer(model: SentenceTransformerEmbedder) -> None:
     texts = ["short text", "a much longer text " * 12, "words " * 400]
     await model.encode(texts, "passage")
-    tokenizer = model.loaded().tokenizer.backend_tokenizer
-    before = (tokenizer.padding, tokenizer.truncation)
-    assert None not in before
+    tokenizer = model.loaded().tokenizer
+    before = [one.ids for one in tokenizer.encode(texts)]
+    assert [len(ids) for ids in before] == [256, 256, 256]
     assert model.count_tokens(texts) == [2, 48, 400]
-    assert (tokenizer.padding, tokenizer.truncation) == before
+    assert [one.ids for one in tokenizer.encode(texts)] == before
 
 
 async def test_vector_does_not_depend_on_the_batch(model: SentenceTransformerEmbedder) -> None:
@@ -98,11 +99,11 @@ async def test_missing_model_raises_embedding_error(monkeypatch: pytest.MonkeyPa
     await embedder.aclose()
 
 
-def test_modified_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    model_files.offline_folder.cache_clear()
-    monkeypatch.setattr(model_files, "_SHA256", "0" * 64)
+def test_modified_weights_are_refused() -> None:
+    published = packaged_model(OFFLINE_MODEL)
+    assert published is not None
     with pytest.raises(EmbeddingError, match="not the published ones"):
-        model_files.offline_folder()
+        model_files.verified_weights(replace(published, sha256="0" * 64))
 
 
 @pytest.mark.parametrize(
@@ -258,11 +259,11 @@ def test_the_offline_model_computes_the_vectors_of_sentence_transformers(precisi
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from knowledge.embedders.offline_model import OfflineModel
+    from knowledge.embedders.minilm_model import open_minilm
 
     dtype = getattr(torch, precision)
-    reference = SentenceTransformer(str(offline_folder()), device="cpu", model_kwargs={"dtype": dtype}).eval()
-    own = OfflineModel(offline_folder(), dtype)
+    reference = SentenceTransformer(locate(OFFLINE_MODEL), device="cpu", model_kwargs={"dtype": dtype}).eval()
+    own = open_minilm(Path(locate(OFFLINE_MODEL)), dtype)
     with torch.inference_mode():
         for batch in (TEXTS[:1], TEXTS):
             expected: Any = reference.preprocess(batch)

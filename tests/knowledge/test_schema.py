@@ -66,6 +66,12 @@ async def test_rows_of_other_tenants_are_hidden(
         )
         await session.execute(
             text(
+                "INSERT INTO document_files (tenant_id, document_id, part, data) "
+                "SELECT tenant_id, id, 0, 'x' FROM documents"
+            )
+        )
+        await session.execute(
+            text(
                 "INSERT INTO kept_vectors (tenant_id, digest, model, vector) SELECT tenant_id, 'x', model, '[]' "
                 "FROM embeddings"
             )

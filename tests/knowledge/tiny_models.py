@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from knowledge.embedders.model_files import offline_folder
+from knowledge.embedders.model_files import OFFLINE_MODEL, locate
 
 
 def save_cross_encoder(folder: Path) -> None:
@@ -37,7 +37,7 @@ def _parts() -> tuple[Any, Any]:
     from transformers import AutoTokenizer, BertConfig
 
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(str(offline_folder()))
+    tokenizer = AutoTokenizer.from_pretrained(locate(OFFLINE_MODEL))
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,

@@ -13,13 +13,13 @@ import pytest
 
 from bot.platforms.discord.user_messages import NOT_STORED_YET
 from bot.platforms.slack.user_messages import NOT_STORED
-from tests.databases import as_superuser
 from tests.discord_bot import test_end_to_end as on_discord
 from tests.discord_bot.conftest import FAST_LIMITS
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.slack import SlackDouble
 from tests.slack import test_end_to_end as on_slack
 from tests.slack.conftest import installed
+from tests.superuser_access import as_superuser
 
 FULL_DISK_SQL = """
 CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.commands.held_back_notices import NOTICE_SECONDS
+from bot.commands.regular_notices import NOTICE_SECONDS
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher

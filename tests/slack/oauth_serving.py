@@ -22,7 +22,7 @@ from psycopg import sql
 from slack_sdk.signature import SignatureVerifier
 from sqlalchemy.engine import make_url
 
-from bot.commands.held_back_notices import NOTICE_SECONDS
+from bot.commands.regular_notices import NOTICE_SECONDS
 from bot.config import Settings
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.platforms.slack import web_client
@@ -32,12 +32,12 @@ from bot.platforms.slack.installation.manifest import SCOPES
 from bot.platforms.slack.installation.oauth import STATE_COOKIE
 from bot.store.database.session import Database
 from bot.store.slack_workspaces import Installed
-from tests.databases import as_superuser
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_oauth import CLIENT_ID, CLIENT_SECRET, SlackCloud
 from tests.doubles.slack_world import BOT_USER, Message
 from tests.slack.conftest import installed as app_options
 from tests.slack.fake_dispatcher import ScriptedDispatcher
+from tests.superuser_access import as_superuser
 
 SIGNING = "8f742231b10e8888abcd99yyyzzz85a5"
 OLD_KEY, NEW_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()

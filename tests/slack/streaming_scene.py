@@ -12,7 +12,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.display.stream import Display
-from bot.platforms.slack.native_streams import Mode, StreamPolicy
+from bot.platforms.slack.stream_policy import Mode, StreamPolicy
 from bot.platforms.slack.surface import LIMITS, SlackSurface
 from bot.types.display import Limits
 from tests.doubles.slack import SlackDouble

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.platforms.slack.native_streams import Mode
+from bot.platforms.slack.stream_policy import Mode
 from bot.types.display import Limits, Part
 from tests.slack.streaming_scene import Clock, MakeScene, make_scene, write
 

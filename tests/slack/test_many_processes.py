@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
-from bot.platforms.slack.native_streams import Mode, StreamPolicy
+from bot.platforms.slack.stream_policy import Mode, StreamPolicy
 from bot.platforms.slack.surface import LIMITS, SlackSurface
 from bot.store.database.notifications import Notifications, telling
 from bot.store.database.session import NO_TENANT, Database

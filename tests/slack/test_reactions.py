@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import text as sql
 
 from bot.app import App
+from bot.store.verified_answers import records
 from bot.types.conversation import LOCAL_TENANT
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
@@ -93,4 +94,10 @@ async def test_a_bookmark_asks_an_admin_who_saves_the_answer(
         await slack.until(lambda: any("Added 1 document" in one.shown for one in slack.messages(direct.id)))
         async with app.database.tenant(LOCAL_TENANT) as session:
             found = (await session.execute(sql("SELECT title, audience FROM documents ORDER BY title"))).all()
+        await slack.click("parley_verify", notice, "ada")
+        await slack.until(lambda: any("Verified as" in one.shown for one in slack.messages(direct.id)))
+        async with app.database.tenant(LOCAL_TENANT) as session:
+            (verified,) = await records.every(session, tenant_id=LOCAL_TENANT)
+    assert (verified.questions, verified.audience) == ((QUESTION,), slack.channel("general").id)
+    assert (verified.platform, verified.owner_id) == ("slack", slack.user_id("ada"))
     assert [tuple(row) for row in found] == [("Leave", "tenant"), (QUESTION, slack.channel("general").id)]

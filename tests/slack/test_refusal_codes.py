@@ -7,7 +7,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.errors import SurfaceError
-from bot.platforms.slack import errors, native_streams, user_messages
+from bot.platforms.slack import errors, stream_policy, user_messages
 from tests.doubles import slack_errors
 
 SHOWING = (
@@ -26,7 +26,7 @@ FROM_MISTAKES = frozenset(
 )
 """Codes for arguments that Parley never sends, for tokens of people, and for streams, where an edit follows."""
 FROM_FILES_AND_DRAFTS = ("file", "draft", "max_file", "clip", "blocked_file")
-STREAM_STATES = native_streams.ENDED | native_streams.STILL_OPEN
+STREAM_STATES = stream_policy.ENDED | stream_policy.STILL_OPEN
 IN_USE = frozenset().union(*(slack_errors.codes_of(method) for method in SHOWING))
 KNOWN = {
     **user_messages.GONE,

@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.display.split import rendered
 from bot.engine.display.stream import Display
-from bot.platforms.slack.native_streams import Mode, StreamPolicy
+from bot.platforms.slack.stream_policy import Mode, StreamPolicy
 from bot.platforms.slack.surface import LIMITS, SlackSurface
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_api import WebApi

@@ -22,7 +22,7 @@ from bot.store.database import pipelined_transactions
 from bot.store.database.connections import BoundedConnection
 from bot.store.database.pipelined_transactions import Rows, Statement
 from bot.store.database.session import Database
-from tests.databases import as_superuser
+from tests.superuser_access import as_superuser
 
 KEY_SHARE, SHARE, NO_KEY_UPDATE, UPDATE = 1, 2, 3, 4
 CONFLICTS = {(KEY_SHARE, UPDATE), (SHARE, NO_KEY_UPDATE), (SHARE, UPDATE), (NO_KEY_UPDATE, NO_KEY_UPDATE)} | {

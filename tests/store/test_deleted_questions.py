@@ -12,10 +12,10 @@ from bot.store.database.pipelined_transactions import send
 from bot.store.database.session import Database
 from bot.store.turns import question_changes
 from bot.types.audience import MEMBERS
-from tests.databases import until_blocked
 from tests.store.test_question_changes import answered
 from tests.store.test_turn_queue import asked, on_the_line, store_of
 from tests.store.test_turns import incoming
+from tests.superuser_access import until_blocked
 
 
 async def silenced(database: Database, process: int, seconds: float) -> None:

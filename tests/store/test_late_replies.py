@@ -16,9 +16,9 @@ from bot.engine.ports.stores import Stores
 from bot.store.adapters import inbox
 from bot.store.database.session import Database
 from bot.types.turns import Turn
-from tests.databases import as_superuser
 from tests.store.test_lock_order import ended_or_blocked
 from tests.store.test_turns import THREAD, accepted, done, store_of
+from tests.superuser_access import as_superuser
 
 
 async def _late(stores: Stores, message: str) -> Turn:

@@ -57,6 +57,7 @@ NAMES = {
     "documents": "uri",
     "chunks": _CHUNK,
     **dict.fromkeys(("embeddings", "token_signs", "sentence_vectors"), _OF_CHUNK),
+    "document_files": "(SELECT uri FROM documents WHERE id = document_files.document_id) || ' ' || part",
     "kept_vectors": "digest || ' ' || model",
     "postings": "term || ' ' || segment || ' ' || level",
     "posting_parts": "segment || ' ' || level",

@@ -24,8 +24,8 @@ from sqlalchemy.util import await_only
 from bot.store.database import pipelined_transactions, retry
 from bot.store.database.pipelined_transactions import Rows, Statement
 from bot.store.database.session import Database
-from tests.databases import as_superuser
 from tests.store.turn_operations import OPERATIONS, Operation, Scene, build_scene
+from tests.superuser_access import as_superuser
 
 ALL = bool(os.environ.get("PARLEY_TEST_ALL_INTERLEAVINGS"))
 

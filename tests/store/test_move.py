@@ -9,10 +9,10 @@ import pytest
 from psycopg import sql
 
 from bot.errors import ConfigError
-from bot.store.database import migrate, processes
+from bot.store.database import migrate, process_liveness
 from bot.store.database.connections import plain_url
 from bot.store.database.move import NOT_MOVED, move
-from tests.databases import as_superuser
+from tests.superuser_access import as_superuser
 
 FILLED = (
     "INSERT INTO tenants (tenant_id, platform, name) VALUES ('slack:T1', 'slack', E'a\\tb\\\\N')",
@@ -84,7 +84,7 @@ def test_a_target_with_rows_is_refused(filled: str, empty_database_url: str) -> 
 
 def test_a_running_process_is_told(filled: str, empty_database_url: str) -> None:
     with psycopg.connect(plain_url(filled), autocommit=True) as running:
-        running.execute(processes.LOCK, {"id": 7})
+        running.execute(process_liveness.LOCK, {"id": 7})
         with pytest.raises(ConfigError, match="Stop every part"):
             move(filled, empty_database_url)
     assert sum(map(len, contents(empty_database_url).values())) == 0

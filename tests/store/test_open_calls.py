@@ -1,4 +1,4 @@
-"""Provider calls are recorded before they are sent; a process that dies in between loses no row and no token."""
+"""Each provider call is recorded before it is sent, so a crash loses no cost."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from bot.store.maintenance import look
 from bot.types.conversation import Author
 from bot.types.turns import Turn
 from bot.types.usage import Call, Usage
-from tests.databases import until_blocked
 from tests.store.test_turns import NOON, accepted, call, done, incoming, store_of
+from tests.superuser_access import until_blocked
 
 
 def opened(tokens: int = 80) -> Call:

@@ -1,4 +1,4 @@
-"""Process deaths and the turns that they count against, on a real database with processes that die."""
+"""Which turns a process death counts against, on a real database with processes that die."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import text
 from bot.engine.answer.poison import MAX_DEATHS, SUSPECT_AFTER, is_poison, is_suspect
 from bot.errors import StoreAway
 from bot.store.database.pipelined_transactions import Rows, Statement
-from bot.store.database.processes import LOCKS
+from bot.store.database.process_liveness import LOCKS
 from bot.store.database.session import Database
 from bot.types.turns import Turn
 from tests.store.test_deleted_questions import silenced

@@ -17,8 +17,8 @@ from bot.store.privacy import erased_documents
 from bot.types.audience import MEMBERS
 from bot.types.conversation import StoredAttachment
 from bot.types.turns import Turn
-from tests.databases import until_blocked
 from tests.store.test_turns import THREAD, accepted, call, done, incoming, store_of
+from tests.superuser_access import until_blocked
 
 
 async def answered(stores: Stores, message: str) -> Turn:

@@ -16,9 +16,9 @@ from bot.store.database.session import Database
 from bot.store.turns import turns
 from bot.types.audience import MEMBERS
 from bot.types.turns import Turn
-from tests.databases import superuser_connection
 from tests.store.test_turn_queue import asked, store_of
 from tests.store.test_turns import call, done
+from tests.superuser_access import superuser_connection
 
 
 async def answered(database: Database, message: str, user: str) -> Turn:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.ingestion.background_runs import Ingestion
 from bot.ingestion.daily_limit import DailyLimit
-from bot.store.budgets.added_days import AddedLimits
+from bot.store.budgets.daily_additions import AddedLimits
 from bot.store.database.job_queue import Queue
 from bot.store.database.session import Database
 from knowledge.sources.files import UploadSource
@@ -45,6 +45,16 @@ READS = {
     "bot/commands/feedback.py:run",
     "bot/commands/held_back_notices.py:_not_told",
     "bot/commands/admin_notices.py:tell_admins",
+    "bot/commands/stale_answer_notices.py:tell",
+    "bot/commands/changed_answer_notices.py:_post",
+    "bot/commands/changed_answer_notices.py:_tell",
+    "bot/platforms/web/admin/cases_file.py:CasesFile._respond",
+    "bot/platforms/web/admin/verified_pages.py:VerifiedPages._known",
+    "bot/platforms/web/admin/verified_pages.py:VerifiedPages._page",
+    "bot/commands/verified_answers.py:verify",
+    "bot/commands/verified_answers.py:_check_expert",
+    "bot/store/verified_answers/similar_questions.py:PostgresVerifiedAnswers.near",
+    "bot/store/verified_answers/similar_questions.py:PostgresVerifiedAnswers._encode_new",
     "bot/commands/privacy.py:_exported",
     "bot/commands/settings.py:_show",
     "bot/commands/settings.py:_sources",
@@ -64,7 +74,7 @@ READS = {
         f"bot/platforms/web/history.py:StoreHistory.{name}"
         for name in ("listed", "messages", "page", "questions", "ratings", "threads", "title")
     ),
-    "bot/platforms/web/page_files.py:StoredPageFiles._find",
+    "bot/platforms/web/conversation_files.py:StoredPageFiles._find",
     "bot/store/adapters/inbox.py:PostgresInbox.follows",
     "bot/store/refusals.py:since",
     "bot/store/adapters/inbox.py:PostgresInbox.turn_shown_in",

@@ -16,9 +16,9 @@ from bot.store.database.session import Database
 from bot.store.privacy import retention
 from bot.store.privacy.retention import Expired
 from bot.store.turns import turns
-from tests.databases import until_blocked
 from tests.store.test_turn_queue import asked, store_of
 from tests.store.test_turns import NOON, THREAD, call, done, incoming
+from tests.superuser_access import until_blocked
 
 TENANT = "slack:T1"
 

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.store.budgets import budget_counters
 from bot.store.database.session import Database
 from bot.store.maintenance import look
-from tests.databases import superuser_connection
 from tests.store.test_turns import NOON
 from tests.store.turn_operations import OPERATIONS, SHORT_OPERATIONS, TENANT, Operation, Scene, build_scene
+from tests.superuser_access import superuser_connection
 
 TURNS = 2000
 """Turns of other threads and people in the same tenant."""
@@ -23,6 +23,7 @@ FEW = 200
 READS_ALL = {
     "erase U1": "looks for the person's name in what others wrote",
     "erase U2": "looks for the person's name in what others wrote",
+    "sum up a day": "reads every call of the day",
 }
 MOST = dict.fromkeys(
     (f"{name}: {table}" for name in ("look", "keep house") for table in ("answers", "documents")), TURNS + FEW

@@ -22,8 +22,8 @@ from bot.store.database.notifications import Notifications
 from bot.store.database.pipelined_transactions import Statement
 from bot.store.database.session import Database
 from bot.types.turns import Notice
-from tests.databases import superuser_connection
 from tests.doubles.silent_network import SilentNetwork
+from tests.superuser_access import superuser_connection
 
 ROOT = Path(__file__).parents[2]
 ONE = Statement("SELECT 1 AS one")

@@ -19,14 +19,14 @@ from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
 from bot.store.database.notifications import Notifications, parsed, payload, telling
-from bot.store.database.processes import LOCKS
+from bot.store.database.process_liveness import LOCKS
 from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.types.conversation import Author
 from bot.types.display import Pacing
 from bot.types.turns import Notice, Turn
-from tests.databases import as_superuser
 from tests.store.test_turns import NOON, THREAD, done, incoming
+from tests.superuser_access import as_superuser
 
 
 def store_of(database: Database, holder: int | None = None) -> Stores:

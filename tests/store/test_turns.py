@@ -13,9 +13,9 @@ from sqlalchemy import text
 from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost, OverBudget
+from bot.store.browser_page import page_conversations
 from bot.store.budgets import ledger
 from bot.store.database.session import Database
-from bot.store.pages import page_conversations
 from bot.store.stores import open_stores
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey

@@ -17,9 +17,10 @@ from bot.errors import LeaseLost
 from bot.jobs import maintenance
 from bot.store import threads
 from bot.store.answer_cache import similar_answer_statements
+from bot.store.browser_page import page_conversations
+from bot.store.budgets import ledger_days
 from bot.store.database.session import Database
 from bot.store.maintenance import look
-from bot.store.pages import page_conversations
 from bot.store.privacy import erasure, retention
 from bot.store.turns import facts, turn_queue
 from bot.store.turns.thread_memory import ThreadMemory
@@ -116,6 +117,13 @@ async def _keep_house(scene: Scene) -> None:
     found = await look(scene.database, TENANT, now=NOON)
     await maintenance.release_reservations(scene.database, TENANT, found.orphaned)
     await maintenance.charge_lost_calls(scene.database, TENANT, found.lost)
+
+
+async def _sum_up(scene: Scene) -> None:
+    async with scene.database.tenant(TENANT) as session:
+        first = "SELECT CAST(min(created_at) AT TIME ZONE 'UTC' AS date) FROM ledger WHERE tenant_id = :tenant"
+        day = await session.scalar(text(first), {"tenant": TENANT})
+        await ledger_days.sum_up(session, tenant_id=TENANT, day=day, price_steps=[200_000])
 
 
 async def _reserve(scene: Scene) -> None:
@@ -243,6 +251,7 @@ OPERATIONS: dict[str, Operation] = {
     "learn": _learn,
     "rate": _rate,
     "keep house": _keep_house,
+    "sum up a day": _sum_up,
 }
 """Operations that lock several rows. ``test_lock_order`` lets every two of them meet."""
 SHORT_OPERATIONS: dict[str, Operation] = {

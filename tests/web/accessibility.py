@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,20 @@ def _set_scheme(driver: Chrome, scheme: str) -> None:
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-async def faults(driver: Chrome, *, pictures: Path | None = None, name: str = "") -> list[str]:
-    """Return the faults of the page as it is now, a line each. With ``pictures``, save screenshots in that folder."""
+PICTURES = Path(folder) if (folder := os.environ.get("PARLEY_TEST_PICTURES")) else None
+"""A folder for screenshots of every state, to look at; none are saved without it."""
+
+
+async def faults(driver: Chrome, *, name: str = "") -> list[str]:
+    """Return the faults of the page as it is now, a line each. Save screenshots under a name, if they are wanted."""
     found: list[str] = []
     for label, size in (("wide", WIDE), ("phone", PHONE)):
         await asyncio.to_thread(_set_size, driver, size)
         for scheme in ("light", "dark"):
             await asyncio.to_thread(_set_scheme, driver, scheme)
             found += [f"{label}, {scheme}: {fault}" for fault in await look(driver, _scan)]
-            if pictures is not None:
-                target = str(pictures / f"{name}-{label}-{scheme}.png")
+            if PICTURES is not None and name:
+                target = str(PICTURES / f"{name}-{label}-{scheme}.png")
                 await asyncio.to_thread(driver.get_screenshot_as_file, target)
     await asyncio.to_thread(_set_size, driver, WIDE)
     await asyncio.to_thread(_set_scheme, driver, "light")

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from bot.app import App, open_app
+from bot.config import load
+from bot.jobs import working
 from bot.platforms.web import app
 from bot.platforms.web.api import PageConfig
 from bot.platforms.web.playground import Playground
+from bot.types.conversation import LOCAL_TENANT
+from knowledge import sample
+from knowledge.sources.source_factory import open_source
 from tests.web.fakes import ScriptedDispatcher, scripted_playground
 
 CONFIG = PageConfig(True, 1_048_576, 2000)
@@ -76,3 +83,14 @@ async def page() -> AsyncIterator[Running]:
 async def http(page: Running) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(page.address) as session:
         yield session
+
+
+@pytest.fixture
+async def handbook_app(database_url: str, tmp_path: Path) -> AsyncIterator[App]:
+    """An application without a model, whose one document is the sample's PDF file."""
+    settings = load(database_url=database_url, data_dir=tmp_path, reranker="none")
+    async with open_app(settings) as opened, working(opened.services):
+        source = open_source(str(sample.path() / "incident-handbook.pdf"), fetch_allow=(), max_bytes=10**7, files=True)
+        report = await opened.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
+        assert (report.documents, report.failed) == (1, ())
+        yield opened

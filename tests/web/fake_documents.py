@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from bot.errors import UsageError
 from bot.platforms.web import user_messages
+from bot.platforms.web.document_pictures import PagesView
 from bot.platforms.web.document_viewer import DocumentView, view_of
 from bot.platforms.web.welcome import Welcome
 from bot.types.conversation import Author
@@ -48,6 +49,21 @@ class ScriptedWelcome:
 
 TRAVEL = "11111111-1111-1111-1111-111111111111"
 """The document that the first source is from."""
+
+
+class NoPages:
+    """No document has pages."""
+
+    async def layouts(
+        self, document_id: str, author: Author, *, quote: str = "", start: int = 0, first: int | None = None
+    ) -> PagesView:
+        raise UsageError(user_messages.NO_PAGES)
+
+    async def picture(self, document_id: str, author: Author, page: int) -> bytes:
+        raise UsageError(user_messages.NO_PAGES)
+
+    async def aclose(self) -> None:
+        """Do nothing."""
 
 
 class ScriptedDocuments:

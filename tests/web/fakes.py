@@ -21,13 +21,14 @@ from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoredPage, thread_key
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner
-from bot.store.pages.page_conversations import MessageRow, ThreadRow
+from bot.platforms.web.question_branches import BranchLinks
+from bot.store.browser_page.page_conversations import MessageRow, ThreadRow
 from bot.types.audience import Audience
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
 from bot.types.display import Action, Part
 from bot.types.turns import Outcome, Turn, TurnState
 from bot.types.usage import Tier
-from tests.web.fake_documents import SOURCES, ScriptedDocuments, ScriptedWelcome
+from tests.web.fake_documents import SOURCES, NoPages, ScriptedDocuments, ScriptedWelcome
 
 PIECES = (
     "The limit for a hotel in London is **220 EUR** per night [1].\n\n",
@@ -346,6 +347,25 @@ def _context(
     return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, cast(Services, None), attachments, update)
 
 
+class NoBranches:
+    """No conversation has branches, and none can begin."""
+
+    async def begin(self, turn_id: str, thread_id: str, question: str) -> bool:
+        return False
+
+    async def copy_attachments(self, turn_id: str, to_turn_id: str) -> None:
+        """Do nothing."""
+
+    async def remove_empty(self, thread_id: str) -> None:
+        """Do nothing."""
+
+    async def links(self, thread_id: str) -> BranchLinks:
+        return BranchLinks()
+
+    async def copies(self, turn_id: str) -> Sequence[str]:
+        return ()
+
+
 def scripted_playground(
     dispatcher: ScriptedDispatcher, *, hub: EventHub | None = None, cards: MemoryCards | None = None
 ) -> Playground:
@@ -360,4 +380,6 @@ def scripted_playground(
         MemoryCards() if cards is None else cards,
         ScriptedWelcome(),
         ScriptedDocuments(),
+        NoPages(),
+        NoBranches(),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 from selenium import webdriver
@@ -31,8 +30,6 @@ from tests.web.serving import TOKEN, serving, settings_with
 
 pytestmark = requires_chromium
 
-PICTURES = Path(found) if (found := os.environ.get("PARLEY_TEST_PICTURES")) else None
-"""A folder for screenshots of every state, to look at; none are saved without it."""
 STEPS = (
     Step("documents", True, "12 documents can be searched."),
     Step("model", False, "Set ANTHROPIC_API_KEY or OPENAI_API_KEY in .env and start Parley again."),
@@ -50,17 +47,17 @@ async def test_axe_finds_no_fault_on_an_empty_page(page: Running, tmp_path: Path
     offers.offered = Welcome((), 0, True, STEPS)
     async with browsing(page.address, tmp_path / "profile") as driver:
         await wait_until(driver, lambda driver: texts(driver, "#steps li b"))
-        found = await faults(driver, pictures=PICTURES, name="empty-adding")
+        found = await faults(driver, name="empty-adding")
         offers.offered = Welcome((), 0, False, ())
         await wait_until(driver, lambda driver: driver.find_element("id", "add-documents").is_displayed())
-        found += await faults(driver, pictures=PICTURES, name="empty-no-documents")
+        found += await faults(driver, name="empty-no-documents")
         await click(driver, "#user")
         offers.offered = Welcome(("What is the limit?", "Who is on call?"), 2, False, ())
         await click(driver, "#new")
         await wait_until(driver, lambda driver: texts(driver, "#chips button"))
         await type_keys(driver, "/")
         await wait_until(driver, lambda driver: find_all(driver, "#commands li"))
-        found += await faults(driver, pictures=PICTURES, name="empty-commands")
+        found += await faults(driver, name="empty-commands")
     assert "\n".join(found) == ""
 
 
@@ -71,15 +68,15 @@ async def test_axe_finds_no_fault_in_a_conversation(page: Running, tmp_path: Pat
         page.release(4)
         await type_keys(driver, "What is the limit?", Keys.ENTER)
         await wait_until(driver, lambda driver: find_all(driver, ".msg.assistant.final"))
-        found = await faults(driver, pictures=PICTURES, name="answer")
+        found = await faults(driver, name="answer")
         for command in ("/budget", "/costs", "/broken"):
             await type_keys(driver, command, Keys.ESCAPE, Keys.ENTER)
         await wait_until(driver, lambda driver: len(find_all(driver, ".msg.command .body")) == 3)
         await click(driver, ".msg.assistant .cite")
-        found += await faults(driver, pictures=PICTURES, name="passage")
+        found += await faults(driver, name="passage")
         await click(driver, ".open-document")
         await wait_until(driver, lambda driver: find_all(driver, "#viewer mark"))
-        found += await faults(driver, pictures=PICTURES, name="viewer")
+        found += await faults(driver, name="viewer")
         await click(driver, "#viewer-close")
         await click_unseen(driver, '[data-action="down"]', 0)
         await wait_until(driver, lambda driver: find_all(driver, ".feedback button"))
@@ -90,7 +87,7 @@ async def test_axe_finds_no_fault_in_a_conversation(page: Running, tmp_path: Pat
         await wait_until(driver, lambda driver: find_all(driver, ".waiting"))
         await type_keys(driver, "/nonsense", Keys.ENTER)
         await wait_until(driver, lambda driver: texts(driver, "#notice span") != [""])
-        found += await faults(driver, pictures=PICTURES, name="writing")
+        found += await faults(driver, name="writing")
     assert "\n".join(found) == ""
 
 
@@ -99,10 +96,10 @@ async def test_axe_finds_no_fault_on_the_sign_in_page(tmp_path: Path) -> None:
         serving(settings_with(tmp_path, web_token=TOKEN)) as page,
         browsing(f"{page.address}/login", tmp_path / "profile") as driver,
     ):
-        found = await faults(driver, pictures=PICTURES, name="sign-in")
+        found = await faults(driver, name="sign-in")
         await type_keys(driver, "wrong", Keys.ENTER, into="input[name=token]")
         await wait_until(driver, lambda driver: find_all(driver, ".sign-in-error"))
-        found += await faults(driver, pictures=PICTURES, name="sign-in-refused")
+        found += await faults(driver, name="sign-in-refused")
     assert "\n".join(found) == ""
 
 

@@ -154,7 +154,8 @@ async def test_a_second_question_says_that_it_waits(page: Running, chrome: Chrom
     await wait_until(chrome, lambda driver: find_all(driver, ".feedback button"))
     await click_unseen(chrome, ".msg.user .question-actions button", 0)
     page.release(len(PIECES))
-    await type_keys(chrome, " Where is the tent?", Keys.ENTER, into=".editor textarea")
+    await type_keys(chrome, " Where is the tent?", into=".editor textarea")
+    await click(chrome, ".editor button[type=button]")
     title = "What is the limit? Where is the tent?"
     await wait_until(chrome, lambda driver: texts(driver, "#threads a") == [title])
     assert await shown(chrome, "#title") == [title]

@@ -14,8 +14,8 @@ from bot.errors import UsageError
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import StoredPage, StoreHistory, live_on_page, message_views, thread_key
 from bot.platforms.web.json_views import MessageView, iso_timestamp
+from bot.store.browser_page.page_conversations import MessageRow
 from bot.store.database.session import Database
-from bot.store.pages.page_conversations import MessageRow
 from bot.store.schema import feedback, messages, threads, turns
 from bot.store.threads import thread_uid
 from bot.types.conversation import LOCAL_TENANT

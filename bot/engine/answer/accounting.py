@@ -1,4 +1,4 @@
-"""Accounts for one answer: its provider calls and the tokens reserved for it. Remains valid if the answer fails."""
+"""Records the provider calls and reserved tokens of one answer. The record survives a failed answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reuses an earlier answer to the same or an equivalent question, or one that is being written, without asking a model.
+"""Reuses a cached answer to the same or an equivalent question, or waits for one that is being written.
 
 Only a question that opens a thread is looked up: later ones may mean something else. A message that asks nothing has no
 answer to reuse.

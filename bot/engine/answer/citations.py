@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bot.engine.answer.evidence import Claim, Support, literal, says_nothing_alone, shares_words, support
+from bot.engine.answer.claim_support import Claim, Support, literal, says_nothing_alone, shares_words, support
 from bot.engine.markdown import code_ranges
 from bot.types.display import Citation
 from knowledge.types import Passage

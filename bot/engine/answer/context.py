@@ -18,6 +18,7 @@ from bot.engine.ports.search import Search
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.summarizer import Summarizer
 from bot.engine.ports.telemetry import NoTelemetry, Telemetry
+from bot.engine.ports.verified_answers import VerifiedAnswers
 
 HISTORY_SHARE = 2500 / 8000
 """Share of the prompt's tokens for the thread's history."""
@@ -43,6 +44,7 @@ class Context:
     free: bool = False
     """No call can count against a budget, so nothing is reserved."""
     telemetry: Telemetry = field(default_factory=NoTelemetry)
+    verified: VerifiedAnswers | None = None
     windows: dict[str, Window] = field(default_factory=dict)
     """The contexts that servers have named, by model, until the process ends."""
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from bot.engine.answer.evidence import shares_words
+from bot.engine.answer.claim_support import shares_words
 from bot.engine.cache.validity import CHAT
 from knowledge.types import Passage
 

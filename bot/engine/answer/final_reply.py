@@ -1,4 +1,4 @@
-"""Composes what a reply shows in the end from how its turn ended, and shows it, at once or later."""
+"""Builds the final content of a reply from the outcome of its turn, and shows it."""
 
 from __future__ import annotations
 

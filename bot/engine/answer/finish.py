@@ -246,7 +246,7 @@ def ended(attempt: Attempt, results: Results, ending: Ending) -> Outcome:
         answer=ending.answer.text,
         citations=ending.answer.citations,
         route=results.route,
-        cached=results.lookup.hit is not None,
+        cached=results.reused is not None,
         refused=ending.reason,
         tenant_wide=results.query is None or results.query.tenant_wide,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.engine.answer.context_fitting import NO_ATTACHED_CONTEXT, AttachedContext
+from bot.engine.answer.attached_context import NO_ATTACHED_CONTEXT, AttachedContext
 from bot.engine.answer.prompt_delimiters import framed, label, new_boundary, numbered_text, unframed
 from bot.engine.memory import Selected, note, transcript, without_markers
 from bot.engine.ports.llm import CacheLife, Message, Prompt, PromptPart

@@ -1,4 +1,4 @@
-"""Works out what a question in a thread means, and searches the documents for it.
+"""Turns a follow-up into a standalone question, and searches the documents with it.
 
 The search with the thread's context starts at once. If the question depends on the thread and a cheap model is
 configured, the model rewrites it concurrently, so little time is lost. If the model fails, the trace records it and the
@@ -23,7 +23,7 @@ from bot.errors import LLMError
 from bot.types.conversation import History
 from bot.types.turns import Turn, TurnRecord
 from knowledge.compound_questions import QuestionPart, parts_of
-from knowledge.part_merging import merged
+from knowledge.question_part_merging import merged
 from knowledge.search.followup_queries import carried_words, leans_on_thread, with_carried_words
 from knowledge.types import TENANT_AUDIENCE, Found, Scope
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from bot.engine import user_messages
 from bot.engine.answer import attachment_quotes
+from bot.engine.answer.attached_context import NO_ATTACHED_CONTEXT, AttachedContext, fit
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import Context
-from bot.engine.answer.context_fitting import NO_ATTACHED_CONTEXT, AttachedContext, fit
 from bot.engine.ports.llm import Image
 from bot.engine.ports.surface import ContextReader, Surface
 from bot.errors import ParleyError, for_operator

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.cached import CacheLookup
-from bot.engine.answer.citations import Resolved
+from bot.engine.answer.citations import Resolved, resolve
 from bot.engine.answer.query import Query
 from bot.engine.answer.retrieval import Evidence
+from bot.types.answer_cache import CachedAnswer
 from bot.types.turns import TurnState
 from bot.types.usage import Route
+from bot.types.verified_answers import VerifiedAnswer
 from knowledge.types import Passage
 
 NO_LOOKUP = CacheLookup()
@@ -26,12 +29,18 @@ class Results:
     query: Query | None = None
     route: Route | None = None
     lookup: CacheLookup = NO_LOOKUP
+    verified: VerifiedAnswer | None = None
     evidence: Evidence | None = None
 
     @property
     def passages(self) -> tuple[Passage, ...]:
         """The passages that the answer may cite."""
         return self.evidence.passages if self.evidence else ()
+
+    @property
+    def reused(self) -> CachedAnswer | VerifiedAnswer | None:
+        """The stored answer that is given, so that no model is asked; None if there is none."""
+        return self.verified or self.lookup.hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +50,9 @@ class Ending:
     state: TurnState
     answer: Resolved = NOTHING_RESOLVED
     reason: str | None = None
+
+
+def resolved(attempt: Attempt, results: Results) -> Resolved:
+    """Check the citations of the text written so far against its passages."""
+    sent = attempt.journal.sent
+    return resolve(attempt.journal.text, sent.passages if sent else results.passages)

@@ -1,4 +1,4 @@
-"""Finds the passages for an answer, and judges whether they are likely to contain it."""
+"""Retrieves passages, and estimates whether they contain the answer."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.prompt import SentPrompt
 from bot.engine.answer.results import Results
 from bot.engine.memory import NOTHING
+from bot.types.verified_answers import VerifiedAnswer
 from knowledge.types import Passage
 
 
@@ -24,6 +25,7 @@ def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:
         "query": query.question if query else "",
         "searched": found.searched if found else "",
         "cached_from": results.lookup.hit.turn_id if results.lookup.hit else None,
+        "verified": _verified(results.verified) if results.verified else None,
         "passages": [_passage(n, passage) for n, passage in enumerate(sent.passages, 1)],
         "confidence": found.confidence if found else None,
         "unanswered": results.evidence is not None and results.evidence.unanswered,
@@ -42,6 +44,15 @@ def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:
         "outage": journal.outage,
         "notes": list(journal.notes),
         "timings_ms": dict(journal.timings_ms),
+    }
+
+
+def _verified(known: VerifiedAnswer) -> dict[str, Any]:
+    return {
+        "id": known.id,
+        "question": known.questions[0],
+        "owner": known.owner_name or known.owner_id,
+        "verified_at": known.verified_at.isoformat(),
     }
 
 

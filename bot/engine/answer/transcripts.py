@@ -1,4 +1,4 @@
-"""Reads the messages that a question asks to summarize, and makes passages of them that link to the messages."""
+"""Reads the messages to summarize, and turns each into a passage with a link."""
 
 from __future__ import annotations
 

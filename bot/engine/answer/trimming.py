@@ -1,12 +1,12 @@
-"""Calculates how far a prompt must shrink that does not fit the model's context. Does no I/O."""
+"""Calculates how much to cut from a prompt that exceeds the model's context. Does no I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from bot.engine.answer import context_fitting, prompt
-from bot.engine.answer.context_fitting import AttachedContext
+from bot.engine.answer import attached_context, prompt
+from bot.engine.answer.attached_context import AttachedContext
 from bot.engine.ports.llm import Prompt
 from bot.errors import ContextTooLong
 
@@ -80,6 +80,6 @@ def trim(
 
 def trimmed(attached: AttachedContext, share: float, count: Callable[[str], int]) -> AttachedContext:
     """Return the thread above and the files, each cut to a share of its tokens. Images stay."""
-    above = context_fitting.cut(attached.above, int(share * count(attached.above)), count, end=True)
-    files = tuple((name, context_fitting.cut(text, int(share * count(text)), count)) for name, text in attached.files)
+    above = attached_context.cut(attached.above, int(share * count(attached.above)), count, end=True)
+    files = tuple((name, attached_context.cut(text, int(share * count(text)), count)) for name, text in attached.files)
     return replace(attached, above=above, files=tuple(file for file in files if file[1]))

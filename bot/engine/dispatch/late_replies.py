@@ -1,4 +1,4 @@
-"""Shows late replies in the background: stored replies that were not shown when their turn ended."""
+"""Shows late replies in the background. A late reply is stored, but was not shown when its turn ended."""
 
 from __future__ import annotations
 

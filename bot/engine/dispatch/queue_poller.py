@@ -1,4 +1,4 @@
-"""Polls the turn queue for turns that no process runs: after a notification, and when a regular look finds any."""
+"""Polls the turn queue for turns that no process runs, after each notification and at regular intervals."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from bot.engine.display.character_filter import visible
 from bot.engine.display.fenced_code import FencedCode, pieces_of
 from bot.engine.display.line_filter import LineFilter
 from bot.engine.display.urls import defanged, has_other_address, permitted
-from bot.engine.display.visible_text import visible
 from bot.engine.markdown import commonmark
 
 _ESCAPED_TICK = re.compile(r"(?<!\\)((?:\\\\)*)\\`")

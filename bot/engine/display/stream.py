@@ -19,7 +19,7 @@ from typing import Self
 
 from bot.engine import user_messages
 from bot.engine.aio import cancel_all
-from bot.engine.display.activity import ActivityIndicator
+from bot.engine.display.activity_indicator import ActivityIndicator
 from bot.engine.display.answer_file import deliver
 from bot.engine.display.edit_pacing import EditPacing, SharedPacing
 from bot.engine.display.fallback_layouts import LAYOUTS, Layout

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from bot.engine.memory.recall import FACT_SHARE, Remembered, compose, latest, note, recalled, transcript
-from bot.engine.memory.relevance import SmallTalk, earlier_statements, relevant_facts, small_talk
-from bot.engine.memory.selection import (
+from bot.engine.memory.history_selection import (
     MESSAGE_SHARE,
     NOTHING,
     RECALL_SHARE,
@@ -18,6 +16,8 @@ from bot.engine.memory.selection import (
     to_summarize,
     without_markers,
 )
+from bot.engine.memory.recall import FACT_SHARE, Remembered, compose, latest, note, recalled, transcript
+from bot.engine.memory.relevance import SmallTalk, earlier_statements, relevant_facts, small_talk
 from bot.engine.memory.stated_facts import StatedFact, facts_only, stated, subject
 from bot.engine.memory.verified_facts import Claim, Report, VerifiedFact, verify_claims
 

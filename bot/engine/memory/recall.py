@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from bot.engine.memory.selection import RECALL_SHARE, Selected, select, shortened
+from bot.engine.memory.history_selection import RECALL_SHARE, Selected, select, shortened
 from bot.types.conversation import Fact, History, PastMessage
 
 FACT_SHARE = 0.15

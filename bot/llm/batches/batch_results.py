@@ -1,4 +1,4 @@
-"""Shared by the batch APIs of both providers: names of prompts, translated errors, and metering of the results."""
+"""Helpers of the batch APIs of both providers: prompt names, error translation, metering."""
 
 from __future__ import annotations
 

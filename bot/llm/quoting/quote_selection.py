@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.engine.answer.evidence import says_nothing_alone
+from bot.engine.answer.claim_support import says_nothing_alone
 from bot.engine.ports.llm import PromptPart
 from bot.llm.quoting import question_kinds
 from bot.llm.quoting.quotable_pieces import Kind
@@ -18,7 +18,7 @@ from bot.llm.quoting.sentence_ranking import (
     terms,
     units_of,
 )
-from knowledge.part_merging import holds
+from knowledge.question_part_merging import holds
 from knowledge.search.followup_queries import carried_words
 from knowledge.types import Passage
 

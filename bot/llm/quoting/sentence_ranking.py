@@ -17,8 +17,8 @@ from functools import lru_cache
 
 from bot.llm.quoting import question_kinds
 from bot.llm.quoting.quotable_pieces import MAX_CODE_CHARS, Piece, pieces
-from knowledge.text.script_words import is_unspaced, script_words
 from knowledge.text.word_forms import fold, transliterate
+from knowledge.text.word_splitter import is_unspaced, script_words
 from knowledge.types import Passage
 
 _MAX_UNIT_CHARS = 600

@@ -8,14 +8,16 @@ from typing import Any
 import discord
 
 from bot.commands.admin_notices import ButtonNotice
+from bot.engine.ports.surface import Surface
 from bot.platforms.discord import render
 from bot.platforms.discord.errors import translated_errors
 from bot.platforms.discord.render import NO_MENTIONS
 from bot.types.conversation import Platform
+from bot.types.turns import Turn
 
 
-class DiscordMessenger:
-    """The ``Messenger`` of the servers that this process serves. ``tenant_of`` returns the tenant of a server."""
+class DiscordAdminMessenger:
+    """The ``AdminMessenger`` of the servers that this process serves. ``tenant_of`` returns the tenant of a server."""
 
     platform: Platform = "discord"
 
@@ -38,20 +40,38 @@ class DiscordMessenger:
     async def send(self, tenant_id: str, user_id: str, notice: ButtonNotice) -> None:
         """Send the notice as a direct message. Raises SurfaceError.
 
-        It has a button where direct messages belong to the tenant; elsewhere a command in the server does the same.
+        It has its buttons where direct messages belong to the tenant; elsewhere a command in the server does the same.
         """
         is_home = self._tenant_of(None) == tenant_id
-        text = notice.text if is_home else f"{notice.text} {notice.elsewhere}"
-        options: dict[str, Any] = {"view": _button(notice)} if is_home else {}
+        text = notice.text if is_home else f"{notice.text} {notice.elsewhere}".strip()
+        options: dict[str, Any] = {"view": _buttons(notice)} if is_home and notice.buttons else {}
         async with translated_errors():
             channel = await self._client.create_dm(discord.Object(int(user_id)))
             await channel.send(render.markdown(text), allowed_mentions=NO_MENTIONS, **options)
 
 
-def _button(notice: ButtonNotice) -> discord.ui.View:
-    button = discord.ui.Button[discord.ui.View](
-        label=notice.label,
-        custom_id=render.custom_id(notice.action, notice.value),
-        style=discord.ButtonStyle.danger if notice.destructive else discord.ButtonStyle.primary,
+class DiscordMessenger(DiscordAdminMessenger):
+    """The ``ThreadMessenger`` of the servers. ``surface_of`` returns where the reply to a turn is shown."""
+
+    def __init__(
+        self, client: discord.Client, tenant_of: Callable[[int | None], str], surface_of: Callable[[Turn], Surface]
+    ) -> None:
+        super().__init__(client, tenant_of)
+        self._surface_of = surface_of
+
+    def surface(self, turn: Turn) -> Surface:
+        """Return where the reply to a turn is shown."""
+        return self._surface_of(turn)
+
+
+def _buttons(notice: ButtonNotice) -> discord.ui.View:
+    return render.buttons_view(
+        *(
+            discord.ui.Button[discord.ui.View](
+                label=one.label,
+                custom_id=render.custom_id(one.action, one.value),
+                style=discord.ButtonStyle.danger if one.destructive else discord.ButtonStyle.primary,
+            )
+            for one in notice.buttons
+        )
     )
-    return render.single_button_view(button)

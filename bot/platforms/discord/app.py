@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import discord
 
 from bot.commands import registry as shipped
-from bot.commands.held_back_notices import NOTICE_SECONDS
+from bot.commands.regular_notices import NOTICE_SECONDS
 from bot.errors import ConfigError
 from bot.platforms.discord import user_messages
 from bot.platforms.discord.client import ParleyClient
@@ -59,7 +59,7 @@ async def serve(
 
 
 async def _run(client: ParleyClient, token: str) -> None:
-    background = asyncio.gather(_resume_turns_regularly(client), client.tell_of_held_back_sources())
+    background = asyncio.gather(_resume_turns_regularly(client), client.tell_regularly())
     try:
         async with client:
             try:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import discord
 import yarl
 
-from bot.commands.held_back_notices import NOTICE_SECONDS, tell_regularly
+from bot.commands.regular_notices import NOTICE_SECONDS, tell_regularly
 from bot.engine.dispatch.reactions import Reactions
 from bot.errors import ParleyError, PlatformAway, StoreAway, for_operator
 from bot.platforms.discord import catch_up, parse, slash_commands
 from bot.platforms.discord.admin_messages import DiscordMessenger
+from bot.platforms.discord.channel_history import Channels
 from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_runner import CommandRunner, Commands
 from bot.platforms.discord.connection import skip_unparsable_events
 from bot.platforms.discord.handler_tasks import HandlerTasks
-from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
 from bot.platforms.discord.message_events import MessageEvents
 from bot.platforms.discord.message_reader import MessageReader
@@ -230,9 +230,10 @@ class ParleyClient(discord.AutoShardedClient):
         if resumed:
             log.info("resumed %d turns", resumed)
 
-    async def tell_of_held_back_sources(self) -> None:
-        """Tell people about sources that are held back, until cancelled."""
-        await tell_regularly(self._runner.services, DiscordMessenger(self, self.tenant_of), self._notice_seconds)
+    async def tell_regularly(self) -> None:
+        """Send the notices that no event triggers, until cancelled."""
+        messenger = DiscordMessenger(self, self.tenant_of, self.surface_for)
+        await tell_regularly(self._runner.services, messenger, self._notice_seconds)
 
     async def drain(self) -> None:
         """Let running answers finish while the connection is open. New messages are left to the next process."""

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import groupby, zip_longest
 
-from bot.engine.display.visible_text import visible
+from bot.engine.display.character_filter import visible
 from bot.engine.markdown.blocks import is_header
 from bot.engine.markdown.inline import scanned
 from bot.platforms.discord.dialect import plain_cell

@@ -115,6 +115,16 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             "save",
         ),
         Form(
+            "verify",
+            "Verifies an answer, which is then given first; admins, and owners of its documents",
+            (
+                _ANSWER,
+                Option("everybody", "Give it to everybody", kind="switch", keyword="--tenant"),
+                Option("until", "How long it holds: 2027-01-31, 90d, never", keyword="--until"),
+            ),
+            "verify",
+        ),
+        Form(
             "refresh",
             "Reads sources again, now or at an interval",
             (
@@ -195,6 +205,12 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             "Answers without a mention when the evidence is strong; admins only",
             (_ON_OFF,),
             "auto-answer",
+        ),
+        Form(
+            "change-notices",
+            "Tells threads when documents that an answer cites have changed; admins only",
+            (_ON_OFF,),
+            "change-notices",
         ),
         Form(
             "external",

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from html.entities import html5
 
-from bot.engine.display.visible_text import visible
+from bot.engine.display.character_filter import visible
 from bot.engine.markdown.commonmark import parser
 from bot.engine.markdown.inline import scanned
 from bot.platforms.discord import link_guard

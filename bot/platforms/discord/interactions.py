@@ -173,6 +173,7 @@ class Interactions:
             "share": partial(self._share, interaction, turn_id),
             "accept": partial(self._run_privately, interaction, "docs", f"accept {turn_id}"),
             "save": partial(self._run_privately, interaction, "docs", f"save {turn_id}"),
+            "verify": partial(self._run_privately, interaction, "docs", f"verify {turn_id}"),
             "halt": partial(self._run_privately, interaction, "ingest", f"stop {turn_id}"),
         }
         await actions.get(action, partial(self._buttons.press, interaction, action, turn_id))()

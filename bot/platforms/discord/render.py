@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import discord
 
 from bot.commands.base import File, Reply, Table
+from bot.engine.display.character_filter import visible
 from bot.engine.display.citation_links import link
 from bot.engine.display.split import fitting
 from bot.engine.display.urls import END_MARKS, trimmed
-from bot.engine.display.visible_text import visible
 from bot.engine.markdown.blocks import State, advance
 from bot.platforms.discord import code_block_tables, dialect, link_guard, text_limits, user_messages
 from bot.platforms.discord.code_block_tables import FENCE
@@ -44,8 +44,10 @@ _ROUND = str.maketrans("[]", "()")
 """A title is the label of a link, where Discord does not reliably honor escaped square brackets."""
 _SPACE = " \t\n"
 """White space of Markdown. Any other one is text, and without it the next word could begin a block."""
-_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept|save):([^:]{1,80})")
-_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept", "save"))
+_BUTTON = re.compile(
+    r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt|accept|save|verify):([^:]{1,80})"
+)
+_WITHOUT_TURN = frozenset(("share", "about", "halt", "accept", "save", "verify"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,7 @@ def share_view(turn_id: str) -> discord.ui.View:
     button = discord.ui.Button[discord.ui.View](
         label=user_messages.SHARE, custom_id=custom_id("share", turn_id or "this")
     )
-    return single_button_view(button)
+    return buttons_view(button)
 
 
 def stop_ingestion_view(stop: str) -> discord.ui.View | None:
@@ -265,13 +267,14 @@ def stop_ingestion_view(stop: str) -> discord.ui.View | None:
     button = discord.ui.Button[discord.ui.View](
         label=user_messages.STOP_INGESTION, custom_id=custom_id("halt", stop), style=style
     )
-    return single_button_view(button)
+    return buttons_view(button)
 
 
-def single_button_view(button: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
-    """Return the components of a message with one button."""
+def buttons_view(*buttons: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
+    """Return the components of a message with buttons."""
     shown = discord.ui.View(timeout=None)
-    shown.add_item(button)
+    for button in buttons:
+        shown.add_item(button)
     shown.stop()
     return shown
 

@@ -12,7 +12,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.async_context import AsyncBoltContext
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.commands.held_back_notices import NOTICE_SECONDS, tell_regularly
+from bot.commands.regular_notices import NOTICE_SECONDS, tell_regularly
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.ports.surface import Surface
@@ -63,7 +63,11 @@ async def serve(
         shared = SharedResources(dispatcher, services, settings, session, BackgroundTasks())
         connect = _connect_installed_workspaces if settings.many_workspaces else _connect_single_workspace
         workspaces, receiver = await connect(shared)
-        messenger = SlackMessenger(workspaces.tenants, lambda tenant: workspaces.of_tenant(tenant).messenger)
+        messenger = SlackMessenger(
+            workspaces.tenants,
+            lambda tenant: workspaces.of_tenant(tenant).messenger,
+            lambda turn: workspaces.of_tenant(turn.thread.tenant_id).surface(turn),
+        )
         notices = asyncio.create_task(tell_regularly(services, messenger, notice_seconds))
         try:
             await receiver.open()

@@ -275,8 +275,8 @@ class EventListeners:
             case "halt":
                 # The value of this button is the ID of an ingest run.
                 self._background.start(self._command_runner.run("ingest", f"stop {turn_id}", target, by, tenant_id))
-            case "accept" | "save":
-                # The value of these buttons is the ID of a source, or that of an answer to save.
+            case "accept" | "save" | "verify":
+                # The value of these buttons is the ID of a source, or that of an answer to save or to verify.
                 command = f"{click.action} {turn_id}"
                 self._background.start(self._command_runner.run("docs", command, target, by, tenant_id))
             case _:

@@ -13,9 +13,9 @@ from typing import Any
 from bot.commands.admin_notices import ButtonNotice, NoticeAction
 from bot.commands.base import Cell, File, Reply, Table
 from bot.engine.display import output_filter
+from bot.engine.display.character_filter import visible
 from bot.engine.display.citation_links import as_plain_text, link
 from bot.engine.display.split import fitting
-from bot.engine.display.visible_text import visible
 from bot.engine.markdown import truncated, utf16_units
 from bot.platforms.slack import text_limits, user_messages
 from bot.platforms.slack.text_limits import ELEMENT_SIZE, MARKDOWN_SIZE, MESSAGE_SIZE, TABLE_SIZE, escape, size
@@ -39,7 +39,11 @@ STREAM_ID_PREFIX = "parley_part:"
 CARD_CHARS = 256
 SHARE_ACTION = "parley_share"
 STOP_INGEST_ACTION = "parley_halt"
-NOTICE_ACTIONS: Mapping[NoticeAction, str] = {"accept": "parley_accept", "save": "parley_save"}
+NOTICE_ACTIONS: Mapping[NoticeAction, str] = {
+    "accept": "parley_accept",
+    "save": "parley_save",
+    "verify": "parley_verify",
+}
 _WITHOUT_TURN = frozenset((STOP_INGEST_ACTION, *NOTICE_ACTIONS.values()))
 
 _MENTION_START = re.compile(r"<(?=[@#!])")
@@ -151,15 +155,19 @@ def progress(text: str, stop: str) -> dict[str, Any]:
 
 
 def button_notice(notice: ButtonNotice) -> dict[str, Any]:
-    """Return a notice whose button runs a command."""
-    button = {
-        "type": "button",
-        "action_id": NOTICE_ACTIONS[notice.action],
-        "style": "danger" if notice.destructive else "primary",
-        "value": notice.value,
-        "text": {"type": "plain_text", "text": notice.label},
-    }
-    return {"text": fallback(notice.text), "blocks": [markdown(notice.text), {"type": "actions", "elements": [button]}]}
+    """Return a notice; its buttons run commands."""
+    buttons = [
+        {
+            "type": "button",
+            "action_id": NOTICE_ACTIONS[one.action],
+            "style": "danger" if one.destructive else "primary",
+            "value": one.value,
+            "text": {"type": "plain_text", "text": one.label},
+        }
+        for one in notice.buttons
+    ]
+    row = [{"type": "actions", "elements": buttons}] if buttons else []
+    return {"text": fallback(notice.text), "blocks": [markdown(notice.text), *row]}
 
 
 def plain_reply(answer: Reply) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.slack import errors, native_streams, render, text_limits, user_messages
-from bot.platforms.slack.native_streams import OpenStream, StreamPolicy
+from bot.platforms.slack import errors, render, stream_policy, text_limits, user_messages
+from bot.platforms.slack.duplicate_posts import ThreadSearch
+from bot.platforms.slack.stream_policy import OpenStream, StreamPolicy
 from bot.platforms.slack.thread_context import ThreadContext
-from bot.platforms.slack.thread_search import ThreadSearch
 from bot.platforms.slack.thread_status import STATUS_SECONDS, ThreadStatus
 from bot.platforms.slack.transcripts import PlaceTranscripts
 from bot.types.conversation import ChatMessage, Extent, StoredAttachment, ThreadAbove
@@ -122,7 +122,7 @@ class SlackSurface:
         try:
             await self._update(ref, part)
         except SlackApiError as error:
-            if errors.code(error) not in native_streams.STILL_OPEN:
+            if errors.code(error) not in stream_policy.STILL_OPEN:
                 raise errors.surface_error(error) from error
             await self._stop_stream(ref, part)
             with errors.translated():
@@ -158,7 +158,7 @@ class SlackSurface:
         try:
             await self._remove(ref)
         except SlackApiError as error:
-            if errors.code(error) not in native_streams.STILL_OPEN:
+            if errors.code(error) not in stream_policy.STILL_OPEN:
                 raise errors.surface_error(error) from error
             await self._stop_stream(ref)
             with errors.translated():
@@ -188,11 +188,11 @@ class SlackSurface:
                     **await streams.recipient(self._channel, self._asker),
                 )
         except SurfaceError:
-            streams.record_refusal("unknown", self._channel, now, native_streams.UNCERTAIN_START_PAUSE)
+            streams.record_refusal("unknown", self._channel, now, stream_policy.UNCERTAIN_START_PAUSE)
             raise
         except SlackApiError as error:
             if errors.is_uncertain(error):
-                streams.record_refusal("unknown", self._channel, now, native_streams.UNCERTAIN_START_PAUSE)
+                streams.record_refusal("unknown", self._channel, now, stream_policy.UNCERTAIN_START_PAUSE)
                 raise errors.surface_error(error) from error
             code, seconds = errors.code(error), errors.retry_after(error)
             if streams.record_refusal(code, self._channel, now, seconds):
@@ -204,7 +204,7 @@ class SlackSurface:
         if not isinstance(ts, str):
             streams.record_refusal("no ts", self._channel, now)
             return None
-        self._open_streams[ts] = native_streams.started_stream(part, now)
+        self._open_streams[ts] = stream_policy.started_stream(part, now)
         return ts
 
     async def _append_to_stream(self, ref: str, part: Part) -> bool:
@@ -220,7 +220,7 @@ class SlackSurface:
                     await self._client.chat_appendStream(channel=self._channel, ts=ref, chunks=chunks)
         except SlackApiError as error:
             translated = errors.surface_error(error)
-            if errors.code(error) in native_streams.ENDED:
+            if errors.code(error) in stream_policy.ENDED:
                 del self._open_streams[ref]
                 return False
             if isinstance(translated, RateLimited | MessageGone):
@@ -250,7 +250,7 @@ class SlackSurface:
                 stream.uncertain = was_uncertain
             if isinstance(translated, RateLimited | MessageGone) or errors.is_uncertain(error):
                 raise translated from error
-            if chunks and errors.code(error) not in native_streams.ENDED:
+            if chunks and errors.code(error) not in stream_policy.ENDED:
                 await self._stop_stream(ref, part)
         self._open_streams.pop(ref, None)
 

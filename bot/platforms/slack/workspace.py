@@ -25,11 +25,11 @@ from bot.platforms.slack.event_listeners import EventListeners
 from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.installation.installations import Installations, InstallationToken
 from bot.platforms.slack.name_directory import NameDirectory
-from bot.platforms.slack.native_streams import StreamPolicy
 from bot.platforms.slack.payloads import BotUser
 from bot.platforms.slack.reactions import ReactionListener
 from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.shortcuts import MessageShortcuts
+from bot.platforms.slack.stream_policy import StreamPolicy
 from bot.platforms.slack.surface import surface_for_turn
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.thread_status import ThreadStatus

@@ -101,8 +101,9 @@ class Api:
         views = message_views(thread_id, page.rows, live, strong_model=history.strong_model)
         ratings = await history.ratings(page.turn_ids, author_of(request, "").id)
         messages = [asdict(view) for view in views]
+        links = asdict(await self.playground.branches.links(thread_id))
         return json_response(
-            {"messages": messages, "earlier": page.earlier, "ratings": dict(ratings), "event": hub.event_id}
+            {"messages": messages, "earlier": page.earlier, "ratings": dict(ratings), "event": hub.event_id, **links}
         )
 
     async def export(self, request: Request) -> Response:
@@ -151,6 +152,24 @@ class Api:
             at=offset_in(body, "at"),
         )
         return json_response(asdict(view))
+
+    async def document_pages(self, request: Request) -> Response:
+        """Return the layouts of some pages of a document, with the places of a quote."""
+        body = await json_body(request)
+        view = await self.playground.pages.layouts(
+            request.path_params["document_id"],
+            author_of(request, ""),
+            quote=text_in(body, "quote"),
+            start=offset_in(body, "start") or 0,
+            first=offset_in(body, "first"),
+        )
+        return json_response(asdict(view))
+
+    async def document_page(self, request: Request) -> Response:
+        """Return a page of a document as a picture."""
+        document_id, page = request.path_params["document_id"], request.path_params["page"]
+        picture = await self.playground.pages.picture(document_id, author_of(request, ""), page)
+        return Response(picture, media_type="image/png", headers=NO_STORE)
 
     # --- writing
 
@@ -236,6 +255,10 @@ class Api:
                 return json_response({"turn": (await playground.ask_again(turn_id, author, "strong")).id}, 202)
             case "change":
                 await playground.edit(turn_id, author, text_in(body, "text"))
+            case "branch":
+                thread_id = thread_id_from(body.get("thread"))
+                turn = await playground.branch(turn_id, author, text_in(body, "text"), thread_id)
+                return json_response({"turn": turn.id if turn else None}, 202)
             case "forget":
                 await playground.delete(turn_id, author)
             case "up" | "down":

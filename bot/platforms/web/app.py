@@ -15,16 +15,17 @@ from bot.config import Settings
 from bot.engine.answer.final_reply import stronger_model
 from bot.errors import ConfigError, for_operator
 from bot.platforms.web import uvicorn_server
-from bot.platforms.web.admin.pages import AdminPages
 from bot.platforms.web.admin.routes import routes
 from bot.platforms.web.api import PageConfig
 from bot.platforms.web.command_cards import StoredCommandCards
+from bot.platforms.web.conversation_files import StoredPageFiles
+from bot.platforms.web.document_pictures import StoredDocumentPages
 from bot.platforms.web.document_viewer import StoredDocuments
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
-from bot.platforms.web.page_files import StoredPageFiles
 from bot.platforms.web.playground import Playground
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
+from bot.platforms.web.question_branches import StoredBranches
 from bot.platforms.web.request_guard import allowed_hosts
 from bot.platforms.web.routes import build_app
 from bot.platforms.web.sign_in import sign_in_setup as sign_in
@@ -33,6 +34,7 @@ from bot.platforms.web.sign_in.sign_in_setup import Access
 from bot.platforms.web.welcome import StoredWelcome
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author
+from knowledge.parsing.isolation.sandbox import Parser
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,9 @@ RESUME_INTERVAL = 15.0
 
 POLL_INTERVAL = 0.5
 """Seconds between two polls for what other processes do, while a page is open."""
+
+PAGE_SECONDS = 10.0
+"""Seconds after which drawing a page of a document is given up."""
 
 OnBound = Callable[[str], None]
 """Receives the page's URL when the server accepts requests."""
@@ -70,6 +75,8 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
             services.database.tenant, services.settings, lambda: services.health.unready, services.clock
         ),
         documents=StoredDocuments(services.database.tenant),
+        branches=StoredBranches(services.database),
+        pages=StoredDocumentPages(services.database.tenant, Parser(seconds=PAGE_SECONDS)),
         unready=lambda: services.health.unready,
         metrics=services.metrics,
     )
@@ -101,7 +108,7 @@ async def serve(
     sign_in.require_sign_in(settings, host)
     playground = build_playground(dispatcher, services)
     access = sign_in.build_access(settings)
-    admin = routes(AdminPages(services, LOCAL_TENANT))
+    admin = routes(services, LOCAL_TENANT)
     await run(playground, page_config(settings), access, host=host, port=port, ready=ready, bound=bound, admin=admin)
 
 
@@ -143,6 +150,7 @@ async def run(
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await playground.close()
+        await playground.pages.aclose()
         sock.close()
 
 

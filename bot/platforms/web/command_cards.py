@@ -16,9 +16,9 @@ from bot.errors import for_operator
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.json_views import FileView, MessageView, SourceView, ThreadView
+from bot.store.browser_page import page_commands
+from bot.store.browser_page.page_commands import StoredCard
 from bot.store.database.session import Database
-from bot.store.pages import page_commands
-from bot.store.pages.page_commands import StoredCard
 from bot.types.conversation import LOCAL_TENANT
 
 log = logging.getLogger(__name__)

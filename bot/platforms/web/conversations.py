@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bot.engine.display.visible_text import visible
+from bot.engine.display.character_filter import visible
 from bot.errors import NotAllowed, UsageError
 from bot.platforms.web import user_messages
 from bot.platforms.web.command_cards import CommandCards
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import History
-from bot.store.pages.page_conversations import MessageRow
+from bot.store.browser_page.page_conversations import MessageRow
 from bot.store.threads import TITLE_CHARS
 from bot.types.conversation import Author
 from bot.types.display import Citation

@@ -19,7 +19,7 @@ from bot.platforms.web.command_cards import CommandCard, CommandCards
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import OPEN_STATES, THREAD_ID, History, message_views
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp, placeholder_id, stored_answer_id
-from bot.store.pages.page_conversations import MessageRow, ThreadRow
+from bot.store.browser_page.page_conversations import MessageRow, ThreadRow
 from bot.types.turns import TurnState
 
 RECENT_THREADS = 20

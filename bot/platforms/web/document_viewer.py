@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
-from bot.engine.display.visible_text import visible
+from bot.engine.display.character_filter import visible
 from bot.errors import UsageError
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL
@@ -29,7 +29,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class DocumentView:
-    """A part of a document. ``earlier`` and ``later`` are offsets at which the parts next to it begin, if any."""
+    """A part of a document. ``earlier`` and ``later`` are offsets at which the parts next to it begin, if any.
+
+    ``has_pages``: its pages can be shown as pictures.
+    """
 
     id: str
     title: str
@@ -40,6 +43,7 @@ class DocumentView:
     found: bool
     earlier: int | None
     later: int | None
+    has_pages: bool = False
 
 
 class DocumentViewer(Protocol):
@@ -63,14 +67,24 @@ class StoredDocuments:
     async def view(
         self, document_id: str, author: Author, *, quote: str = "", start: int = 0, at: int | None = None
     ) -> DocumentView:
-        readable = None if author.is_admin else audiences(CHANNEL, tenant_wide=True)
         async with self._sessions(LOCAL_TENANT) as session:
             window = await document_windows.read(
-                session, LOCAL_TENANT, document_id, audiences=readable, quote=quote, start=start, at=at
+                session,
+                LOCAL_TENANT,
+                document_id,
+                audiences=readable_audiences(author),
+                quote=quote,
+                start=start,
+                at=at,
             )
         if window is None:
             raise UsageError(user_messages.DOCUMENT_GONE)
         return view_of(window, quote)
+
+
+def readable_audiences(author: Author) -> tuple[str, ...] | None:
+    """Return the audiences whose documents a person may open on the page; None for all."""
+    return None if author.is_admin else audiences(CHANNEL, tenant_wide=True)
 
 
 def view_of(window: Window, quote: str) -> DocumentView:
@@ -86,6 +100,7 @@ def view_of(window: Window, quote: str) -> DocumentView:
         found=window.quote_start is not None,
         earlier=max(0, window.start - WINDOW_CHARS) if window.start else None,
         later=end if end < window.chars else None,
+        has_pages=window.has_file,
     )
 
 

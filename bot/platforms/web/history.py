@@ -11,15 +11,15 @@ from functools import partial
 from typing import Protocol
 
 from bot.engine.answer.final_reply import ACTIONS_AFTER_FAILURE, actions_after_answer
+from bot.engine.display.character_filter import visible
 from bot.engine.display.urls import urls_in
-from bot.engine.display.visible_text import visible
 from bot.errors import UsageError
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp, stored_answer_id
+from bot.store.browser_page import page_conversations
+from bot.store.browser_page.page_conversations import MessageRow, ThreadRow
 from bot.store.database.readiness import require_ready
 from bot.store.database.session import Database
-from bot.store.pages import page_conversations
-from bot.store.pages.page_conversations import MessageRow, ThreadRow
 from bot.store.turns import turns as stored_turns
 from bot.types.conversation import LOCAL_TENANT, ThreadKey
 from bot.types.display import Action

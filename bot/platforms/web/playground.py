@@ -6,31 +6,33 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from bot.commands import registry as commands
-from bot.commands.base import Context, File
 from bot.engine.answer.final_reply import ACTIONS_AFTER_FAILURE
 from bot.engine.ports.clock import Clock
 from bot.errors import LeaseLost, ParleyError, UsageError
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.command_cards import CommandCard, CommandCards
+from bot.platforms.web.command_replies import reply_of_command
+from bot.platforms.web.conversation_files import PageFiles
 from bot.platforms.web.conversations import Conversations
 from bot.platforms.web.cross_process_events import CrossProcessPoller, LocalWork
+from bot.platforms.web.document_pictures import DocumentPages
 from bot.platforms.web.document_viewer import DocumentViewer
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, OPEN_STATES, History, thread_key
-from bot.platforms.web.json_views import FileView, MessageView, ThreadView, iso_timestamp
-from bot.platforms.web.page_files import PageFiles
+from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
+from bot.platforms.web.question_branches import Branches, ask_in_branch
 from bot.platforms.web.surface import WebSurface
 from bot.platforms.web.welcome import WelcomeSource
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming
 from bot.types.turns import Outcome, Turn, TurnState
 from bot.types.usage import Tier
-from knowledge.errors import KnowledgeError
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,8 @@ class Playground:
     welcome: WelcomeSource
     """Finds out what an empty page offers."""
     documents: DocumentViewer
+    pages: DocumentPages
+    branches: Branches
     unready: Callable[[], Mapping[str, str]] = dict
     """Returns the reason for each part of this process that does not work yet."""
     metrics: Callable[[], bytes] = bytes
@@ -104,6 +108,27 @@ class Playground:
         if len(files) > MAX_ATTACHMENTS:
             raise UsageError(user_messages.TOO_MANY_FILES.format(most=MAX_ATTACHMENTS))
         attachments = tuple([await self.files.attachment(key) for key in files])
+        return await self._accept(thread_id, message_id, text, author, attachments)
+
+    async def branch(self, turn_id: str, author: Author, text: str, thread_id: str) -> Turn | None:
+        """Ask an edited question in the conversation ``thread_id``, which begins like that of the question.
+
+        Raises UsageError.
+        """
+        ask = partial(self._accept, thread_id, secrets.token_hex(12), text.strip(), author, edited=turn_id)
+        return await ask_in_branch(self.branches, turn_id, thread_id, text, ask)
+
+    async def _accept(
+        self,
+        thread_id: str,
+        message_id: str,
+        text: str,
+        author: Author,
+        attachments: tuple[Attachment, ...] = (),
+        *,
+        edited: str = "",
+    ) -> Turn | None:
+        """Accept a question; the attachments of the question that was ``edited`` are its own too."""
         incoming = Incoming(
             thread_key(thread_id),
             message_id,
@@ -116,6 +141,8 @@ class Playground:
         )
         with self._accepting():
             turn = await self.dispatcher.accept(incoming)
+            if turn is not None and edited:
+                await self.branches.copy_attachments(edited, turn.id)
             if turn is not None:
                 self._start_turn(turn, tuple(file.name for file in attachments))
         return turn
@@ -139,8 +166,13 @@ class Playground:
                 self.hub.retitle(turn.thread.thread_id, await self.history.title(turn.thread.thread_id))
 
     async def delete(self, turn_id: str, author: Author) -> None:
-        """Delete a question, its answer and everything derived from them."""
-        deleted = await self.dispatcher.forget(turn_id, author, tenant_id=LOCAL_TENANT, surface_for=self.surface)
+        """Delete a question, its answer and everything derived from them, also their copies in branches."""
+        copies = await self.branches.copies(turn_id)
+        deleted: list[Turn] = []
+        for one in (turn_id, *copies):
+            # A copy may have been deleted meanwhile.
+            with suppress(UsageError) if deleted else nullcontext():
+                deleted += await self.dispatcher.forget(one, author, tenant_id=LOCAL_TENANT, surface_for=self.surface)
         for turn in deleted:
             self.hub.remove_turn(turn.thread.thread_id, turn.id)
         for thread_id in dict.fromkeys(turn.thread.thread_id for turn in deleted):
@@ -269,7 +301,7 @@ class Playground:
         context = self.commands.context(
             thread_id=card.reply.thread, author=author, attachments=attachments, update=update
         )
-        result = await self._run_command(name, args, empty, context)
+        result = await reply_of_command(self.commands, self.files, name, args, empty, context)
         await self._share(replace(card, reply=result, public=not (result.private or result.failed)))
 
     async def _share(self, card: CommandCard) -> None:
@@ -289,46 +321,12 @@ class Playground:
         """Run the command ``why`` or ``sources`` for an answer and return its reply, for the panel under the answer."""
         reply = MessageView(f"w-{turn_id}", thread_id, "command", "Parley", iso_timestamp(self.clock()))
         context = self.commands.context(thread_id=thread_id, author=author, attachments=(), update=_ignore_progress)
-        return await self._run_command(name, turn_id, reply, context)
+        return await reply_of_command(self.commands, self.files, name, turn_id, reply, context)
 
     async def stop_ingestion(self, names: str, *, thread_id: str, author: Author) -> None:
         """Stop a command that ingests documents. Its own message reports the result. Raises UsageError, NotAllowed."""
         context = self.commands.context(thread_id=thread_id, author=author, attachments=(), update=_ignore_progress)
         await self.commands.run("ingest", f"stop {names}", context)
-
-    async def _run_command(self, name: str, args: str, reply: MessageView, context: Context) -> MessageView:
-        """Run a command and return ``reply`` filled with its result or its error."""
-        try:
-            result = await self.commands.run(name, args, context)
-        except (ParleyError, KnowledgeError) as error:
-            return replace(reply, blocks=render.blocks(str(error)), final=True, failed=True)
-        except Exception:
-            trace = secrets.token_hex(4)
-            log.exception("command %s failed, trace ID %s", name, trace)
-            text = user_messages.UNEXPECTED_ERROR.format(trace=trace)
-            return replace(reply, blocks=render.blocks(text), final=True, failed=True)
-        numbers = frozenset(citation.n for citation in result.citations)
-        try:
-            blocks = render.blocks(result.answer or result.text, numbers, links=result.links)
-            blocks += (render.table(result.table),) if result.table else ()
-        except Exception:
-            log.exception("the reply of %s is shown as plain text", name)
-            blocks = render.plain(result.text)
-        shown = replace(reply, blocks=blocks, final=True, private=result.private)
-        shown = replace(shown, sources=tuple(map(render.source, result.citations)))
-        return await self._with_file(shown, result.file, context.author) if result.file else shown
-
-    async def _with_file(self, reply: MessageView, file: File, author: Author) -> MessageView:
-        """Add the file of a reply to it, or the note that the file could not be stored."""
-        try:
-            return replace(reply, file=await self._keep_file(file, author))
-        except Exception:
-            log.exception("the file %s of a reply could not be stored", file.name)
-            return replace(reply, notes=(user_messages.FILE_NOT_STORED,))
-
-    async def _keep_file(self, file: File, author: Author) -> FileView:
-        key = await self.files.keep_reply(file, author.id)
-        return FileView(file.name, f"api/files/{key}", file.content_type in ("image/png", "image/jpeg"))
 
     # --- background tasks
 

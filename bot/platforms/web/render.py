@@ -20,14 +20,15 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from bot.commands.base import Cell, Table
+from bot.engine.display.character_filter import visible
 from bot.engine.display.citation_links import link
 from bot.engine.display.output_filter import sanitize
 from bot.engine.display.urls import permitted
-from bot.engine.display.visible_text import visible
 from bot.engine.markdown import commonmark
 from bot.platforms.web import user_messages
 from bot.platforms.web.code_blocks import code_block
 from bot.platforms.web.json_views import MessageView, SourceView
+from bot.platforms.web.math_markup import with_formulas
 from bot.types.display import Citation, Part
 
 _TASK = re.compile(r"\[([ xX])\]\s")
@@ -70,6 +71,12 @@ class _Renderer(RendererHTML):
     def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return code_block(tokens[idx].content)
 
+    def formula(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f'<code class="{f"formula {tokens[idx].info}".strip()}">{html.escape(tokens[idx].content)}</code>'
+
+    def formula_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f"<p>{self.formula(tokens, idx, options, env)}</p>\n"
+
     def checkbox(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         checked = " checked" if tokens[idx].info == "x" else ""
         return f'<input type="checkbox" disabled{checked} aria-label="{user_messages.TASK}">'
@@ -99,7 +106,7 @@ def _is_safe_link(url: str, links: frozenset[str]) -> bool:
 
 @lru_cache(1)
 def _markdown() -> MarkdownIt:
-    return commonmark.parser(_Renderer)
+    return with_formulas(commonmark.parser(_Renderer))
 
 
 def blocks(

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from bot.engine.ports.clock import Clock
 from bot.platforms.web import render
+from bot.platforms.web.conversation_files import PageFiles
 from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.json_views import iso_timestamp, placeholder_id, stored_answer_id
-from bot.platforms.web.page_files import PageFiles
 from bot.types.conversation import StoredAttachment
 from bot.types.display import Limits, Part
 from bot.types.turns import Turn

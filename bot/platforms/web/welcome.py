@@ -12,7 +12,7 @@ from bot.engine.ports.clock import Clock
 from bot.health import SAMPLE
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL
-from bot.store.pages import page_conversations
+from bot.store.browser_page import page_conversations
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample
 from knowledge.ports import Sessions

@@ -15,6 +15,7 @@ from bot.store.adapters.transactions import Transactions
 from bot.store.answer_cache import answers
 from bot.store.budgets import budget_reservations
 from bot.store.turns import attachments, facts
+from bot.store.verified_answers import similar_questions
 from bot.types.conversation import Author, History, PastMessage
 from bot.types.turns import Turn, TurnRecord
 
@@ -32,10 +33,11 @@ class PostgresConversation:
 
         async def once(_: bool) -> TurnRecord:
             today, owners = await self._days.owners_of(turn)
-            ((settings,), (days,), held, attached, stated, *said) = await self._database.flush(
+            ((settings,), (days,), ((has_verified,),), held, attached, stated, *said) = await self._database.flush(
                 tenant_id,
                 tenants.settings_read(tenant_id, thread.channel_id),
                 budget_reservations.read(owners),
+                similar_questions.any_in_force(tenant_id),
                 budget_reservations.held(tenant_id, turn.id),
                 attachments.of_thread_read(turn),
                 facts.current_read(thread),
@@ -50,6 +52,7 @@ class PostgresConversation:
                 attached=tuple(attachments.of_thread_in(attached)),
                 facts=tuple(facts.current_in(stated)),
                 reservation=reservation,
+                has_verified=has_verified,
             )
 
         return await self._transactions.retry(once)

@@ -10,7 +10,7 @@ from itertools import groupby
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
-from bot.store.database import processes
+from bot.store.database import process_liveness
 from bot.store.database.session import Database
 from bot.store.turns import turn_queue, turns
 from bot.types.conversation import Platform, ThreadKey
@@ -26,7 +26,7 @@ class PostgresTurnQueue:
     """
 
     def __init__(
-        self, database: Database, *, holder: Callable[[], int | None], settling: float = processes.SETTLING
+        self, database: Database, *, holder: Callable[[], int | None], settling: float = process_liveness.SETTLING
     ) -> None:
         self._database = database
         self._holder = holder
@@ -95,11 +95,11 @@ class PostgresTurnQueue:
         if holder is None:
             raise StoreAway("the connection for notifications is broken")
         async with self._database.queue() as session:
-            await processes.mark_serving(session, process_id=holder, platform=platform)
+            await process_liveness.mark_serving(session, process_id=holder, platform=platform)
 
     async def last_served(self, platform: Platform) -> datetime | None:
         async with self._database.queue() as session:
-            return await processes.last_served(session, process_id=self._holder() or 0, platform=platform)
+            return await process_liveness.last_served(session, process_id=self._holder() or 0, platform=platform)
 
     async def direct_channels(self, platform: Platform) -> Sequence[str]:
         async with self._database.queue() as session:

@@ -22,6 +22,8 @@ from bot.types.conversation import ThreadKey
 from bot.types.usage import Call
 
 LEFT_BEHIND = "left behind"
+SUMMED_AFTER_CHANGE = case((ledger.c.summed == "no", "no"), else_="changed")
+"""The value of ``summed`` in a row that is changed: the sums of its day no longer hold if it is part of them."""
 
 
 class LostCalls(NamedTuple):
@@ -76,8 +78,11 @@ def settling_lost(tenant_id: str, calls: LostCalls, older: timedelta, *, count_f
 
 def _settled() -> Template:
     statement = _INSERT
-    kept = {"tenant_id", "call_id", "turn_id", "thread_uid", "created_at", "budget_day"}
-    changes = {column.name: statement.excluded[column.name] for column in ledger.c if column.name not in kept}
+    kept = {"tenant_id", "call_id", "turn_id", "thread_uid", "created_at", "budget_day", "summed"}
+    changes: dict[str, Any] = {
+        column.name: statement.excluded[column.name] for column in ledger.c if column.name not in kept
+    }
+    changes["summed"] = SUMMED_AFTER_CHANGE
     return Template(statement.on_conflict_do_update(index_elements=["tenant_id", "call_id"], set_=changes))
 
 
@@ -118,7 +123,7 @@ _FIND_LOST = Template(
     .distinct()
 )
 _INSERT = insert(ledger).values(
-    {column.name: bindparam(column.name) for column in ledger.c if column.name != "created_at"}
+    {column.name: bindparam(column.name) for column in ledger.c if column.name not in ("created_at", "summed")}
 )
 _OPENED = Template(_INSERT.on_conflict_do_nothing())
 _SETTLED = _settled()

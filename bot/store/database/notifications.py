@@ -21,7 +21,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from bot.health import Health
-from bot.store.database import connections, poolers, processes
+from bot.store.database import connections, poolers, process_liveness
 from bot.store.database.pipelined_transactions import APP_ROLE, Statement
 from bot.store.database.session import NO_TENANT
 from bot.types.display import Pacing
@@ -68,7 +68,7 @@ class Notifications:
         *,
         process_id: int | None = None,
         beat: float = BEAT_SECONDS,
-        settling: float = processes.SETTLING,
+        settling: float = process_liveness.SETTLING,
         health: Health | None = None,
     ) -> None:
         self._url = url
@@ -117,8 +117,8 @@ class Notifications:
                 raise NoSession(poolers.NEEDS_SESSION)
             await connection.execute(_BIND, {"tenant": NO_TENANT, "role": APP_ROLE})
             await connection.execute(f"LISTEN {CHANNEL}")
-            await connection.execute(processes.BEAT, self._beating())
-            await connection.execute(processes.FORGET)
+            await connection.execute(process_liveness.BEAT, self._beating())
+            await connection.execute(process_liveness.FORGET)
             locked = await self._lock(connection)
             self._connected.set()
             self._health.works(PART)
@@ -131,8 +131,8 @@ class Notifications:
                     elif notice is not None:
                         paced(notice)
                 locked = locked or await self._lock(connection)
-                await connection.execute(processes.BEAT, self._beating())
-                left = await (await connection.execute(processes.LEFT, self._who)).fetchone()
+                await connection.execute(process_liveness.BEAT, self._beating())
+                left = await (await connection.execute(process_liveness.LEFT, self._who)).fetchone()
                 if left is not None and left[0]:
                     heard(Notice("dead"))
         finally:
@@ -144,7 +144,7 @@ class Notifications:
 
     async def _lock(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
         """Take the advisory lock that shows that this process is alive. An earlier connection may still hold it."""
-        row = await (await connection.execute(processes.LOCK, self._who)).fetchone()
+        row = await (await connection.execute(process_liveness.LOCK, self._who)).fetchone()
         return row is not None and bool(row[0])
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.budgets.budget_counters import of_user
 from bot.store.schema import added_days, attachments, budget_days, facts, feedback, ledger, turns
+from bot.store.verified_answers import records
 from knowledge.store import message_erasure
 
 
@@ -38,6 +39,7 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
     calls = await session.execute(
         select(ledger).where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id).order_by(ledger.c.created_at)
     )
+    verified = [one for one in await records.every(session, tenant_id=tenant_id) if one.owner_id == user_id]
     return {
         "tenant": tenant_id,
         "user": user_id,
@@ -49,6 +51,10 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
         "attachments": [{"turn_id": str(r.turn_id), "name": r.name, "text": r.text} for r in attached],
         "channel_messages": await message_erasure.messages_by(session, tenant_id=tenant_id, user_id=user_id),
         "feedback": [{"turn_id": str(r.turn_id), "value": r.value, "reason": r.reason} for r in rated],
+        "verified_answers": [
+            {"id": one.id, "questions": one.questions, "answer": one.answer, "at": one.verified_at.isoformat()}
+            for one in verified
+        ],
         "budget_days": [{"day": str(r.day), "used": r.used, "reserved": r.reserved} for r in days],
         "added_days": [{"day": str(r.day), "bytes": r.bytes, "documents": r.documents} for r in added],
         "calls": [

@@ -51,6 +51,10 @@ _DELETE_VECTORS = text("""
         AND messages.turn_id = ANY(:turns)
 """)
 
+_DELETE_VERIFIED = text("""
+    DELETE FROM verified_answers WHERE tenant_id = :tenant AND citations @> ANY(CAST(:cited AS jsonb[]))
+""")
+
 _CLEAR_SUMMARIES = text("""
     UPDATE threads SET summary = '', summary_upto = 0
     WHERE tenant_id = :tenant AND thread_uid = ANY(:threads)
@@ -81,5 +85,6 @@ async def forget_quotes(session: AsyncSession, *, tenant_id: str, names: Sequenc
     await session.execute(_BLANK_MESSAGES, values)
     await session.execute(_DELETE_VECTORS, values)
     await session.execute(text("DELETE FROM answers WHERE tenant_id = :tenant AND turn_id = ANY(:turns)"), values)
+    await session.execute(_DELETE_VERIFIED, {"tenant": tenant_id, "cited": _cited(names)})
     await session.execute(_CLEAR_SUMMARIES, {"tenant": tenant_id, "threads": [row.thread_uid for row in found]})
     return len(found)

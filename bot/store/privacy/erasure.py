@@ -3,6 +3,8 @@
 Erasing removes questions and their answers, cached answers, summaries of the person's threads, ratings, limits, the
 person's messages in indexed channels, what answers to other people quote of them, and mentions of the person's ID. The
 ledger's rows are kept, because the totals must stay correct, under a pseudonym that cannot be traced to the person.
+Answers that the person verified belong to the team and are kept under it too, unless they were made from the person's
+own questions.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from sqlalchemy import Delete, Update, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import UsageError
+from bot.store.browser_page import conversation_files, page_commands
+from bot.store.budgets import ledger_days
 from bot.store.budgets.budget_counters import of_user
+from bot.store.budgets.ledger import SUMMED_AFTER_CHANGE
 from bot.store.database import lock_order
 from bot.store.database.pipelined_transactions import Statement, send
-from bot.store.pages import page_commands, page_files
-from bot.store.privacy import erased_documents, person_references
+from bot.store.privacy import erased_documents, reference_erasure
 from bot.store.schema import (
     added_days,
     attachments,
@@ -33,7 +37,9 @@ from bot.store.schema import (
     reservations,
     threads,
     turns,
+    verified_answers,
 )
+from bot.store.schema import ledger_days as sums
 from bot.store.turns import turn_queue
 from bot.store.turns.question_changes import forget_in_traces
 from knowledge import bm25
@@ -65,6 +71,7 @@ async def erase(
     uploads = await upload_records.uploads_by(session, tenant_id=tenant_id, user_id=user_id)
     if uploads and documents is None:
         raise UndecidedDocuments(len(uploads))
+    await ledger_days.hold(session, tenant_id)
     names = await _names(session, tenant_id, user_id)
     touched = await _touched_threads(session, tenant_id, user_id)
     quoted = await _quoted_documents(session, tenant_id, user_id, uploads if documents == "delete" else [])
@@ -74,7 +81,7 @@ async def erase(
     done = {"quotes": await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=quoted)}
     for name, statement in _statements(tenant_id, user_id, nobody).items():
         done[name] = (await session.execute(statement)).rowcount  # type: ignore[attr-defined]
-    done["page_files"] = await page_files.erase(session, tenant_id=tenant_id, user_id=user_id)
+    done["page_files"] = await conversation_files.erase(session, tenant_id=tenant_id, user_id=user_id)
     done["page_commands"] = await page_commands.erase(session, tenant_id=tenant_id)
     done["documents"] = await message_erasure.erase_messages(session, tenant_id=tenant_id, user_id=user_id)
     done["sources"] = await upload_records.forget_person(
@@ -84,7 +91,7 @@ async def erase(
         done["documents"] += await upload_records.delete_uploads(session, tenant_id=tenant_id, uploads=uploads)
     if done["documents"]:
         await bm25.sweep_dead(session, tenant_id)
-    done["mentions"] = await person_references.erase(
+    done["mentions"] = await reference_erasure.erase(
         session, tenant_id=tenant_id, user_id=user_id, names=names, pseudonym=nobody
     )
     done["threads"] = await _forget_threads(session, tenant_id, touched)
@@ -105,6 +112,9 @@ def _statements(tenant_id: str, user_id: str, pseudonym: str) -> dict[str, Delet
             messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own) | (messages.c.author_id == user_id)
         ),
         "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),
+        "answers_verified": delete(verified_answers).where(
+            verified_answers.c.tenant_id == tenant_id, verified_answers.c.turn_id.in_(own)
+        ),
         "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
         "added_days": delete(added_days).where(added_days.c.tenant_id == tenant_id, added_days.c.user_id == user_id),
         "limits": delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == of_user(user_id)),
@@ -113,13 +123,19 @@ def _statements(tenant_id: str, user_id: str, pseudonym: str) -> dict[str, Delet
         .values(set_by=pseudonym),
         "calls": update(ledger)
         .where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id)
-        .values(user_id=pseudonym, turn_id=None, thread_uid=None),
+        .values(user_id=pseudonym, turn_id=None, thread_uid=None, summed=SUMMED_AFTER_CHANGE),
+        "daily_sums": delete(sums).where(
+            sums.c.tenant_id == tenant_id, sums.c.dimension == "user", sums.c.key == user_id
+        ),
         "reservations": delete(reservations).where(
             reservations.c.tenant_id == tenant_id, reservations.c.subject == of_user(user_id)
         ),
         "budget_days": update(budget_days)
         .where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == of_user(user_id))
         .values(subject=pseudonym),
+        "answers_owned": update(verified_answers)
+        .where(verified_answers.c.tenant_id == tenant_id, verified_answers.c.owner_id == user_id)
+        .values(owner_id=pseudonym, owner_name=""),
     }
 
 
@@ -163,7 +179,7 @@ async def _lock(
 
     After this, no summary of the person's messages is stored.
     """
-    (mentioning,) = await send(session, person_references.turns_naming(tenant_id, user_id, names))
+    (mentioning,) = await send(session, reference_erasure.turns_naming(tenant_id, user_id, names))
     quoting = await erased_documents.turns_quoting(session, tenant_id=tenant_id, names=quoted)
     changed = {
         "tenant": tenant_id,
@@ -172,7 +188,7 @@ async def _lock(
         "turns": [row.turn_id for row in (*mentioning, *quoting)],
     }
     (locked,) = await send(session, Statement(_LOCK_TURNS, changed))
-    (named,) = await send(session, person_references.threads_naming(tenant_id, user_id))
+    (named,) = await send(session, reference_erasure.threads_naming(tenant_id, user_id))
     others = {row.thread_uid for row in (*locked, *named)}
     await send(session, Statement(lock_order.THREADS_TO_DELETE, {**changed, "threads": list(others.union(touched))}))
 

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from bot.store.schema.answer_cache import answer_flights, answer_hits, answers
 from bot.store.schema.browser_page import page_commands, page_files
-from bot.store.schema.budgets import added_days, budget_days, budgets, ledger, refusals, reservations, token_ratios
+from bot.store.schema.budgets import (
+    added_days,
+    budget_days,
+    budgets,
+    cost_alerts,
+    ledger,
+    ledger_days,
+    ledger_price_days,
+    refusals,
+    reservations,
+    token_ratios,
+)
 from bot.store.schema.columns import metadata
 from bot.store.schema.conversations import (
+    COPIED,
     NO_TURN,
     attachments,
+    changed_answer_notices,
     channels,
     facts,
     feedback,
@@ -21,8 +34,10 @@ from bot.store.schema.conversations import (
     turns,
 )
 from bot.store.schema.processes import events_heard, oauth_states, processes, slack_installations, slack_requests
+from bot.store.schema.verified_answers import verified_answers, verified_questions
 
 __all__ = [
+    "COPIED",
     "NO_TURN",
     "added_days",
     "answer_flights",
@@ -31,12 +46,16 @@ __all__ = [
     "attachments",
     "budget_days",
     "budgets",
+    "changed_answer_notices",
     "channels",
+    "cost_alerts",
     "events_heard",
     "facts",
     "feedback",
     "inbox",
     "ledger",
+    "ledger_days",
+    "ledger_price_days",
     "message_vectors",
     "messages",
     "metadata",
@@ -53,4 +72,6 @@ __all__ = [
     "threads",
     "token_ratios",
     "turns",
+    "verified_answers",
+    "verified_questions",
 ]

@@ -30,6 +30,7 @@ tenants = Table(
     Column("timezone", Text),
     json_object("settings"),
     now("created_at"),
+    count("answers_checked"),
 )
 
 channels = Table(
@@ -55,10 +56,16 @@ threads = Table(
     Column("quiet", Boolean, nullable=False, server_default=text("false")),
     Column("named", Boolean, nullable=False, server_default=text("false")),
     Column("pinned", Boolean, nullable=False, server_default=text("false")),
+    Column("branch_of", UUID(as_uuid=True)),
+    Column("branch_turn", UUID(as_uuid=True)),
     now("created_at"),
     now("updated_at"),
     Index("threads_recent", "tenant_id", "platform", "channel_id", "updated_at"),
+    Index("threads_branches", "tenant_id", "branch_of", postgresql_where=text("branch_of IS NOT NULL")),
 )
+
+COPIED = "copied"
+"""The kind of a turn that a branch of its conversation has a copy of. Reports leave it out."""
 
 NO_TURN = "00000000-0000-0000-0000-000000000000"
 """The turn of a message that becomes none, such as a command."""
@@ -119,6 +126,7 @@ turns = Table(
     Index("turns_one_running", "tenant_id", "thread_uid", unique=True, postgresql_where=text("state = 'running'")),
     Index("turns_of_user", "tenant_id", "user_id", "seq"),
     Index("turns_of_thread", "tenant_id", "thread_uid", "seq"),
+    Index("turns_copied", "tenant_id", postgresql_where=text(f"kind = '{COPIED}'")),
     Index("turns_open", "platform", "seq", postgresql_where=text("state IN ('queued', 'running')")),
     Index("turns_withdrawn", "platform", "withdrawn_at", postgresql_where=text("withdrawn_at IS NOT NULL")),
     Index("turns_undelivered", "platform", "deliver_at", postgresql_where=text("deliver_at IS NOT NULL")),
@@ -215,4 +223,13 @@ message_vectors = Table(
         ["messages.tenant_id", "messages.thread_uid", "messages.seq"],
         ondelete="CASCADE",
     ),
+)
+
+changed_answer_notices = Table(
+    "changed_answer_notices",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), primary_key=True),
+    Column("platform", Text, nullable=False),
+    of_turn(),
 )

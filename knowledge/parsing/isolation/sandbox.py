@@ -8,19 +8,19 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from knowledge import refusal_counts
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.off_loop_work import in_thread_if_large
-from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.parsing.isolation import worker_protocol
+from knowledge.parsing.isolation import page_protocol, worker_protocol
 from knowledge.parsing.isolation.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.isolation.worker_process import MAX_MEMORY_BYTES
+from knowledge.parsing.page_display import PageLayouts, PagePicture, QuoteOnPage
 from knowledge.parsing.parse_options import MAX_UNPACKED, RECOGNIZED_PAGES, ParseOptions
 from knowledge.types import Document, Fetched
 
@@ -32,6 +32,8 @@ WRITE_BYTES = 256 * 1024
 """Bytes of a file that are handed to the pipe at once; the next follow when it has taken them."""
 READ_BYTES = 1024 * 1024
 _INVALID = "the parser returned an invalid result. Save the file again or in another format"
+
+_Result = TypeVar("_Result")
 
 log = logging.getLogger(__name__)
 _logged: set[Isolation] = set()
@@ -67,9 +69,18 @@ class Parser:
         ``include_hidden`` is as in ``ParseOptions``. Raises ParseError, whose message is meant to follow the document's
         name; PrivateChatError if it is a private conversation.
         """
-        async with self._lock:
-            options = ParseOptions(include_hidden, fetched.private_chats, self._max_unpacked, self._recognized_pages)
-            parsed = await self._parse_in_worker(fetched, max_chars, options)
+        options = ParseOptions(include_hidden, fetched.private_chats, self._max_unpacked, self._recognized_pages)
+        head = {
+            "name": fetched.uri,
+            "content_type": fetched.content_type,
+            "max_chars": max_chars,
+            "options": asdict(options),
+            "earlier_mail_sizes": [len(mail) for mail in fetched.earlier_mails],
+        }
+        body = b"".join((*fetched.earlier_mails, fetched.data)) if fetched.earlier_mails else fetched.data
+        parsed = await self._ask_worker(
+            fetched.uri, head, body, worker_protocol.document_of, recognized_pages=options.recognized_pages
+        )
         metadata = {**parsed.metadata, **fetched.metadata}
         title = fetched.title or parsed.title
         return Document(fetched.uri, title, parsed.text, parsed.blocks, metadata, parsed.warnings)
@@ -107,23 +118,59 @@ class Parser:
                 await self._end()
                 raise
 
-    async def _parse_in_worker(self, fetched: Fetched, max_chars: int | None, options: ParseOptions) -> ParsedDocument:
-        head = {
-            "name": fetched.uri,
-            "content_type": fetched.content_type,
-            "max_chars": max_chars,
-            "options": asdict(options),
-        }
+    async def page_layouts(
+        self, name: str, data: bytes, *, first: int, last: int, quotes: Mapping[int, QuoteOnPage]
+    ) -> PageLayouts:
+        """Return the layouts of the pages ``first`` to ``last`` of a PDF, from 1, with the places of quotes by page.
+
+        Raises ParseError as above, also if the pages cannot be drawn.
+        """
+        request = page_protocol.layouts_request(first, last, quotes)
+        return await self._ask_worker(name, request, data, page_protocol.layouts_of)
+
+    async def draw_page(self, name: str, data: bytes, page: int, *, side: int) -> PagePicture:
+        """Draw a page of a PDF, from 1, with ``side`` pixels on its longer side. Raises ParseError as above."""
+        return await self._ask_worker(name, page_protocol.picture_request(page, side), data, page_protocol.picture_of)
+
+    async def _ask_worker(
+        self,
+        name: str,
+        head: dict[str, Any],
+        data: bytes,
+        convert: Callable[[dict[str, Any], bytearray], _Result],
+        *,
+        recognized_pages: int = 0,
+    ) -> _Result:
+        """Send one request about a file and convert the response. Each recognized page has a time limit of its own."""
+        async with self._lock:
+            response, body = await self._exchange(name, head, data, recognized_pages)
+            if response.get("restart"):
+                await self._end()
+            if response.get("restart") and "error" in response:
+                refusal_counts.count("parser")
+            if "error" in response:
+                raise _parse_error(response)
+            try:
+                return await in_thread_if_large(len(body), convert, response, body)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                await self._end()
+                raise ParseError(_INVALID) from None
+
+    async def _exchange(
+        self, name: str, head: dict[str, Any], data: bytes, recognized_pages: int
+    ) -> tuple[dict[str, Any], bytearray]:
+        """Return the head and the body of the response. Raises ParseError."""
         try:
             async with asyncio.timeout(self._seconds) as limit:
                 process = await self._worker()
                 _log_once(self._isolation)
-                response, body = await _request(process, head, fetched.data)
-                for _ in range(options.recognized_pages):
+                response, body = await _request(process, head, data)
+                for _ in range(recognized_pages):
                     if response.get("recognized") is not True:
                         break
                     limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
                     response, body = await _response(process)
+                return response, body
         except TimeoutError:
             refusal_counts.count("parser")
             await self._end()
@@ -134,7 +181,7 @@ class Parser:
             refusal_counts.count("parser")
             returncode = await self._end()
             if returncode == -signal.SIGSYS:
-                log.warning("A file made the parser attempt a forbidden system call: %s", fetched.uri)
+                log.warning("A file made the parser attempt a forbidden system call: %s", name)
                 raise ParseError("it attempted something that no document needs. Do not trust this file") from None
             raise ParseError("it crashed the parser. Save it again or in another format") from None
         except (ValueError, RecursionError):
@@ -143,17 +190,6 @@ class Parser:
         except BaseException:
             await self._end()
             raise
-        if response.get("restart"):
-            await self._end()
-        if response.get("restart") and "error" in response:
-            refusal_counts.count("parser")
-        if "error" in response:
-            raise _parse_error(response)
-        try:
-            return await in_thread_if_large(len(body), worker_protocol.document_of, response, body)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            await self._end()
-            raise ParseError(_INVALID) from None
 
     async def _worker(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:

@@ -13,14 +13,14 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.parsing import parsers
 from knowledge.parsing.format_detection import detect
-from knowledge.parsing.isolation import process_isolation, worker_protocol
+from knowledge.parsing.isolation import page_protocol, process_isolation, worker_protocol
 from knowledge.parsing.isolation.worker_protocol import Response
 from knowledge.parsing.ocr import text_recognition
 from knowledge.parsing.ocr.text_recognition import Recognizer
@@ -130,12 +130,34 @@ def _with_recognizer(options: ParseOptions, memory: _Memory, responses: BinaryIO
     return replace(options, recognizer=recognizer)
 
 
+def _without_earlier_mails(body: bytes, sizes: Sequence[int]) -> tuple[list[bytes], bytes]:
+    """Split a body into the earlier mails at its beginning and the file itself."""
+    mails: list[bytes] = []
+    start = 0
+    for size in sizes:
+        mails.append(body[start : start + size])
+        start += size
+    return mails, body[start:] if start else body
+
+
+def _respond_about_pages(head: dict[str, Any], data: bytes, memory: _Memory) -> Response | None:
+    if not page_protocol.is_request(head):
+        return None
+    parsers.import_parser("pdf")
+    memory.limit_for_file()
+    return Response(*page_protocol.response_to(head, data))
+
+
 def _respond(head: dict[str, Any], data: bytes, memory: _Memory, responses: BinaryIO) -> Response:
     if "check" in head:
         return Response({"unavailable": _unavailable_formats()})
-    name, content_type = str(head["name"]), str(head["content_type"])
     try:
+        if (about_pages := _respond_about_pages(head, data, memory)) is not None:
+            return about_pages
+        name, content_type = str(head["name"]), str(head["content_type"])
         options = _with_recognizer(ParseOptions(**head["options"]), memory, responses)
+        earlier_mails, data = _without_earlier_mails(data, head["earlier_mail_sizes"])
+        options = replace(options, earlier_mails=earlier_mails)
         kind = detect(data, name, content_type, max_unpacked=options.max_unpacked)
         parsers.import_parser(kind)
         memory.limit_for_file()

@@ -24,17 +24,27 @@ _WORD = re.compile(r"\w")
 
 
 def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
-    """Parse a message with its attachments, each under a heading. Raises ParseError if nothing in it can be read."""
-    return document_of(parse_message(data), options)
+    """Parse a message with its attachments, each under a heading. Raises ParseError if nothing in it can be read.
+
+    What it quotes of ``options.earlier_mails`` is left out.
+    """
+    known = Known()
+    for earlier in options.earlier_mails:
+        for part in shown_parts(parse_message(earlier)):
+            _write_part(Builder(), part, known)
+    return document_of(parse_message(data), options, known)
 
 
-def document_of(message: EmailMessage, options: ParseOptions) -> ParsedDocument:
-    """Return a message with its attachments as a document. Raises ParseError if nothing in it can be read."""
+def document_of(message: EmailMessage, options: ParseOptions, known: Known | None = None) -> ParsedDocument:
+    """Return a message with its attachments as a document. Raises ParseError if nothing in it can be read.
+
+    Quotations whose words are in ``known`` are left out.
+    """
     subject = header(message, "Subject")
     builder = Builder()
     if subject:
         builder.heading(1, subject)
-    write(builder, message, options)
+    write(builder, message, options, known)
     metadata = {AUTHOR: header(message, "From"), DATE: header(message, "Date")}
     return replace(builder.build(subject), metadata={key: value for key, value in metadata.items() if value})
 
@@ -90,6 +100,7 @@ def _write_reply(builder: Builder, own: ParsedDocument, reply: Reply, known: Kno
     quoted = known.unknown(reply.quoted)
     if any(_WORD.search(line) and not line.rstrip().endswith(":") for line in quoted.split("\n")):
         builder.add("quote", f"Quoted from an earlier mail:\n{quoted}")
+        known.add(quoted)
     builder.add("paragraph", known.unknown(reply.signature))
     known.add(reply.signature)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +15,10 @@ from knowledge.types import Block
 
 MAX_CHARS = 200_000
 """Characters of a mail up to which replies are recognized. A longer text is taken as the sender's own."""
+RECENT_TEXTS = 40
+"""Texts of earlier mails in which a quotation is found although its lines break elsewhere."""
+KNOWN_CHARS = 40
+"""Shorter pieces are taken for known only if they are a whole line."""
 _QUOTE_MARK = re.compile(r"^[ \t]*>[> \t]*", re.M)
 _INTRODUCTION = re.compile(r"\n[^\n>]{0,200}:[ \t]*\n+(?=[ \t]*>)")
 """The line above a quotation, such as ``On Tuesday Ann wrote:``."""
@@ -41,18 +46,42 @@ class ReplyBlocks(NamedTuple):
 
 @dataclass(slots=True)
 class Known:
-    """Lines that were read in the same mailbox, so that a quotation of them is not read twice."""
+    """What was read of earlier mails, so that a quotation is not read twice, also if its lines break elsewhere."""
 
     _lines: set[str] = field(default_factory=set)
+    _recent: deque[str] = field(default_factory=lambda: deque(maxlen=RECENT_TEXTS))
 
     def unknown(self, text: str) -> str:
         """Return the lines that were not read before. Lines without words separate, so they stay."""
-        lines = [line for line in text.split("\n") if _folded(line) not in self._lines or not _folded(line)]
-        return "\n".join(lines).strip("\n")
+        lines = text.split("\n")
+        folded = [_folded(line) for line in lines]
+        kept: list[str] = []
+        place = 0
+        while place < len(lines):
+            end = self._end_of_known(folded, place)
+            if end == place:
+                kept.append(lines[place])
+            place = max(end, place + 1)
+        return "\n".join(kept).strip("\n")
 
     def add(self, text: str) -> None:
-        """Remember the lines of a text."""
-        self._lines.update(_folded(line) for line in text.split("\n"))
+        """Remember a text."""
+        folded = [_folded(line) for line in text.split("\n")]
+        self._lines.update(folded)
+        self._recent.append("".join(folded))
+
+    def _end_of_known(self, folded: list[str], place: int) -> int:
+        """Return the place behind the known lines that begin at ``place``; ``place`` itself if its line is unknown."""
+        run, end, having = "", place, list(self._recent)
+        for line in folded[place:] if folded[place] else ():
+            having = [text for text in having if run + line in text]
+            if not having:
+                break
+            run += line
+            end += 1
+        if len(run) >= KNOWN_CHARS:
+            return end
+        return place + 1 if folded[place] and folded[place] in self._lines else place
 
 
 def split_reply(text: str) -> Reply:

@@ -37,7 +37,12 @@ def read_headers(raw: bytes) -> ThreadHeaders:
 
 
 def in_thread_order(mails: Sequence[ThreadHeaders]) -> list[int]:
-    """Return the places of the mails, thread by thread: each mail once, after the mail that it answers, else by date.
+    """Return the places of the mails, thread by thread as in ``threads_of``."""
+    return [place for thread in threads_of(mails) for place in thread]
+
+
+def threads_of(mails: Sequence[ThreadHeaders]) -> list[list[int]]:
+    """Return the places of the mails of each thread: each mail once, after the mail that it answers, else by date.
 
     Threads are in the order of their first mails in the mailbox. A mail whose Message-ID occurred before is left out.
     """
@@ -47,7 +52,7 @@ def in_thread_order(mails: Sequence[ThreadHeaders]) -> list[int]:
     thread_of = _thread_names(mails)
     for place in once:
         threads.setdefault(thread_of[place], []).append(place)
-    return [place for thread in threads.values() for place in _parents_first(thread, mails, places)]
+    return [list(_parents_first(thread, mails, places)) for thread in threads.values()]
 
 
 def _thread_names(mails: Sequence[ThreadHeaders]) -> list[str]:

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from knowledge.parsing.page_layout import Word, lines_of
+from knowledge.parsing.reading_order import Word, lines_of
 
 if TYPE_CHECKING:
     import numpy as np

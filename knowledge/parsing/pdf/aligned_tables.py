@@ -1,4 +1,4 @@
-"""Finds tables that no lines are drawn around: rows of short pieces of text that stand in columns. Does no I/O."""
+"""Finds tables without ruled lines, by the alignment of their text. Does no I/O."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from knowledge.parsing.page_layout import Word, by_row, is_prose_column
+from knowledge.parsing.reading_order import Word, by_row, is_prose_column
 
 MIN_ROWS = 3
 MIN_CELL_GAP = 1.2

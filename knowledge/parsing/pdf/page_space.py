@@ -1,4 +1,4 @@
-"""Converts coordinates of a PDF page to those of the page as it is read, turned so that its text is upright."""
+"""Converts coordinates of a PDF page to those of the upright page."""
 
 from __future__ import annotations
 

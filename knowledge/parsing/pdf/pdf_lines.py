@@ -12,12 +12,12 @@ from typing import Any
 import pypdfium2.raw as pdfium
 
 from knowledge.parsing import superscripts
-from knowledge.parsing.page_layout import Word, columns, gap_between_columns, lines_of
 from knowledge.parsing.pdf.aligned_tables import aligned_tables, may_have_tables
 from knowledge.parsing.pdf.page_space import Box, PageSpace
 from knowledge.parsing.pdf.pdf_tables import PdfTable, grids_on, table_of
 from knowledge.parsing.pdf.raised_letters import may_have_raised_letters, raised_letters
 from knowledge.parsing.pdf.ruled_grid import Grid
+from knowledge.parsing.reading_order import Word, columns, gap_between_columns, lines_of
 
 MAX_RECTS = 3000
 """Pieces of text on a page that is looked at. A page with more is a drawing."""
@@ -70,7 +70,7 @@ def text_of_page(page: Any, text: Any, first_table: int = 0) -> PageText:
     grids = grids_on(page, space)
     boxes = [space.box(text.get_rect(index)) for index in range(text.count_rects())]
     raised = raised_letters(text, space) if may_have_raised_letters(boxes) else frozenset()
-    pieces = _merged(boxes)
+    pieces = merged_pieces(boxes)
     aligned = may_have_tables(pieces)
     if not (raised or grids or aligned or gap_between_columns(pieces) is not None or _is_in_disorder(pieces)):
         return PageText(own)
@@ -170,7 +170,7 @@ def _is_key(text: str) -> bool:
     return len(text) == 1 and ord(text) >= _FIRST_KEY
 
 
-def _merged(boxes: Iterable[Box]) -> list[Word]:
+def merged_pieces(boxes: Iterable[Box]) -> list[Word]:
     """Return the pieces of lines, each of the boxes that stand close together."""
     merged: list[Word] = []
     for left, top, right, bottom in boxes:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from knowledge.parsing.page_layout import Word, lines_of
 from knowledge.parsing.pdf.page_space import PageSpace
 from knowledge.parsing.pdf.ruled_grid import MAX_RULES, Grid, Rule, grids_of
+from knowledge.parsing.reading_order import Word, lines_of
 
 MAX_OBJECTS = 20_000
 MAX_SEGMENTS = 4 * MAX_RULES

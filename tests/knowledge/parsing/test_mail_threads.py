@@ -115,3 +115,22 @@ def test_broken_headers_are_no_thread() -> None:
     read = read_headers(b"Message-ID: none\nReferences: <a b> <ok@x>\nDate: soon\nSubject: \xff\n\nText")
     assert (read.message_id, read.references) == ("", ("<ok@x>",))
     assert read_headers(b"").references == ()
+
+
+async def test_a_quotation_of_a_mail_that_is_not_there_is_read_once(parser: Parser) -> None:
+    document = await parser.parse(mailbox(SECOND, THIRD))
+    assert document.text.count("The deposit is 500.") == 1
+    assert document.text.index("Ann <Ann@example.org> wrote:") < document.text.index("The deposit is 500.")
+
+
+async def test_a_quotation_whose_lines_were_wrapped_again_is_read_once(parser: Parser) -> None:
+    """Mail programs break the lines of a quotation anew when the quotation marks make them too long."""
+    words = "The deposit for the large hall is 500 and the key has to be brought back on the next working day."
+    first = mail(f"{words}\n", name="Ann")
+    wrapped = (
+        "> The deposit for the large hall is 500 and the\n> key has to be brought back on the next\n> working day."
+    )
+    reply = mail(f"Thanks.\n\nOn Mon, Ann wrote:\n{wrapped}\n", name="Bob", answers=("Ann",), days=1)
+    document = await parser.parse(mailbox(first, reply))
+    assert "Thanks." in document.text
+    assert document.text.count("working day") == 1

@@ -16,8 +16,8 @@ from bot.evals.retrieval import STAGES, Row, documents, evaluate, judged, table
 from bot.store.database.session import Database
 from knowledge.ports import Embedder
 from knowledge.search.retriever import Retriever
-from tests.databases import as_superuser
 from tests.knowledge.fakes import WordEmbedder
+from tests.superuser_access import as_superuser
 
 
 @dataclass

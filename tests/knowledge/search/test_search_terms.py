@@ -7,9 +7,9 @@ import unicodedata
 import pytest
 
 from knowledge.text import compounds, languages
-from knowledge.text.script_words import words
 from knowledge.text.search_terms import document_terms, main_terms, query_terms, query_weights
 from knowledge.text.word_forms import fold
+from knowledge.text.word_splitter import words
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.engine.answer.evidence import Claim, support
+from bot.engine.answer.claim_support import Claim, support
 from bot.llm.quoting.quotable_pieces import sentences
 from knowledge.text.sentence_splitter import sentence_spans
 

@@ -19,9 +19,9 @@ from knowledge.ingest.reembed import needs_reembedding, reembed
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import EncodeKind, Sessions
 from knowledge.search import vector_search
-from knowledge.search.chunk_similarity import read_similarities
 from knowledge.search.fusion import NO_SPREAD
 from knowledge.search.passage_merging import with_sentences
+from knowledge.search.question_similarity import read_similarities
 from knowledge.search.ranking import Ranker
 from knowledge.search.retriever import Retriever
 from knowledge.store.embedding_models import Models

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,11 @@ import pytest
 from sqlalchemy import text
 
 from knowledge.ingest import Ingestor, removals
-from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions, Source
 from knowledge.sources.files import FolderSource
-from knowledge.store import document_catalog, document_removals
-from knowledge.store.chunk_lookup import load_chunks
-from knowledge.types import Failure, Scope
-from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
+from knowledge.store import document_removals
+from knowledge.types import Failure, Progress
+from tests.knowledge.fakes import ListSource, markdown
 from tests.knowledge.sources.test_refresh import MAX_BYTES, Site, html_page, site
 
 __all__ = ["site"]
@@ -67,8 +64,11 @@ async def test_empty_mount_point_removes_nothing(folder: Path, ingestor: Ingesto
     before = await stored(sessions)
     shutil.rmtree(folder)
     folder.mkdir()
-    report = await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
+    shown: list[Progress] = []
+    source = FolderSource(folder, max_bytes=MAX_BYTES)
+    report = await ingestor.ingest([source], tenant_id="t", on_progress=shown.append)
     assert (await stored(sessions), report.deleted) == (before, 0)
+    assert [(at.done, at.total) for at in shown] == [(1, 1)]
     (failure,) = report.failed
     assert failure.source == str(folder)
     assert failure.error.startswith("10 of 10 documents are gone")
@@ -139,6 +139,15 @@ async def test_sitemap_without_entries_removes_nothing(site: Site, ingestor: Ing
     report = await ingestor.ingest([site.sitemap()], tenant_id="t")
     assert (await stored(sessions), report.deleted) == (before, 0)
     assert "lists no pages" in report.failed[0].error
+    assert "--accept-removals" in report.failed[0].error
+    assert "lists no pages" in (await state(sessions))[0], "whoever added it is told"
+    put_pages(site)
+    site.versions["/map.xml"] = "3"
+    back = await ingestor.ingest([site.sitemap()], tenant_id="t")
+    assert (back.unchanged, back.deleted, await state(sessions)) == (6, 0, ("", set()))
+    site.pages["/map.xml"], site.versions["/map.xml"] = "<urlset></urlset>", "4"
+    accepted = await ingestor.ingest([site.sitemap()], tenant_id="t", accept_removals=True)
+    assert (await stored(sessions), accepted.deleted, accepted.failed) == ({}, 6, ())
 
 
 def site_source(site: Site, kind: str) -> Source:
@@ -175,6 +184,42 @@ async def test_redirect_of_all_pages_replaces_nothing(
     assert {name: after.get(name) for name in before} == before
     assert report.deleted == 0
     assert report.failed
+    assert (await state(sessions))[0], "whoever added it is told"
+
+
+@pytest.mark.parametrize("kind", ["sitemap", "crawl", "url"])
+async def test_first_request_that_is_redirected_to_a_sign_in_is_told(
+    site: Site, ingestor: Ingestor, sessions: Sessions, kind: str
+) -> None:
+    paths = put_pages(site)
+    site.pages |= {"/": html_page("start", *paths), "/login": html_page("Please sign in.")}
+
+    def source() -> Source:
+        return site.one("/1") if kind == "url" else site_source(site, kind)
+
+    first = await ingestor.ingest([source()], tenant_id="t")
+    before = await stored(sessions)
+    site.moved = {path: "/login" for path in site.pages if path != "/login"}
+    report = await ingestor.ingest([source()], tenant_id="t")
+    assert (await stored(sessions), report.deleted, len(report.failed)) == (before, 0, 1)
+    assert "sign-in" in (await state(sessions))[0]
+    site.moved = {}
+    back = await ingestor.ingest([source()], tenant_id="t")
+    assert (back.documents, back.deleted, await state(sessions)) == (first.documents, 0, ("", set()))
+
+
+async def test_start_page_of_a_crawl_that_lost_its_links_keeps_its_text(
+    site: Site, ingestor: Ingestor, sessions: Sessions
+) -> None:
+    paths = put_pages(site)
+    site.pages["/"] = html_page("The policies of all halls.", *paths)
+    await ingestor.ingest([site.crawl()], tenant_id="t")
+    before = await stored(sessions)
+    site.pages["/"], site.versions["/"] = html_page("We will be back soon."), "2"
+    report = await ingestor.ingest([site.crawl()], tenant_id="t")
+    assert (await stored(sessions), report.deleted) == (before, 0)
+    accepted = await ingestor.ingest([site.crawl()], tenant_id="t", accept_removals=True)
+    assert (accepted.deleted, len(await stored(sessions))) == (6, 1)
 
 
 @pytest.mark.parametrize("kind", ["sitemap", "crawl"])
@@ -218,83 +263,6 @@ async def test_edits_of_a_site_are_stored(site: Site, ingestor: Ingestor, sessio
     report = await ingestor.ingest([site.sitemap()], tenant_id="t")
     assert (report.documents, report.failed) == (6, ())
     assert all("closed now" in words for words in (await stored(sessions)).values())
-
-
-@pytest.mark.parametrize("kind", ["sitemap", "crawl", "url"])
-async def test_page_that_is_gone_is_marked_and_then_removed(
-    site: Site, sessions: Sessions, embedder: WordEmbedder, parser: Parser, kind: str
-) -> None:
-    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    ingestor = Ingestor(sessions, embedder, parser=parser, chunk_tokens=64, clock=lambda: now)
-    paths = put_pages(site)
-    site.pages["/"] = html_page("start", *paths)
-
-    def source() -> Source:
-        return site.one("/2") if kind == "url" else site_source(site, kind)
-
-    async def titles() -> list[str]:
-        async with sessions("t") as session:
-            numbers = list(await session.scalars(text("SELECT chunk_id FROM chunks WHERE tenant_id = 't'")))
-            found = await load_chunks(session, Scope("t"), numbers)
-        return [chunk.title for chunk in found.values() if chunk.source.endswith("/2")]
-
-    await ingestor.ingest([source()], tenant_id="t")
-    del site.pages["/2"]
-    await ingestor.ingest([source()], tenant_id="t")
-    assert "gone" not in (await titles())[0]
-    now += timedelta(days=1)
-    await ingestor.ingest([source()], tenant_id="t")
-    assert (await titles())[0].endswith("(gone since 2026-03-01)")
-    now += timedelta(days=7)
-    report = await ingestor.ingest([source()], tenant_id="t")
-    assert (await titles(), report.deleted) == ([], 1)
-
-
-@pytest.mark.parametrize("broken", ["page", "source"])
-async def test_a_document_that_cannot_be_read_for_two_intervals_shows_its_age(
-    site: Site, sessions: Sessions, embedder: WordEmbedder, parser: Parser, broken: str
-) -> None:
-    """The database compares with its own clock, so the first reading lies in the past."""
-    day = timedelta(days=1)
-    begun = now = datetime.now(UTC) - 3 * day
-    ingestor = Ingestor(sessions, embedder, parser=parser, chunk_tokens=64, clock=lambda: now)
-    paths = put_pages(site)
-
-    async def title(**more: int) -> str:
-        async with sessions("t") as session:
-            numbers = list(await session.scalars(text("SELECT chunk_id FROM chunks WHERE tenant_id = 't'")))
-            found = await load_chunks(session, Scope("t"), numbers, **more)
-        return next(chunk.title for chunk in found.values() if chunk.source.endswith("/2"))
-
-    await ingestor.ingest([site.sitemap()], tenant_id="t")
-    seconds = int(day.total_seconds())
-    assert "last read" not in await title(refresh_seconds=seconds), "nothing says that it could not be read"
-    site.status["/map.xml" if broken == "source" else paths[2]] = 503
-    now += day
-    await ingestor.ingest([site.sitemap()], tenant_id="t")
-    assert (await title(refresh_seconds=seconds)).endswith(f"(last read {begun:%Y-%m-%d})")
-    assert "last read" not in await title(refresh_seconds=2 * seconds), "it is younger than two intervals"
-    assert "last read" not in await title(), "the source is never refreshed"
-    site.status.clear()
-    await ingestor.ingest([site.sitemap()], tenant_id="t")
-    assert "last read" not in await title(refresh_seconds=seconds // 4)
-
-
-async def test_file_that_was_emptied_is_gone(folder: Path, ingestor: Ingestor, sessions: Sessions) -> None:
-    await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
-    (folder / "doc-1.md").write_text("")
-    (folder / "doc-2.md").write_bytes(b"\x7fELF" + bytes(range(256)) * 4)
-    for _ in range(2):
-        await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
-    async with sessions("t") as session:
-        rows = await document_catalog.list_documents(session, "t")
-    assert [row.source for row in rows if row.error.startswith("gone since 20")] == [
-        "handbook/doc-1.md",
-        "handbook/doc-2.md",
-    ]
-    write(folder)
-    await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
-    assert await state(sessions) == ("", set())
 
 
 async def test_private_conversation_that_was_stored_is_deleted(ingestor: Ingestor, sessions: Sessions) -> None:

@@ -80,11 +80,32 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a form. ``lines`` is its height; a field of several lines takes the whole width."""
+
+    name: str
+    label: str
+    value: str = ""
+    lines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form that changes something. It is posted to ``path`` below the page's root."""
+
+    title: str
+    path: str
+    button: str
+    fields: Sequence[Field] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """An admin page.
 
     ``section`` is its place in the navigation. ``search`` is the text searched for; None if there is no search.
-    ``kept`` are the parameters that a search keeps. ``more`` is the path to older rows.
+    ``kept`` are the parameters that a search keeps. ``more`` is the path to older rows. ``error`` says why a form that
+    was posted changed nothing.
     """
 
     section: str
@@ -97,6 +118,8 @@ class Page:
     search: str | None = None
     kept: Sequence[tuple[str, str]] = ()
     more: str = ""
+    forms: Sequence[Form] = ()
+    error: str = ""
 
 
 def number(value: float) -> str:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.commands.services import Services
-from bot.platforms.web.admin import tables, user_messages
+from bot.platforms.web.admin import tables, user_messages, verified_pages
 from bot.platforms.web.admin.page_model import Bar, Choice, Page, link
 from bot.reports import activity, costs, questions, recent_calls
 from bot.reports.costs import CostRow
 from bot.reports.questions import FILTERS, Filter
 from bot.reports.trace import trace_of
 from bot.store.budgets.ledger_sums import DIMENSIONS, Dimension
-from bot.store.database import processes
+from bot.store.database import process_liveness
 from bot.store.turns import turns
 from bot.types.conversation import PRIVATE_THREAD
 from knowledge.store import document_catalog
@@ -86,7 +86,9 @@ class AdminPages:
         """Return the costs of each day, and what was saved."""
         start = self._start(asked.days)
         async with self._tenants(self._tenant) as session:
-            rows = await costs.sums(session, tenant_id=self._tenant, start=start, by="day")
+            rows = await costs.sums(
+                session, tenant_id=self._tenant, start=start, by="day", prices=self._services.prices
+            )
             saved = await costs.savings(
                 session,
                 tenant_id=self._tenant,
@@ -102,7 +104,9 @@ class AdminPages:
         """Return the costs by day, person, channel, model or purpose."""
         start = self._start(asked.days)
         async with self._tenants(self._tenant) as session:
-            rows = await costs.sums(session, tenant_id=self._tenant, start=start, by=asked.by)
+            rows = await costs.sums(
+                session, tenant_id=self._tenant, start=start, by=asked.by, prices=self._services.prices
+            )
         dimensions = [
             Choice(f"By {one}", link("costs", by=one, days=asked.days), one == asked.by) for one in DIMENSIONS
         ]
@@ -151,7 +155,11 @@ class AdminPages:
             "questions",
             "Questions",
             [tables.questions(found.rows)],
-            [filters, _periods("questions", asked, filter=asked.kind, words=words, user=user)],
+            [
+                filters,
+                _periods("questions", asked, filter=asked.kind, words=words, user=user),
+                [Choice(user_messages.AS_CASES, link("cases.jsonl", days=asked.days), False)],
+            ],
             search=words,
             kept=[("days", str(asked.days)), ("filter", asked.kind), *([("user", user)] if user else [])],
             more=older or "",
@@ -165,7 +173,10 @@ class AdminPages:
                 return None
             trace = await trace_of(session, tenant_id=self._tenant, turn_id=turn_id)
         assert trace is not None
-        return Page("questions", f"Answer {trace.turn_id}", tables.trace(trace), texts=tables.texts(trace))
+        choices = [Choice(user_messages.AS_CASE, link("cases.jsonl", turn=str(row.turn_id)), False)]
+        forms = [verified_pages.form_of_turn(row)] if row.state == "done" and row.answer and not row.refused else []
+        title, texts = f"Answer {trace.turn_id}", tables.texts(trace)
+        return Page("questions", title, tables.trace(trace), [choices], texts=texts, forms=forms)
 
     async def documents(self, asked: Asked) -> Page:
         """Return the documents with their state, their age and how often their source was cited."""
@@ -198,7 +209,7 @@ class AdminPages:
         """Return the state of this process's parts, and of the other processes."""
         health = self._services.health
         async with self._services.database.queue() as session:
-            alive = await processes.live(session)
+            alive = await process_liveness.live(session)
         found = [tables.parts(health.states, health.unready), tables.processes(alive)]
         return Page("connections", "Connections", found)
 

@@ -32,7 +32,7 @@ class DrawnBar:
     bar: Bar
 
 
-def respond(request: Request, page: Page) -> Response:
+def respond(request: Request, page: Page, status: int = 200) -> Response:
     """Return the page as HTML, or with ``?csv=NAME`` one of its tables as a file."""
     wanted = request.query_params.get("csv")
     if wanted is not None:
@@ -58,7 +58,7 @@ def respond(request: Request, page: Page) -> Response:
         height=CHART_HEIGHT,
         highest=max((bar.value for bar in page.bars), default=0.0),
     )
-    return HTMLResponse(html, headers=_HEADERS)
+    return HTMLResponse(html, status, headers=_HEADERS)
 
 
 def draw(bars: Sequence[Bar]) -> list[DrawnBar]:

@@ -9,18 +9,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bot.commands.services import Services
 from bot.platforms.web.admin import user_messages
+from bot.platforms.web.admin.cases_file import CasesFile
 from bot.platforms.web.admin.page_model import Page
 from bot.platforms.web.admin.pages import AdminPages, Asked
 from bot.platforms.web.admin.rendering import respond
+from bot.platforms.web.admin.verified_pages import VerifiedPages
 from bot.platforms.web.http_messages import identity_of
 from knowledge.text.storable_text import storable
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def routes(pages: AdminPages) -> list[Route]:
-    """Return a route for each page, and one for each question."""
+def routes(services: Services, tenant_id: str) -> list[Route]:
+    """Return the routes of one tenant's pages, files and forms."""
+    pages = AdminPages(services, tenant_id)
 
     async def question(request: Request) -> Response:
         page = await pages.question(request.path_params["turn_id"], identity_of(request).id)
@@ -28,8 +32,14 @@ def routes(pages: AdminPages) -> list[Route]:
             raise HTTPException(404, user_messages.UNKNOWN_QUESTION)
         return respond(request, page)
 
+    verified = VerifiedPages(services, tenant_id)
     found = [Route(f"/admin/{name}" if name else "/admin", _handler(build)) for name, build in pages.named().items()]
-    return [*found, Route("/admin/questions/{turn_id}", question)]
+    return [
+        *found,
+        Route("/admin/cases.jsonl", CasesFile(services, tenant_id)),
+        Route("/admin/questions/{turn_id}", question),
+        *verified.routes(),
+    ]
 
 
 def _handler(build: Callable[[Asked], Awaitable[Page]]) -> Handler:

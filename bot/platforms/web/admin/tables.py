@@ -11,7 +11,7 @@ from bot.reports.costs import CostRow, Savings, total_of
 from bot.reports.questions import AskedQuestion
 from bot.reports.trace import Trace
 from bot.store.budgets.ledger_sums import Dimension
-from bot.store.database.processes import ProcessState
+from bot.store.database.process_liveness import ProcessState
 from knowledge.types import DocumentRow
 
 _RATING = {1: "up", -1: "down"}
@@ -113,6 +113,8 @@ def texts(trace: Trace) -> list[Text]:
         found.append(Text("Searched for", str(searched)))
     if trace.answer:
         found.append(Text("Answer", trace.answer))
+    if outdated := trace.details.get("outdated"):
+        found.append(Text("Outdated", user_messages.outdated(outdated["since"], outdated["documents"])))
     if trace.refused:
         found.append(Text("Not answered", trace.refused))
     return found

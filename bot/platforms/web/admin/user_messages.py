@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 SECTIONS = {
     "overview": "Overview",
     "costs": "Costs",
     "questions": "Questions",
+    "verified": "Verified answers",
     "documents": "Documents",
     "jobs": "Jobs",
     "people": "People",
@@ -31,6 +34,22 @@ NO_PROCESSES = "No running processes found."
 NO_ERRORS = "Nothing failed in the last day."
 NO_PASSAGES = "No passage was used."
 UNKNOWN_QUESTION = "No question has this ID, or it is private."
+NO_VERIFIED = "No verified answers yet. Write one below, or verify the answer to a question."
+UNKNOWN_VERIFIED = "No verified answer has this ID."
+WRITE_VERIFIED = "Write a verified answer"
+VERIFY_ANSWER = "Verify this answer"
+VERIFY = "Verify"
+VERIFY_AGAIN = "Verify again"
+REMOVE = "Remove"
+QUESTION = "Question"
+ALSO = "Other forms of the question, one a line"
+ANSWER = "Answer, as Markdown. [1] marks the first source"
+SOURCES = "Documents that it cites, one a line: ID, path or title"
+UNTIL = "Until when it holds: 2027-01-31, 90d, 12w or never. Empty: PARLEY_VERIFIED_DAYS"
+OWNER = "Name of the person who stands behind it"
+CHANNEL = "ID of the channel that it is for. Empty: everybody"
+AS_CASE = "As a case for parley eval answers (JSONL)"
+AS_CASES = "As cases (JSONL)"
 UTC = "Times are in UTC."
 FILTERS = {
     "all": "All",
@@ -40,4 +59,10 @@ FILTERS = {
     "slow": "Slow",
     "refused": "Refused",
     "failed": "Failed",
+    "outdated": "Outdated",
 }
+
+
+def outdated(since: str, documents: Sequence[str]) -> str:
+    """Return what is said about an answer whose cited passages changed."""
+    return f"Since {since}, what it cites has changed: {', '.join(documents)}"

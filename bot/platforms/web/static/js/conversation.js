@@ -2,6 +2,7 @@
 
 import { request } from "./api.js";
 import { byId, isPhone, orNotice, randomId, showNotice } from "./dom.js";
+import { branchLink } from "./message-elements.js";
 import { announceAnswer, isInLog, patchMessage, prependToLog, removeMessage, replaceLog, showMessage } from "./log.js";
 import { closePassage } from "./passage.js";
 import { focusQuestion, switchDraft } from "./question-box.js";
@@ -9,6 +10,7 @@ import { scrollToEnd, scrollToStart } from "./scroll.js";
 import { drawThreads, markOtherThread, openSidebar, pinThread, putThread, retitleThread } from "./sidebar.js";
 import { state } from "./state.js";
 import { clearThreadInUrl, threadInUrl } from "./url-hash.js";
+import { branchOf } from "./user-messages.js";
 
 /** How far above the visible messages the earlier ones are loaded before the reader gets there. */
 const EARLIER_MARGIN = "600px 0px 0px 0px";
@@ -60,10 +62,21 @@ export async function reloadThread() {
 }
 
 /** Remembers what a page of messages says beside its messages, and offers the earlier ones. */
-function takePage({ earlier, ratings }) {
+function takePage({ earlier, ratings, origin, branches }) {
   state.earlier = earlier;
+  state.origin = origin;
+  state.branches.clear();
+  for (const branch of branches) state.branches.set(branch.turn_id, [...(state.branches.get(branch.turn_id) ?? []), branch]);
+  showOrigin();
   for (const [turn, value] of Object.entries(ratings)) state.ratings.set(turn, value > 0 ? "up" : "down");
   byId("earlier").hidden = !earlier;
+}
+
+/** Links to the conversation that this one is a branch of. */
+function showOrigin() {
+  const line = byId("origin");
+  line.hidden = !state.origin;
+  line.replaceChildren(...(state.origin ? [branchLink(state.origin, branchOf)] : []));
 }
 
 /** Loads the messages before the oldest one in the log. */
@@ -87,7 +100,7 @@ function showFailedLoad(error) {
   if (shownThread !== state.thread) {
     loadedEvent = null;
     shownThread = state.thread;
-    takePage({ earlier: "", ratings: {} });
+    takePage({ earlier: "", ratings: {}, origin: null, branches: [] });
     replaceLog([]);
   }
   showNotice(error.message);

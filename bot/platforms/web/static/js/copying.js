@@ -16,6 +16,9 @@ export async function copyAnswer(card, message) {
 function readableText(body) {
   const copied = body.cloneNode(true);
   copied.querySelectorAll(".cite, .code-head").forEach((control) => control.remove());
+  copied.querySelectorAll("math").forEach((formula) => {
+    formula.replaceWith(formula.querySelector("annotation").textContent);
+  });
   copied.querySelectorAll("tr").forEach((row) => {
     row.replaceWith([...row.cells].map((cell) => cell.textContent.trim()).join("\t"), "\n");
   });

@@ -1,8 +1,9 @@
 /** Creates the elements of messages: questions, answers, command replies, and their sources and buttons. */
 
 import { button, element, icon } from "./dom.js";
+import { drawFormulas } from "./formulas.js";
 import {
-  ACTION_LABELS, DELETE, EDIT, ONLY_YOU, QUESTION, SHOW_PASSAGE, SOURCES, shortPage,
+  ACTION_LABELS, DELETE, EDIT, ONLY_YOU, QUESTION, SHOW_PASSAGE, SOURCES, branchTo, shortPage,
 } from "./user-messages.js";
 import { answersOf, state } from "./state.js";
 
@@ -26,8 +27,16 @@ function questionElement(message) {
   }
   article.setAttribute("aria-label", message.author);
   if (message.turn) article.append(questionActions());
+  const branches = state.branches.get(message.turn) ?? [];
+  if (branches.length) {
+    article.append(element("div", { className: "branches" }, ...branches.map((one) => branchLink(one, branchTo))));
+  }
   return article;
 }
+
+/** Creates a link to a conversation that a branch connects with this one. */
+export const branchLink = ({ thread_id: thread, title }, label) =>
+  element("a", { className: "branch", href: `#${thread}`, textContent: label(title) });
 
 /** Limits the height of a long question. The keyboard scrolls it when it has the focus. */
 function makeScrollable(body) {
@@ -95,7 +104,11 @@ export function bodyElement(message) {
 }
 
 /** Creates the element of a block. Its direction follows its first letters. */
-export const blockElement = (block) => element("div", { innerHTML: block, dir: "auto" });
+export function blockElement(block) {
+  const created = element("div", { innerHTML: block, dir: "auto" });
+  drawFormulas(created);
+  return created;
+}
 
 /** Creates a link to download a command's file, and the picture if the file is one. */
 export function fileElement(file) {

@@ -1,9 +1,9 @@
-/** Handles the buttons below a question: edit it in place, or delete it with its answer. */
+/** Handles the buttons below a question: edit it, in a branch of the conversation or in place, or delete it. */
 
 import { request } from "./api.js";
-import { button, byId, element, orNotice } from "./dom.js";
+import { button, byId, element, orNotice, randomId } from "./dom.js";
 import { showMessage } from "./log.js";
-import { ASK_EDITED, CANCEL, CONFIRM_DELETE, DELETE, EDIT_BOX } from "./user-messages.js";
+import { ASK_IN_BRANCH, CANCEL, CONFIRM_DELETE, DELETE, EDIT_BOX, REPLACE_QUESTION } from "./user-messages.js";
 import { loadThreads } from "./sidebar.js";
 import { state } from "./state.js";
 
@@ -37,16 +37,28 @@ function deleteQuestion(clicked, message) {
   }, CONFIRM_END_MS);
 }
 
+/** Asks an edited question in a conversation of its own, which has what came before it, and opens that. */
+async function askInBranch(message, text) {
+  const thread = randomId();
+  await request(`api/turns/${message.turn}/branch`, { thread, text });
+  showMessage(message);
+  location.hash = thread;
+}
+
 function openEditor(message) {
   const body = byId(message.id).querySelector(".body");
   if (!body) return;
   const box = element("textarea", { value: body.textContent, rows: 3 });
   box.setAttribute("aria-label", EDIT_BOX);
-  const save = element("button", { type: "submit", textContent: ASK_EDITED });
+  const branch = element("button", { type: "submit", textContent: ASK_IN_BRANCH });
+  const replace = button({ textContent: REPLACE_QUESTION });
   const cancel = button({ textContent: CANCEL, onclick: () => showMessage(message) });
-  const form = element("form", { className: "editor" }, box, element("div", {}, save, cancel));
+  const form = element("form", { className: "editor" }, box, element("div", {}, branch, replace, cancel));
   form.onsubmit = (event) => {
     event.preventDefault();
+    orNotice(() => askInBranch(message, box.value));
+  };
+  replace.onclick = () => {
     orNotice(async () => {
       await request(`api/turns/${message.turn}/change`, { text: box.value });
       // Without a change in the text the server sends no event that would close the editor.

@@ -21,6 +21,10 @@ export const state = {
   messages: new Map(),
   /** ID of the oldest turn in the log if the conversation has earlier ones, else empty. */
   earlier: "",
+  /** The conversation that the open one is a branch of, or null. */
+  origin: null,
+  /** Turn ID -> the branches of the open conversation that its question began: { thread_id, title }. */
+  branches: new Map(),
   /** Turn ID -> "up" or "down", for the user's own thumbs. */
   ratings: new Map(),
   /** Conversation ID -> IDs of the turns that are being answered. */

@@ -44,7 +44,10 @@ export const EDIT = "Edit";
 export const DELETE = "Delete";
 export const CONFIRM_DELETE = "Delete question and answer?";
 export const EDIT_BOX = "Edit your question";
-export const ASK_EDITED = "Ask this instead";
+export const ASK_IN_BRANCH = "Ask in a branch";
+export const REPLACE_QUESTION = "Replace the question";
+export const branchOf = (title) => `Branch of “${title}”`;
+export const branchTo = (title) => `Branch: ${title}`;
 export const CANCEL = "Cancel";
 
 export const ONLY_YOU = "only you can see this";
@@ -59,6 +62,9 @@ export const CLOSE = "Close";
 export const OPEN_DOCUMENT = "Show in the document";
 export const EARLIER_PART = "Show the part before";
 export const LATER_PART = "Show the part after";
+export const EARLIER_PAGES = "Show the pages before";
+export const LATER_PAGES = "Show the pages after";
+export const PAGE_NOT_SHOWN = "A page cannot be shown. Choose “Text” to read it.";
 export const QUOTE_GONE = "The document has changed since the answer, and no longer has the quoted passage.";
 
 export const SHORT_PLACEHOLDER = "Ask, or / for commands";

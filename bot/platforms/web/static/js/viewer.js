@@ -1,6 +1,7 @@
-/** Shows a document at the quoted passage, in a panel at the side. */
+/** Shows a document at the quoted passage, in a panel at the side: its pages as pictures where it has any, or its text. */
 
 import { request } from "./api.js";
+import { showPages } from "./document-pages.js";
 import { button, byId, element, orNotice } from "./dom.js";
 import { EARLIER_PART, LATER_PART, QUOTE_GONE, longPage } from "./user-messages.js";
 
@@ -10,15 +11,36 @@ const TABLE_ROW = /^\s*\|/;
 /** The document and the quote that are shown: { document, quote, start }. */
 let shown = null;
 
+/** The page on which the quote begins. */
+let quotedPage = null;
+
 /** Opens the document of a source at its quote. */
 export function openSource(source) {
   shown = { document: source.document, quote: source.literal || source.quote, start: source.start };
+  quotedPage = source.page;
   return orNotice(async () => {
-    draw(await read({}));
+    const view = await read({});
+    draw(view);
     const viewer = byId("viewer");
     if (!viewer.open) viewer.showModal();
-    scrollToQuote();
+    byId("viewer-mode").hidden = !view.has_pages;
+    await setMode(view.has_pages ? "pages" : "text");
   });
+}
+
+/** Shows the document as "pages" or as "text". Pages that cannot be shown give way to the text. */
+async function setMode(mode) {
+  byId("viewer-pages").hidden = mode !== "pages";
+  byId("viewer-text").hidden = mode !== "text";
+  for (const choice of byId("viewer-mode").children) choice.ariaPressed = String(choice.dataset.mode === mode);
+  byId(`viewer-${mode}`).focus({ preventScroll: true });
+  if (mode === "text") return scrollToQuote();
+  try {
+    return await showPages(shown, quotedPage, showNote);
+  } catch (error) {
+    showNote(error.message);
+    return setMode("text");
+  }
 }
 
 const read = (part) => {
@@ -32,7 +54,7 @@ function draw(view) {
   showNote(view.found ? "" : QUOTE_GONE);
   byId("viewer-text").replaceChildren(
     ...partButton(EARLIER_PART, view.earlier), ...lineElements(view.segments), ...partButton(LATER_PART, view.later));
-  byId("viewer-text").focus({ preventScroll: true });
+  quotedPage = view.segments.find(({ quoted }) => quoted)?.page ?? quotedPage;
 }
 
 /** Shows a message above the text; an empty one hides it. */
@@ -53,6 +75,7 @@ function partButton(label, at) {
     try {
       draw(await read({ at }));
       byId("viewer-text").scrollTop = 0;
+      byId("viewer-text").focus({ preventScroll: true });
     } catch (error) {
       showNote(error.message);
     }
@@ -103,5 +126,6 @@ function scrollToQuote() {
 export function setUpViewer() {
   const viewer = byId("viewer");
   byId("viewer-close").onclick = () => viewer.close();
+  for (const choice of byId("viewer-mode").children) choice.onclick = () => setMode(choice.dataset.mode);
   viewer.onclick = (event) => { if (event.target === viewer) viewer.close(); };
 }

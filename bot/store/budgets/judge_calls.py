@@ -1,0 +1,20 @@
+"""Records the calls of judges in the ledger. They count against no person's, channel's or tenant's budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from bot.store.budgets import ledger
+from bot.store.database.session import Database
+from bot.types.conversation import ThreadKey
+from bot.types.usage import Call
+
+
+async def record(
+    database: Database, thread: ThreadKey, calls: Sequence[Call], *, user_id: str, day: date, turn_id: str | None = None
+) -> None:
+    """Store calls that have ended, with the purpose that they bear. ``user_id`` is who caused them."""
+    if calls:
+        _, statements = ledger.settled(thread, user_id=user_id, turn_id=turn_id, day=day, calls=calls)
+        await database.flush(thread.tenant_id, *statements)

@@ -1,0 +1,121 @@
+"""Determines which processes are alive. Each holds an advisory lock while it is connected, and updates a heartbeat row.
+
+A process is dead if its lock is free and its heartbeat has stopped. The lock reveals a killed process at once; the
+heartbeat protects a live process while it reconnects. Right after a start of the server no process has taken its lock
+again, so none counts as dead. A process that is paused or hangs keeps its lock. It counts as dead once its heartbeat
+has been missing for as long as a lease lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+LOCKS = 0x7061726C
+"""First key of the processes' advisory locks. The second is the process's number."""
+
+NO_BEAT = 1.5
+"""Seconds after which a heartbeat counts as stopped. It is updated every second; reconnecting takes far less."""
+
+SILENT = 30.0
+"""Seconds without a heartbeat after which a process counts as dead although it holds its lock: a lease's length."""
+
+SETTLING = 5.0
+"""Seconds after the start of the server within which live processes take their locks again."""
+
+KEPT = "1 day"
+
+
+def dead(process: str) -> str:
+    """Return SQL that is true if the process whose number is in the expression ``process`` is dead.
+
+    For a transaction of ``Database.queue``. Its parameter ``settling`` is the number of seconds after the start of the
+    server during which no process counts as dead.
+    """
+    return f"""(
+        pg_postmaster_start_time() < now() - make_interval(secs => :settling)
+        AND (NOT EXISTS (
+                SELECT 1 FROM pg_locks held
+                WHERE held.locktype = 'advisory' AND held.classid = {LOCKS} AND held.objid = {process}::oid
+                  AND held.objsubid = 2 AND held.granted
+                  AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+             AND NOT EXISTS (
+                SELECT 1 FROM processes beating
+                WHERE beating.tenant_id = '*' AND beating.process_id = {process}
+                  AND beating.beat_at > now() - interval '{NO_BEAT} seconds')
+             OR EXISTS (
+                SELECT 1 FROM processes silent
+                WHERE silent.tenant_id = '*' AND silent.process_id = {process}
+                  AND silent.beat_at <= now() - interval '{SILENT} seconds')))"""  # noqa: S608
+
+
+BEAT = """
+    INSERT INTO processes (tenant_id, process_id, host, pid, faults)
+    VALUES ('*', %(id)s, %(host)s, %(pid)s, %(faults)s)
+    ON CONFLICT (tenant_id, process_id) DO UPDATE SET beat_at = excluded.beat_at, faults = excluded.faults
+"""
+"""Updates the process's heartbeat, and what it reports about its parts."""
+
+
+LOCK = f"SELECT pg_try_advisory_lock({LOCKS}, %(id)s)"
+
+_DEAD = dead("others.holder").replace(":settling", "%(settling)s")
+
+LEFT = f"""
+    SELECT EXISTS (
+        SELECT 1 FROM (
+            SELECT DISTINCT holder FROM queued_turns() WHERE holder <> 0 AND holder <> %(id)s) others
+        WHERE {_DEAD})
+      OR EXISTS (SELECT 1 FROM queued_turns() WHERE state = 'running' AND lease_until < now())
+"""  # noqa: S608
+"""SQL: turns of a dead process exist, or turns whose lease has expired."""
+
+
+FORGET = f"DELETE FROM processes WHERE tenant_id = '*' AND beat_at < now() - interval '{KEPT}'"  # noqa: S608
+
+
+class ProcessState(NamedTuple):
+    """What a live process reports: its host and process ID, and the reason for each part that does not work."""
+
+    host: str
+    pid: int
+    faults: Mapping[str, str]
+
+
+async def live(session: AsyncSession) -> list[ProcessState]:
+    """Return the processes whose heartbeat is at most ``SILENT`` seconds old. For a transaction of ``queue``."""
+    rows = await session.execute(
+        text(
+            "SELECT host, pid, faults FROM processes "
+            "WHERE tenant_id = '*' AND beat_at > now() - make_interval(secs => :silent) ORDER BY host, pid"
+        ),
+        {"silent": SILENT},
+    )
+    return [ProcessState(row.host, row.pid, row.faults) for row in rows]
+
+
+async def mark_serving(session: AsyncSession, *, process_id: int, platform: str) -> None:
+    """Record that the process serves the platform."""
+    await session.execute(
+        text(
+            "UPDATE processes SET platforms = trim(platforms || ' ' || :platform) "
+            "WHERE tenant_id = '*' AND process_id = :id AND NOT :platform = ANY (string_to_array(platforms, ' '))"
+        ),
+        {"id": process_id, "platform": platform},
+    )
+
+
+async def last_served(session: AsyncSession, *, process_id: int, platform: str) -> datetime | None:
+    """Return when another process last served the platform, or None if none did within a day."""
+    found: datetime | None = await session.scalar(
+        text(
+            "SELECT max(beat_at) FROM processes "
+            "WHERE tenant_id = '*' AND process_id <> :id AND :platform = ANY (string_to_array(platforms, ' '))"
+        ),
+        {"id": process_id, "platform": platform},
+    )
+    return found

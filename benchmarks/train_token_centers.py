@@ -1,4 +1,4 @@
-"""Computes what the token vectors of the multilingual model have in common, which is removed before their signs are kept.
+"""Computes what token vectors of the multilingual model have in common, which is removed before their signs are kept.
 
     python -m benchmarks.train_token_centers
 

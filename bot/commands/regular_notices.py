@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from bot.commands import changed_answer_notices, cost_alert_notices, gap_digest, held_back_notices, stale_answer_notices
@@ -21,7 +22,7 @@ class PlatformMessenger(ThreadMessenger, ChannelMessenger, Protocol):
 
 NOTICE_SECONDS = 60.0
 """Seconds between two searches for something to tell."""
-_KINDS = {
+_KINDS: Mapping[str, Callable[[Services, PlatformMessenger], Awaitable[None]]] = {
     "held-back sources": held_back_notices.tell_everywhere,
     "cost alerts": cost_alert_notices.tell_everywhere,
     "verified answers that are out of date": stale_answer_notices.tell_everywhere,

@@ -69,7 +69,7 @@ class Channels:
         raise NotImplementedError
 
     async def public_channels(self, tenant_id: str, channel_ids: Collection[str]) -> set[str]:
-        return self.public.intersection(channel_ids)
+        return set(self.public.intersection(channel_ids))
 
     async def post(self, tenant_id: str, channel_id: str, text: str) -> None:
         if self.error is not None:
@@ -105,7 +105,7 @@ async def _shown(app: App, value: str) -> str:
     context = Context(LOCAL_TENANT, "slack", "C1", None, ADMIN, app.services, audience=MEMBERS)
     table = (await registry.COMMANDS["admin"].run(context, "")).table
     assert table is not None
-    return str(dict(table.rows)["weekly digest"])  # type: ignore[arg-type]
+    return next(str(row[1]) for row in table.rows if row[0] == "weekly digest")
 
 
 async def test_a_private_channel_may_read_its_own_questions(app: App, admin_url: str) -> None:

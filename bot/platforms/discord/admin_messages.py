@@ -12,6 +12,7 @@ from bot.engine.ports.surface import Surface
 from bot.platforms.discord import render
 from bot.platforms.discord.errors import translated_errors
 from bot.platforms.discord.render import NO_MENTIONS
+from bot.platforms.discord.text_limits import CONTENT, cut
 from bot.types.conversation import Platform
 from bot.types.turns import Turn
 
@@ -67,7 +68,7 @@ class DiscordMessenger(DiscordAdminMessenger):
         """Post a message of Markdown to a channel. Raises SurfaceError."""
         async with translated_errors():
             channel = self._client.get_partial_messageable(int(channel_id))
-            await channel.send(render.markdown(text)[: render.CONTENT], allowed_mentions=NO_MENTIONS)
+            await channel.send(cut(render.markdown(text), CONTENT), allowed_mentions=NO_MENTIONS)
 
     async def public_channels(self, tenant_id: str, channel_ids: Collection[str]) -> set[str]:
         """Return those of the channels that everybody in the server may read."""

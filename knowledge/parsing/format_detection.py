@@ -65,7 +65,7 @@ _MAIL_START = re.compile(rb"\A(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t][^\n]*\
 _MAIL_FIELDS = re.compile(rb"^(?:From|Date|Subject|Message-ID|Received):", re.I | re.M)
 _MBOX_START = re.compile(rb"\AFrom [^\n]*\d{4}[^\n]*\n[A-Za-z][A-Za-z-]{0,60}:")
 _JSON_START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]0-9tfn-])")
-_JSON_NAMES = (".json", ".jsonl", ".ndjson", ".ipynb")
+JSON_NAMES = (".json", ".jsonl", ".ndjson", ".ipynb")
 _TABLE_NAMES = (".csv", ".tsv", ".tab", ".psv")
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 """The name of the stream that an encrypted Office file has in its OLE container."""
@@ -94,6 +94,8 @@ _KNOWN_BINARIES = (
     (b"ID3", "an MP3 recording"),
     (b"OggS", "an Ogg recording"),
 )
+
+_CONTROL = bytes((*range(9), *range(14, 32)))
 
 
 def detect(data: bytes, name: str = "", content_type: str = "", *, max_unpacked: int = MAX_UNPACKED) -> Format:
@@ -180,7 +182,7 @@ def _is_json(data: bytes, suffix: str, content_type: str) -> bool:
     """Return whether the data starts and ends like JSON. Only the parser finds out whether it is valid."""
     if not _JSON_START.match(data[:4096]):
         return False
-    named = suffix in _JSON_NAMES or content_type.endswith(("/json", "+json"))
+    named = suffix in JSON_NAMES or content_type.endswith(("/json", "+json"))
     return named or (suffix not in _CODE_NAMES and data[-4096:].rstrip().endswith((b"}", b"]")))
 
 
@@ -270,6 +272,6 @@ def _refuse_binary(data: bytes) -> None:
     head = data[:8192]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return
-    control = sum(byte < 9 or 13 < byte < 32 for byte in head)
+    control = len(head) - len(head.translate(None, _CONTROL))
     if b"\0" in head or control > len(head) * 0.1:
         raise NoTextError("it is a binary file of an unknown format. Export it to a text format or PDF")

@@ -9,6 +9,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from pydantic_core import from_json
+
 from knowledge.errors import ParseError
 from knowledge.parsing import notebooks
 from knowledge.parsing.chats import discord_messages, slack_messages
@@ -21,17 +23,18 @@ MAX_DEPTH = 100
 MAX_HEADING_LEVEL = 6
 """A key below this heading level becomes part of a path: ``a.b.c: value``."""
 MAX_COLUMNS = 30
+_CUT_OFF = "it is not complete, so that it is not valid JSON. Save or export it again"
 _TITLE_KEYS = ("title", "name")
 
 
 class NotJsonError(Exception):
-    """The text is not valid JSON, whatever its file name says."""
+    """The text is not valid JSON, whatever its file name says. It may be a configuration with comments."""
 
 
 def parse(text: str, name: str = "", options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Parse JSON or JSON Lines.
 
-    Raises NotJsonError, and ParseError if it is nested too deep or a conversation that may not be read.
+    Raises NotJsonError, and ParseError if it is nested too deep, cut off, or a conversation that may not be read.
     ``options.private_chats`` reads private channels.
     """
     try:
@@ -58,18 +61,33 @@ def parse(text: str, name: str = "", options: ParseOptions = NO_OPTIONS) -> Pars
 def _load(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data") and _is_cut_off(text):
+            raise ParseError(_CUT_OFF) from None
         lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) < 2:
             raise NotJsonError from None
     try:
-        return [json.loads(line) for line in lines]
+        rows = [json.loads(line) for line in lines[:-1]]
     except ValueError:
         raise NotJsonError from None
+    try:
+        return [*rows, json.loads(lines[-1])]
+    except ValueError:
+        raise (ParseError(_CUT_OFF) if _is_cut_off(lines[-1]) else NotJsonError()) from None
+
+
+def _is_cut_off(text: str) -> bool:
+    """Return whether the text is the beginning of a JSON document that lacks its end."""
+    try:
+        from_json(text, allow_partial=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _too_deep() -> ParseError:
-    return ParseError(f"it is nested deeper than {MAX_DEPTH} levels. fLatten it or split it into smaller files")
+    return ParseError(f"it is nested deeper than {MAX_DEPTH} levels. Flatten it or split it into smaller files")
 
 
 def _write(builder: Builder, value: Any, level: int, path: str, depth: int) -> None:

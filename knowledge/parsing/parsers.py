@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
 from knowledge.parsing import plain_text
-from knowledge.parsing.chats.chat_export_forms import refuse_text
+from knowledge.parsing.chats.chat_export_forms import refuse_damaged_json, refuse_text
 from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.parsing.format_detection import Format, detect, text_kind
+from knowledge.parsing.format_detection import JSON_NAMES, Format, detect, text_kind
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 from knowledge.text.storable_text import storable, storable_values
 
@@ -59,10 +59,20 @@ TEXT_PARSERS = MappingProxyType[Format, str](
 """Modules with ``parse(text: str) -> ParsedDocument``, for text that is already decoded."""
 
 
-def parse(data: bytes, name: str = "", content_type: str = "", options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
-    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError."""
+def parse(
+    data: bytes,
+    name: str = "",
+    content_type: str = "",
+    options: ParseOptions = NO_OPTIONS,
+    *,
+    kind: Format | None = None,
+) -> ParsedDocument:
+    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError.
+
+    ``kind`` is its format, if ``detect`` was asked before.
+    """
     media_type, charset = split_content_type(content_type)
-    kind = detect(data, name, media_type, max_unpacked=options.max_unpacked)
+    kind = kind or detect(data, name, media_type, max_unpacked=options.max_unpacked)
     if kind == "html":
         from knowledge.parsing.html import html_document
 
@@ -119,6 +129,7 @@ def _parse_text(kind: Format, text: str, name: str, content_type: str, options: 
             return json_documents.parse(text, name, options)
         except json_documents.NotJsonError:
             kind = text_kind(name, content_type)
+    refuse_damaged_json(text, named_json=PurePosixPath(name).suffix.lower() in JSON_NAMES)
     if kind in ("rst", "asciidoc", "org"):
         from knowledge.parsing import light_markup
 

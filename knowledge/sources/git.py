@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from knowledge.errors import EmptySourceError, SourceError
 from knowledge.sources.checked_git_remote import GitRemote, checked_remote
 from knowledge.sources.files import SKIPPED_EXTENSIONS, is_lfs_pointer, lfs_pointer, too_large
-from knowledge.sources.git_command import Git, GitFailedError, require_pinning
+from knowledge.sources.git_command import Git, GitFailedError, NoRevisionError, require_pinning
 from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, Unchanged
 
@@ -87,9 +87,7 @@ class GitSource:
                     yield Mark(known.mark)
                     return
                 repository = await self._clone(git, remote.url)
-            revision = self._branch if self._branch and isinstance(self._location, Path) else "HEAD"
-            head = await git.run("-C", str(repository), "rev-parse", "--verify", f"{revision}^{{commit}}", seconds=30)
-            commit, documents = head.decode().strip(), 0
+            commit, documents = await self._commit(git, repository), 0
             async for item in self._files(git, repository, commit, known):
                 documents += not isinstance(item, Failure)
                 yield item
@@ -103,18 +101,35 @@ class GitSource:
         head = (await git.run("ls-remote", "--quiet", "--", url, wanted, seconds=60)).decode().partition("\t")[0]
         return known.mark == _mark(head, len(known.documents))
 
+    async def _commit(self, git: Git, repository: Path) -> str:
+        """Return the newest commit of the branch. A clone has only that one."""
+        revision = self._branch if self._branch and isinstance(self._location, Path) else "HEAD"
+        try:
+            head = await git.run("-C", str(repository), "rev-parse", "--verify", f"{revision}^{{commit}}", seconds=30)
+        except NoRevisionError:
+            if revision == "HEAD":
+                raise
+            raise self._no_branch() from None
+        return head.decode().strip()
+
+    def _no_branch(self) -> SourceError:
+        return SourceError(f"The repository has no branch or tag {self._branch}. Check its name.")
+
     def _is_inside(self, path: str) -> bool:
         return not self._folder or path.startswith(f"{self._folder}/")
 
     async def _clone(self, git: Git, url: str) -> Path:
         """Make a bare clone of the newest commit."""
         target = git.home / "clone"
-        await git.run(
-            *("clone", "--bare", "--depth=1", "--single-branch", "--no-tags", "--quiet", "--template="),
-            *(("--branch", self._branch) if self._branch else ()),
-            *("--", url, str(target)),
-            seconds=CLONE_TIMEOUT_SECONDS,
-        )
+        try:
+            await git.run(
+                *("clone", "--bare", "--depth=1", "--single-branch", "--no-tags", "--quiet", "--template="),
+                *(("--branch", self._branch) if self._branch else ()),
+                *("--", url, str(target)),
+                seconds=CLONE_TIMEOUT_SECONDS,
+            )
+        except NoRevisionError:
+            raise self._no_branch() from None
         return target
 
     async def _files(

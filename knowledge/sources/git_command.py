@@ -37,6 +37,7 @@ _SAFE_SETTINGS = (
 _NO_ACCESS = re.compile(
     r"could not read Username|Authentication failed|not found|returned error: 40[134]", re.IGNORECASE
 )
+_NO_REVISION = re.compile(r"Needed a single revision|Remote branch .* not found")
 _INCOMPLETE = re.compile(r"index-pack|unpack-objects|early EOF|File too large|signal 25")
 """What git prints when the limit on the size of a file ended its helper process, or when the server hung up."""
 _MOVED = re.compile(r"returned error: 30\d|redirect", re.IGNORECASE)
@@ -44,6 +45,10 @@ _MOVED = re.compile(r"returned error: 30\d|redirect", re.IGNORECASE)
 
 class GitFailedError(SourceError):
     """git ended with an error or took too long."""
+
+
+class NoRevisionError(GitFailedError):
+    """The repository has no such branch, tag or commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,8 @@ class Git:
                     f"git took longer than {seconds:g} seconds. Clone the repository and give git:PATH."
                 ) from None
             if process.returncode:
-                raise GitFailedError(_explain(errors.decode("utf-8", "replace")))
+                printed = errors.decode("utf-8", "replace")
+                raise (NoRevisionError if _NO_REVISION.search(printed) else GitFailedError)(_explain(printed))
             return output
 
     @asynccontextmanager
@@ -146,7 +152,7 @@ def _explain(errors: str) -> str:
         return "The repository belongs to another user of this computer. Run this as that user, or give its URL."
     if "not a git repository" in errors:
         return "There is no git repository at this path. Check the path, or give the folder without git: in front."
-    if "Needed a single revision" in errors:
+    if _NO_REVISION.search(errors):
         return "The repository has no commit yet. Commit something and try again."
     if _INCOMPLETE.search(errors):
         return "The repository is too large, or the connection was lost. Clone it and give git:PATH."

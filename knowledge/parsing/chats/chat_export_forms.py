@@ -23,6 +23,14 @@ DISCORD_UNKNOWN = (
 )
 DISCORD_DIRECT = "it has direct messages, which are never added. Export a channel"
 
+DAMAGED = "it looks like a chat export that is damaged, so that nothing tells who may read it. Export it again"
+
+_OBJECT = re.compile(r"\ufeff?\s*(?:\[\s*)?\{\s*\"")
+_MARK_OF_CHAT = re.compile(
+    r"\btype\W{1,8}message\b|\bts\W{1,8}\d{9,}\.\d{6}|\b(?:guild|channel|post)\W{1,8}\{|"
+    r"\b(?:zerver_\w+|direct_post|real_name|messageType|MessageList|chatId|client_msg_id)\b"
+)
+"""Keys of Slack's, Discord's, Mattermost's, Zulip's and Teams' exports, with values as these have."""
 _SLACK_TIME = re.compile(r"\d{9,}\.\d{6}")
 _SAMPLE = 50
 _DISCORD_HTML = re.compile(r"<title>(?P<guild>[^<]*)</title>")
@@ -47,6 +55,15 @@ def refuse_json(value: Any, name: str) -> None:
         raise PrivateChatError(SLACK_LIST)
     if PurePosixPath(normalized(name)).name in LIST_FILES and all("id" in row for row in rows):
         raise PrivateChatError(SLACK_LIST)
+
+
+def refuse_damaged_json(text: str, *, named_json: bool) -> None:
+    """Raise PrivateChatError if a text that is not valid JSON has what the files of chat exports have.
+
+    ``named_json``: its name is one of a JSON file. Other texts begin with a JSON object, or a list of some.
+    """
+    if (named_json or _OBJECT.match(text)) and _MARK_OF_CHAT.search(text):
+        raise PrivateChatError(DAMAGED)
 
 
 def refuse_text(text: str, name: str, *, private_chats: bool) -> None:

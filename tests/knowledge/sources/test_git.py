@@ -371,6 +371,14 @@ async def test_branch_and_folder_of_a_repository(handbook: Path) -> None:
     assert await names("#:docs") == ["handbook/docs/leave.md"]
     with pytest.raises(SourceError, match="no documents in nowhere"):
         await names("#draft:nowhere")
+    with pytest.raises(SourceError, match="no branch or tag drafts"):
+        await names("#drafts")
+
+
+async def test_missing_branch_of_a_remote_repository_is_named(server: tuple[str, list[str]]) -> None:
+    remote = GitSource(f"{server[0]}/handbook", fetch_allow=("127.0.0.1",), max_bytes=10_000, branch="drafts")
+    with pytest.raises(SourceError, match="no branch or tag drafts"):
+        await read(remote)
 
 
 async def test_lfs_pointer_is_named(handbook: Path) -> None:

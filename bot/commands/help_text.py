@@ -49,7 +49,7 @@ MEMORY_USAGE = "[forget N | forget all]"
 SETTINGS_SUMMARY = "Show how I behave in this channel; admins change it"
 SETTINGS_USAGE = (
     "[show | persona TEXT | tier cheap|strong|auto | sources PREFIX...|all | follow-ups on|off | auto-answer on|off | "
-    "external on|off [PLACE] | reset]"
+    "change-notices on|off | external on|off [PLACE] | reset]"
 )
 
 ADMIN_SUMMARY = "Change workspace settings: admins, model tier, pause"

@@ -85,7 +85,9 @@ _FIRST_WORDS: Mapping[str, frozenset[str]] = {
     "docs": frozenset(("list", "show", "delete", "refresh", "save")),
     "privacy": frozenset(("export", "erase")),
     "memory": frozenset(("show", "forget")),
-    "settings": frozenset(("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "external", "reset")),
+    "settings": frozenset(
+        ("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "change-notices", "external", "reset")
+    ),
     "admin": frozenset(("show", "grant", "revoke", "tier", "pause", "resume", "budgets", "models")),
     "costs": frozenset(("by", "csv", "chart")),
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from bot.commands import cost_alert_notices, held_back_notices, stale_answer_notices
-from bot.commands.held_back_notices import Messenger
+from bot.commands import changed_answer_notices, cost_alert_notices, held_back_notices, stale_answer_notices
+from bot.commands.changed_answer_notices import ThreadMessenger
 from bot.commands.services import Services
 from bot.errors import for_operator, unforeseen
 
@@ -18,10 +18,11 @@ _KINDS = {
     "held-back sources": held_back_notices.tell_everywhere,
     "cost alerts": cost_alert_notices.tell_everywhere,
     "verified answers that are out of date": stale_answer_notices.tell_everywhere,
+    "changes of what answers cite": changed_answer_notices.tell_everywhere,
 }
 
 
-async def tell_regularly(services: Services, messenger: Messenger, seconds: float = NOTICE_SECONDS) -> None:
+async def tell_regularly(services: Services, messenger: ThreadMessenger, seconds: float = NOTICE_SECONDS) -> None:
     """Tell people what they should know, every ``seconds``, until cancelled."""
     while True:
         await asyncio.sleep(seconds)

@@ -73,6 +73,9 @@ async def _change(context: Context, name: str, value: str) -> tuple[Change, str]
         case "auto-answer" | "auto_answer" | "autoanswer":
             on = switch(value, "auto-answer")
             return lambda made: replace(made, auto_answer=on), settings_user_messages.AUTO_ANSWER[on]
+        case "change-notices" | "change_notices":
+            on = switch(value, "change-notices")
+            return lambda made: replace(made, change_notices=on), settings_user_messages.CHANGE_NOTICES[on]
         case "external":
             on = switch(value, "external")
             return lambda made: replace(made, external=on), settings_user_messages.EXTERNAL[on]
@@ -137,6 +140,7 @@ def shown(made: ChannelSettings, *, tenant_wide: bool) -> Reply:
         ("sources", "all" if made.sources is None else sources),
         ("follow-ups", "on" if made.follow_ups else "off"),
         ("auto-answer", "on" if made.auto_answer else "off"),
+        ("change-notices", "on" if made.change_notices else "off"),
         ("external", "on" if made.external else "off"),
     ]
     heading = settings_user_messages.SETTINGS_SHOWN

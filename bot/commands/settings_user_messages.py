@@ -22,6 +22,10 @@ FOLLOW_UPS = {
     True: "I answer follow-ups in threads of this channel without a mention.",
     False: "I answer follow-ups in threads of this channel only when someone mentions me.",
 }
+CHANGE_NOTICES = {
+    True: "I tell a thread of this channel when the documents that my answer cites have changed.",
+    False: "I tell nobody in this channel when documents change. /why and the admin page show it.",
+}
 EXTERNAL = {
     True: (
         "I use all of the team's documents in this channel, although guests and people from other organizations may "

@@ -7,7 +7,7 @@ Text about documents, ingestion, budgets and settings is in ``docs_user_messages
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # --- all commands
@@ -82,6 +82,19 @@ TO_BE_SHOWN = "Not shown yet, because the platform cannot be reached. I keep try
 NOTHING_ANSWERED = "Nothing has been answered in this thread yet."
 MEMBERS_COMMAND = "Only members of the team can add documents."
 OTHER_CHANNEL = "That answer was given in another channel. Use the command there, or ask an admin."
+
+
+def answer_outdated(documents: Sequence[str]) -> str:
+    """Return the message to a thread whose answer cites what has changed."""
+    named = ", ".join(f"“{title}”" for title in documents)
+    return (
+        f"What my answer above cites has changed since: {named}. Press “Ask again” for an answer from what it says now."
+    )
+
+
+def outdated_since(outdated: Mapping[str, Any]) -> str:
+    """Return the line of the trace about an answer that cites what has changed."""
+    return f"Outdated since {outdated['since']}: what it cites of {', '.join(outdated['documents'])} has changed"
 
 
 def verified_by(verified: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from bot.store.database.retry import patiently
 from bot.store.database.session import Database
 from bot.store.privacy import retention
 from bot.store.tenants import every_tenant, with_sources, with_upkeep
+from bot.store.turns import changed_answers
 from bot.store.verified_answers import staleness
 from bot.types.conversation import Author
 from knowledge.ingest.reembed import needs_reembedding
@@ -94,6 +95,7 @@ async def maintain(services: Services, tenant_id: str) -> None:
     await record_cost_alerts(services, tenant_id)
     await ledger_days.sum_up_days(services.database, tenant_id=tenant_id, price_steps=services.prices.steps)
     await services.database.run(tenant_id, partial(staleness.mark, tenant_id=tenant_id))
+    await services.database.run(tenant_id, partial(changed_answers.mark, tenant_id=tenant_id))
     if found.serving is not None and not services.models.is_complete(tenant_id, found.serving):
         await reembed_if_needed(services, tenant_id)
     if found.terms_outdated:

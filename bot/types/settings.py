@@ -18,6 +18,8 @@ class ChannelSettings:
     """Prefixes of the sources that answers use; None for all."""
     auto_answer: bool = False
     """Answer questions that mention nobody if the evidence is strong; stay silent otherwise."""
+    change_notices: bool = False
+    """Tell a thread when what its answer cites has changed."""
     external: bool = False
     """Use the tenant's documents although people from outside the team read the channel."""
     paused: str | None = None

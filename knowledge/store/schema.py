@@ -80,7 +80,8 @@ held_back_notices = Table(
 
 # recipe names how the text was parsed and chunked: a document is unchanged only if its content and recipe are.
 # dated_at is the date from the document's metadata, else the time when its content was first seen. memo is text that
-# the source receives again at its next run. warnings say what was left out of the text.
+# the source receives again at its next run. changed_at is when a stored text was last replaced by another; NULL if it
+# never was. warnings say what was left out of the text.
 documents = Table(
     "documents",
     metadata,
@@ -103,6 +104,7 @@ documents = Table(
     Column("memo", Text, nullable=False, server_default=""),
     Column("dated_at", DateTime(timezone=True)),
     Column("warnings", JSONB, nullable=False, server_default="[]"),
+    Column("changed_at", DateTime(timezone=True)),
     UniqueConstraint("tenant_id", "source_id", "uri", name="documents_identity"),
     ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
     CheckConstraint("state IN ('ready', 'failed')"),

@@ -41,6 +41,7 @@ async def test_a_channel_is_set_by_admins_and_shown_to_everybody(app: App) -> No
         "sources": source,
         "follow-ups": "off",
         "auto-answer": "on",
+        "change-notices": "off",
         "external": "off",
     }
     made = await app.services.stores.settings.channel_settings(HERE)

@@ -124,7 +124,8 @@ async def test_verdicts_are_kept_and_not_paid_for_again(double: ModelDouble, tmp
     path.write_text(path.read_text() + "broken\n")
     async for judge in opened(double, "claude-haiku-5-5", VerdictFile(path)):
         assert (await judge(SUBMISSION)).passed is True
-        assert (judge.calls, judge.cost_usd) == ([], 0)
+        assert judge.calls == []
+        assert judge.cost_usd == 0
         await judge(Submission("How long is the leave?", "- It must say: 30 days", "20 days [1].", "It is 30 days."))
         assert len(judge.calls) == 2, "another answer is judged"
     assert cache_key("a", SUBMISSION, answer_first=True) != cache_key("b", SUBMISSION, answer_first=True)

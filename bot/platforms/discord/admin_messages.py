@@ -8,14 +8,16 @@ from typing import Any
 import discord
 
 from bot.commands.admin_notices import ButtonNotice
+from bot.engine.ports.surface import Surface
 from bot.platforms.discord import render
 from bot.platforms.discord.errors import translated_errors
 from bot.platforms.discord.render import NO_MENTIONS
 from bot.types.conversation import Platform
+from bot.types.turns import Turn
 
 
-class DiscordMessenger:
-    """The ``Messenger`` of the servers that this process serves. ``tenant_of`` returns the tenant of a server."""
+class DiscordAdminMessenger:
+    """The ``AdminMessenger`` of the servers that this process serves. ``tenant_of`` returns the tenant of a server."""
 
     platform: Platform = "discord"
 
@@ -46,6 +48,20 @@ class DiscordMessenger:
         async with translated_errors():
             channel = await self._client.create_dm(discord.Object(int(user_id)))
             await channel.send(render.markdown(text), allowed_mentions=NO_MENTIONS, **options)
+
+
+class DiscordMessenger(DiscordAdminMessenger):
+    """The ``ThreadMessenger`` of the servers. ``surface_of`` returns where the reply to a turn is shown."""
+
+    def __init__(
+        self, client: discord.Client, tenant_of: Callable[[int | None], str], surface_of: Callable[[Turn], Surface]
+    ) -> None:
+        super().__init__(client, tenant_of)
+        self._surface_of = surface_of
+
+    def surface(self, turn: Turn) -> Surface:
+        """Return where the reply to a turn is shown."""
+        return self._surface_of(turn)
 
 
 def _buttons(notice: ButtonNotice) -> discord.ui.View:

@@ -59,7 +59,7 @@ async def serve(
 
 
 async def _run(client: ParleyClient, token: str) -> None:
-    background = asyncio.gather(_resume_turns_regularly(client), client.tell_of_held_back_sources())
+    background = asyncio.gather(_resume_turns_regularly(client), client.tell_regularly())
     try:
         async with client:
             try:

@@ -230,9 +230,10 @@ class ParleyClient(discord.AutoShardedClient):
         if resumed:
             log.info("resumed %d turns", resumed)
 
-    async def tell_of_held_back_sources(self) -> None:
-        """Tell people about sources that are held back, until cancelled."""
-        await tell_regularly(self._runner.services, DiscordMessenger(self, self.tenant_of), self._notice_seconds)
+    async def tell_regularly(self) -> None:
+        """Send the notices that no event triggers, until cancelled."""
+        messenger = DiscordMessenger(self, self.tenant_of, self.surface_for)
+        await tell_regularly(self._runner.services, messenger, self._notice_seconds)
 
     async def drain(self) -> None:
         """Let running answers finish while the connection is open. New messages are left to the next process."""

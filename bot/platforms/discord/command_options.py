@@ -207,6 +207,12 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             "auto-answer",
         ),
         Form(
+            "change-notices",
+            "Tells threads when documents that an answer cites have changed; admins only",
+            (_ON_OFF,),
+            "change-notices",
+        ),
+        Form(
             "external",
             "Uses all documents although people from outside read along; admins only",
             (_ON_OFF, Option("place", "The ID of another channel, such as a guest's direct messages")),

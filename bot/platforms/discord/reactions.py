@@ -12,7 +12,7 @@ from bot.commands.services import Services
 from bot.engine.dispatch.reactions import MarkedMessage, Reactions
 from bot.errors import ParleyError
 from bot.platforms.discord import parse
-from bot.platforms.discord.admin_messages import DiscordMessenger
+from bot.platforms.discord.admin_messages import DiscordAdminMessenger
 from bot.platforms.discord.handler_tasks import HandlerTasks
 from bot.platforms.emoji_marks import mark_of
 from bot.types.conversation import Author
@@ -42,7 +42,7 @@ class ReactionEvents:
         self._tenant_of = tenant_of
         self._admins = admins
         self._tasks = tasks
-        self._messenger = DiscordMessenger(client, tenant_of)
+        self._messenger = DiscordAdminMessenger(client, tenant_of)
 
     async def changed(self, payload: discord.RawReactionActionEvent) -> None:
         """Handle an emoji that was added or removed. Never raises for expected failures."""

@@ -6,10 +6,12 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.commands.admin_notices import ButtonNotice
+from bot.engine.ports.surface import Surface
 from bot.platforms.slack import errors, render
 from bot.platforms.slack.command_replies import ReplySender
 from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import Platform
+from bot.types.turns import Turn
 
 _USER_ID = re.compile(r"[UW][A-Z0-9]+")
 
@@ -38,18 +40,27 @@ class WorkspaceMessenger:
 
 
 class SlackMessenger:
-    """The ``Messenger`` of the workspaces that this process serves.
+    """The ``ThreadMessenger`` of the workspaces that this process serves.
 
-    ``tenants`` returns their tenants, ``messenger_of`` the messenger of one of them.
+    ``tenants`` returns their tenants, ``messenger_of`` the messenger of one of them, and ``surface_of`` where a turn is
+    shown.
     """
 
     platform: Platform = "slack"
 
     def __init__(
-        self, tenants: Callable[[], Awaitable[list[str]]], messenger_of: Callable[[str], WorkspaceMessenger]
+        self,
+        tenants: Callable[[], Awaitable[list[str]]],
+        messenger_of: Callable[[str], WorkspaceMessenger],
+        surface_of: Callable[[Turn], Surface],
     ) -> None:
         self._tenants = tenants
         self._messenger_of = messenger_of
+        self._surface_of = surface_of
+
+    def surface(self, turn: Turn) -> Surface:
+        """Return where the reply to a turn is shown."""
+        return self._surface_of(turn)
 
     async def served(self) -> Sequence[str]:
         """Return the tenants of the workspaces. Raises SurfaceError, StoreAway."""

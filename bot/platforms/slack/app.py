@@ -63,7 +63,11 @@ async def serve(
         shared = SharedResources(dispatcher, services, settings, session, BackgroundTasks())
         connect = _connect_installed_workspaces if settings.many_workspaces else _connect_single_workspace
         workspaces, receiver = await connect(shared)
-        messenger = SlackMessenger(workspaces.tenants, lambda tenant: workspaces.of_tenant(tenant).messenger)
+        messenger = SlackMessenger(
+            workspaces.tenants,
+            lambda tenant: workspaces.of_tenant(tenant).messenger,
+            lambda turn: workspaces.of_tenant(turn.thread.tenant_id).surface(turn),
+        )
         notices = asyncio.create_task(tell_regularly(services, messenger, notice_seconds))
         try:
             await receiver.open()

@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from bot.store.database import connections
 from bot.store.database.connections import ROUND_TRIP_SECONDS, BoundedConnection, driver_url
-from bot.store.database.pipelined_transactions import APP_ROLE, Rows, Statement, Work, binding
+from bot.store.database.pipelined_transactions import APP_ROLE, Rows, Statement, Work, begin
 from bot.store.database.retry import away_reported, patiently
 from knowledge.text import secret_redaction
 
@@ -160,7 +160,7 @@ class Database:
         connection.round_trip_seconds = seconds
         try:
             role = await self._role_to_take(connection)
-            await connection.execute("; ".join(("BEGIN", *binding(tenant_id, role))))
+            await begin(connection, tenant_id, role)
         except BaseException:
             await session.invalidate()
             raise

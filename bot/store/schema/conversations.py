@@ -30,6 +30,7 @@ tenants = Table(
     Column("timezone", Text),
     json_object("settings"),
     now("created_at"),
+    count("answers_checked"),
 )
 
 channels = Table(
@@ -222,4 +223,13 @@ message_vectors = Table(
         ["messages.tenant_id", "messages.thread_uid", "messages.seq"],
         ondelete="CASCADE",
     ),
+)
+
+changed_answer_notices = Table(
+    "changed_answer_notices",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), primary_key=True),
+    Column("platform", Text, nullable=False),
+    of_turn(),
 )

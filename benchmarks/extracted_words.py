@@ -52,8 +52,11 @@ class Shares:
 
 
 def words(text: str) -> Counter[str]:
-    """Return the words of a text, folded, and how often each stands in it."""
-    return Counter(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
+    """Return the words of a text, folded, and how often each stands in it.
+
+    The sign that Parley writes before raised text is left out: other readers join ``10^6`` to one word.
+    """
+    return Counter(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold().replace("^", "")))
 
 
 def shares(reference: Counter[str], text: str) -> Shares:

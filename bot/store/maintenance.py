@@ -84,11 +84,12 @@ SELECT
 
 _DELETE_VECTORS = """
 DELETE FROM kept_vectors
-WHERE tenant_id = %(tenant)s AND (digest, model) IN (
+USING (
     SELECT digest, model FROM kept_vectors
     WHERE tenant_id = %(tenant)s AND deleted_at < now() - %(kept)s
     LIMIT 5000
-)
+) AS old
+WHERE tenant_id = %(tenant)s AND kept_vectors.digest = old.digest AND kept_vectors.model = old.model
 """
 
 

@@ -98,6 +98,7 @@ _INSERT_POSTINGS = """
     INSERT INTO postings (tenant_id, term, segment, level, part, entries)
     SELECT %s, term, %s, %s, %s, entries
     FROM unnest(%b::text[], %b::bytea[]) AS new (term, entries)
+    RETURNING 1
 """
 
 
@@ -144,6 +145,7 @@ _MERGE_LEVEL = """
         %(tenant)s, term, %(segment)s, %(next_level)s, %(part)s, string_agg(entries, ''::bytea ORDER BY part)
     FROM taken
     GROUP BY term
+    RETURNING 1
 """
 
 
@@ -172,6 +174,7 @@ _MERGE_SEGMENT = """
     SELECT %(tenant)s, term, %(segment)s, %(level)s, %(part)s, string_agg(entries, ''::bytea)
     FROM taken
     GROUP BY term
+    RETURNING 1
 """
 
 

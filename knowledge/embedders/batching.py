@@ -30,15 +30,21 @@ class _Job(Generic[Result]):
     results: list[Result] = field(default_factory=list)
 
 
+def utf8_bytes(text: str) -> int:
+    """Return the length of a text in UTF-8. It grows with the text's tokens in every script, unlike its characters."""
+    return len(text.encode(errors="replace"))
+
+
 class BatchingWorker(Generic[Result]):
-    """Runs ``encode`` in one thread, with at most ``batch`` texts at a time.
+    """Runs ``encode`` in one thread, with at most ``batch`` texts at a time, or more texts of ``batch_bytes`` in total.
 
     If ``encode`` fails, only the jobs of its batch fail. The thread starts with the first job.
     """
 
-    def __init__(self, encode: EncodeBatch[Result], *, batch: int = 32) -> None:
+    def __init__(self, encode: EncodeBatch[Result], *, batch: int = 32, batch_bytes: int = 0) -> None:
         self._encode = encode
         self._batch = batch
+        self._batch_bytes = batch_bytes
         self._queues: dict[EncodeKind, deque[_Job[Result]]] = {"query": deque(), "passage": deque()}
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -85,18 +91,23 @@ class BatchingWorker(Generic[Result]):
     def _take(self, queue: deque[_Job[Result]]) -> list[tuple[_Job[Result], Sequence[str]]]:
         """Take pieces of the oldest jobs of one kind, up to a batch."""
         pieces: list[tuple[_Job[Result], Sequence[str]]] = []
-        room = self._batch
-        while queue and room:
-            job = queue[0]
+        texts = size = 0
+        while queue:
+            job, start = queue[0], queue[0].taken
             if job.future.cancelled():
                 queue.popleft()
                 continue
-            piece = job.texts[job.taken : job.taken + room]
-            pieces.append((job, piece))
-            job.taken += len(piece)
-            room -= len(piece)
-            if job.taken == len(job.texts):
-                queue.popleft()
+            for text in job.texts[start:]:
+                size += utf8_bytes(text)
+                if texts >= self._batch and size > self._batch_bytes:
+                    break
+                texts += 1
+                job.taken += 1
+            if job.taken > start:
+                pieces.append((job, job.texts[start : job.taken]))
+            if job.taken < len(job.texts):
+                break
+            queue.popleft()
         return pieces
 
     def _finish(self, pieces: Sequence[tuple[_Job[Result], Sequence[str]]], kind: EncodeKind) -> None:

@@ -35,8 +35,9 @@ class BertTokenizer:
         self._tokenizer = tokenizer
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._padding = {"pad_id": tokenizer.token_to_id(padding), "pad_token": padding}
-        self.all_special_ids = [tokenizer.token_to_id(name) for name in special]
+        ids = tokenizer.get_vocab()
+        self._padding = ids[padding], padding
+        self.all_special_ids = [ids[name] for name in special]
         self.max_tokens = max_tokens
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
@@ -47,8 +48,9 @@ class BertTokenizer:
             one.truncate(self.max_tokens - around)
             encodings.append(self._tokenizer.post_process(one))
         longest = max((len(one) for one in encodings), default=0)
+        pad_id, pad_token = self._padding
         for one in encodings:
-            one.pad(longest, **self._padding)
+            one.pad(longest, pad_id=pad_id, pad_token=pad_token)
         return encodings
 
     def __call__(self, texts: Sequence[str] | str, **_: bool) -> dict[str, list[list[int]]]:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from knowledge.embedders.batching import BatchingWorker
+from knowledge.embedders.batching import BatchingWorker, utf8_bytes
 from knowledge.embedders.cpu_threads import share_the_processor
 from knowledge.embedders.model_files import (
     MULTILINGUAL_MODEL,
@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MULTILINGUAL_MODEL", "OFFLINE_MODEL", "SentenceTransformerEmbedder"]
 
+PASS_TEXTS = 16
+PASS_BYTES = 16 * 1024
+"""Limits of one pass through the model. Short texts need the larger number: each pass costs as much as some of them."""
+BATCH_BYTES = 2 * PASS_BYTES
+
 ONE_LOADS = threading.Lock()
 """Allows only one model to load at a time. While a model loads, torch's default dtype is changed for the whole process.
 
@@ -61,7 +66,7 @@ class SentenceTransformerEmbedder:
         self.model = stored_name(model, dimensions)
         self._name = model
         self._shorten = dimensions
-        self._worker = BatchingWorker[TokenVectors](self._forward, batch=batch)
+        self._worker = BatchingWorker[TokenVectors](self._forward, batch=batch, batch_bytes=BATCH_BYTES)
         self._lock = threading.Lock()
         self._loaded: SentenceTransformer | BertModel | None = None
         self._counting: Any = None
@@ -134,11 +139,8 @@ class SentenceTransformerEmbedder:
     def _forward(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
         model = self._ready()
         model_prefix = prefix(self._name, kind)
-        # Sorted by length, because a batch is padded to its longest text.
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         rows: dict[int, TokenVectors] = {}
-        for start in range(0, len(order), 16):
-            indexes = order[start : start + 16]
+        for indexes in _passes([utf8_bytes(text) for text in texts]):
             batch = [model_prefix + texts[i] for i in indexes]
             rows.update(zip(indexes, _encode_batch(model, batch, kind, len(model_prefix)), strict=True))
         return [rows[index] for index in range(len(texts))]
@@ -210,6 +212,22 @@ def computes_bf16() -> bool:
 
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def _passes(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the indexes of the texts that pass through the model together, by the sizes of all texts in bytes.
+
+    A pass is padded to its longest text, so it takes texts of similar length: at most ``PASS_TEXTS``, or more if they
+    have no more than ``PASS_BYTES`` with their padding.
+    """
+    indexes: list[int] = []
+    for index in sorted(range(len(sizes)), key=sizes.__getitem__):
+        if len(indexes) >= PASS_TEXTS and (len(indexes) + 1) * sizes[index] > PASS_BYTES:
+            yield indexes
+            indexes = []
+        indexes.append(index)
+    if indexes:
+        yield indexes
 
 
 def _encode_batch(

@@ -31,7 +31,7 @@ def parse(data: bytes) -> ParsedDocument:
         root = package.xml(book)
     except (*PACKAGE_ERRORS, StopIteration):
         raise ParseError("it is damaged and cannot be opened. Download it again") from None
-    about = {local_name(e): (e.text or "").strip() for e in child(root, "metadata") or ()}
+    about = {local_name(e): (e.text or "").strip() for part in children(root, "metadata") for e in part}
     files = {attribute(e, "id"): attribute(e, "href") for e in children(child(root, "manifest"), "item")}
     builder = Builder()
     for reference in children(child(root, "spine"), "itemref"):

@@ -95,6 +95,8 @@ _KNOWN_BINARIES = (
     (b"OggS", "an Ogg recording"),
 )
 
+_CONTROL = bytes((*range(9), *range(14, 32)))
+
 
 def detect(data: bytes, name: str = "", content_type: str = "", *, max_unpacked: int = MAX_UNPACKED) -> Format:
     """Return the format of the bytes. If no parser can read them, raises ParseError with the kind of file."""
@@ -270,6 +272,6 @@ def _refuse_binary(data: bytes) -> None:
     head = data[:8192]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return
-    control = sum(byte < 9 or 13 < byte < 32 for byte in head)
+    control = len(head) - len(head.translate(None, _CONTROL))
     if b"\0" in head or control > len(head) * 0.1:
         raise NoTextError("it is a binary file of an unknown format. Export it to a text format or PDF")

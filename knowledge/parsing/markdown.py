@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from functools import cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -30,7 +31,7 @@ def parse(text: str) -> ParsedDocument:
     skipped = text[: front.end].count("\n")
     line_starts = _line_starts(text)
     body = text[front.end :]
-    tokens = MarkdownIt("commonmark").enable("table").parse(body)
+    tokens = _reader().parse(body)
     path: list[tuple[int, str]] = []
     blocks = [Block("paragraph", front.start, front.stop - 1)] if front.stop > front.start + 1 else []
     for token, following in zip(tokens, [*tokens[1:], None], strict=False):
@@ -47,6 +48,12 @@ def parse(text: str) -> ParsedDocument:
         elif token.type in _KINDS:
             blocks.append(Block(_KINDS[token.type], start, end, tuple(title for _, title in path)))
     return ParsedDocument(front.title or _title(tokens), text, tuple(blocks), front.metadata)
+
+
+@cache
+def _reader() -> MarkdownIt:
+    """Return the reader of Markdown. To build it takes longer than to read a short file."""
+    return MarkdownIt("commonmark").enable("table")
 
 
 def _line_starts(text: str) -> list[int]:

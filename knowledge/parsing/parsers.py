@@ -59,10 +59,20 @@ TEXT_PARSERS = MappingProxyType[Format, str](
 """Modules with ``parse(text: str) -> ParsedDocument``, for text that is already decoded."""
 
 
-def parse(data: bytes, name: str = "", content_type: str = "", options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
-    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError."""
+def parse(
+    data: bytes,
+    name: str = "",
+    content_type: str = "",
+    options: ParseOptions = NO_OPTIONS,
+    *,
+    kind: Format | None = None,
+) -> ParsedDocument:
+    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError.
+
+    ``kind`` is its format, if ``detect`` was asked before.
+    """
     media_type, charset = split_content_type(content_type)
-    kind = detect(data, name, media_type, max_unpacked=options.max_unpacked)
+    kind = kind or detect(data, name, media_type, max_unpacked=options.max_unpacked)
     if kind == "html":
         from knowledge.parsing.html import html_document
 

@@ -198,6 +198,7 @@ _INSERT_CHUNKS = text("""
     ) AS new (
         number, document, position, header, body, opens, closes, page, heading, digest, terms, window_start, window_end
     )
+    RETURNING 1
 """)
 
 
@@ -236,14 +237,18 @@ async def insert_chunks(
     )
 
 
-# The digests of chunks, by document, that already have a vector of the model, and how many chunks have each.
+# The digests of chunks, by document, that already have a vector of the model, and how many chunks have each. A vector
+# is looked up by its key: before the tables have statistics, Postgres would read all vectors for each chunk.
 _EMBEDDED_DIGESTS = text("""
     SELECT uri, digest, count(*)
     FROM documents
     JOIN chunks ON chunks.tenant_id = documents.tenant_id AND chunks.document_id = documents.id
-    JOIN embeddings ON embeddings.tenant_id = chunks.tenant_id AND embeddings.chunk_id = chunks.chunk_id
-    WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = ANY(:uris)
-        AND digest = ANY(:digests) AND model = :model
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM embeddings
+        WHERE tenant_id = :tenant AND chunk_id = chunks.chunk_id AND model = :model
+        LIMIT 1
+    ) AS embedded
+    WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = ANY(:uris) AND digest = ANY(:digests)
     GROUP BY uri, digest
 """)
 

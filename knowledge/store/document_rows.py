@@ -62,13 +62,15 @@ _UPSERT_DOCUMENTS = text("""
     )
     SELECT
         :tenant, new.id, :source, new.uri, new.title, new.body, CAST(new.places AS jsonb), CAST(new.metadata AS jsonb),
-        new.hash, :recipe, :audience, 'ready', :now, new.memo, coalesce(new.dated, :now),
+        new.hash, :recipe, :audience, 'ready', :now, new.memo, coalesce(new.dated, same.dated_at, :now),
         CAST(new.warnings AS jsonb)
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:uris AS text[]), CAST(:titles AS text[]), CAST(:texts AS text[]),
         CAST(:metadata AS text[]), CAST(:hashes AS text[]), CAST(:memos AS text[]),
         CAST(:dates AS timestamptz[]), CAST(:places AS text[]), CAST(:warnings AS text[])
     ) AS new (id, uri, title, body, metadata, hash, memo, dated, places, warnings)
+    LEFT JOIN documents AS same
+        ON same.tenant_id = :tenant AND same.source_id = :source AND same.uri = new.uri AND same.content_hash = new.hash
     ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
         title = excluded.title,
         text = excluded.text,
@@ -85,13 +87,9 @@ _UPSERT_DOCUMENTS = text("""
         warnings = excluded.warnings,
         changed_at = CASE
             WHEN documents.content_hash IN (excluded.content_hash, '') THEN documents.changed_at
-            ELSE :now
+            ELSE excluded.fetched_at
         END,
-        dated_at = CASE
-            WHEN documents.uri = ANY(:undated) AND documents.content_hash = excluded.content_hash
-            THEN documents.dated_at
-            ELSE excluded.dated_at
-        END
+        dated_at = excluded.dated_at
     RETURNING uri, id
 """)
 
@@ -126,7 +124,6 @@ async def upsert_documents(
             "dates": [dated_at(document.metadata) for document in documents],
             "places": [text_locations.to_json(document) for document in documents],
             "warnings": [json.dumps(document.warnings) for document in documents],
-            "undated": [document.uri for document in documents if dated_at(document.metadata) is None],
         },
     )
     ids = {row.uri: row.id for row in rows}

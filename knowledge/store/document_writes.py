@@ -83,19 +83,19 @@ async def read_document_state(
 
 # A parameter that is NULL keeps the stored value. Returns the number of the document's chunks.
 _MARK_UNCHANGED = text("""
-    UPDATE documents SET
-        fetched_at = :now,
-        error = '',
-        gone_readings = 0,
-        gone_since = NULL,
-        metadata = metadata || coalesce(CAST(:metadata AS jsonb), '{}'),
-        memo = coalesce(CAST(:memo AS text), memo),
-        dated_at = coalesce(:dated, dated_at)
-    WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri
-    RETURNING (
-        SELECT count(*) FROM chunks
-        WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id
+    WITH marked AS (
+        UPDATE documents SET
+            fetched_at = :now,
+            error = '',
+            gone_readings = 0,
+            gone_since = NULL,
+            metadata = metadata || coalesce(CAST(:metadata AS jsonb), '{}'),
+            memo = coalesce(CAST(:memo AS text), memo),
+            dated_at = coalesce(:dated, dated_at)
+        WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri
+        RETURNING id
     )
+    SELECT count(*) FROM chunks JOIN marked ON document_id = marked.id WHERE chunks.tenant_id = :tenant
 """)
 
 

@@ -27,10 +27,10 @@ class HeldBack:
 _SET = text("""
     WITH held AS (
         UPDATE sources SET held_back = :reason WHERE tenant_id = :tenant AND id = :source
-        RETURNING tenant_id, id
+        RETURNING id
     )
     DELETE FROM held_back_notices USING held
-    WHERE held_back_notices.tenant_id = held.tenant_id AND source_id = held.id AND :reason = ''
+    WHERE tenant_id = :tenant AND source_id = held.id AND :reason = ''
 """)
 
 

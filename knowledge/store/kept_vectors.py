@@ -28,7 +28,7 @@ _KEEP = text("""
     LEFT JOIN sentence_vectors USING (tenant_id, chunk_id, model)
     WHERE tenant_id = :tenant AND chunk_id = ANY(:numbers)
     ORDER BY digest, model
-    ON CONFLICT (tenant_id, digest, model) DO UPDATE SET deleted_at = now()
+    ON CONFLICT (tenant_id, digest, model) DO UPDATE SET deleted_at = excluded.deleted_at
 """)
 
 
@@ -37,16 +37,28 @@ async def keep(session: AsyncSession, tenant_id: str, numbers: Sequence[int]) ->
     await session.execute(_KEEP, {"tenant": tenant_id, "numbers": list(numbers)})
 
 
-# The vectors of stored chunks, and the kept ones of digests that no stored chunk has.
+# The vectors of stored chunks, and the kept ones of digests that no stored chunk has. Each chunk's vector is looked up
+# by its key: before the tables have statistics, Postgres would join all vectors of the tenant with all signs.
 _FIND = text("""
     WITH stored AS (
-        SELECT DISTINCT ON (digest) digest, CAST(vector AS text) AS vector, signs, vectors AS sentences
+        SELECT DISTINCT ON (digest) digest, vector, signs, sentences
         FROM chunks
-        JOIN embeddings USING (tenant_id, chunk_id)
-        LEFT JOIN token_signs USING (tenant_id, chunk_id, model)
-        LEFT JOIN sentence_vectors USING (tenant_id, chunk_id, model)
-        WHERE tenant_id = :tenant AND digest = ANY(:digests) AND model = :model
-            AND (signs IS NOT NULL OR NOT :with_signs)
+        CROSS JOIN LATERAL (
+            SELECT
+                CAST(vector AS text) AS vector,
+                (
+                    SELECT signs FROM token_signs
+                    WHERE tenant_id = :tenant AND chunk_id = chunks.chunk_id AND model = :model
+                ) AS signs,
+                (
+                    SELECT vectors FROM sentence_vectors
+                    WHERE tenant_id = :tenant AND chunk_id = chunks.chunk_id AND model = :model
+                ) AS sentences
+            FROM embeddings
+            WHERE tenant_id = :tenant AND chunk_id = chunks.chunk_id AND model = :model
+            LIMIT 1
+        ) AS embedded
+        WHERE tenant_id = :tenant AND digest = ANY(:digests) AND (signs IS NOT NULL OR NOT :with_signs)
         ORDER BY digest, chunk_id
     )
     SELECT digest, vector, signs, sentences FROM stored

@@ -30,6 +30,7 @@ PLANTED = {
     "ledger": ("user_id",),
     "ledger_days": ("key",),
     "budgets": ("subject", "set_by"),
+    "admin_changes": ("admin_id", "subject"),
     "budget_days": ("subject",),
     "added_days": ("user_id",),
     "reservations": ("subject",),
@@ -70,6 +71,7 @@ EXEMPT = {
     },
     "ledger_days": {"tenant_id", "dimension"},
     "ledger_price_days": {"tenant_id", "provider", "model", "steps"},
+    "admin_changes": {"tenant_id", "action", "value"},
     "cost_alerts": {"tenant_id", "kind", "told_on"},
     "budgets": {"tenant_id"},
     "budget_days": {"tenant_id"},
@@ -215,6 +217,8 @@ def plant_everything(plant: Planter, quoted: str) -> None:
     plant("ledger_days", dimension="user", day="2026-01-01", key=PERSON, **dict.fromkeys(SUMS, 0))
     plant("budgets", subject=f"user:{PERSON}", daily_tokens=1, set_by=OTHER)
     plant("budgets", subject="channel:C1", daily_tokens=1, set_by=PERSON)
+    for admin, subject in ((PERSON, "tenant"), (OTHER, f"user:{PERSON}")):
+        plant("admin_changes", change_id=uuid.uuid4(), admin_id=admin, action="set a budget", subject=subject)
     plant("budget_days", subject=f"user:{PERSON}", day="2026-01-01")
     plant("added_days", user_id=PERSON, day="2026-01-01")
     plant(

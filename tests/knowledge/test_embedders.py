@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, batching, build_embedder, model_files
-from knowledge.embedders.batching import BatchingWorker
+from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, build_embedder, model_files
 from knowledge.embedders.local import OFFLINE_MODEL, load
 from knowledge.embedders.model_files import locate, packaged_model
 from knowledge.embedders.prefixes import prefix
@@ -120,74 +118,6 @@ def test_modified_weights_are_refused() -> None:
 )
 def test_prefixes(name: str, query: str, document: str) -> None:
     assert (prefix(name, "query"), prefix(name, "passage")) == (query, document)
-
-
-async def test_concurrent_texts_share_a_batch_and_queries_go_first() -> None:
-    gate = threading.Event()
-    batches: list[list[str]] = []
-
-    def encode(texts: Sequence[str], kind: EncodeKind) -> list[str]:
-        gate.wait()
-        batches.append(list(texts))
-        return [text.upper() for text in texts]
-
-    worker = BatchingWorker[str](encode, batch=4)
-    first = asyncio.create_task(worker.run(["first"], "passage"))
-    await asyncio.sleep(0.05)
-    others = [asyncio.create_task(worker.run([f"p{n}", f"q{n}"], "passage")) for n in range(3)]
-    question = asyncio.create_task(worker.run(["question"], "query"))
-    await asyncio.sleep(0.05)
-    gate.set()
-    assert await question == ["QUESTION"]
-    assert [await other for other in others] == [[f"P{n}", f"Q{n}"] for n in range(3)]
-    assert await first == ["FIRST"]
-    assert batches == [["first"], ["question"], ["p0", "q0", "p1", "q1"], ["p2", "q2"]]
-    await worker.aclose()
-
-
-async def test_failing_batch_fails_only_its_own_jobs() -> None:
-    def encode(texts: Sequence[str], kind: EncodeKind) -> list[str]:
-        if "bad" in texts:
-            raise ValueError("bad text")
-        return list(texts)
-
-    worker = BatchingWorker[str](encode, batch=2)
-    results = await asyncio.gather(
-        worker.run(["bad", "x", "y", "z"], "passage"), worker.run(["good"], "query"), return_exceptions=True
-    )
-    assert isinstance(results[0], ValueError)
-    assert results[1] == ["good"]
-    assert await worker.run(["after"], "passage") == ["after"]
-    await worker.aclose()
-    with pytest.raises(EmbeddingError):
-        await worker.run(["closed"], "passage")
-
-
-async def test_job_canceled_as_it_ends_does_not_stop_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    class CanceledLast(Future[list[str]]):
-        """Is canceled after every check, right before it gets its result or error."""
-
-        def set_result(self, result: list[str]) -> None:
-            self.cancel()
-            super().set_result(result)
-
-        def set_exception(self, exception: BaseException | None) -> None:
-            self.cancel()
-            super().set_exception(exception)
-
-    def encode(texts: Sequence[str], kind: EncodeKind) -> list[str]:
-        if "bad" in texts:
-            raise ValueError("bad text")
-        return list(texts)
-
-    worker = BatchingWorker[str](encode)
-    with monkeypatch.context() as patched:
-        patched.setattr(batching, "Future", CanceledLast)
-        for canceled in ("good", "bad"):
-            with pytest.raises(asyncio.CancelledError):
-                await asyncio.wait_for(worker.run([canceled], "passage"), 5)
-    assert await asyncio.wait_for(worker.run(["after"], "passage"), 5) == ["after"]
-    await worker.aclose()
 
 
 @pytest.fixture

@@ -48,11 +48,21 @@ class Scene:
 
     async def document(self, uri: str) -> str:
         async with self.database.tenant(TENANT) as session:
-            return str(await session.scalar(text("SELECT id FROM documents WHERE uri = :uri"), {"uri": uri}))
+            return str(
+                await session.scalar(
+                    text("SELECT id FROM documents WHERE tenant_id = :tenant AND uri = :uri"),
+                    {"tenant": TENANT, "uri": uri},
+                )
+            )
 
     async def source(self, uri: str) -> str:
         async with self.database.tenant(TENANT) as session:
-            return str(await session.scalar(text("SELECT id FROM sources WHERE uri = :uri"), {"uri": uri}))
+            return str(
+                await session.scalar(
+                    text("SELECT id FROM sources WHERE tenant_id = :tenant AND uri = :uri"),
+                    {"tenant": TENANT, "uri": uri},
+                )
+            )
 
 
 Operation = Callable[[Scene], Awaitable[object]]

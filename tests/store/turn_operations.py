@@ -121,7 +121,8 @@ async def _keep_house(scene: Scene) -> None:
 
 async def _sum_up(scene: Scene) -> None:
     async with scene.database.tenant(TENANT) as session:
-        day = await session.scalar(text("SELECT CAST(min(created_at) AT TIME ZONE 'UTC' AS date) FROM ledger"))
+        first = "SELECT CAST(min(created_at) AT TIME ZONE 'UTC' AS date) FROM ledger WHERE tenant_id = :tenant"
+        day = await session.scalar(text(first), {"tenant": TENANT})
         await ledger_days.sum_up(session, tenant_id=TENANT, day=day, price_steps=[200_000])
 
 

@@ -84,7 +84,7 @@ class PostgresLeases:
         self, turn: Turn, lease: Lease, index: int, ref: str | None, *, replaced: str | None = None
     ) -> str | None:
         recording = leases.recording(turn, lease, index, ref, replaced=replaced)
-        (rows,) = await self._transactions.send(turn.thread.tenant_id, recording)
+        _, rows = await self._transactions.send(turn.thread.tenant_id, *recording)
         if not rows:
             raise LeaseLost(LOST)
         known: str | None = rows[0].ref

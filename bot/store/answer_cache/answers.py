@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import case, delete, func
+from sqlalchemy import case, delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -103,11 +103,15 @@ async def rate(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: 
 
     A thumb down is stored while its dialog is open, so it can arrive after the reason from that dialog.
     """
-    values = {"value": value, "reason": reason, "created_at": func.now()}
-    rating = insert(feedback).values(tenant_id=tenant_id, turn_id=uuid.UUID(turn_id), user_id=user_id, **values)
+    key = {"tenant_id": tenant_id, "turn_id": uuid.UUID(turn_id), "user_id": user_id}
+    rating = insert(feedback).values(**key, value=value, reason=reason)
     is_same = (rating.excluded.reason == "") & (rating.excluded.value == feedback.c.value)
-    values["reason"] = case((is_same, feedback.c.reason), else_=rating.excluded.reason)
-    await session.execute(rating.on_conflict_do_update(index_elements=["tenant_id", "turn_id", "user_id"], set_=values))
+    values = {
+        "value": rating.excluded.value,
+        "reason": case((is_same, feedback.c.reason), else_=rating.excluded.reason),
+        "created_at": rating.excluded.created_at,
+    }
+    await session.execute(rating.on_conflict_do_update(index_elements=list(key), set_=values))
     if value:
         await similar_answer_statements.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)
 

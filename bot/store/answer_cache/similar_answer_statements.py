@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pgvector import HalfVector
-from sqlalchemy import Boolean, func, literal, literal_column, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.answer_cache import validity
-from bot.store.database.pipelined_transactions import Statement
-from bot.store.schema import answer_flights, answer_hits, answers, turns
+from bot.store.database.pipelined_transactions import Statement, send
+from bot.store.schema import answer_hits, answers, turns
 from bot.store.threads import thread_uid
 from bot.types.answer_cache import CachedAnswer
 from bot.types.conversation import ThreadKey
@@ -56,23 +56,8 @@ async def nearest(
     session: AsyncSession, *, tenant_id: str, ground: str, model: str, vector: Sequence[float]
 ) -> list[Entry]:
     """Return the most similar unexpired entries in the same context, most similar first."""
-    distance = answers.c.vector.cosine_distance(HalfVector(list(vector)))
-    rows = await session.execute(
-        select(
-            answers,
-            distance.label("distance"),
-            literal_column(validity.CURRENT, Boolean).label("current"),
-            literal_column(validity.INTACT, Boolean).label("intact"),
-        )
-        .where(
-            answers.c.tenant_id == tenant_id,
-            answers.c.ground == ground,
-            answers.c.model == model,
-            answers.c.expires_at > func.now(),
-        )
-        .order_by(distance)
-        .limit(CANDIDATES)
-    )
+    given = {"tenant": tenant_id, "ground": ground, "model": model, "vector": HalfVector(list(vector)).to_text()}
+    (rows,) = await send(session, Statement(_NEAREST, given))
     return [
         Entry(
             row.key,
@@ -82,6 +67,15 @@ async def nearest(
         )
         for row in rows
     ]
+
+
+_NEAREST = f"""
+SELECT key, turn_id, answer, citations, created_at, question, evidence,
+    {validity.CURRENT} AS current, {validity.INTACT} AS intact, vector <=> CAST(%(vector)s AS halfvec) AS distance
+FROM answers
+WHERE tenant_id = %(tenant)s AND ground = %(ground)s AND model = %(model)s AND expires_at > now()
+ORDER BY distance LIMIT {CANDIDATES}
+"""  # noqa: S608
 
 
 async def verdicts(
@@ -156,18 +150,20 @@ async def reject_earlier(session: AsyncSession, *, thread: ThreadKey, question: 
 
 async def claim_question(session: AsyncSession, *, tenant_id: str, key: str, turn_id: str, most: timedelta) -> bool:
     """Return whether this turn is the one that answers the question now. The claim expires after ``most``."""
-    values = {"turn_id": uuid.UUID(turn_id), "until": func.now() + most}
-    taken = await session.execute(
-        insert(answer_flights)
-        .values(tenant_id=tenant_id, key=key, **values)
-        .on_conflict_do_update(
-            index_elements=["tenant_id", "key"],
-            set_=values,
-            where=(answer_flights.c.until < func.now()) | (answer_flights.c.turn_id == uuid.UUID(turn_id)),
-        )
-        .returning(literal(1))
-    )
-    return taken.first() is not None
+    given = {"tenant": tenant_id, "key": key, "turn": uuid.UUID(turn_id), "most": most}
+    _, taken = await send(session, Statement(_END_EXPIRED_CLAIM, given), Statement(_CLAIM, given))
+    return bool(taken)
+
+
+_END_EXPIRED_CLAIM = "DELETE FROM answer_flights WHERE tenant_id = %(tenant)s AND key = %(key)s AND until < now()"
+
+_CLAIM = """
+INSERT INTO answer_flights AS claim (tenant_id, key, turn_id, until)
+VALUES (%(tenant)s, %(key)s, %(turn)s, now() + %(most)s)
+ON CONFLICT (tenant_id, key) DO UPDATE SET until = excluded.until WHERE claim.turn_id = excluded.turn_id
+RETURNING key
+"""
+"""Claims a question that no other turn has claimed, or extends the turn's own claim."""
 
 
 def landing(*, tenant_id: str, turn_id: str) -> Statement:

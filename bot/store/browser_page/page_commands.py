@@ -21,11 +21,12 @@ BATCH = 200
 _IN_ORDER = "SELECT pg_advisory_xact_lock(hashtextextended('page commands ' || %(tenant)s, 0))"
 """Makes writers wait for each other, so that a card with a lower ``seq`` is never committed after a higher one."""
 
+_REMOVE = "DELETE FROM page_commands WHERE tenant_id = %(tenant)s AND command_id = %(id)s"
+"""Makes place for the card's next version, which gets a number of its own."""
+
 _WRITE = """
 INSERT INTO page_commands (tenant_id, command_id, author_id, card, ended)
 VALUES (%(tenant)s, %(id)s, %(author)s, CAST(%(card)s AS jsonb), %(ended)s)
-ON CONFLICT (tenant_id, command_id) DO UPDATE
-SET seq = DEFAULT, card = excluded.card, ended = excluded.ended, updated_at = now()
 """
 
 _CHANGED = f"""
@@ -54,10 +55,10 @@ class StoredCard(NamedTuple):
 
 def writing(
     *, tenant_id: str, command_id: str, author_id: str, card: Mapping[str, Any], ended: bool
-) -> tuple[Statement, Statement]:
-    """Add a card, or replace it. Both statements must run in one transaction."""
+) -> tuple[Statement, Statement, Statement]:
+    """Add a card, or replace it. The statements must run in one transaction."""
     given = {"tenant": tenant_id, "id": command_id, "author": author_id, "card": json.dumps(card), "ended": ended}
-    return Statement(_IN_ORDER, {"tenant": tenant_id}), Statement(_WRITE, given)
+    return Statement(_IN_ORDER, {"tenant": tenant_id}), Statement(_REMOVE, given), Statement(_WRITE, given)
 
 
 def changed_after(*, tenant_id: str, seq: int) -> Statement:

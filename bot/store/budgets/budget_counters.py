@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -73,7 +73,7 @@ async def set_limit(session: AsyncSession, *, tenant_id: str, subject: str, dail
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=["tenant_id", "subject"],
-            set_={"daily_tokens": daily_tokens, "set_by": set_by, "updated_at": func.now()},
+            set_={name: statement.excluded[name] for name in ("daily_tokens", "set_by", "updated_at")},
         )
     )
 

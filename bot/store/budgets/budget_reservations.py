@@ -81,11 +81,12 @@ def taking(gate: str = "") -> str:
     for owner, subject in _SUBJECTS.items():
         steps.append(f"""
 on_{owner} AS (
-    INSERT INTO budget_days AS day (tenant_id, subject, day, used, reserved)
-    SELECT %(tenant)s, {subject}, %(day)s, 0, %(need)s FROM limits{before}
+    INSERT INTO budget_days AS day (tenant_id, subject, day, used, reserved, daily_limit)
+    SELECT %(tenant)s, {subject}, %(day)s, 0, %(need)s, {owner}_cap FROM limits{before}
     WHERE %(need)s > 0 AND %(need)s <= {owner}_cap
-    ON CONFLICT (tenant_id, subject, day) DO UPDATE SET reserved = day.reserved + excluded.reserved
-    WHERE day.used + day.reserved + excluded.reserved <= (SELECT {owner}_cap FROM limits)
+    ON CONFLICT (tenant_id, subject, day)
+    DO UPDATE SET reserved = day.reserved + excluded.reserved, daily_limit = excluded.daily_limit
+    WHERE day.used + day.reserved + excluded.reserved <= excluded.daily_limit
     RETURNING subject
 )""")  # noqa: S608
         before = f", on_{owner}"
@@ -201,11 +202,19 @@ def _settling() -> str:
     for owner, subject in _SUBJECTS.items():
         steps.append(f"""
 at_{owner} AS (
-    INSERT INTO budget_days AS day (tenant_id, subject, day, used)
-    SELECT %(tenant)s, {subject}, coalesce((SELECT max(day) FROM closed), %(day)s), spent.tokens FROM spent{before}
-    WHERE spent.tokens <> 0 OR EXISTS (SELECT FROM closed)
-    ON CONFLICT (tenant_id, subject, day) DO UPDATE SET used = day.used + excluded.used,
-        reserved = day.reserved - coalesce((SELECT tokens FROM closed WHERE subject = {subject}), 0)
+    INSERT INTO budget_days AS day (tenant_id, subject, day, used, reserved)
+    SELECT %(tenant)s, {subject}, due.day, spent.tokens,
+        CASE WHEN stored.subject IS NULL THEN 0 ELSE -coalesce(due.tokens, 0) END
+    FROM spent{before} CROSS JOIN (
+        SELECT coalesce(max(day), %(day)s) AS day, max(tokens) FILTER (WHERE subject = {subject}) AS tokens,
+            count(*) AS accounts
+        FROM closed
+    ) AS due
+    LEFT JOIN budget_days AS stored
+        ON stored.tenant_id = %(tenant)s AND stored.subject = {subject} AND stored.day = due.day
+    WHERE spent.tokens <> 0 OR due.accounts > 0
+    ON CONFLICT (tenant_id, subject, day)
+    DO UPDATE SET used = day.used + excluded.used, reserved = day.reserved + excluded.reserved
     RETURNING 1
 )""")  # noqa: S608
         before = f", (SELECT count(*) FROM at_{owner}) at_{owner}"  # noqa: S608

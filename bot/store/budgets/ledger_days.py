@@ -236,12 +236,14 @@ _STORE = (
         SELECT :tenant, dimension, CAST(:day AS date), key, {SUMS_OF_ROWS}
         FROM ({_SUMMED_OF_DAY}) AS call, {KEYS_OF_ROWS}
         GROUP BY dimension, key
+        RETURNING 1
     """),  # noqa: S608
     text(f"""
         INSERT INTO ledger_price_days (tenant_id, day, steps, {_PRICE_NAMES}, {_SUM_NAMES})
         SELECT :tenant, CAST(:day AS date), CAST(:steps AS bigint[]), {PRICE_GROUP_OF_ROWS}, {SUMS_OF_ROWS}
         FROM ({_SUMMED_OF_DAY}) AS call
         GROUP BY {_PRICE_NAMES}
+        RETURNING 1
     """),  # noqa: S608
 )
 _PRICE_KEY = "concat_ws(' ', provider, model, is_cheap_answer, used_cache, is_priced, step)"

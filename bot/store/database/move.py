@@ -6,9 +6,7 @@ suspends it in a transaction and restores it in the same one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from typing import Any
 
 import psycopg
@@ -17,29 +15,13 @@ from psycopg import Connection, errors, sql
 from bot.errors import ConfigError
 from bot.store.database import migrate, process_liveness
 from bot.store.database.connections import connect_blocking
+from bot.store.database.tables import Table, lift_isolation, tables_in_order
 
-LOCK_TIMEOUT = "5s"
-"""How long to wait for a table that another process uses."""
-NOT_MOVED = ["alembic_version", "processes"]
+NOT_MOVED = {"alembic_version", "processes"}
 """Tables that each database has for itself: its schema's revision, and the processes that use it."""
 STILL_USED = "A process still uses the database. Stop every part of Parley, then move it."
 
 _IDENTITY = "SELECT current_database(), current_schema(), pg_postmaster_start_time()"
-_TABLES = """
-    SELECT c.relname::text,
-           ARRAY(SELECT a.attname::text FROM pg_attribute a
-                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-                 ORDER BY a.attnum),
-           ARRAY(SELECT DISTINCT parent.relname::text
-                 FROM pg_constraint k JOIN pg_class parent ON parent.oid = k.confrelid
-                 WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid)
-    FROM pg_class c
-    WHERE c.relnamespace = to_regnamespace(quote_ident(current_schema())) AND c.relkind IN ('r', 'p')
-      AND NOT c.relispartition AND c.relname <> ALL(%s)
-      AND NOT EXISTS (SELECT FROM pg_depend d
-                      WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')
-    ORDER BY c.relname
-"""
 _SEQUENCES = """
     SELECT relname::text FROM pg_class
     WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind = 'S'
@@ -53,13 +35,6 @@ class Moved:
     tables: int
     rows: int
     revision: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    name: str
-    columns: Sequence[str]
-    parents: Sequence[str]
 
 
 def move(source_url: str, target_url: str) -> Moved:
@@ -88,11 +63,11 @@ def _copy(source: Connection[Any], target: Connection[Any]) -> Moved:
     if source.execute(_IDENTITY).fetchone() == target.execute(_IDENTITY).fetchone():
         raise ConfigError("The target is the database that Parley uses already. Name an empty one.")
     _require_stopped(source)
-    tables, there = _tables(source), {table.name for table in _tables(target)}
+    tables, there = _moved_tables(source), {table.name for table in _moved_tables(target)}
     if missing := sorted({table.name for table in tables} - there):
         raise ConfigError(f"The target lacks the tables {', '.join(missing)}. Drop them from the source first.")
-    _lift_isolation(source, tables)
-    restoring = _lift_isolation(target, tables)
+    lift_isolation(source, tables)
+    restoring = lift_isolation(target, tables)
     if filled := [table.name for table in tables if _has_rows(target, table)]:
         raise ConfigError(f"The target has rows in {', '.join(filled)}. Name an empty database.")
     rows = sum(_copy_table(source, target, table) for table in tables)
@@ -112,39 +87,18 @@ def _require_stopped(source: Connection[Any]) -> None:
         raise ConfigError(STILL_USED)
 
 
-def _tables(connection: Connection[Any]) -> list[_Table]:
-    """Return the tables of the schema, each after those that its foreign keys point to."""
-    found = {
-        name: _Table(name, columns, parents) for name, columns, parents in connection.execute(_TABLES, [NOT_MOVED])
-    }
-    order = TopologicalSorter({table.name: set(table.parents) & found.keys() for table in found.values()})
-    return [found[name] for name in order.static_order()]
+def _moved_tables(connection: Connection[Any]) -> list[Table]:
+    return [table for table in tables_in_order(connection) if table.name not in NOT_MOVED]
 
 
-def _lift_isolation(connection: Connection[Any], tables: Sequence[_Table]) -> list[sql.Composed]:
-    """Lock the tables, and let their owner see every row. Return the statements that restore row-level security."""
-    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
-    names = [sql.Identifier(table.name) for table in tables]
-    connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.SQL(", ").join(names)))
-    forced = {
-        name
-        for (name,) in connection.execute(
-            "SELECT relname::text FROM pg_class WHERE relforcerowsecurity"
-            " AND relnamespace = to_regnamespace(quote_ident(current_schema()))"
-        )
-    }
-    isolated = [sql.Identifier(table.name) for table in tables if table.name in forced]
-    for name in isolated:
-        connection.execute(sql.SQL("ALTER TABLE {} NO FORCE ROW LEVEL SECURITY").format(name))
-    return [sql.SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(name) for name in isolated]
-
-
-def _has_rows(connection: Connection[Any], table: _Table) -> bool:
-    found = connection.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(table.name))).fetchone()
+def _has_rows(connection: Connection[Any], table: Table) -> bool:
+    found = connection.execute(
+        sql.SQL("SELECT EXISTS (SELECT 1 FROM {})").format(sql.Identifier(table.name))
+    ).fetchone()
     return bool(found and found[0])
 
 
-def _copy_table(source: Connection[Any], target: Connection[Any], table: _Table) -> int:
+def _copy_table(source: Connection[Any], target: Connection[Any], table: Table) -> int:
     """Copy the rows of one table. Return how many there were. No trigger of the target runs."""
     name, columns = sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, table.columns))
     target.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(name))

@@ -83,6 +83,17 @@ def binding(tenant_id: str, role: str | None) -> tuple[str, ...]:
     return (*taken, f"SET LOCAL parley.tenant_id = {named}")
 
 
+async def begin(connection: _Connection, tenant_id: str, role: str | None) -> None:
+    """Begin a transaction and bind it to one tenant, in one round trip.
+
+    The commands travel one by one, because a distributed PostgreSQL passes on to its nodes the whole string that has a
+    ``SET LOCAL`` in it.
+    """
+    async with connection.pipeline():
+        for command in ("BEGIN", *binding(tenant_id, role)):
+            await connection.execute(command)
+
+
 class Work:
     """An open transaction. Each ``ask`` is one round trip, and so is ``last``, which commits."""
 

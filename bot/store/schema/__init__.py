@@ -6,6 +6,7 @@ from bot.store.schema.answer_cache import answer_flights, answer_hits, answers
 from bot.store.schema.browser_page import page_commands, page_files
 from bot.store.schema.budgets import (
     added_days,
+    admin_changes,
     budget_days,
     budgets,
     cost_alerts,
@@ -41,6 +42,7 @@ __all__ = [
     "COPIED",
     "NO_TURN",
     "added_days",
+    "admin_changes",
     "answer_flights",
     "answer_hits",
     "answers",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,9 +14,10 @@ from bot.types.conversation import Platform
 
 async def note(session: AsyncSession, *, tenant_id: str, platform: Platform, kind: str) -> None:
     """Record that an event of this kind arrived."""
-    heard = insert(events_heard).values(tenant_id=tenant_id, platform=platform, kind=kind)
+    key = {"tenant_id": tenant_id, "platform": platform, "kind": kind}
+    heard = insert(events_heard).values(**key)
     await session.execute(
-        heard.on_conflict_do_update(index_elements=["tenant_id", "platform", "kind"], set_={"last_at": func.now()})
+        heard.on_conflict_do_update(index_elements=list(key), set_={"last_at": heard.excluded.last_at})
     )
 
 

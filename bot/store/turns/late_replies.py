@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -70,14 +71,14 @@ _CLAIM = text(
     UPDATE turns
     SET fence = fence + 1, holder = :holder, lease_until = now() + CAST(:lease AS interval),
         takeovers = takeovers + CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END,
-        deliver_at = now() + least(greatest((now() - finished_at) * :share, CAST(:shortest AS interval)),
-                                   CAST(:longest AS interval))
+        deliver_at = timezone('UTC', timezone('UTC', now())
+            + least(greatest((now() - finished_at) * :share, CAST(:shortest AS interval)), CAST(:longest AS interval)))
     WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid)
       AND deliver_at <= now() AND (lease_until IS NULL OR lease_until < now())
-    RETURNING fence, state, answer, citations, refused, cached, tenant_wide, trace,
-        extract(epoch FROM now() - finished_at)::float AS age
+    RETURNING fence, state, answer, citations, refused, cached, tenant_wide, trace, lease_until - finished_at AS until
     """
 )
+"""Schedules in UTC, because adding an interval depends on the time zone otherwise. ``until`` has the lease in it."""
 
 
 async def claim(session: AsyncSession, found: Due, *, holder: int | None) -> LateReply | None:
@@ -114,14 +115,13 @@ def _reply(turn: Turn, row: Any) -> LateReply:
     )
     lease = Lease(turn.id, row.fence, turn.takeovers, turn.recorded)
     notes, links = tuple(row.trace.get("notes", ())), frozenset(row.trace.get("links", ()))
-    return LateReply(turn, lease, outcome, notes, links, row.age)
+    return LateReply(turn, lease, outcome, notes, links, (row.until - LEASE).total_seconds())
 
 
 _POSTPONE = """
 UPDATE turns
 SET lease_until = NULL, holder = %(anybody)s,
-    deliver_at = CASE WHEN CAST(%(wait)s AS interval) IS NULL THEN now()
-                 ELSE greatest(deliver_at, now() + CAST(%(wait)s AS interval)) END
+    deliver_at = greatest(CASE WHEN %(at_once)s THEN NULL ELSE deliver_at END, now() + %(wait)s)
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND deliver_at IS NOT NULL
 RETURNING fence
 """
@@ -129,25 +129,29 @@ RETURNING fence
 
 def postponing(turn: Turn, lease: Lease, *, wait: float | None) -> Statement:
     """Release the lease, and wait before the next try. Returns no row if the lease was lost."""
-    pause = None if wait is None else timedelta(seconds=wait)
-    return Statement(_POSTPONE, {**_named(turn, lease), "anybody": ANYBODY, "wait": pause})
+    given = {"anybody": ANYBODY, "at_once": wait is None, "wait": timedelta(seconds=wait or 0)}
+    return Statement(_POSTPONE, {**_named(turn, lease), **given})
 
 
-_END = """
-UPDATE turns
-SET deliver_at = NULL, lease_until = NULL,
-    trace = trace
-        || CASE WHEN CAST(%(total)s AS float) IS NULL THEN '{}' ELSE jsonb_build_object('timings_ms',
-            coalesce(trace -> 'timings_ms', '{}') || jsonb_build_object('total', CAST(%(total)s AS float))) END
-        || CASE
-            WHEN CAST(%(note)s AS text) <> ''
-            THEN jsonb_build_object('notes', coalesce(trace -> 'notes', '[]') || to_jsonb(CAST(%(note)s AS text)))
-            WHEN CAST(%(total)s AS float) IS NULL
-            THEN jsonb_build_object('shown_after_s', round(extract(epoch FROM now() - finished_at)))
-            ELSE '{}' END
+_TIMED = "jsonb_set({trace}, '{{timings_ms}}', coalesce(trace -> 'timings_ms', '{{}}') || CAST(%(timed)s AS jsonb))"
+_NOTED = "jsonb_set({trace}, '{{notes}}', coalesce(trace -> 'notes', '[]') || CAST(%(note)s AS jsonb))"
+_SHOWN = """
+    {trace}
+    || CAST('{{"shown_after_s": ' || CAST(round(extract(epoch FROM now() - finished_at)) AS text) || '}}' AS jsonb)
+"""
+"""SQL expressions that add to a trace: how long the answer took, a note, or how late its reply was shown."""
+
+
+def _end(*additions: str) -> str:
+    trace = "trace"
+    for addition in additions:
+        trace = addition.format(trace=trace)
+    return f"""
+UPDATE turns SET deliver_at = NULL, lease_until = NULL, trace = {trace}
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND deliver_at IS NOT NULL
 RETURNING fence
-"""
+"""  # noqa: S608
+
 
 _ENDED = """
 SELECT fence FROM turns
@@ -157,7 +161,10 @@ WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND qu
 
 def ending(turn: Turn, lease: Lease, *, note: str, total_ms: float | None) -> Statement:
     """Record that the reply is shown, or never will be. Returns no row if the lease was lost."""
-    return Statement(_END, {**_named(turn, lease), "note": note, "total": total_ms})
+    timed = [] if total_ms is None else [_TIMED]
+    added = [*timed, _NOTED] if note else timed or [_SHOWN]
+    given = {"note": Jsonb(note), "timed": Jsonb({"total": total_ms})}
+    return Statement(_end(*added), {**_named(turn, lease), **given})
 
 
 def ended(turn: Turn, lease: Lease) -> Statement:

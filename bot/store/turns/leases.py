@@ -28,7 +28,7 @@ WITH taken AS (
         takeovers = takeovers
             + CASE WHEN state <> 'running' OR %(again)s AND holder IS NOT DISTINCT FROM CAST(%(holder)s AS integer)
               THEN 0 ELSE 1 END,
-        lease_until = now() + %(lease)s, started_at = coalesce(started_at, now())
+        lease_until = now() + %(lease)s, started_at = least(started_at, now())
     WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
       AND (state = 'queued' AND (holder IS NULL OR holder IN (0, CAST(%(holder)s AS integer)))
            OR state = 'running' AND (lease_until < now() OR holder = CAST(%(holder)s AS integer)))
@@ -36,15 +36,15 @@ WITH taken AS (
           SELECT 1 FROM turns older
           WHERE older.tenant_id = turns.tenant_id AND older.thread_uid = turns.thread_uid
             AND older.seq < turns.seq AND (older.state IN ('queued', 'running') OR older.deliver_at IS NOT NULL))
-    RETURNING tenant_id, turn_id, fence, takeovers, stopping,
-        (SELECT count(*) FROM reply_parts part
-         WHERE part.tenant_id = turns.tenant_id AND part.turn_id = turns.turn_id) AS recorded
+    RETURNING tenant_id, turn_id, fence, takeovers, stopping
+), known AS (
+    SELECT count(*) AS recorded FROM reply_parts WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
 ), announced AS (
     INSERT INTO reply_parts (tenant_id, turn_id, part)
-    SELECT tenant_id, turn_id, 0 FROM taken WHERE fence = 1 AND recorded = 0
+    SELECT tenant_id, turn_id, 0 FROM taken, known WHERE fence = 1 AND recorded = 0
     RETURNING part
 )
-SELECT fence, takeovers, stopping, recorded, EXISTS (SELECT FROM announced) AS announced FROM taken
+SELECT fence, takeovers, stopping, recorded, EXISTS (SELECT part FROM announced) AS announced FROM taken, known
 """
 """Leases a turn that is queued or whose lease has expired, if no earlier turn of its thread is open or to be shown."""
 
@@ -111,7 +111,7 @@ UPDATE turns SET state = %(state)s, stopping = false, takeovers = 0, answer = %(
     citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s,
     tenant_wide = %(tenant_wide)s, finished_at = now(),
     deliver_at = now() + CAST(%(deliver_in)s AS interval),
-    lease_until = CASE WHEN CAST(%(deliver_in)s AS interval) IS NOT NULL THEN now() + %(lease)s END
+    lease_until = now() + CAST(%(lease)s AS interval)
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
 RETURNING fence
 """
@@ -137,7 +137,7 @@ def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
             "trace": Jsonb(dict(outcome.trace)),
             "tenant_wide": outcome.tenant_wide,
             "deliver_in": None if outcome.deliver_in is None else timedelta(seconds=outcome.deliver_in),
-            "lease": LEASE,
+            "lease": None if outcome.deliver_in is None else LEASE,
         },
     )
 
@@ -156,28 +156,30 @@ def ended(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
     return Statement(_ENDED, {**_named(turn), "fence": lease.fence, "state": outcome.state})
 
 
+_EXTEND = f"""
+UPDATE turns SET lease_until = now() + %(lease)s
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND {LEASED}
+"""  # noqa: S608
+
 _RECORD_PART = f"""
-WITH held AS (
-    UPDATE turns SET lease_until = now() + %(lease)s
-    WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND {LEASED}
-    RETURNING tenant_id, turn_id
-)
 INSERT INTO reply_parts AS known (tenant_id, turn_id, part, ref)
-SELECT tenant_id, turn_id, %(part)s, CAST(%(ref)s AS text) FROM held
+SELECT tenant_id, turn_id, %(part)s, CAST(%(ref)s AS text) FROM turns
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND {LEASED}
 ON CONFLICT (tenant_id, turn_id, part)
 DO UPDATE SET ref = coalesce(nullif(known.ref, CAST(%(replaced)s AS text)), excluded.ref)
 RETURNING ref
 """  # noqa: S608
-"""Records a reply message and extends the lease. The first reference wins."""
+"""Records a reply message, after the lease was extended, which locked the turn. The first reference wins."""
 
 
-def recording(turn: Turn, lease: Lease, index: int, ref: str | None, *, replaced: str | None = None) -> Statement:
-    """Record a reply message: without a reference before it is posted, and with it afterwards.
+def recording(
+    turn: Turn, lease: Lease, index: int, ref: str | None, *, replaced: str | None = None
+) -> tuple[Statement, Statement]:
+    """Record a reply message, and extend the lease: without a reference before it is posted, with it afterwards.
 
-    Returns the recorded one.
-
-    The first reference wins, except over ``replaced``, whose message can no longer be edited. Returns no row if the
-    lease was lost.
+    The second statement returns the recorded reference. The first reference wins, except over ``replaced``, whose
+    message can no longer be edited. Returns no row if the lease was lost.
     """
     given = {"fence": lease.fence, "lease": LEASE, "part": index, "ref": ref, "replaced": replaced}
-    return Statement(_RECORD_PART, {**_named(turn), **given})
+    given |= _named(turn)
+    return Statement(_EXTEND, given), Statement(_RECORD_PART, given)

@@ -46,7 +46,7 @@ _FORGET = f"""
 UPDATE turns SET question = '', state = 'cancelled', fence = fence + 1,
     holder = CASE WHEN state IN ('queued', 'running') OR withdrawn_at IS NOT NULL OR deliver_at IS NOT NULL
         THEN coalesce(nullif(holder, {ANYBODY}), CAST(%(holder)s AS integer)) ELSE CAST(%(holder)s AS integer) END,
-    withdrawn_at = now(), lease_until = NULL, finished_at = coalesce(finished_at, now()),
+    withdrawn_at = now(), lease_until = NULL, finished_at = least(finished_at, now()),
     answer = '', citations = '[]', cached = false, refused = %(refused)s, trace = '{{}}', deliver_at = NULL
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
 RETURNING thread_uid

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import and_, delete, func, select, text
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store.database.pipelined_transactions import Statement, send
 from bot.store.schema import reply_parts, turns
 from bot.types.conversation import Platform
 from bot.types.turns import Turn
@@ -71,19 +72,17 @@ async def note(session: AsyncSession, turn: Turn, index: int, ref: str | None) -
     return noted
 
 
-_OFFER = text(
-    """
-    INSERT INTO reply_parts AS known (tenant_id, turn_id, part, ref)
-    SELECT tenant_id, turn_id, :part, CAST(:ref AS text) FROM turns
-    WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid) AND question <> '' FOR SHARE
-    ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(known.ref, excluded.ref)
-    RETURNING ref
-    """
-)
-"""Records a reference for a turn that this process lost, unless its question was deleted.
+_KEEP_QUESTION = "SELECT FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s FOR SHARE"
+"""Waits for a deletion that is not committed yet, because the deletion's removal would not find the reference."""
 
-Waits for a deletion that is not committed yet, because the deletion's removal would not find the reference.
+_OFFER = """
+INSERT INTO reply_parts AS known (tenant_id, turn_id, part, ref)
+SELECT tenant_id, turn_id, %(part)s, CAST(%(ref)s AS text) FROM turns
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND question <> ''
+ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(known.ref, excluded.ref)
+RETURNING ref
 """
+"""Records a reference for a turn that this process lost, unless its question was deleted."""
 
 
 async def offer(session: AsyncSession, turn: Turn, index: int, ref: str) -> str | None:
@@ -92,9 +91,9 @@ async def offer(session: AsyncSession, turn: Turn, index: int, ref: str) -> str 
     Return the recorded reference, or None if the question was deleted. If it differs from the offered one, the
     process's message is a duplicate.
     """
-    asked = {"tenant": turn.thread.tenant_id, "turn": turn.id, "part": index, "ref": ref}
-    found: str | None = await session.scalar(_OFFER, asked)
-    return found
+    given = {"tenant": turn.thread.tenant_id, "turn": uuid.UUID(turn.id), "part": index, "ref": ref}
+    _, recorded = await send(session, Statement(_KEEP_QUESTION, given), Statement(_OFFER, given))
+    return recorded[0].ref if recorded else None
 
 
 async def drop(session: AsyncSession, *, tenant_id: str, turn_id: str) -> None:

@@ -271,13 +271,7 @@ def telling(notice: Notice) -> Statement:
     return Statement("SELECT pg_notify(%(channel)s, %(notice)s)", {"channel": CHANNEL, "notice": payload(notice)})
 
 
-_TELL_NEXT = """
-SELECT pg_notify(%(channel)s, format('ready %%s %%s %%s', platform, turn_id, coalesce(holder, %(anybody)s)))
-FROM (
-    SELECT platform, turn_id, holder FROM turns
-    WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND state = 'queued' ORDER BY seq LIMIT 1
-) next
-"""
+_TELL_NEXT = "SELECT notify_next_turn(%(channel)s, %(tenant)s, %(thread)s, %(anybody)s)"
 """Notifies that the thread's next queued turn may run."""
 
 
@@ -293,12 +287,7 @@ def telling_next(*, thread: ThreadKey) -> Statement:
     return Statement(_TELL_NEXT, named)
 
 
-_TELL_ERASED = """
-SELECT pg_notify(%(channel)s, format('moved - %%s 0', turn_id)) AS gone,
-    pg_notify(%(channel)s, format('ready %%s - 0', platform)) AS free
-FROM turns WHERE tenant_id = %(tenant)s AND user_id = %(user)s
-    AND (state IN ('queued', 'running') OR deliver_at IS NOT NULL)
-"""
+_TELL_ERASED = "SELECT notify_erased_turns(%(channel)s, %(tenant)s, %(user)s)"
 
 
 def telling_erased(*, tenant_id: str, user_id: str) -> Statement:

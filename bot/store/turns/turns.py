@@ -45,7 +45,7 @@ WITH home AS (
 ), thread AS (
     INSERT INTO threads AS known (tenant_id, thread_uid, platform, channel_id, thread_id, title)
     SELECT %(tenant)s, %(thread_uid)s, %(platform)s, %(channel)s, %(thread)s, %(title)s FROM noted
-    ON CONFLICT (tenant_id, thread_uid) DO UPDATE SET updated_at = now()
+    ON CONFLICT (tenant_id, thread_uid) DO UPDATE SET updated_at = excluded.updated_at
     RETURNING known.thread_uid
 ), turn AS (
     INSERT INTO turns (tenant_id, turn_id, thread_uid, platform, channel_id, thread_id, message_id, kind, user_id,
@@ -59,7 +59,7 @@ WITH home AS (
         user_role, question, wish, fresh, audience, created_at, takeovers
 ), said AS (
     INSERT INTO messages (tenant_id, thread_uid, turn_id, role, author_id, author, text, tokens)
-    SELECT tenant_id, thread_uid, turn_id, 'user', user_id, user_name, question, %(tokens)s FROM turn
+    SELECT tenant_id, thread_uid, turn_id, 'user', user_id, user_name, question, %(tokens)s FROM turn RETURNING 1
 ),{budget_reservations.LIMITS},{budget_reservations.taking("turn")}
 SELECT tenant_id, turn_id, platform, channel_id, thread_id, message_id, user_id, user_name, user_role, question, wish,
     fresh, audience, created_at, takeovers, (SELECT count(*) FROM held) AS held

@@ -24,9 +24,9 @@ from knowledge.store.id_prefixes import id_range
 
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 
-CHANGED = f"""(NOT {intact("verified_answers")} OR EXISTS (
+CHANGED = f"""(NOT {intact("verified_answers", ":tenant")} OR EXISTS (
     SELECT FROM jsonb_object_keys(verified_answers.documents) AS cited (id)
-    JOIN documents ON documents.tenant_id = verified_answers.tenant_id AND documents.id = CAST(cited.id AS uuid)
+    JOIN documents ON documents.tenant_id = :tenant AND documents.id = CAST(cited.id AS uuid)
     WHERE documents.gone_readings >= {GONE_READINGS}))"""
 """SQL: a document that the answer cites was changed or deleted, or is gone from its source."""
 STALE = f"""CASE
@@ -40,7 +40,7 @@ COLUMNS = f"""CAST(verified_answers.id AS text) AS id, verified_answers.answer, 
     coalesce(CAST(turn_id AS text), '') AS turn_id,
     {STALE} AS stale, ARRAY(
         SELECT question FROM verified_questions AS asked
-        WHERE asked.tenant_id = verified_answers.tenant_id AND asked.answer_id = verified_answers.id
+        WHERE asked.tenant_id = :tenant AND asked.answer_id = verified_answers.id
         ORDER BY position
     ) AS questions"""  # noqa: S608
 """SQL: the values that ``answer_of`` reads."""
@@ -65,21 +65,21 @@ def answer_of(row: Any) -> VerifiedAnswer:
     )
 
 
-# The hashes of the cited documents as they are now, by ID.
-_HASHES = """coalesce((
-    SELECT jsonb_object_agg(CAST(documents.id AS text), content_hash) FROM documents
-    WHERE documents.tenant_id = :tenant AND documents.id = ANY(CAST(:cited AS uuid[]))
-), '{}')"""
-_ADD = text(f"""
+_HASHES = text("""
+    SELECT CAST(id AS text) AS id, content_hash FROM documents
+    WHERE tenant_id = :tenant AND id = ANY(CAST(:cited AS uuid[]))
+""")
+_ADD = text("""
     INSERT INTO verified_answers (tenant_id, id, answer, citations, documents, audience, tenant_wide, platform,
         owner_id, owner_name, turn_id, verified_at, expires_at)
-    VALUES (:tenant, CAST(:id AS uuid), :answer, CAST(:citations AS jsonb), {_HASHES}, :audience, :tenant_wide,
-        :platform, :owner_id, :owner_name, CAST(:turn AS uuid), :verified_at, :expires_at)
-""")  # noqa: S608
+    VALUES (:tenant, CAST(:id AS uuid), :answer, CAST(:citations AS jsonb), CAST(:documents AS jsonb), :audience,
+        :tenant_wide, :platform, :owner_id, :owner_name, CAST(:turn AS uuid), :verified_at, :expires_at)
+""")
 _ADD_QUESTIONS = text("""
     INSERT INTO verified_questions (tenant_id, answer_id, position, question)
     SELECT :tenant, CAST(:id AS uuid), position, question
     FROM unnest(CAST(:questions AS text[])) WITH ORDINALITY AS given (question, position)
+    RETURNING 1
 """)
 _REPLACED = text("DELETE FROM verified_answers WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid)")
 
@@ -91,7 +91,7 @@ async def add(session: AsyncSession, *, tenant_id: str, new: VerifiedAnswer) -> 
         "tenant": tenant_id,
         "turn": new.turn_id or None,
         "citations": json.dumps(values["citations"]),
-        "cited": document_ids(new.citations),
+        "documents": await _hashes(session, tenant_id, new.citations),
         "questions": list(new.questions),
     }
     if new.turn_id:
@@ -99,6 +99,12 @@ async def add(session: AsyncSession, *, tenant_id: str, new: VerifiedAnswer) -> 
     named = {name: values[name] for name in _ADD.compile().params}
     await session.execute(_ADD, named)
     await session.execute(_ADD_QUESTIONS, {name: values[name] for name in ("tenant", "id", "questions")})
+
+
+async def _hashes(session: AsyncSession, tenant_id: str, citations: Sequence[Citation]) -> str:
+    """Return the hashes of the cited documents as they are now, by ID, as JSON."""
+    rows = await session.execute(_HASHES, {"tenant": tenant_id, "cited": document_ids(citations)})
+    return json.dumps({row.id: row.content_hash for row in rows})
 
 
 def document_ids(citations: Sequence[Citation]) -> list[str]:
@@ -129,12 +135,12 @@ async def find(session: AsyncSession, *, tenant_id: str, typed: str) -> Verified
     return answer_of(rows[0]) if len(rows) == 1 else None
 
 
-_RENEW = text(f"""
+_RENEW = text("""
     UPDATE verified_answers SET verified_at = :now, expires_at = :expires, stale = '', told = false,
-        documents = {_HASHES}, citations = CAST(:citations AS jsonb), platform = :platform, owner_id = :owner,
-        owner_name = :name
+        documents = CAST(:documents AS jsonb), citations = CAST(:citations AS jsonb), platform = :platform,
+        owner_id = :owner, owner_name = :name
     WHERE tenant_id = :tenant AND id = CAST(:id AS uuid)
-""")  # noqa: S608
+""")
 
 
 async def renew(
@@ -159,7 +165,7 @@ async def renew(
     values: dict[str, object] = {
         "tenant": tenant_id,
         "id": known.id,
-        "cited": document_ids(known.citations),
+        "documents": await _hashes(session, tenant_id, known.citations),
         "platform": platform,
     }
     values["citations"] = json.dumps(shown)

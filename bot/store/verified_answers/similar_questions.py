@@ -47,7 +47,7 @@ _NEAREST = text(f"""
     WHERE audience = ANY(:audiences) AND (NOT tenant_wide OR :tenant_wide) AND {STALE} = ''
         AND NOT EXISTS (
             SELECT FROM jsonb_object_keys(verified_answers.documents) AS cited (id)
-            JOIN documents ON documents.tenant_id = verified_answers.tenant_id
+            JOIN documents ON documents.tenant_id = :tenant
                 AND documents.id = CAST(cited.id AS uuid)
             WHERE documents.audience <> ALL(:audiences)
         )

@@ -10,31 +10,30 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.verified_answers.records import COLUMNS, STALE, answer_of, current_titles
+from bot.store.verified_answers.records import COLUMNS, answer_of, current_titles
 from bot.types.verified_answers import VerifiedAnswer
 from knowledge.document_states import with_note
 
-_MARK = text(f"""
-    UPDATE verified_answers SET stale = {STALE}
-    WHERE tenant_id = :tenant AND stale = '' AND {STALE} <> ''
-""")  # noqa: S608
 _IN_FORCE = text(f"SELECT {COLUMNS} FROM verified_answers WHERE tenant_id = :tenant AND stale = '' ORDER BY id")  # noqa: S608
-_MARK_CHANGED = text("""
-    UPDATE verified_answers SET stale = 'changed' WHERE tenant_id = :tenant AND id = ANY(CAST(:ids AS uuid[]))
+_MARK = text("""
+    UPDATE verified_answers SET stale = :reason WHERE tenant_id = :tenant AND id = ANY(CAST(:ids AS uuid[]))
 """)
 
 
 async def mark(session: AsyncSession, *, tenant_id: str) -> None:
     """Mark the answers whose time is over, or that cite a document which changed or is superseded by now."""
-    await session.execute(_MARK, {"tenant": tenant_id})
     known = [answer_of(row) for row in await session.execute(_IN_FORCE, {"tenant": tenant_id})]
     if not known:
         return
     cited = [citation for one in known for citation in one.citations]
     notes = await current_titles(session, tenant_id=tenant_id, citations=cited)
-    ids = [one.id for one in known if any(_is_superseded_since(one, *notes[name], name) for name in notes)]
-    if ids:
-        await session.execute(_MARK_CHANGED, {"tenant": tenant_id, "ids": ids})
+    reasons: dict[str, list[str]] = {}
+    for one in known:
+        superseded = any(_is_superseded_since(one, *notes[name], name) for name in notes)
+        if reason := one.stale or ("changed" if superseded else ""):
+            reasons.setdefault(reason, []).append(one.id)
+    for why, ids in reasons.items():
+        await session.execute(_MARK, {"tenant": tenant_id, "reason": why, "ids": ids})
 
 
 def _is_superseded_since(known: VerifiedAnswer, title: str, note: str, document_id: str) -> bool:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from knowledge.parsing.superscripts import superscript
+
 BLOCK_TAGS = frozenset(
     """address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure
     footer form h1 h2 h3 h4 h5 h6 header hgroup html legend li main menu nav ol optgroup option p pre search section
@@ -20,7 +22,7 @@ SKIPPED_TAGS = frozenset(
 BUTTON_PLACES = ("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt")
 _HIDDEN_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _PERMALINKS = frozenset(("¶", "#", "§", "🔗", "\uf0c1", "Link to this heading", "Permalink"))
-_JOINED_SUPERSCRIPT = re.compile(r"[^\W\d_]{2,}\.?|[eoaº°®™©*†‡]+|\[.*\]")
+_RAISED_STYLE = re.compile(r"(?:^|;)\s*vertical-align\s*:\s*super\b", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\n\r\f\v]+")
 """White space that a browser collapses. A no-break space is none of it."""
 
@@ -80,8 +82,8 @@ def inline_pieces(element: Any) -> Iterable[str]:
     tag = element.tag
     if tag == "br" or tag == "hr":
         yield "\n"
-    elif tag == "sup":
-        yield _superscript(text_of(element))
+    elif tag == "sup" or (tag == "span" and _RAISED_STYLE.search(element.get("style") or "")):
+        yield superscript(text_of(element))
     elif tag == "q":
         yield from ("“", text_of(element), "”")
     elif tag in BLOCK_TAGS:
@@ -119,8 +121,3 @@ def _add_code(element: Any, pieces: list[str]) -> None:
             if block and not (pieces[-1] or "").endswith("\n"):
                 pieces.append("\n")
         pieces.append(child.tail or "")
-
-
-def _superscript(text: str) -> str:
-    """Return raised text: ``10^6`` for a power or the number of a note, but ``1st`` and ``[2]`` as they are."""
-    return text if not text or _JOINED_SUPERSCRIPT.fullmatch(text) else f"^{text}"

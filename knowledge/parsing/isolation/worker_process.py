@@ -158,9 +158,10 @@ def _respond(head: dict[str, Any], data: bytes, memory: _Memory, responses: Bina
         options = _with_recognizer(ParseOptions(**head["options"]), memory, responses)
         earlier_mails, data = _without_earlier_mails(data, head["earlier_mail_sizes"])
         options = replace(options, earlier_mails=earlier_mails)
-        parsers.import_parser(detect(data, name, content_type, max_unpacked=options.max_unpacked))
+        kind = detect(data, name, content_type, max_unpacked=options.max_unpacked)
+        parsers.import_parser(kind)
         memory.limit_for_file()
-        parsed = parsers.parse(data, name, content_type, options)
+        parsed = parsers.parse(data, name, content_type, options, kind=kind)
         return worker_protocol.document_response(parsed, head.get("max_chars"))
     except PrivateChatError as error:
         return Response({"error": str(error), "private": True})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class Recognized:
         return int(self.confidence * 100)
 
 
+@cache
 def is_installed() -> bool:
     """Return whether the extra is installed. Imports nothing of it."""
     return all(find_spec(name) is not None for name in MODULES)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from knowledge.parsing import superscripts
 from knowledge.parsing.office.ooxml_package import attribute, child, children, descendants, is_on, local_name
 from knowledge.whole_numbers import whole_number
 
@@ -54,7 +55,7 @@ class TextReader:
     def read(self, paragraph: Any) -> ParagraphText:
         """Read a paragraph, or any element with text."""
         found = ParagraphText("")
-        found.text = "".join(self._pieces(paragraph, found))
+        found.text = superscripts.written("".join(self._pieces(paragraph, found)))
         self._fields = [False for instruction in self._fields if not instruction]
         return found
 
@@ -80,6 +81,8 @@ class TextReader:
             yield _LITERALS[name]
         elif name == "r" and self._is_hidden(item):
             self.hidden += 1
+        elif name == "r" and attribute(child(item, "rPr", "vertAlign"), "val") == "superscript":
+            yield superscripts.marked("".join(self._pieces(item, found)))
         elif special:
             yield special(self, item, found)
         else:

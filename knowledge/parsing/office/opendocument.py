@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE, LANGUAGE
+from knowledge.parsing import superscripts
 from knowledge.parsing.csv_tables import MAX_ROWS, add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.office.ooxml_package import (
@@ -63,7 +64,12 @@ class _Writer:
     def __init__(self, root: Any, *, include_hidden: bool) -> None:
         self.builder = Builder()
         self._include_hidden = include_hidden
-        styles = descendants(root, "style")
+        styles = list(descendants(root, "style"))
+        self._raised = {
+            attribute(style, "name")
+            for style in styles
+            if _is_raised(attribute(child(style, "text-properties"), "text-position"))
+        }
         self._hidden = {
             attribute(style, "name")
             for style in styles
@@ -74,6 +80,9 @@ class _Writer:
             )
         }
 
+    def _text(self, paragraph: Any) -> str:
+        return superscripts.written(_text(paragraph, self._raised))
+
     def blocks(self, container: Any, depth: int) -> None:
         """Add headings, paragraphs, lists and tables in order."""
         if depth > MAX_DEPTH:
@@ -81,9 +90,9 @@ class _Writer:
         for item in container:
             name = local_name(item)
             if name == "h":
-                self.builder.heading(whole_number(attribute(item, "outline-level")) or 1, _text(item))
+                self.builder.heading(whole_number(attribute(item, "outline-level")) or 1, self._text(item))
             elif name == "p":
-                self.builder.add("list" if self._in_list(item) else "paragraph", self._prefix(item) + _text(item))
+                self.builder.add("list" if self._in_list(item) else "paragraph", self._prefix(item) + self._text(item))
                 self._beside(item, depth)
             elif name == "table":
                 add_rows(self.builder, [row for row, _ in self._rows(item)])
@@ -118,7 +127,7 @@ class _Writer:
             return
         self.builder.page = number
         titles = [f for f in children(page, "frame") if attribute(f, "class") == "title"]
-        title = " ".join(_text(p) for f in titles for p in descendants(f, "p"))
+        title = " ".join(self._text(p) for f in titles for p in descendants(f, "p"))
         self.builder.heading(1, title.strip() or f"Slide {number}")
         for shape in page:
             if shape not in titles and local_name(shape) not in _SKIPPED:
@@ -140,7 +149,7 @@ class _Writer:
             cells: list[str] = []
             for cell in row:
                 if local_name(cell) in ("table-cell", "covered-table-cell"):
-                    cells += ["\n".join(_text(p) for p in descendants(cell, "p"))] * _repeated(
+                    cells += ["\n".join(self._text(p) for p in descendants(cell, "p"))] * _repeated(
                         cell, "number-columns-repeated"
                     )
             cells = [text for index, text in enumerate(cells) if index >= len(columns) or columns[index]]
@@ -167,14 +176,23 @@ def _repeated(element: Any, name: str) -> int:
     return 1 if written is None else min(written, MAX_REPEATED_COLUMNS)
 
 
-def _text(element: Any) -> str:
-    """Return the text of a paragraph without notes, comments and text boxes, which stand apart."""
+def _is_raised(position: str) -> bool:
+    """Return whether a text position, such as ``super 58%`` or ``33% 58%``, is above the line."""
+    return position.startswith("super") or (whole_number(position.partition("%")[0]) or 0) > 0
+
+
+def _text(element: Any, raised: Collection[str]) -> str:
+    """Return the text of a paragraph without notes, comments and text boxes, which stand apart.
+
+    Text in the styles ``raised`` is marked.
+    """
     pieces = [element.text or ""]
     for item in element:
         name = local_name(item)
         if name in _WHITE_SPACE:
             pieces.append(_WHITE_SPACE[name] * _repeated(item, "c"))
         elif name not in _SKIPPED and name not in ("note", "text-box"):
-            pieces.append(_text(item))
+            text = _text(item, raised)
+            pieces.append(superscripts.marked(text) if attribute(item, "style-name") in raised else text)
         pieces.append(item.tail or "")
     return "".join(pieces)

@@ -13,6 +13,7 @@ import pptx
 from pptx.exc import PythonPptxError
 
 from knowledge.errors import ParseError
+from knowledge.parsing import superscripts
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.embedded_pictures import EmbeddedPictures
 from knowledge.parsing.office.ooxml_graphics import add_graphic
@@ -20,11 +21,13 @@ from knowledge.parsing.office.ooxml_package import (
     PACKAGE_ERRORS,
     Package,
     attribute,
+    child,
     descendants,
     local_name,
     transitional,
 )
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
+from knowledge.whole_numbers import whole_number
 
 MAX_SLIDES = 5_000
 MAX_NAMED = 20
@@ -122,7 +125,7 @@ def _shapes(shapes: Any, depth: int) -> Iterator[Any]:
 
 def _add_shape(builder: Builder, shape: Any) -> None:
     if getattr(shape, "has_table", False):
-        builder.table([[cell.text for cell in row.cells] for row in shape.table.rows])
+        builder.table([[_cell_text(cell) for cell in row.cells] for row in shape.table.rows])
     elif shape.has_text_frame:
         lines = [(p.level, " ".join(_text(p).split())) for p in shape.text_frame.paragraphs]
         lines = [(level, line) for level, line in lines if line]
@@ -132,7 +135,17 @@ def _add_shape(builder: Builder, shape: Any) -> None:
             builder.add("list", "\n".join(f"{'  ' * level}- {line}" for level, line in lines))
 
 
+def _cell_text(cell: Any) -> str:
+    return "\n".join(_text(paragraph) for paragraph in cell.text_frame.paragraphs)
+
+
 def _text(paragraph: Any) -> str:
     """Return the text of a paragraph with its fields and formulas."""
     pieces = descendants(paragraph._p, "t", "br")
-    return "".join(" " if local_name(piece) == "br" else piece.text or "" for piece in pieces)
+    return superscripts.written("".join(" " if local_name(piece) == "br" else _piece(piece) for piece in pieces))
+
+
+def _piece(element: Any) -> str:
+    """Return the text of an element, marked if it is raised above the line."""
+    raised = (whole_number(attribute(child(element.getparent(), "rPr"), "baseline")) or 0) > 0
+    return superscripts.marked(element.text or "") if raised else element.text or ""

@@ -191,7 +191,7 @@ def _bad_share(text: str) -> float:
 def _read_with_pypdf(data: bytes) -> _PdfText:
     try:
         reader = PdfReader(io.BytesIO(data))
-        if reader.is_encrypted:
+        if reader.is_encrypted and not reader.decrypt(""):
             raise _encrypted()
         _check_length(len(reader.pages))
         info = _clean_values({name.lstrip("/"): value for name, value in (reader.metadata or {}).items()})

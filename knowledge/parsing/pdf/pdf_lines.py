@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 import pypdfium2.raw as pdfium
 
+from knowledge.parsing import superscripts
 from knowledge.parsing.pdf.aligned_tables import aligned_tables, may_have_tables
 from knowledge.parsing.pdf.page_space import Box, PageSpace
 from knowledge.parsing.pdf.pdf_tables import PdfTable, grids_on, table_of
+from knowledge.parsing.pdf.raised_letters import may_have_raised_letters, raised_letters
 from knowledge.parsing.pdf.ruled_grid import Grid
 from knowledge.parsing.reading_order import Word, columns, gap_between_columns, lines_of
 
@@ -21,8 +23,14 @@ MAX_RECTS = 3000
 """Pieces of text on a page that is looked at. A page with more is a drawing."""
 WIDE_GAP = 1.2
 """A gap of so many heights of letters is not one between words."""
+TOUCHING = 0.15
+"""A gap of fewer heights of letters is one inside a word."""
 MIN_OVERLAP = 0.3
 """Share of their height that the letters of a line have in common."""
+MAX_FLAT = 0.3
+"""Height of a flat letter, such as ``_``, in heights of the other letters."""
+MAX_FLAT_DISTANCE = 0.75
+"""How far the middle of a flat letter may be from that of the others on its line, in the same unit."""
 MAX_UPWARD = 0.34
 """Share of the lines that stand above the one before from which on a page counts as drawn in disorder."""
 MAX_ABOVE_REST = 6
@@ -60,18 +68,26 @@ def text_of_page(page: Any, text: Any, first_table: int = 0) -> PageText:
         return PageText(own)
     space = PageSpace(page, text)
     grids = grids_on(page, space)
-    pieces = merged_pieces(space.box(text.get_rect(index)) for index in range(text.count_rects()))
+    boxes = [space.box(text.get_rect(index)) for index in range(text.count_rects())]
+    raised = raised_letters(text, space) if may_have_raised_letters(boxes) else frozenset()
+    pieces = merged_pieces(boxes)
     aligned = may_have_tables(pieces)
-    if not grids and not aligned and gap_between_columns(pieces) is None and not _is_in_disorder(pieces):
+    if not (raised or grids or aligned or gap_between_columns(pieces) is not None or _is_in_disorder(pieces)):
         return PageText(own)
-    words, tables = _with_tables(list(_words(text, space, grids)), grids, first_table)
+    words, tables = _with_tables(list(_words(text, space, grids, raised)), grids, first_table)
     if aligned:
         words, more = _with_aligned_tables(words, first_table + len(tables))
         tables |= more
     if columns(words) is not None or _is_in_disorder(words):
         return PageText("\n".join(_with_marks(lines_of(words))), tables)
     drawn = "\n".join(_as_drawn(words))
-    return PageText(drawn, tables) if tables or drawn.split() == own.split() else PageText(own)
+    same = _letters_of(drawn) == _letters_of(own) if raised else drawn.split() == own.split()
+    return PageText(drawn, tables) if tables or same else PageText(own)
+
+
+def _letters_of(lines: str) -> str:
+    """Return a text without white space and the marks of superscripts."""
+    return "".join(lines.split()).replace("^", "")
 
 
 def _with_tables(
@@ -134,18 +150,27 @@ def _as_drawn(words: Sequence[Word]) -> Iterator[str]:
     for word in words:
         table = _is_key(word.text) or (line and _is_key(line[-1].text))
         if line and (table or not _continues(line[-1], word, float("inf"))):
-            yield " ".join(one.text for one in line)
+            yield _line_text(line)
             line = []
         line.append(word)
     if line:
-        yield " ".join(one.text for one in line)
+        yield _line_text(line)
+
+
+def _line_text(pieces: Sequence[Word]) -> str:
+    """Return the text of a line. Pieces that touch are one word, as a superscript and the comma behind it."""
+    parts = [pieces[0].text]
+    for before, after in pairwise(pieces):
+        touch = 0 <= after.left - before.right < TOUCHING * max(before.height, after.height)
+        parts.append(after.text if touch else f" {after.text}")
+    return "".join(parts)
 
 
 def _is_key(text: str) -> bool:
     return len(text) == 1 and ord(text) >= _FIRST_KEY
 
 
-def merged_pieces(boxes: Iterator[Box]) -> list[Word]:
+def merged_pieces(boxes: Iterable[Box]) -> list[Word]:
     """Return the pieces of lines, each of the boxes that stand close together."""
     merged: list[Word] = []
     for left, top, right, bottom in boxes:
@@ -156,27 +181,40 @@ def merged_pieces(boxes: Iterator[Box]) -> list[Word]:
     return merged
 
 
-def _words(text: Any, space: PageSpace, grids: Sequence[Grid]) -> Iterator[tuple[Place, Word]]:
-    """Yield the pieces of lines, each with the cell in which it stands, in the order in which they were drawn."""
+def _words(text: Any, space: PageSpace, grids: Sequence[Grid], raised: Collection[int]) -> Iterator[tuple[Place, Word]]:
+    """Yield the pieces of lines, each with the cell in which it stands, in the order in which they were drawn.
+
+    ``raised`` are the indexes of letters that belong to the piece before them as its superscript.
+    """
+    for place, word in _pieces(text, space, grids, raised):
+        yield place, replace(word, text=superscripts.written(word.text)) if raised else word
+
+
+def _pieces(
+    text: Any, space: PageSpace, grids: Sequence[Grid], raised: Collection[int]
+) -> Iterator[tuple[Place, Word]]:
     place: Place = None
     current: Word | None = None
-    spaced = False
-    for char, box in _letters(text, space):
+    spaced = ended = False
+    for index, (char, box) in enumerate(_letters(text, space)):
         if box is None:
             spaced = True
-            if char in _LINE_ENDS and current is not None:
-                yield place, replace(current, text=current.text + char) if char in _LINE_END_MARKS else current
-                current, spaced = None, False
+            ended |= char in _LINE_ENDS
+            if char in _LINE_END_MARKS and current is not None:
+                current = replace(current, text=current.text + char)
             continue
         letter = Word(char, *box)
         where = _place_of(letter, grids)
-        if current is not None and where == place and _continues(current, letter, WIDE_GAP):
+        if current is not None and index in raised:
+            # pdfium ends the line before a raised letter.
+            current = replace(current, text=current.text + superscripts.marked(char), right=max(current.right, box[2]))
+        elif current is not None and not ended and where == place and _continues(current, letter, WIDE_GAP):
             current = _joined(current, letter, " " if spaced else "")
         else:
             if current is not None:
                 yield place, current
             current, place = letter, where
-        spaced = False
+        spaced = ended = False
     if current is not None:
         yield place, current
 
@@ -210,11 +248,16 @@ def _char(code: int) -> str:
 
 def _continues(before: Word, after: Word, gap: float) -> bool:
     """Return whether two pieces stand side by side on one line with no wide gap between them."""
-    common = min(before.bottom, after.bottom) - max(before.top, after.top)
     height = max(before.height, after.height, 1.0)
-    if common < MIN_OVERLAP * min(before.height, after.height):
-        return False
-    return -height < after.left - before.right < gap * height
+    return _on_one_line(before, after, height) and -height < after.left - before.right < gap * height
+
+
+def _on_one_line(before: Word, after: Word, height: float) -> bool:
+    """Return whether letters have their height in common. Flat ones, such as ``_``, stand beside the others."""
+    lower = min(before.height, after.height)
+    if lower < MAX_FLAT * height:
+        return abs(before.top + before.bottom - after.top - after.bottom) < 2 * MAX_FLAT_DISTANCE * height
+    return min(before.bottom, after.bottom) - max(before.top, after.top) >= MIN_OVERLAP * lower
 
 
 def _joined(before: Word, after: Word, between: str = "") -> Word:

@@ -9,6 +9,8 @@ from functools import cache
 
 _BROKEN = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)[\ufffe\x02\u00ad][ \t]*\n?[ \t]*([^\W_]*)")
 """A word part, the mark of a hyphen at a line end, and the rest of the word on the next line."""
+_HYPHEN_AT_LINE_END = re.compile(r"(?<=[^\W\d_])\u2010[ \t]*\n[ \t]*(?=[^\W_])")
+"""The character that is always a hyphen, at a line end. pdfium marks only the one that can also be a minus sign."""
 _MARK = re.compile(r"[\ufffe\x02][ \t]*\n?")
 _SOFT_HYPHEN = re.compile("\u00ad\n?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -24,10 +26,15 @@ MAX_EDGE_LINES = 2
 
 def clean_pages(pages: Sequence[str]) -> list[str]:
     """Return the text of each page with Unix line ends, whole words and without control characters."""
-    texts = [page.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode() for page in pages]
+    texts = [_with_marks(page.replace("\r\n", "\n").replace("\r", "\n")) for page in pages]
     broken = any(_BROKEN.search(text) for text in texts)
     known = {word for text in texts for word in _WORD.findall(_MARK.sub(" ", text).lower())} if broken else set()
     return [_clean(text, known) for text in texts]
+
+
+def _with_marks(page: str) -> str:
+    """Return a page in which each hyphen at a line end is the mark that pdfium writes, and that UTF-8 can encode."""
+    return _HYPHEN_AT_LINE_END.sub("\ufffe\n", page.encode("utf-8", "replace").decode())
 
 
 def clean(text: str) -> str:

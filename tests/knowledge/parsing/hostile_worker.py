@@ -26,6 +26,7 @@ from pathlib import Path
 
 from knowledge.parsing import parsers
 from knowledge.parsing.document_builder import Builder, ParsedDocument
+from knowledge.parsing.format_detection import Format
 from knowledge.parsing.isolation import worker_process
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
@@ -38,7 +39,14 @@ DONE = "done"
 KEPT: list[bytes] = []
 
 
-def parse(data: bytes, name: str = "", content_type: str = "", options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+def parse(
+    data: bytes,
+    name: str = "",
+    content_type: str = "",
+    options: ParseOptions = NO_OPTIONS,
+    *,
+    kind: Format | None = None,
+) -> ParsedDocument:
     """Run the attack that a file names."""
     wanted = json.loads(data)
     attack: Callable[..., str] = ATTACKS[wanted["attack"]]

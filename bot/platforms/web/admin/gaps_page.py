@@ -7,14 +7,20 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from bot.commands.gap_digest import encoder
 from bot.commands.services import Services
 from bot.platforms.web.admin import user_messages
 from bot.platforms.web.admin.page_model import Cell, Choice, Page, Table, link
+from bot.platforms.web.admin.rendering import respond
+from bot.platforms.web.http_messages import identity_of
 from bot.reports import contradictions, gaps
 from bot.reports.contradictions import Contradiction
 from bot.reports.gaps import WHY, Gap, Readers
+from knowledge.whole_numbers import whole_number
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
 MOST_QUESTIONS = 500
@@ -29,6 +35,14 @@ class GapsPage:
         self._services = services
         self._tenant = tenant_id
         self._vectors: dict[str, Any] = {}
+
+    def routes(self) -> list[Route]:
+        """Return the route of the page."""
+        return [Route("/admin/gaps", self._shown)]
+
+    async def _shown(self, request: Request) -> Response:
+        days = whole_number(request.query_params.get("days", "")) or 0
+        return respond(request, await self.page(days, identity_of(request).id))
 
     async def page(self, days: int, reader: str) -> Page:
         """Return the page for an admin. Other people's private questions are left out."""

@@ -10,10 +10,14 @@ from urllib.parse import urlencode
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value of a table. ``path`` leads to the rows behind it, below the page's root. Numbers stand at the right."""
+    """A value of a table. ``path`` leads to the rows behind it, below the page's root. Numbers stand at the right.
+
+    With ``posts``, the value is the label of a button that posts to this path.
+    """
 
     value: object
     path: str = ""
+    posts: str = ""
 
     @property
     def text(self) -> str:
@@ -50,7 +54,7 @@ class Table:
     @property
     def plain(self) -> list[list[object]]:
         """The values of the rows, for CSV. Times are in ISO 8601."""
-        return [[_plain(cell.value) for cell in row] for row in self.rows]
+        return [["" if cell.posts else _plain(cell.value) for cell in row] for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class Page:
 
     ``section`` is its place in the navigation. ``search`` is the text searched for; None if there is no search.
     ``kept`` are the parameters that a search keeps. ``more`` is the path to older rows. ``error`` says why a form that
-    was posted changed nothing.
+    was posted changed nothing. ``notes`` explain the numbers, below them.
     """
 
     section: str
@@ -120,6 +124,7 @@ class Page:
     more: str = ""
     forms: Sequence[Form] = ()
     error: str = ""
+    notes: Sequence[str] = ()
 
 
 def number(value: float) -> str:

@@ -11,15 +11,16 @@ from starlette.routing import Route
 
 from bot.commands.services import Services
 from bot.platforms.web.admin import user_messages
+from bot.platforms.web.admin.budget_pages import BudgetPages
 from bot.platforms.web.admin.cases_file import CasesFile
 from bot.platforms.web.admin.gaps_page import GapsPage
+from bot.platforms.web.admin.job_pages import JobPages
 from bot.platforms.web.admin.page_model import Page
 from bot.platforms.web.admin.pages import AdminPages, Asked
 from bot.platforms.web.admin.rendering import respond
 from bot.platforms.web.admin.verified_pages import VerifiedPages
 from bot.platforms.web.http_messages import identity_of
 from knowledge.text.storable_text import storable
-from knowledge.whole_numbers import whole_number
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -34,19 +35,15 @@ def routes(services: Services, tenant_id: str) -> list[Route]:
             raise HTTPException(404, user_messages.UNKNOWN_QUESTION)
         return respond(request, page)
 
-    verified, gaps = VerifiedPages(services, tenant_id), GapsPage(services, tenant_id)
-
-    async def gaps_page(request: Request) -> Response:
-        days = whole_number(request.query_params.get("days", "")) or 0
-        return respond(request, await gaps.page(days, identity_of(request).id))
-
     found = [Route(f"/admin/{name}" if name else "/admin", _handler(build)) for name, build in pages.named().items()]
     return [
         *found,
         Route("/admin/cases.jsonl", CasesFile(services, tenant_id)),
         Route("/admin/questions/{turn_id}", question),
-        Route("/admin/gaps", gaps_page),
-        *verified.routes(),
+        *GapsPage(services, tenant_id).routes(),
+        *VerifiedPages(services, tenant_id).routes(),
+        *BudgetPages(services, tenant_id).routes(),
+        *JobPages(services, tenant_id).routes(),
     ]
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.platforms.web.admin import user_messages
 from bot.platforms.web.admin.page_model import Cell, Table, Text, link
-from bot.reports.costs import CostRow, Savings, total_of
+from bot.reports.costs import CostRow, total_of
 from bot.reports.questions import AskedQuestion
 from bot.reports.trace import Trace
+from bot.store.budgets.ledger import LEFT_BEHIND
 from bot.store.budgets.ledger_sums import Dimension
 from bot.store.database.process_liveness import ProcessState
 from knowledge.types import DocumentRow
@@ -30,22 +32,12 @@ def costs(found: Sequence[CostRow], by: Dimension, days: int) -> Table:
                 Cell("Total" if row is total else row.name or row.key or "(none)", path),
                 Cell(float(row.cost_usd), path),
                 Cell(row.calls, path),
-                Cell(row.prompt_tokens),
-                Cell(row.cached_tokens),
-                Cell(row.completion_tokens),
+                Cell(row.prompt_tokens, path),
+                Cell(row.cached_tokens, path),
+                Cell(row.completion_tokens, path),
             ]
         )
     return Table("costs", f"By {by}", columns, rows if found else (), user_messages.NO_CALLS)
-
-
-def savings(saved: Savings) -> Table:
-    """Return what the caches and the cheap model saved."""
-    rows = [
-        [Cell("Cached prompts"), Cell(float(saved.prompt_cache))],
-        [Cell("The cheap model"), Cell(float(saved.routing))],
-        [Cell("Cached answers"), Cell(float(saved.answer_cache))],
-    ]
-    return Table("savings", "Saved", ("By", "US dollars"), rows, user_messages.NO_CALLS)
 
 
 def calls(rows: Sequence[Any]) -> Table:
@@ -182,7 +174,21 @@ def trace(trace: Trace) -> list[Table]:
     ]
 
 
-def documents(rows: Sequence[DocumentRow], cited: Mapping[str, int]) -> Table:
+def sources(rows: Sequence[DocumentRow], cited: Mapping[str, int], days: int) -> Table:
+    """Return the sources of documents with how often each was cited, linked to the questions that cited it."""
+    documents_of = Counter(row.source for row in rows)
+    found = [
+        [
+            Cell(source, link("documents", source=source, days=days)),
+            Cell(count, link("documents", source=source, days=days)),
+            Cell(cited.get(source, 0), _citing(source, days)),
+        ]
+        for source, count in sorted(documents_of.items(), key=lambda one: (-cited.get(one[0], 0), one[0]))
+    ]
+    return Table("sources", "Sources", ("Source", "Documents", "Citations"), found, user_messages.NO_DOCUMENTS)
+
+
+def documents(rows: Sequence[DocumentRow], cited: Mapping[str, int], days: int) -> Table:
     """Return documents with how often their source was cited."""
     columns = ("Title", "Source", "Chunks", "Read by", "State", "Fetched at", "Citations", "Error")
     return Table(
@@ -197,7 +203,7 @@ def documents(rows: Sequence[DocumentRow], cited: Mapping[str, int]) -> Table:
                 Cell(row.audience),
                 Cell(row.state),
                 Cell(row.fetched_at),
-                Cell(cited.get(row.source, 0)),
+                Cell(cited.get(row.source, 0), _citing(row.source, days)),
                 Cell(row.error),
             ]
             for row in rows
@@ -206,12 +212,8 @@ def documents(rows: Sequence[DocumentRow], cited: Mapping[str, int]) -> Table:
     )
 
 
-def jobs(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return background jobs."""
-    columns = ("No.", "Task", "Status", "Attempts", "Planned for")
-    names = ("id", "task_name", "status", "attempts", "scheduled_at")
-    found = [[Cell(row[name]) for name in names] for row in rows]
-    return Table("jobs", "Newest first", columns, found, user_messages.NO_JOBS)
+def _citing(source: str, days: int) -> str:
+    return link("questions", source=source, days=days)
 
 
 def people(rows: Sequence[Any], days: int) -> Table:
@@ -234,6 +236,22 @@ def people(rows: Sequence[Any], days: int) -> Table:
         ],
         user_messages.NO_PEOPLE,
     )
+
+
+def platforms(states: Mapping[str, bool], unready: Mapping[str, str], processes: Sequence[ProcessState]) -> Table:
+    """Return whether Slack and Discord are connected, by this process or by another one."""
+    rows = []
+    for part, name in user_messages.PLATFORMS.items():
+        faults = [one.faults[part] for one in processes if part in one.faults]
+        serving = [one for one in processes if part in one.platforms and part not in one.faults]
+        if states.get(part) or serving:
+            row = (user_messages.CONNECTED, "")
+        elif part in states or faults:
+            row = (user_messages.NOT_CONNECTED, unready.get(part) or "; ".join(faults))
+        else:
+            row = (user_messages.NOT_STARTED, user_messages.HOW_TO_START[part])
+        rows.append([Cell(name), *map(Cell, row)])
+    return Table("platforms", "Slack and Discord", ("Platform", "State", "Reason"), rows, "")
 
 
 def parts(states: Mapping[str, bool], unready: Mapping[str, str]) -> Table:
@@ -269,7 +287,7 @@ def errors(turns_failed: Sequence[Any], calls_failed: Sequence[Any]) -> list[Tab
         [
             Cell(row.provider),
             Cell(row.model),
-            Cell(row.error or "(no reason)"),
+            Cell(user_messages.LEFT_BEHIND if row.error == LEFT_BEHIND else row.error or "(no reason)"),
             Cell(row.times, link("calls", by="model", key=row.model, status="error", days=1)),
             Cell(row.last),
         ]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 SECTIONS = {
     "overview": "Overview",
     "costs": "Costs",
+    "budgets": "Budgets",
+    "performance": "Speed and caches",
     "questions": "Questions",
     "gaps": "Gaps",
     "verified": "Verified answers",
@@ -63,8 +65,36 @@ FILTERS = {
     "slow": "Slow",
     "refused": "Refused",
     "failed": "Failed",
+    "cached": "From the cache",
     "outdated": "Outdated",
 }
+NO_ANSWERS_MEASURED = "No answers in this period."
+NEWEST_MEASURED = "Measured are the newest {count:,} answers of the period."
+BURN_RATE = (
+    "The burn rate is the share of answers later than the p95 target, divided by the 5 % that may be later. Above 1, "
+    "the objective is missed."
+)
+SET_BUDGET = "Set a daily limit"
+SUBJECT = "Person's ID, channel:ID, role:admin, role:member, * (everyone), channel:* or tenant (the whole team)"
+TOKENS = "Tokens a day: a number such as 200000 or 200k, unlimited, blocked, or default"
+SET = "Set"
+NO_LIMITS = "No limits are set. The defaults apply."
+NO_CHANGES = "Nothing was changed yet."
+NO_ALERTS = "No alerts in 90 days."
+RETRY = "Retry"
+STOP = "Stop"
+NO_RUNS = "No source was read in the last 7 days."
+JOB_GONE = "This job has ended or was changed in the meantime. The page shows its state now."
+DOCUMENT_FILTERS = {"all": "All", "failed": "With a fault", "never": "Never cited"}
+PLATFORMS = {"slack": "Slack", "discord": "Discord"}
+CONNECTED = "connected"
+NOT_CONNECTED = "not connected"
+NOT_STARTED = "not started"
+HOW_TO_START = {
+    "slack": "Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN, then start parley up or parley slack.",
+    "discord": "Set DISCORD_TOKEN, then start parley up or parley discord.",
+}
+LEFT_BEHIND = "The process ended during the call. Its tokens are estimated."
 
 
 def outdated(since: str, documents: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from bot.commands.services import Services
 from bot.platforms.web.admin import user_messages
 from bot.platforms.web.admin.budget_pages import BudgetPages
 from bot.platforms.web.admin.cases_file import CasesFile
+from bot.platforms.web.admin.gaps_page import GapsPage
 from bot.platforms.web.admin.job_pages import JobPages
 from bot.platforms.web.admin.page_model import Page
 from bot.platforms.web.admin.pages import AdminPages, Asked
@@ -39,6 +40,7 @@ def routes(services: Services, tenant_id: str) -> list[Route]:
         *found,
         Route("/admin/cases.jsonl", CasesFile(services, tenant_id)),
         Route("/admin/questions/{turn_id}", question),
+        *GapsPage(services, tenant_id).routes(),
         *VerifiedPages(services, tenant_id).routes(),
         *BudgetPages(services, tenant_id).routes(),
         *JobPages(services, tenant_id).routes(),

@@ -10,6 +10,7 @@ SECTIONS = {
     "budgets": "Budgets",
     "performance": "Speed and caches",
     "questions": "Questions",
+    "gaps": "Gaps",
     "verified": "Verified answers",
     "documents": "Documents",
     "jobs": "Jobs",
@@ -36,6 +37,9 @@ NO_PROCESSES = "No running processes found."
 NO_ERRORS = "Nothing failed in the last day."
 NO_PASSAGES = "No passage was used."
 UNKNOWN_QUESTION = "No question has this ID, or it is private."
+NO_GAPS = "Every question of this period was answered well."
+NO_PAIRS = "None found among the passages that were used in this period."
+GAP_REASONS = {"unanswered": "Unanswered", "down": "Thumbs down", "low": "Low confidence", "repeated": "Asked often"}
 NO_VERIFIED = "No verified answers yet. Write one below, or verify the answer to a question."
 UNKNOWN_VERIFIED = "No verified answer has this ID."
 WRITE_VERIFIED = "Write a verified answer"

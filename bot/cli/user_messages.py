@@ -181,6 +181,14 @@ def moved(tables: int, rows: int) -> str:
     return f"Copied {rows:,} rows of {tables} tables. Set DATABASE_URL to the new address, then start Parley."
 
 
+def distributed(new: int, earlier: int, nodes: int) -> str:
+    return f"Distributed {new} tables over {nodes} nodes; {earlier} were distributed already. Start Parley now."
+
+
+def setting_changed(statement: str) -> str:
+    return f"Changed a setting of the role: {statement}"
+
+
 NO_SUPERUSER = "--superuser is for the bundled PostgreSQL. Ask the administrator of your server for such a role."
 
 # --- init

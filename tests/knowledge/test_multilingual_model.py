@@ -83,6 +83,14 @@ async def test_a_passage_longer_than_the_model_reads_is_cut(model: SentenceTrans
     assert np.allclose(vectors[0], vectors[1], atol=1e-3)
 
 
+@needs_package
+@pytest.mark.parametrize("kind", ["query", "passage"])
+async def test_no_sign_is_the_same_for_almost_all_tokens(model: SentenceTransformerEmbedder, kind: EncodeKind) -> None:
+    rows = await model.encode_tokens(TEXTS, kind)
+    share = np.concatenate([np.unpackbits(row.signs, axis=1) for row in rows[:-1]]).mean(axis=0)
+    assert np.mean((share < 0.1) | (share > 0.9)) < 0.1
+
+
 def test_a_missing_package_is_named_with_its_extra() -> None:
     packaged = packaged_model(MULTILINGUAL_MODEL)
     assert packaged is not None

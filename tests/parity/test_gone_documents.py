@@ -28,8 +28,9 @@ KEYS = markdown("keys.md", "# Keys\n\nThe key of the boiler room hangs behind th
 async def lose_document(app: App) -> None:
     """Add a document that two later readings of its source no longer find."""
     source = ListSource("https://wiki.example", KEYS)
-    for items in ([KEYS], [Failure("keys.md", "it answered 404.", gone=True)], [Failure("keys.md", "it answered 404.", gone=True)]):
-        source.items = list(items)
+    gone = Failure("keys.md", "it answered 404.", gone=True)
+    for item in (KEYS, gone, gone):
+        source.items = [item]
         await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
 
 

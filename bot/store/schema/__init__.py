@@ -35,6 +35,7 @@ from bot.store.schema.conversations import (
     turns,
 )
 from bot.store.schema.gap_digests import gap_digests
+from bot.store.schema.judgments import judgments
 from bot.store.schema.processes import events_heard, oauth_states, processes, slack_installations, slack_requests
 from bot.store.schema.verified_answers import verified_answers, verified_questions
 
@@ -57,6 +58,7 @@ __all__ = [
     "feedback",
     "gap_digests",
     "inbox",
+    "judgments",
     "ledger",
     "ledger_days",
     "ledger_price_days",

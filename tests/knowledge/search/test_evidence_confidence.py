@@ -74,3 +74,19 @@ def test_weights_round_trip_and_invalid_ones_are_refused() -> None:
         Weights("m", 0.1, 0.2, LogisticModel(0.0, {"covered": 1.0}), shipped().words)
     with pytest.raises(ValueError, match="not the weights of a confidence model"):
         Weights.loads("{}")
+
+
+LEAVE = "Jeder Beschäftigte hat Anspruch auf 29 Tage Erholungsurlaub im Jahr, und der Ausweis ist immer zu tragen."
+
+
+@pytest.mark.parametrize(
+    ("question", "covered"),
+    [
+        ("Wie viele Urlaubstage habe ich?", True),  # a compound of two words of the text
+        ("Wie ist es mit dem Ausweis?", True),
+        ("Wie ist es mit dem Passwort?", False),  # only words that all German texts have are in it
+    ],
+)
+def test_words_of_a_question_in_another_language_are_those_that_the_search_finds(question: str, covered: bool) -> None:
+    shares = dict(zip(WORD_FEATURES, word_features(question, [Evidence(LEAVE)]), strict=True))
+    assert (shares["covered"] > 0) is covered

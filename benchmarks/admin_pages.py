@@ -3,8 +3,8 @@
     python -m benchmarks.admin_pages [--calls 1000000] [--turns 300000]
 
 Fills one tenant with generated questions and model calls of the last 365 days: traces of some 6 kB, one question in
-twenty unanswered, one in a hundred with a thumb down. Then it fetches each page over HTTP, for a year and for 30 days,
-and prints the milliseconds of the second of two requests.
+twenty unanswered, one in a hundred with a thumb down. The finished days are summed up. Then it fetches each page over
+HTTP, for a year and for 30 days, and prints the milliseconds of the second of two requests.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from datetime import UTC, datetime
 
 import aiohttp
 import psycopg
+from sqlalchemy import text
 
 from benchmarks.shared.harness import fresh_postgres, run, sample_app, table
 from bot.platforms.web import app as web
+from bot.store.budgets import ledger_days
 from bot.store.database.connections import plain_url
 from bot.types.conversation import LOCAL_TENANT
 from tests.web.serving import free_port
@@ -26,12 +28,18 @@ from tests.web.serving import free_port
 PAGES = (
     "",
     *(f"/costs?by={by}" for by in ("day", "user", "channel", "model", "purpose")),
+    "/performance",
+    "/budgets",
     "/calls",
     "/calls?by=user&key=U7",
-    *(f"/questions?filter={name}" for name in ("all", "down", "unanswered", "low", "slow", "refused", "failed")),
+    *(
+        f"/questions?filter={name}"
+        for name in ("all", "down", "unanswered", "low", "slow", "refused", "failed", "cached")
+    ),
     "/questions?words=subject+77",
     "/questions?words=nothing+is+like+this",
     "/questions?user=U7",
+    "/questions?source=handbook/7.md",
     "/documents",
     "/jobs",
     "/people",
@@ -100,6 +108,13 @@ async def measure(url: str) -> dict[str, object]:
     """Return the milliseconds of each page."""
     found: dict[str, object] = {}
     async with sample_app(url, reranker="none") as app, aiohttp.ClientSession() as http:
+        start = time.perf_counter()
+        days = await ledger_days.sum_up_days(
+            app.database, tenant_id=LOCAL_TENANT, price_steps=app.services.prices.steps
+        )
+        found[f"summing up {days} days, s"] = round(time.perf_counter() - start)
+        async with app.database.bulk(LOCAL_TENANT) as session:
+            await session.execute(text("ANALYZE ledger, ledger_days, ledger_price_days"))
         ready, port = asyncio.Event(), free_port()
         serving = asyncio.create_task(web.serve(app.dispatcher, app.services, app.settings, port=port, ready=ready))
         await ready.wait()

@@ -29,8 +29,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks.harness import table
 from benchmarks.ingest import WORDS
+from benchmarks.shared.harness import table
 
 SAMPLE_SECONDS = 0.5
 FIRST_DAY = 1_672_563_600

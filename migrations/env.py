@@ -49,6 +49,8 @@ def run() -> None:
         context.configure(connection=connection, target_metadata=[conversations, knowledge], include_object=_compared)
         with context.begin_transaction():
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            # Citus changes the shards of a table over several connections otherwise, and refuses what comes after that.
+            connection.execute(text("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'"))
             context.run_migrations()
     engine.dispose()
 

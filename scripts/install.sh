@@ -10,7 +10,9 @@ level="${2:-}"
 log="$environment/install.log"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
-pip_install() { "$environment/bin/python" -m pip install -q --progress-bar on "$@"; }
+# Bytecode is compiled when a module is imported first. To compile all of it here would take as long as the rest, and most
+# of it is never imported.
+pip_install() { "$environment/bin/python" -m pip install -q --no-compile --progress-bar on "$@"; }
 
 install_locked() {
   pip_install --no-deps --require-hashes -r requirements.lock ${level:+-r requirements-dev.lock} &&

@@ -1,4 +1,4 @@
-"""The ``parley db`` commands: upgrade the schema, print the address, move all data to another database."""
+"""The ``parley db`` commands: upgrade, distribute or move the database, and print its address."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from bot.config import load
 from bot.errors import UsageError
 
 if TYPE_CHECKING:
+    from bot.store.database.distribution import Distribution
     from bot.store.database.move import Moved
 
 
@@ -109,6 +110,33 @@ def move(target_url: str, as_json: bool) -> None:
         print_json(asdict(moved))
     else:
         echo(user_messages.moved(moved.tables, moved.rows))
+
+
+@db.command()
+@json_option
+def distribute(as_json: bool) -> None:
+    """Distribute the tables over the nodes of a Citus cluster, by tenant.
+
+    Upgrades the schema first, and leaves alone what is distributed already. Stop every part of Parley before you run
+    it.
+    """
+    loaded = settings()
+
+    async def distribute_tables() -> Distribution:
+        from bot.store.database import distribution
+        from bot.store.database_startup import open_database, session_url
+
+        async with AsyncExitStack() as stack:
+            address = session_url(loaded, await open_database(loaded, stack))
+            return await asyncio.to_thread(distribution.distribute, address)
+
+    done = run(distribute_tables())
+    if as_json:
+        print_json(asdict(done))
+    else:
+        echo(user_messages.distributed(len(done.distributed), len(done.already_distributed), done.nodes))
+        for statement in done.settings:
+            echo(user_messages.setting_changed(statement))
 
 
 COMMANDS = (db,)

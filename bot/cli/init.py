@@ -12,7 +12,7 @@ import click
 from bot import env_file
 from bot.cli import user_messages
 from bot.cli.command_runtime import explain, run, settings
-from bot.cli.output import ask, confirm, echo
+from bot.cli.output import ask, confirm, echo, echo_prose
 from bot.config import environment_name
 from bot.errors import ConfigError, UsageError
 from bot.types.checks import Check
@@ -60,20 +60,21 @@ def init() -> None:
     if not sys.stdin.isatty():
         raise UsageError(user_messages.INIT_NEEDS_TERMINAL)
     in_file = set(env_file.read())
-    echo(user_messages.INIT_INTRO)
+    echo_prose(user_messages.INIT_INTRO)
     given: dict[str, str] = {}
     for step in STEPS:
         given |= _answered(step, given, in_file)
     if not given:
-        echo(user_messages.NOTHING_WRITTEN)
+        echo_prose(user_messages.NOTHING_WRITTEN)
         return
     env_file.write({environment_name(field): value for field, value in given.items()})
-    echo(user_messages.settings_written(len(given)))
+    echo_prose(user_messages.settings_written(len(given)))
 
 
 def _answered(step: Step, given: Mapping[str, str], in_file: set[str]) -> dict[str, str]:
     """Ask the questions of a step until its checks pass, or until the answers are kept as they are."""
-    echo(user_messages.INIT_STEPS[step.part])
+    echo()
+    echo_prose(user_messages.INIT_STEPS[step.part])
     while True:
         answers = _ask(step, in_file)
         passed = _show(run(_checks(step.part, {**given, **answers})))
@@ -88,7 +89,7 @@ def _ask(step: Step, in_file: set[str]) -> dict[str, str]:
         if question.after and not answers.get(question.after):
             continue
         if os.environ.get(name):
-            echo(user_messages.in_environment(name))
+            echo_prose(user_messages.in_environment(name))
             continue
         if answer := ask(user_messages.setting_prompt(name, is_set=name in in_file), secret=question.secret).strip():
             answers[question.field] = answer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from structlog.types import EventDict, WrappedLogger
@@ -30,11 +30,22 @@ DETAIL_HIDDEN = "(the row is not logged)"
 
 def set_up(level: str, *, as_json: bool = False, content: bool = False, entries: bool = True) -> None:
     """Log to stderr from ``level`` on. Without ``entries``, the entries about turns and model calls are left out."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(formatter(as_json=as_json, content=content))
     handler.addFilter(_Chosen(content=content, entries=entries))
     handler.addFilter(RedactingFilter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr at the moment: progress bars replace it, and show what is written above them."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
 
 
 class _Chosen(logging.Filter):

@@ -7,6 +7,9 @@ Everything that the command line prints goes through this module.
 from __future__ import annotations
 
 import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +41,19 @@ def printable(text: str) -> str:
 def echo(text: str = "", *, err: bool = False) -> None:
     """Print a text and a line break on stdout, or on stderr."""
     click.echo(printable(text), err=err)
+
+
+def echo_prose(text: str, *, err: bool = False) -> None:
+    """Print sentences on stdout, or on stderr; on a terminal, each line is wrapped between words to its width."""
+    if (sys.stderr if err else sys.stdout).isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(line if len(line) <= width else _wrapped(line, width) for line in text.split("\n"))
+    echo(text, err=err)
+
+
+def _wrapped(line: str, width: int) -> str:
+    """Wrap a line; addresses and words stay whole."""
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 def confirm(question: str, *, default: bool = False) -> bool:

@@ -11,7 +11,7 @@ import click
 
 from bot.cli import user_messages
 from bot.cli.command_runtime import run, serving_settings
-from bot.cli.output import echo
+from bot.cli.output import echo, echo_prose
 from bot.cli.parameter_types import Host
 from bot.cli.shutdown import end_within
 from bot.config import Settings
@@ -187,7 +187,7 @@ def _web(host: str, port: int, *, sample: bool = False) -> Run:
                 await app.services.health.until_ready(SAMPLE)
             questions = handbook.questions()[:3] if sample else ()
             text = user_messages.welcome(addresses[0], has_model=app.settings.has_model, questions=questions)
-            echo(text, err=True)
+            echo_prose(text, err=True)
 
         welcoming = asyncio.create_task(welcome())
         try:

@@ -181,6 +181,14 @@ def moved(tables: int, rows: int) -> str:
     return f"Copied {rows:,} rows of {tables} tables. Set DATABASE_URL to the new address, then start Parley."
 
 
+def distributed(new: int, earlier: int, nodes: int) -> str:
+    return f"Distributed {new} tables over {nodes} nodes; {earlier} were distributed already. Start Parley now."
+
+
+def setting_changed(statement: str) -> str:
+    return f"Changed a setting of the role: {statement}"
+
+
 NO_SUPERUSER = "--superuser is for the bundled PostgreSQL. Ask the administrator of your server for such a role."
 
 # --- init
@@ -189,12 +197,12 @@ INIT_NEEDS_TERMINAL = "This command asks questions. Run it in a terminal, or cop
 INIT_INTRO = "Press Enter to leave a setting as it is. What you type for a secret is not shown."
 INIT_STEPS = {
     "database": (
-        "\nDatabase. Without an address, Parley uses its bundled PostgreSQL. The form of an address is "
+        "Database. Without an address, Parley uses its bundled PostgreSQL. The form of an address is "
         "postgresql://user:password@host:5432/database"
     ),
-    "models": "\nModels. Without a key and a server of your own, answers quote the documents.",
-    "slack": "\nSlack. The manifest of the app comes from 'parley manifest slack'. See docs/slack.md.",
-    "discord": "\nDiscord. The token comes from the Developer Portal. See docs/discord.md.",
+    "models": "Models. Without a key and a server of your own, answers quote the documents.",
+    "slack": "Slack. The manifest of the app comes from 'parley manifest slack'. See docs/slack.md.",
+    "discord": "Discord. The token comes from the Developer Portal. See docs/discord.md.",
 }
 TRY_AGAIN = "Enter this again?"
 NOTHING_WRITTEN = "Nothing was entered, so nothing was written. Run 'parley up' to start."

@@ -8,6 +8,7 @@ from bot.commands import arguments, budget_user_messages, help_text, user_messag
 from bot.commands.base import Command, Context, Reply, Table
 from bot.engine.ports.stores import Stores
 from bot.errors import NotAllowed, UsageError
+from bot.store import admin_changes
 from bot.store.budgets import budget_counters
 from bot.store.database.session import Database
 from bot.types.conversation import Author
@@ -106,9 +107,13 @@ def owner_of(subject: str) -> tuple[BudgetOwner, str]:
 
 
 async def store(database: Database, tenant_id: str, subject: str, tokens: int | None, *, set_by: str) -> None:
-    """Store a subject's limit in tokens a day; None removes it, so that the default applies."""
+    """Store a subject's limit in tokens a day, and who set it; None removes it, so that the default applies."""
+    shown = "default" if tokens is None else budget_user_messages.daily_limit(tokens)
 
     async def store_limit(session: AsyncSession) -> None:
+        await admin_changes.record(
+            session, tenant_id=tenant_id, admin_id=set_by, action="set a budget", subject=subject, value=shown
+        )
         if tokens is None:
             await budget_counters.remove_limit(session, tenant_id=tenant_id, subject=subject)
         else:

@@ -18,7 +18,7 @@ from bot.evals.answer_cases import Case
 from bot.evals.judge import Judge, Judged, family
 from bot.evals.judged_answers import report, submission
 from bot.types.turns import Outcome
-from knowledge.text.word_splitter import is_unspaced
+from knowledge.text.word_splitter import SPACED_LETTER, is_unspaced
 
 AT_ONCE = 4
 """Cases that are asked at the same time."""
@@ -154,8 +154,8 @@ def _says(said: str, fact: str) -> bool:
     In scripts that put no spaces between words, a word may stand anywhere.
     """
     words = _plain(fact)
-    before = "" if is_unspaced(words[0]) else r"(?<!\w)(?<!\d[.,])"
-    behind = "" if is_unspaced(words[-1]) else r"(?!\w)(?![.,]\d)"
+    before = "" if is_unspaced(words[0]) else rf"(?<!{SPACED_LETTER})(?<!\d[.,])"
+    behind = "" if is_unspaced(words[-1]) else rf"(?!{SPACED_LETTER})(?![.,]\d)"
     return re.search(before + re.escape(words) + behind, said) is not None
 
 

@@ -15,7 +15,7 @@ from bot.store.turns import answer_ids
 from bot.types.conversation import PRIVATE_THREAD
 from knowledge.search import evidence_confidence
 
-Filter = Literal["all", "down", "unanswered", "low", "slow", "refused", "failed", "outdated"]
+Filter = Literal["all", "down", "unanswered", "low", "slow", "refused", "failed", "outdated", "cached"]
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 SCANNED = 20_000
 """Questions that one search looks at; older ones are reached with ``before``."""
@@ -57,22 +57,27 @@ _IS: dict[Filter, str] = {
     "slow": f"({_TOTAL} > :longest OR {_FIRST} > :latest)",
     "refused": "refused IS NOT NULL",
     "failed": "state = 'failed'",
+    "cached": "cached",
     "outdated": "trace ? 'outdated'",
 }
 # The newest questions are numbered before they are filtered, so that a filter that few pass ends after so many. Other
 # people's private questions are nobody's business, an admin's neither. Deleted questions have no text.
 _FOUND = """
     WITH newest AS MATERIALIZED (
-        SELECT tenant_id, turn_id, created_at, user_id, user_name, channel_id, question, state, trace, refused
+        SELECT tenant_id, turn_id, created_at, user_id, user_name, channel_id, question, state, trace, refused,
+            cached, citations
         FROM turns
         WHERE tenant_id = :tenant AND created_at >= :start AND created_at < :before AND question <> ''
             AND kind <> 'copied'
             AND (thread_id NOT LIKE :private OR user_id = :reader)
             AND (CAST(:user AS text) IS NULL OR user_id = :user)
+            AND (CAST(:ids AS uuid[]) IS NULL OR turn_id = ANY(CAST(:ids AS uuid[])))
         ORDER BY created_at DESC LIMIT :scanned
     ), found AS (
         SELECT * FROM newest
         WHERE {condition} AND (:words = '' OR question ILIKE :pattern)
+            AND (CAST(:source AS text) IS NULL
+                OR citations @> jsonb_build_array(jsonb_build_object('source', CAST(:source AS text))))
         ORDER BY created_at DESC LIMIT :most
     )
     SELECT turn_id, created_at, user_id, user_name, channel_id, question, state,
@@ -108,11 +113,14 @@ async def search(
     kind: Filter = "all",
     words: str = "",
     user_id: str | None = None,
+    source: str | None = None,
+    turn_ids: Sequence[str] | None = None,
     most: int = 50,
 ) -> FoundQuestions:
     """Return the newest questions from ``start`` to ``before``, without the private ones of others than ``reader``.
 
-    ``words`` is a part of the question, in upper or lower case.
+    ``words`` is a part of the question, in upper or lower case. ``source`` is one that the answer cites. With
+    ``turn_ids``, only these are looked at.
     """
     escaped = words.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     values = {
@@ -124,6 +132,8 @@ async def search(
         "words": words,
         "pattern": f"%{escaped}%",
         "user": user_id,
+        "source": source,
+        "ids": None if turn_ids is None else list(turn_ids),
         "weak": evidence_confidence.shipped().weak_below,
         "longest": TARGETS_MS["whole answer"][1],
         "latest": TARGETS_MS["first token"][1],

@@ -17,6 +17,8 @@ TARGETS_MS = {
 """Target of the median and of the 95th percentile, in milliseconds."""
 PARTS = ("rewrite", "search", "recall", "attachments", "model")
 WORST = 10
+MAY_BE_LATE = 0.05
+"""Share of answers that may be later than the target of the 95th percentile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,25 @@ class Spread:
 class Objectives:
     """The measurements of ``answers`` answers.
 
-    ``spreads`` has those of ``TARGETS_MS``, ``parts`` says where the time to the first token went. ``worst`` are the
-    turns with the latest first token.
+    ``spreads`` has those of ``TARGETS_MS``, ``parts`` says where the time to the first token went. ``slowest`` are the
+    turns with the latest first token. ``late`` has the share of answers beyond the target of the 95th percentile.
     """
 
     answers: int
     spreads: dict[str, Spread]
     parts: dict[str, Spread]
-    worst: tuple[str, ...]
+    slowest: tuple[str, ...]
+    late: dict[str, float]
+
+    @property
+    def worst(self) -> tuple[str, ...]:
+        """The short IDs of the slowest turns."""
+        return tuple(turn_id[:8] for turn_id in self.slowest)
+
+    @property
+    def burn_rates(self) -> dict[str, float]:
+        """How fast each objective's allowance is used up: 1 if just as many answers are late as may be, 5 %."""
+        return {name: round(share / MAY_BE_LATE, 2) for name, share in self.late.items()}
 
     def rows(self) -> list[tuple[str, int, Spread, bool | None]]:
         """Return name, target, measurement and whether it is met, for each percentile of each objective."""
@@ -61,6 +74,7 @@ class Objectives:
             ],
             "own_share": self.spreads["own share of the first token"].as_json(),
             "parts": {name: spread.as_json() for name, spread in self.parts.items()},
+            "burn_rates": self.burn_rates,
             "answers": self.answers,
             "worst": list(self.worst),
         }
@@ -86,9 +100,14 @@ _ANSWERS = text("""
         FROM turns, LATERAL (SELECT trace -> 'timings_ms' AS times) AS stored
         WHERE tenant_id = :tenant AND created_at >= :start AND kind <> 'copied' AND state = 'done' AND refused IS NULL
             AND times ->> 'total' IS NOT NULL
+        ORDER BY created_at DESC LIMIT :scanned
     )
     SELECT
         count(*),
+        ARRAY[
+            count(*) FILTER (WHERE first > :first), count(*) FILTER (WHERE total > :total),
+            count(*) FILTER (WHERE greatest(0, first - coalesce(model, 0)) > :own)
+        ],
         (
             SELECT array_agg(CAST(turn_id AS text) ORDER BY first DESC, turn_id)
             FROM (SELECT turn_id, first FROM answers ORDER BY first DESC, turn_id LIMIT :most) AS slowest
@@ -105,16 +124,23 @@ _ANSWERS = text("""
 """)
 
 
-async def objectives(session: AsyncSession, *, tenant_id: str, start: datetime) -> Objectives:
-    """Return the measurements of a tenant's answers since ``start``. Refused and failed questions are left out."""
-    values = {"tenant": tenant_id, "start": start, "most": WORST}
-    answers, worst, *measured = (await session.execute(_ANSWERS, values)).one()
+async def objectives(
+    session: AsyncSession, *, tenant_id: str, start: datetime, newest: int | None = None
+) -> Objectives:
+    """Return the measurements of a tenant's answers since ``start``, or of the ``newest`` of them.
+
+    Refused and failed questions are left out.
+    """
+    targets = dict(zip(("first", "total", "own"), (late for _, late in TARGETS_MS.values()), strict=True))
+    values = {"tenant": tenant_id, "start": start, "most": WORST, "scanned": newest, **targets}
+    answers, late, worst, *measured = (await session.execute(_ANSWERS, values)).one()
     spreads = [_spread(pair) for pair in measured]
     return Objectives(
         int(answers),
         dict(zip(TARGETS_MS, spreads, strict=False)),
         dict(zip(PARTS, spreads[len(TARGETS_MS) :], strict=True)),
-        tuple(str(turn_id)[:8] for turn_id in worst or ()),
+        tuple(worst or ()),
+        dict(zip(TARGETS_MS, (count / max(1, answers) for count in late), strict=True)),
     )
 
 

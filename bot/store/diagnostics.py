@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bot.store import refusals
-from bot.store.database import connections, migrate, process_liveness, role_privileges
+from bot.store.database import connections, distribution, migrate, process_liveness, role_privileges
 from bot.store.database.pipelined_transactions import APP_ROLE
 from bot.store.database.poolers import keeps_session
 from bot.store.database.session import Database
@@ -50,8 +50,22 @@ async def check(url: str, session_url: str, origin: str) -> list[Check]:
         checks.append(Check("schema", True, f"at revision {current}"))
     if current is not None:
         checks.append(_isolation(server))
+        checks += await asyncio.to_thread(_cluster, url)
     checks.append(await _sessions(session_url))
     return checks + (await _processes(url) if current == newest else [])
+
+
+def _cluster(url: str) -> list[Check]:
+    """Check the cluster over which the tables are distributed; nothing without Citus."""
+    with connections.connect_blocking(url) as connection:
+        cluster = distribution.read(connection)
+        if cluster is None:
+            return []
+        expected, _ = distribution.tenant_tables(connection)
+    if found := list(distribution.problems(cluster, expected)):
+        return [_failed(problem) for problem in found]
+    shown = f"{len(cluster.distributed)} tables over {cluster.nodes} nodes" if cluster.distributed else "not used yet"
+    return [Check(distribution.CHECK, True, f"Citus {cluster.version}: {shown}")]
 
 
 def _facts(connection: Connection) -> tuple[Any, Any]:

@@ -14,6 +14,8 @@ import torch
 from tokenizers import Encoding, Tokenizer
 from torch.nn import functional
 
+from knowledge.ports import EncodeKind, Vectors
+
 HEADS, DIMENSIONS, EPSILON = 12, 384, 1e-12
 """The shape that both offline models have."""
 
@@ -35,8 +37,9 @@ class BertTokenizer:
         self._tokenizer = tokenizer
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._padding = {"pad_id": tokenizer.token_to_id(padding), "pad_token": padding}
-        self.all_special_ids = [tokenizer.token_to_id(name) for name in special]
+        ids = tokenizer.get_vocab()
+        self._padding = ids[padding], padding
+        self.all_special_ids = [ids[name] for name in special]
         self.max_tokens = max_tokens
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
@@ -47,8 +50,9 @@ class BertTokenizer:
             one.truncate(self.max_tokens - around)
             encodings.append(self._tokenizer.post_process(one))
         longest = max((len(one) for one in encodings), default=0)
+        pad_id, pad_token = self._padding
         for one in encodings:
-            one.pad(longest, **self._padding)
+            one.pad(longest, pad_id=pad_id, pad_token=pad_token)
         return encodings
 
     def __call__(self, texts: Sequence[str] | str, **_: bool) -> dict[str, list[list[int]]]:
@@ -113,13 +117,22 @@ def layer_of(named: Mapping[str, torch.Tensor], names: Mapping[str, str], number
 class BertModel:
     """The part of a SentenceTransformer that the embedder uses.
 
-    ``truncate_dim`` is the number of dimensions to keep; None keeps all.
+    ``truncate_dim`` is the number of dimensions to keep; None keeps all. ``token_centers`` is what the token vectors of
+    a kind of text have in common, for models whose vectors do not spread around 0.
     """
 
     pooling_mode = "mean"
 
-    def __init__(self, weights: BertWeights, tokenizer: BertTokenizer, *, truncate_dim: int | None = None) -> None:
+    def __init__(
+        self,
+        weights: BertWeights,
+        tokenizer: BertTokenizer,
+        *,
+        truncate_dim: int | None = None,
+        token_centers: Mapping[EncodeKind, Vectors] | None = None,
+    ) -> None:
         self.truncate_dim = truncate_dim
+        self.token_centers = token_centers or {}
         self.tokenizer = tokenizer
         self._weights = weights
 

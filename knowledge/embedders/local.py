@@ -246,14 +246,14 @@ def _encode_batch(
         out = model(features)
         dimensions = model.truncate_dim
         pooled = torch.nn.functional.normalize(out["sentence_embedding"].float()[:, :dimensions], dim=-1).numpy()
-        tokens = out["token_embeddings"].float()[:, :, :dimensions]
-        if kind == "query":
-            tokens = torch.nn.functional.normalize(tokens, dim=-1)
-        vectors = tokens.numpy()
+        vectors = out["token_embeddings"].float()[:, :, :dimensions].numpy()
     real = (attended == 1) & ~np.isin(ids, np.asarray(model.tokenizer.all_special_ids))
-    signs = np.packbits(vectors > 0, axis=2)
+    center = getattr(model, "token_centers", {}).get(kind)
+    centered = vectors if center is None else vectors - center[:dimensions]
+    signs = np.packbits(centered > 0, axis=2)
     if kind == "query":
-        return [TokenVectors(pooled[row], vectors[row][real[row]], signs[row][real[row]]) for row in range(len(texts))]
+        tokens = centered / np.maximum(np.linalg.norm(centered, axis=-1, keepdims=True), 1e-12)
+        return [TokenVectors(pooled[row], tokens[row][real[row]], signs[row][real[row]]) for row in range(len(texts))]
     no_tokens = vectors[0, :0].copy()
     offsets = _token_offsets(model, features)
     rows = []

@@ -7,13 +7,13 @@ directory of tensors. All numbers are little-endian. Matrices are stored in bloc
 
 from __future__ import annotations
 
+import json
 import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,19 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from knowledge.embedders.bert_model import DIMENSIONS, BertModel, BertTokenizer, BertWeights, layer_of
+from knowledge.ports import EncodeKind, Vectors
 
 LAYERS = 12
 MAX_TOKENS = 512
 """Tokens of a text that the model reads, with the two special ones around it."""
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+CENTERS = Path(__file__).with_name("multilingual_centers.json")
+"""The mean token vector of queries and of passages, from ``benchmarks/train_token_centers.py``.
+
+Without their common part, the signs of token vectors tell more: nDCG@10 of late interaction alone rises from .55 to .84
+for Chinese questions over English passages, and from .96 to .97 within Hindi. Text vectors lose .013 by it, so they
+keep it.
+"""
 MATRIX = 1
 """The type of a tensor that is stored in blocks of 4 bits; the others are float32."""
 
@@ -50,17 +58,18 @@ _NAMES = {
 class WeightsFile:
     """The content of the file. ``pieces`` are the tokenizer's with their scores, in the order of their ids.
 
-    ``tensors`` has the values of each tensor by name: blocks of a matrix, or numbers.
+    ``matrices`` has the blocks of each matrix by name, and ``numbers`` the values of each other tensor.
     """
 
     pieces: list[tuple[str, float]]
-    tensors: Mapping[str, npt.NDArray[np.void] | npt.NDArray[np.float32]]
+    matrices: Mapping[str, npt.NDArray[np.void]]
+    numbers: Mapping[str, npt.NDArray[np.float32]]
 
 
 def open_multilingual(path: Path, dtype: torch.dtype, *, truncate_dim: int | None = None) -> BertModel:
     """Return the model of a weights file. The models of a process share their weights."""
     tokenizer = BertTokenizer(_tokenizer(path), special=SPECIAL, padding="<pad>", max_tokens=MAX_TOKENS)
-    return BertModel(_weights(path, dtype), tokenizer, truncate_dim=truncate_dim)
+    return BertModel(_weights(path, dtype), tokenizer, truncate_dim=truncate_dim, token_centers=_token_centers())
 
 
 def read_weights_file(path: Path) -> WeightsFile:
@@ -85,13 +94,14 @@ def read_weights_file(path: Path) -> WeightsFile:
     pieces = [(blob[start:end].decode(), score) for (start, end), score in zip(bounds, scores.tolist(), strict=True)]
     # The rules of the normalization are skipped: they are those of ``normalizers.Nmt`` and NFKC.
     _, rules_bytes = struct.unpack_from("<iI", content, at)
-    return WeightsFile(pieces, _tensors(content, at + 8 + rules_bytes))
+    return WeightsFile(pieces, *_tensors(content, at + 8 + rules_bytes))
 
 
-def _tensors(content: mmap.mmap, at: int) -> dict[str, npt.NDArray[np.void] | npt.NDArray[np.float32]]:
+def _tensors(content: mmap.mmap, at: int) -> tuple[dict[str, npt.NDArray[np.void]], dict[str, npt.NDArray[np.float32]]]:
     (count,) = struct.unpack_from("<i", content, at)
     at += 4
-    found: dict[str, npt.NDArray[np.void] | npt.NDArray[np.float32]] = {}
+    matrices: dict[str, npt.NDArray[np.void]] = {}
+    numbers: dict[str, npt.NDArray[np.float32]] = {}
     for _ in range(count):
         (length,) = struct.unpack_from("<H", content, at)
         name = content[at + 2 : at + 2 + length].decode()
@@ -99,10 +109,10 @@ def _tensors(content: mmap.mmap, at: int) -> dict[str, npt.NDArray[np.void] | np
         kind, values, offset, _ = struct.unpack_from("<BIQQ", content, at)
         at += struct.calcsize("<BIQQ")
         if kind == MATRIX:
-            found[name] = np.frombuffer(content, _BLOCK, values // 32, offset)
+            matrices[name] = np.frombuffer(content, _BLOCK, values // 32, offset)
         else:
-            found[name] = np.frombuffer(content, "<f4", values, offset)
-    return found
+            numbers[name] = np.frombuffer(content, "<f4", values, offset)
+    return matrices, numbers
 
 
 def expanded(blocks: npt.NDArray[np.void]) -> npt.NDArray[np.float32]:
@@ -115,18 +125,14 @@ def expanded(blocks: npt.NDArray[np.void]) -> npt.NDArray[np.float32]:
 
 @lru_cache(maxsize=2)
 def _weights(path: Path, dtype: torch.dtype) -> BertWeights:
-    stored = read_weights_file(path).tensors
+    stored = read_weights_file(path)
     # The word vectors are most of the file. They stay in 4 bits: a batch needs few of them, and processes share them.
-    words = stored["emb.word"].reshape(-1, DIMENSIONS // 32)
-
-    def tensor(name: str) -> torch.Tensor:
-        values = stored[name]
-        if values.dtype != _BLOCK:
-            return torch.from_numpy(np.array(values)).to(dtype)
-        inputs = 4 * DIMENSIONS if name.endswith(".fo.w") else DIMENSIONS  # Only this one reads the inner vectors.
-        return torch.from_numpy(expanded(cast("npt.NDArray[np.void]", values)).reshape(-1, inputs)).to(dtype)
-
-    named = {name: tensor(name) for name in stored if name != "emb.word"}
+    words = stored.matrices["emb.word"].reshape(-1, DIMENSIONS // 32)
+    named = {name: torch.from_numpy(np.array(values)).to(dtype) for name, values in stored.numbers.items()}
+    for name, blocks in stored.matrices.items():
+        if name != "emb.word":
+            inputs = 4 * DIMENSIONS if name.endswith(".fo.w") else DIMENSIONS  # Only this one reads the inner vectors.
+            named[name] = torch.from_numpy(expanded(blocks).reshape(-1, inputs)).to(dtype)
 
     def word_vectors(ids: torch.Tensor) -> torch.Tensor:
         different, place = np.unique(ids.numpy(), return_inverse=True)
@@ -139,6 +145,14 @@ def _weights(path: Path, dtype: torch.dtype) -> BertWeights:
         norm=(named["emb.ln.w"], named["emb.ln.b"]),
         layers=tuple(layer_of(named, _NAMES, number) for number in range(LAYERS)),
     )
+
+
+@lru_cache(maxsize=1)
+def _token_centers() -> dict[EncodeKind, Vectors]:
+    if not CENTERS.exists():  # While they are computed.
+        return {}
+    stored = json.loads(CENTERS.read_text(encoding="utf-8"))
+    return {"query": np.array(stored["query"], np.float32), "passage": np.array(stored["passage"], np.float32)}
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise, zip_longest
 
+from knowledge.text.word_splitter import SPACED_LETTER
+
 _ROW = re.compile(r"^\|(.+)\|[ \t]*$", re.MULTILINE)
 _CELL_SEPARATOR = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"[\s:|-]+")
@@ -58,4 +60,4 @@ def _stands_alone(cell: str, asked: str) -> bool:
     if _WITHOUT_SPACES.fullmatch(cell):
         return True
     ending = rf"[^\W\d]{{0,{ENDING_CHARS}}}" if cell[-1].isalpha() else ""
-    return bool(re.search(rf"(?<![\w.]){re.escape(cell)}{ending}(?!\w|\.\w)", asked))
+    return bool(re.search(rf"(?<!\.)(?<!{SPACED_LETTER}){re.escape(cell)}{ending}(?!{SPACED_LETTER}|\.\w)", asked))

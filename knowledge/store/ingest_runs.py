@@ -125,6 +125,13 @@ async def get(session: AsyncSession, tenant_id: str, ids: Sequence[str]) -> list
     return [Run(*row) for row in rows]
 
 
+async def newest(session: AsyncSession, tenant_id: str, *, most: int = 100) -> list[Run]:
+    """Return the newest runs, those that are waiting or running first. Ended ones are kept for a week."""
+    order = " ORDER BY state NOT IN ('waiting', 'running'), asked_at DESC, uri LIMIT :most"
+    rows = await session.execute(text(_RUNS + order), {"tenant": tenant_id, "most": most})
+    return [Run(*row) for row in rows]
+
+
 # A source or a user that is NULL matches every run.
 _ACTIVE_RUNS = text(f"""
     {_RUNS}

@@ -33,6 +33,8 @@ _UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff"
     r"\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
+SPACED_LETTER = rf"[^\W{_UNSPACED}]"
+"""A pattern of a letter, digit or underscore that belongs to the word or number beside it; others may touch it."""
 _UNSPACED_RUN = re.compile(rf"([{_UNSPACED}]+)")
 _LETTER_WITH_MARKS = re.compile(rf".[{_MARKS}]*", re.DOTALL)
 _IDEOGRAPH = re.compile(r"[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")

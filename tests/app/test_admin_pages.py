@@ -212,3 +212,50 @@ def test_every_filter_has_a_label() -> None:
     from bot.reports.questions import FILTERS as KINDS
 
     assert set(FILTERS) == set(KINDS)
+
+
+async def test_speed_and_caches(app_with_models: App, models: ModelDouble, http: aiohttp.ClientSession) -> None:
+    await used(app_with_models, models)
+    models.script = lambda _: Reply(ANSWER)
+    await ask(app_with_models, f"What may a hotel in Lisbon cost? {HOSTILE}", "t9", user="zoe", channel="travel")
+    async with served(app_with_models) as url:
+        page = f"{url}/admin/performance"
+        objectives = await rows(http, f"{page}?csv=objectives")
+        slowest = await rows(http, f"{page}?csv=slowest")
+        sources = await rows(http, f"{page}?csv=sources")
+        cached = await rows(http, f"{url}/admin/questions?filter=cached&csv=questions")
+    assert [row["Objective"] for row in objectives] == ["First token", "Whole answer", "Own share of the first token"]
+    assert all(float(row["Burn rate"]) >= 0 for row in objectives)
+    assert {row["Median target"].split(",")[0] for row in objectives} <= {"met", "missed"}
+    assert "Oslo" not in str(slowest), "private questions of others are not shown"
+    assert slowest
+    assert sum(float(row["Share, %"]) for row in sources) == pytest.approx(100)
+    assert int(sources[-1]["Answers"]) == len(cached)
+
+
+async def test_documents_lead_to_the_questions_that_cite_them(
+    app_with_models: App, models: ModelDouble, http: aiohttp.ClientSession
+) -> None:
+    await used(app_with_models, models)
+    async with served(app_with_models) as url:
+        address = f"{url}/admin/documents"
+        sources = await rows(http, f"{address}?csv=sources")
+        cited = [row for row in sources if row["Citations"] != "0"]
+        never = await rows(http, f"{address}?filter=never&csv=documents")
+        assert cited
+        assert {row["Source"] for row in never} == {row["Source"] for row in sources} - {row["Source"] for row in cited}
+        page = await get(http, address)
+        citing = {one for one in links(address, page) if "/admin/questions?source=" in one}
+        found = [row for one in citing for row in await rows(http, f"{one}&csv=questions")]
+    assert sum(int(row["Citations"]) for row in cited) >= len(found) > 0
+
+
+async def test_connections_name_the_state_of_slack_and_discord(app: App, http: aiohttp.ClientSession) -> None:
+    app.services.health.works("slack")
+    app.services.health.failed("discord", "the token is invalid")
+    async with served(app) as url:
+        found = await rows(http, f"{url}/admin/connections?csv=platforms")
+    assert [tuple(row.values()) for row in found] == [
+        ("Slack", "connected", ""),
+        ("Discord", "not connected", "the token is invalid"),
+    ]

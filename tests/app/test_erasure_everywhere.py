@@ -30,6 +30,7 @@ PLANTED = {
     "ledger": ("user_id",),
     "ledger_days": ("key",),
     "budgets": ("subject", "set_by"),
+    "admin_changes": ("admin_id", "subject"),
     "budget_days": ("subject",),
     "added_days": ("user_id",),
     "reservations": ("subject",),
@@ -70,6 +71,7 @@ EXEMPT = {
     },
     "ledger_days": {"tenant_id", "dimension"},
     "ledger_price_days": {"tenant_id", "provider", "model", "steps"},
+    "admin_changes": {"tenant_id", "action", "value"},
     "cost_alerts": {"tenant_id", "kind", "told_on"},
     "budgets": {"tenant_id"},
     "budget_days": {"tenant_id"},
@@ -83,6 +85,8 @@ EXEMPT = {
     "verified_answers": {"tenant_id", "documents", "audience", "platform", "stale"},  # documents: IDs and digests
     "verified_questions": {"tenant_id", "model"},
     "changed_answer_notices": {"tenant_id", "platform"},
+    "judgments": {"tenant_id", "model", "batch", "state", "cause"},  # cause: the kind of an error
+    "gap_digests": {"tenant_id", "platform", "channel_id"},
     "feedback": {"tenant_id"},
     "facts": {"tenant_id", "kind", "subject"},  # the subject is a digest
     "message_vectors": {"tenant_id", "model", "vector"},
@@ -214,6 +218,8 @@ def plant_everything(plant: Planter, quoted: str) -> None:
     plant("ledger_days", dimension="user", day="2026-01-01", key=PERSON, **dict.fromkeys(SUMS, 0))
     plant("budgets", subject=f"user:{PERSON}", daily_tokens=1, set_by=OTHER)
     plant("budgets", subject="channel:C1", daily_tokens=1, set_by=PERSON)
+    for admin, subject in ((PERSON, "tenant"), (OTHER, f"user:{PERSON}")):
+        plant("admin_changes", change_id=uuid.uuid4(), admin_id=admin, action="set a budget", subject=subject)
     plant("budget_days", subject=f"user:{PERSON}", day="2026-01-01")
     plant("added_days", user_id=PERSON, day="2026-01-01")
     plant(

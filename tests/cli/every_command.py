@@ -16,6 +16,8 @@ SERVERS = ("up", "slack", "discord", "web", "worker")
 """Commands that run until they are stopped."""
 INTERACTIVE = ("init", "chat")
 """Commands that ask for their input."""
+ON_A_CLUSTER = ("db distribute",)
+"""Commands that fail on a database without Citus."""
 ONCE = ("docs delete", "erase", "verified remove", "db move")
 """Commands that work only once with the same arguments."""
 

@@ -8,7 +8,15 @@ from pathlib import Path
 import click
 
 from tests.cli.conftest import Parley, Ran
-from tests.cli.every_command import INTERACTIVE, SERVERS, Command, every_command, with_value, working_arguments
+from tests.cli.every_command import (
+    INTERACTIVE,
+    ON_A_CLUSTER,
+    SERVERS,
+    Command,
+    every_command,
+    with_value,
+    working_arguments,
+)
 
 ANY_TEXT = {("docs list", "text")}
 """Parameters whose empty value has a meaning: all documents."""
@@ -83,7 +91,7 @@ def test_every_command_refuses_values_that_cannot_be_right(
     problems: dict[Sequence[str], str] = {}
 
     for command in every_command():
-        if command.name in (*SERVERS, *INTERACTIVE):
+        if command.name in (*SERVERS, *INTERACTIVE, *ON_A_CLUSTER):
             arguments = {**arguments, command.name: ()}
         for parameter in command.click.params:
             if isinstance(parameter, click.Option) and parameter.is_flag:

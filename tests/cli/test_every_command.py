@@ -13,7 +13,7 @@ import pytest
 
 from bot.cli import standard_streams
 from tests.cli.conftest import Parley, Ran
-from tests.cli.every_command import INTERACTIVE, ONCE, SERVERS, every_command, working_arguments
+from tests.cli.every_command import INTERACTIVE, ON_A_CLUSTER, ONCE, SERVERS, every_command, working_arguments
 
 UNWRITTEN = "parley: The output cannot be written ("
 
@@ -57,7 +57,7 @@ def test_every_command_prints_its_json_and_fails_if_the_output_cannot_be_written
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Unasked())))
     arguments = working_arguments(parley, bare, empty_database_url)
     commands = {one.name: one for one in every_command()}
-    assert set(arguments) == set(commands) - {*SERVERS, *INTERACTIVE}
+    assert set(arguments) == set(commands) - {*SERVERS, *INTERACTIVE, *ON_A_CLUSTER}
     problems: dict[str, object] = {}
     for name, args in arguments.items():
         with full_output(monkeypatch):

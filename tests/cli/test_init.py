@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot import env_file
+from bot.cli import user_messages
 from bot.errors import ConfigError
 from tests.cli.conftest import Parley
 from tests.cli.terminal import Terminal, on_terminal
@@ -92,3 +93,13 @@ def test_a_file_is_replaced_as_a_whole_and_becomes_private(bare: Path) -> None:
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
         env_file.write({"DISCORD_TOKEN": "newer", "OPENAI_API_KEY": "${HOME}"})
     assert env_file.read() == {"PARLEY_PASSAGES": "7", "DISCORD_TOKEN": "new"}
+
+
+def test_sentences_are_wrapped_between_words(bare: Path, database_url: str) -> None:
+    with on_terminal(bare, "init", DATABASE_URL=database_url, COLUMNS="40") as terminal:
+        terminal.answer("ANTHROPIC_API_KEY", "")
+        before = terminal.shown.partition("Models.")[0].replace("\r", "")
+    sentences = f"{user_messages.INIT_INTRO} {user_messages.INIT_STEPS['database']}"
+    assert before.split()[: len(sentences.split())] == sentences.split()
+    shown = before[: before.index("DATABASE_URL is set")].split("\n")
+    assert max(len(line) for line in shown if "://" not in line) <= 40

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import logging
+import sys
 
 import pytest
 
+from bot.cli import log_output
 from bot.errors import MessageGone
 from bot.platforms.console import Terminal
 from bot.types.display import Part
@@ -27,3 +30,12 @@ async def test_a_pipe_that_nobody_reads_ends_the_answer(final: bool) -> None:
 def test_the_terminal_is_the_one_of_the_moment(capsys: pytest.CaptureFixture[str]) -> None:
     Terminal()._print("hello")
     assert capsys.readouterr().out == "hello"
+
+
+def test_logs_go_to_the_stderr_of_the_moment(logging_restored: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress bars replace stderr, and show what is written to it above them."""
+    log_output.set_up("INFO")
+    bars = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", bars)
+    logging.getLogger("bot").info("working")
+    assert bars.getvalue().endswith("INFO bot: working\n")

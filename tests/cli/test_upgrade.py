@@ -21,11 +21,11 @@ OLD = Path(__file__).parent / "data" / "release-0.2.0.sql.gz"
 def test_the_database_of_an_earlier_release_answers_after_an_upgrade(bundled: Parley) -> None:
     programs = Path(bundled("db", "programs", "--json").document["folder"])
     address = bundled("db", "url", "--superuser").out.strip()
-    restore = [programs / "psql", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={address}"]
+    restore = [str(programs / "psql"), "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={address}"]
     subprocess.run(restore, input=gzip.decompress(OLD.read_bytes()), check=True, stdout=subprocess.DEVNULL)
 
     def stored(expression: str) -> str:
-        ask = [programs / "psql", "--tuples-only", "--no-align", f"--dbname={address}"]
+        ask = [str(programs / "psql"), "--tuples-only", "--no-align", f"--dbname={address}"]
         return subprocess.check_output([*ask, f"--command=SELECT {expression}"], text=True).strip()
 
     assert stored("version_num FROM alembic_version") == "0015"

@@ -139,7 +139,13 @@ def test_what_changed_since_an_earlier_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "fact", "says"),
-    [("办公室六点关门。", "六点", True), ("办公室16点关门。", "6点", False), ("in 16 days", "6 days", False)],
+    [
+        ("办公室六点关门。", "六点", True),
+        ("办公室16点关门。", "6点", False),
+        ("コアタイムは午前10時からです。", "10時", True),
+        ("宿泊費は一泊12,000円です。", "2,000円", False),
+        ("in 16 days", "6 days", False),
+    ],
 )
 def test_a_fact_in_a_script_without_spaces_may_stand_anywhere(answer: str, fact: str, says: bool) -> None:
     case = Case("1", "zh", "?", facts=((fact,),))

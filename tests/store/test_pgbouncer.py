@@ -77,6 +77,15 @@ async def test_a_question_is_answered_through_the_pooler(pooled_url: str, databa
             assert not await is_free(app.database, "a lock")
 
 
+async def test_a_pooler_in_session_mode_needs_no_second_address(database_url: str, tmp_path: Path) -> None:
+    async with pgbouncer(database_url, tmp_path, mode="session", size=40) as url:
+        async with open_app(settings_with(tmp_path, url)) as app:
+            outcome = await ask(app, "How many days of leave do I have?")
+            assert outcome.state == "done"
+            assert app.services.health.faults == {}
+        assert all(one.ok for one in await check(url, url, "DATABASE_URL"))
+
+
 @pytest.mark.parametrize(("mode", "keeps"), [("transaction", False), ("session", True)])
 async def test_whether_a_pooler_keeps_sessions_is_found_out(
     database_url: str, tmp_path: Path, mode: str, keeps: bool

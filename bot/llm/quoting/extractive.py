@@ -6,14 +6,13 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from bot.engine.memory import small_talk
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
-from bot.llm import user_messages
 from bot.llm.providers.call_metering import estimate_prompt
+from bot.llm.quoting.fixed_texts import FixedTexts, all_texts, texts_for
 from bot.llm.quoting.quote_selection import Quote, best_quotes, quotes_by_part, telling_quotes
 from bot.llm.quoting.sentence_ranking import key_sentences
 from bot.llm.tokens import TokenCounter
@@ -22,37 +21,6 @@ from bot.types.usage import NO_MODEL, Call, CallStatus, Tier, Usage
 
 NAME = NO_MODEL
 
-
-@dataclass(frozen=True, slots=True)
-class Phrases:
-    """What is said around the quotes."""
-
-    intro: str
-    image: str
-    nothing: str
-    overview: str
-
-
-NOT_CONFIGURED = Phrases(
-    user_messages.EXTRACTIVE_INTRO,
-    user_messages.CANNOT_SEE_IMAGE,
-    user_messages.NOTHING_FOUND,
-    user_messages.OVERVIEW_INTRO,
-)
-OUTAGE = Phrases(
-    user_messages.OUTAGE_INTRO,
-    user_messages.IMAGE_IN_OUTAGE,
-    user_messages.NOTHING_FOUND_IN_OUTAGE,
-    user_messages.OVERVIEW_IN_OUTAGE,
-)
-_FIXED_PHRASES = (
-    *astuple(NOT_CONFIGURED),
-    *astuple(OUTAGE),
-    user_messages.FACT_SAVED,
-    user_messages.SAID_IN_THREAD,
-    *user_messages.SMALL_TALK.values(),
-)
-"""Phrases of earlier answers that a summary must not quote."""
 
 _WORD = re.compile(r"\S+\s*|\s+")
 _WORDS_PER_DELTA = 6
@@ -88,7 +56,8 @@ class ExtractiveLLM:
         sent: list[str] = []
         status: CallStatus = "ok"
         try:
-            for delta in _deltas(compose(prompt, OUTAGE if self._outage else NOT_CONFIGURED)):
+            # In a thread, since quoting computes, and the model that tells the language may have to be loaded.
+            for delta in _deltas(await asyncio.to_thread(compose, prompt, outage=self._outage)):
                 first = first or self._clock()
                 sent.append(delta)
                 yield TextDelta(delta)
@@ -126,28 +95,42 @@ class ExtractiveLLM:
         return None
 
 
-def compose(prompt: Prompt, phrases: Phrases = NOT_CONFIGURED) -> str:
-    """Return the full text: quotes for an answer, key sentences for a summary, otherwise the question itself."""
+def compose(prompt: Prompt, *, outage: bool = False) -> str:
+    """Return the full text: quotes for an answer, key sentences for a summary, otherwise the question itself.
+
+    The texts around the quotes are in the language of the question, and those of an ``outage`` if it is one.
+    """
     if prompt.purpose == "summary":
         limit = min(_MAX_SUMMARY_CHARS, prompt.max_tokens * _SUMMARY_CHARS_PER_TOKEN)
-        return " ".join(key_sentences([_without_fixed_phrases(prompt.question or prompt.messages[-1].text)], limit))
+        return " ".join(key_sentences([_without_fixed_texts(prompt.question or prompt.messages[-1].text)], limit))
     if prompt.purpose != "answer":
         return prompt.question
-    notes = [phrases.image] if any(message.images for message in prompt.messages) else []
+    earlier = [message.text for message in prompt.messages[:-1] if message.role == "user"]
+    texts = texts_for(prompt.question, earlier)
+    notes = []
+    if any(message.images for message in prompt.messages):
+        notes.append(texts.outage_image if outage else texts.image)
     if prompt.told:
-        return "\n\n".join([*notes, user_messages.FACT_SAVED, *(f"“{one}”" for one in prompt.told)])
+        return "\n\n".join([*notes, texts.fact_saved, *(f"“{one}”" for one in prompt.told)])
     if not prompt.looked_up:
-        return "\n\n".join([*notes, user_messages.SMALL_TALK[small_talk(prompt.question) or "thanks"]])
-    facts = [_attributed(fact.text, fact.author, fact.said_at) for fact in prompt.facts]
-    messages = [
-        _attributed(one.text, one.author, one.at) for one in prompt.said if not _is_fact(one.text, prompt.facts)
-    ]
-    from_thread = [user_messages.SAID_IN_THREAD, *facts, *messages] if facts or messages else []
+        return "\n\n".join([*notes, texts.small_talk(small_talk(prompt.question) or "thanks")])
+    from_thread = _said_in_thread(prompt, texts)
     if prompt.overview:
-        return "\n\n".join([phrases.overview, *map(_format_quote, telling_quotes(prompt.passages))])
+        overview = texts.outage_overview if outage else texts.overview
+        return "\n\n".join([overview, *map(_format_quote, telling_quotes(prompt.passages))])
     quotes = _quotes(prompt)
-    from_documents = [phrases.intro, *quotes] if quotes else []
-    return "\n\n".join([*notes, *((from_thread + from_documents) or [phrases.nothing])])
+    from_documents = [texts.outage_intro if outage else texts.intro, *quotes] if quotes else []
+    nothing = texts.outage_nothing if outage else texts.nothing
+    return "\n\n".join([*notes, *((from_thread + from_documents) or [nothing])])
+
+
+def _said_in_thread(prompt: Prompt, texts: FixedTexts) -> list[str]:
+    """Return the facts and messages of the thread below a line that names it; empty if there are none."""
+    facts = [_attributed(fact.text, fact.author, fact.said_at, texts) for fact in prompt.facts]
+    messages = [
+        _attributed(one.text, one.author, one.at, texts) for one in prompt.said if not _is_fact(one.text, prompt.facts)
+    ]
+    return [texts.said_in_thread, *facts, *messages] if facts or messages else []
 
 
 def _quotes(prompt: Prompt) -> list[str]:
@@ -158,9 +141,10 @@ def _quotes(prompt: Prompt) -> list[str]:
     return [line for label, quotes in groups for line in (f"**{label}**", *map(_format_quote, quotes))]
 
 
-def _without_fixed_phrases(text: str) -> str:
-    for phrase in _FIXED_PHRASES:
-        text = text.replace(phrase, "")
+def _without_fixed_texts(text: str) -> str:
+    """Return the text without the fixed texts of earlier answers, which a summary must not quote."""
+    for fixed in all_texts():
+        text = text.replace(fixed, "")
     return text
 
 
@@ -169,8 +153,8 @@ def _is_fact(sentence: str, facts: Sequence[Fact]) -> bool:
     return any(fact.text.casefold() in sentence.casefold() for fact in facts)
 
 
-def _attributed(text: str, author: str, at: datetime) -> str:
-    return f"“{text}” ({author}, {at:%d %B %Y})"
+def _attributed(text: str, author: str, at: datetime, texts: FixedTexts) -> str:
+    return f"“{text}” ({author}, {at.strftime(texts.date)})"
 
 
 def _format_quote(quote: Quote) -> str:

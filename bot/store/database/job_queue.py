@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from procrastinate import App, PsycopgConnector
@@ -101,6 +101,35 @@ class Queue:
             most=most,
         )
         return rows
+
+    async def retry_failed(self, tenant_id: str, job_id: int) -> bool:
+        """Run a failed job of the tenant again; return False if there is none."""
+        if not await self._is(tenant_id, job_id, Status.FAILED):
+            return False
+        app = await self.opened()
+        try:
+            await app.job_manager.retry_job_by_id_async(job_id, datetime.now(UTC))
+        except ConnectorException:
+            # Somebody else retried it, or a job for the same work already waits.
+            return False
+        return True
+
+    async def cancel_waiting(self, tenant_id: str, job_id: int) -> bool:
+        """Cancel a job of the tenant that no worker has begun; return False if there is none."""
+        app = await self.opened()
+        return await self._is(tenant_id, job_id, Status.TODO) and await app.job_manager.cancel_job_by_id_async(job_id)
+
+    async def _is(self, tenant_id: str, job_id: int, status: Status) -> bool:
+        """Return whether the tenant has a job with this number and status."""
+        await self.opened()
+        row = await self.connector.execute_query_one_async(
+            "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE id = %(id)s "
+            "AND args ->> 'tenant_id' = %(tenant)s AND CAST(status AS text) = %(status)s) AS found",
+            id=job_id,
+            tenant=tenant_id,
+            status=status.value,
+        )
+        return bool(row["found"])
 
     async def has_worker(self) -> bool:
         """Return whether any worker that takes jobs sent a heartbeat recently."""

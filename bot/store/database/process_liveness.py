@@ -8,7 +8,7 @@ has been missing for as long as a lease lasts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -79,23 +79,27 @@ FORGET = f"DELETE FROM processes WHERE tenant_id = '*' AND beat_at < now() - int
 
 
 class ProcessState(NamedTuple):
-    """What a live process reports: its host and process ID, and the reason for each part that does not work."""
+    """What a live process reports: its host and process ID, and the reason for each part that does not work.
+
+    ``platforms`` are those that it serves, or served before one of them failed.
+    """
 
     host: str
     pid: int
     faults: Mapping[str, str]
+    platforms: Sequence[str] = ()
 
 
 async def live(session: AsyncSession) -> list[ProcessState]:
     """Return the processes whose heartbeat is at most ``SILENT`` seconds old. For a transaction of ``queue``."""
     rows = await session.execute(
         text(
-            "SELECT host, pid, faults FROM processes "
+            "SELECT host, pid, faults, platforms FROM processes "
             "WHERE tenant_id = '*' AND beat_at > now() - make_interval(secs => :silent) ORDER BY host, pid"
         ),
         {"silent": SILENT},
     )
-    return [ProcessState(row.host, row.pid, row.faults) for row in rows]
+    return [ProcessState(row.host, row.pid, row.faults, row.platforms.split()) for row in rows]
 
 
 async def mark_serving(session: AsyncSession, *, process_id: int, platform: str) -> None:

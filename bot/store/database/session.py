@@ -44,9 +44,15 @@ SURELY_ALIVE = 1.0
 QUICK_SECONDS = 2.0
 """Seconds for a round trip that a live server answers at once: a ping, or a rollback."""
 
-_MAY_TAKE_ROLE = (
-    "SELECT coalesce(bool_or(pg_has_role(current_user, oid, 'MEMBER')), false) FROM pg_roles WHERE rolname = %s"
-)
+_TAKES_ROLE = """
+    SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s AND pg_has_role(current_user, oid, 'MEMBER')) AND NOT (
+        EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+        AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
+    )
+"""
+"""Whether each transaction takes the role. On Citus, the coordinator would connect to the nodes with it, but it may
+not log in. An ordinary role is bound by row-level security without it.
+"""
 
 
 class Database:
@@ -169,7 +175,7 @@ class Database:
     async def _role_to_take(self, connection: BoundedConnection) -> str | None:
         """Return the role that each transaction takes, or None if the connecting role may not take it."""
         if not self._role_known:
-            row = await (await connection.execute(_MAY_TAKE_ROLE, (APP_ROLE,))).fetchone()
+            row = await (await connection.execute(_TAKES_ROLE, (APP_ROLE,))).fetchone()
             self._role, self._role_known = (APP_ROLE if row and row[0] else None), True
         return self._role
 

@@ -17,6 +17,7 @@ from sqlalchemy import Delete, Update, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import UsageError
+from bot.store import admin_changes
 from bot.store.browser_page import conversation_files, page_commands
 from bot.store.budgets import ledger_days
 from bot.store.budgets.budget_counters import of_user
@@ -121,6 +122,7 @@ def _statements(tenant_id: str, user_id: str, pseudonym: str) -> dict[str, Delet
         "limits_set": update(budgets)
         .where(budgets.c.tenant_id == tenant_id, budgets.c.set_by == user_id)
         .values(set_by=pseudonym),
+        **admin_changes.forgetting(tenant_id=tenant_id, user_id=user_id, subject=of_user(user_id), pseudonym=pseudonym),
         "calls": update(ledger)
         .where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id)
         .values(user_id=pseudonym, turn_id=None, thread_uid=None, summed=SUMMED_AFTER_CHANGE),

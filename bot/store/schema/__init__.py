@@ -6,6 +6,7 @@ from bot.store.schema.answer_cache import answer_flights, answer_hits, answers
 from bot.store.schema.browser_page import page_commands, page_files
 from bot.store.schema.budgets import (
     added_days,
+    admin_changes,
     budget_days,
     budgets,
     cost_alerts,
@@ -33,6 +34,8 @@ from bot.store.schema.conversations import (
     threads,
     turns,
 )
+from bot.store.schema.gap_digests import gap_digests
+from bot.store.schema.judgments import judgments
 from bot.store.schema.processes import events_heard, oauth_states, processes, slack_installations, slack_requests
 from bot.store.schema.verified_answers import verified_answers, verified_questions
 
@@ -40,6 +43,7 @@ __all__ = [
     "COPIED",
     "NO_TURN",
     "added_days",
+    "admin_changes",
     "answer_flights",
     "answer_hits",
     "answers",
@@ -52,7 +56,9 @@ __all__ = [
     "events_heard",
     "facts",
     "feedback",
+    "gap_digests",
     "inbox",
+    "judgments",
     "ledger",
     "ledger_days",
     "ledger_price_days",

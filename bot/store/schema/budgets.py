@@ -1,4 +1,4 @@
-"""The tables of budgets and limits: model calls, daily tokens, reservations, what people added, and refusals."""
+"""The tables of costs and limits: model calls, daily tokens, reservations, alerts, and what admins changed."""
 
 from __future__ import annotations
 
@@ -115,6 +115,19 @@ reservations = Table(
     Column("state", Text, nullable=False),
     now("created_at"),
     Index("reservations_held", "tenant_id", "turn_id", postgresql_where=text("state = 'held'")),
+)
+
+admin_changes = Table(
+    "admin_changes",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("change_id", UUID(as_uuid=True), primary_key=True),
+    Column("admin_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("value", Text, nullable=False, server_default=text("''")),
+    now("created_at"),
+    Index("admin_changes_recent", "tenant_id", "created_at"),
 )
 
 cost_alerts = Table(

@@ -35,6 +35,8 @@ ASKED = [
     "¿En qué departamento trabaja Tom Reed?",
     "Lind, Nora: which room?",
     "山田太郎さんの内線番号は何ですか。",
+    "内線5001は誰ですか。",
+    "7.31号室には誰がいますか。",
 ]
 ELSEWHERE = [
     "Which department does Tom Lind work in?",
@@ -46,6 +48,7 @@ ELSEWHERE = [
     "Is there a first name for the department, the extension or the room?",
     "How many days of leave are there?",
     "部署の内線番号は何ですか。",
+    "内線500は誰ですか。",
     "",
 ]
 

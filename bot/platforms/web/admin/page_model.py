@@ -10,10 +10,16 @@ from urllib.parse import urlencode
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value of a table. ``path`` leads to the rows behind it, below the page's root. Numbers stand at the right."""
+    """A value of a table. ``path`` leads to the rows behind it, below the page's root. Numbers stand at the right.
+
+    With ``posts``, the value is the label of a button that posts to this path. ``is_good`` colors a state; None does
+    not.
+    """
 
     value: object
     path: str = ""
+    posts: str = ""
+    is_good: bool | None = None
 
     @property
     def text(self) -> str:
@@ -25,6 +31,11 @@ class Cell:
         if isinstance(self.value, float):
             return number(self.value)
         return f"{self.value:,}" if self.is_number else str(self.value)
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the value is a time."""
+        return isinstance(self.value, datetime)
 
     @property
     def is_number(self) -> bool:
@@ -44,13 +55,14 @@ class Table:
 
     @property
     def numeric(self) -> Sequence[bool]:
-        """Whether each column holds numbers."""
-        return [cell.is_number for cell in self.rows[0]] if self.rows else [False] * len(self.columns)
+        """Whether each column holds numbers, and otherwise nothing."""
+        columns = [[cell for cell in column if cell.text] for column in zip(*self.rows, strict=True)]
+        return [bool(column) and all(cell.is_number for cell in column) for column in columns]
 
     @property
     def plain(self) -> list[list[object]]:
         """The values of the rows, for CSV. Times are in ISO 8601."""
-        return [[_plain(cell.value) for cell in row] for row in self.rows]
+        return [["" if cell.posts else _plain(cell.value) for cell in row] for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,15 @@ class Bar:
 
     label: str
     value: float
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """A number that says most, with its label and the path to the rows behind it."""
+
+    label: str
+    text: str
     path: str
 
 
@@ -105,7 +126,7 @@ class Page:
 
     ``section`` is its place in the navigation. ``search`` is the text searched for; None if there is no search.
     ``kept`` are the parameters that a search keeps. ``more`` is the path to older rows. ``error`` says why a form that
-    was posted changed nothing.
+    was posted changed nothing. ``notes`` explain the numbers, below them. ``figures`` stand above the tables.
     """
 
     section: str
@@ -120,6 +141,8 @@ class Page:
     more: str = ""
     forms: Sequence[Form] = ()
     error: str = ""
+    notes: Sequence[str] = ()
+    figures: Sequence[KeyFigure] = ()
 
 
 def number(value: float) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from bot.commands.services import Services
-from bot.platforms.web.admin import tables, user_messages, verified_pages
-from bot.platforms.web.admin.page_model import Bar, Choice, Page, link
-from bot.reports import activity, costs, questions, recent_calls
+from bot.platforms.web.admin import performance_tables, tables, user_messages, verified_pages
+from bot.platforms.web.admin.page_model import Bar, Choice, KeyFigure, Page, link
+from bot.reports import activity, answer_sources, costs, questions, recent_calls, slo
 from bot.reports.costs import CostRow
 from bot.reports.questions import FILTERS, Filter
 from bot.reports.trace import trace_of
@@ -22,8 +23,6 @@ from knowledge.types import DocumentRow
 
 PERIODS = {1: "A day", 7: "7 days", 30: "30 days", 90: "90 days", 365: "A year"}
 DEFAULT_DAYS = 30
-CITED_DAYS = 30
-"""Days of answers whose citations are counted."""
 MOST_DOCUMENTS = 2000
 
 
@@ -74,9 +73,9 @@ class AdminPages:
             "": self.overview,
             "costs": self.costs,
             "calls": self.calls,
+            "performance": self.performance,
             "questions": self.questions,
             "documents": self.documents,
-            "jobs": self.jobs,
             "people": self.people,
             "connections": self.connections,
             "errors": self.errors,
@@ -97,8 +96,40 @@ class AdminPages:
                 strong_model=self._services.llm.model("strong"),
             )
         bars = self._bars(rows, asked.days)
-        found = [tables.savings(saved), tables.costs(rows, "day", asked.days)]
-        return Page("overview", "Overview", found, [_periods("", asked)], bars, user_messages.COSTS_BY_DAY)
+        found = [performance_tables.saved(saved, asked.days), tables.costs(rows, "day", asked.days)]
+        figures = _figures(costs.total_of(rows), saved, asked.days)
+        choices = [_periods("", asked)]
+        return Page("overview", "Overview", found, choices, bars, user_messages.COSTS_BY_DAY, figures=figures)
+
+    async def performance(self, asked: Asked) -> Page:
+        """Return the objectives, where the time went, the slowest answers, and where answers come from."""
+        start, newest = self._start(asked.days), performance_tables.NEWEST
+        async with self._tenants(self._tenant) as session:
+            measured = await slo.objectives(session, tenant_id=self._tenant, start=start, newest=newest)
+            slowest = await questions.search(
+                session,
+                tenant_id=self._tenant,
+                reader=asked.reader,
+                start=start,
+                before=self._tomorrow(),
+                turn_ids=measured.slowest,
+            )
+            sources = await answer_sources.answer_sources(
+                session, tenant_id=self._tenant, start=start, prices=self._services.prices
+            )
+        order = {turn_id: place for place, turn_id in enumerate(measured.worst)}
+        latest = sorted(slowest.rows, key=lambda row: order.get(row.turn_id[:8], len(order)))
+        found = [
+            performance_tables.objectives(measured, asked.days),
+            performance_tables.parts(measured),
+            performance_tables.slowest(latest),
+            performance_tables.sources(sources, asked.days),
+            performance_tables.reuse(sources, asked.days),
+        ]
+        notes = [user_messages.BURN_RATE]
+        if measured.answers == newest:
+            notes.append(user_messages.NEWEST_MEASURED.format(count=newest))
+        return Page("performance", "Speed and caches", found, [_periods("performance", asked)], notes=notes)
 
     async def costs(self, asked: Asked) -> Page:
         """Return the costs by day, person, channel, model or purpose."""
@@ -133,19 +164,20 @@ class AdminPages:
 
     async def questions(self, asked: Asked) -> Page:
         """Return the newest questions that match the search and the filter."""
-        words, user = asked.given.get("words", "").strip(), asked.given.get("user")
+        words, user, source = (asked.given.get(name, "").strip() for name in ("words", "user", "source"))
         async with self._tenants(self._tenant) as session:
             found = await questions.search(
                 session,
                 tenant_id=self._tenant,
                 reader=asked.reader,
                 start=self._start(asked.days),
-                before=asked.before or self._services.clock() + timedelta(days=1),
+                before=asked.before or self._tomorrow(),
                 kind=asked.kind,
                 words=words,
-                user_id=user,
+                user_id=user or None,
+                source=source or None,
             )
-        kept = {"days": asked.days, "words": words, "user": user}
+        kept = {"days": asked.days, "words": words, "user": user, "source": source}
         filters = [
             Choice(user_messages.FILTERS[one], link("questions", filter=one, **kept), one == asked.kind)
             for one in FILTERS
@@ -157,11 +189,15 @@ class AdminPages:
             [tables.questions(found.rows)],
             [
                 filters,
-                _periods("questions", asked, filter=asked.kind, words=words, user=user),
+                _periods("questions", asked, filter=asked.kind, words=words, user=user, source=source),
                 [Choice(user_messages.AS_CASES, link("cases.jsonl", days=asked.days), False)],
             ],
             search=words,
-            kept=[("days", str(asked.days)), ("filter", asked.kind), *([("user", user)] if user else [])],
+            kept=[
+                (name, str(value))
+                for name, value in {**kept, "filter": asked.kind}.items()
+                if value and name != "words"
+            ],
             more=older or "",
         )
 
@@ -180,24 +216,23 @@ class AdminPages:
 
     async def documents(self, asked: Asked) -> Page:
         """Return the documents with their state, their age and how often their source was cited."""
-        chosen = asked.given.get("filter", "all")
+        chosen, source = asked.given.get("filter", "all"), asked.given.get("source")
         async with self._tenants(self._tenant) as session:
             rows = await document_catalog.list_documents(session, self._tenant, limit=MOST_DOCUMENTS)
-            cited = await activity.citations(session, tenant_id=self._tenant, start=self._start(CITED_DAYS))
+            cited = await activity.citations(session, tenant_id=self._tenant, start=self._start(asked.days))
         keeps: dict[str, Callable[[DocumentRow], bool]] = {
             "all": lambda row: True,
             "failed": lambda row: row.state != "ready",
             "never": lambda row: row.source not in cited,
         }
-        kept = [row for row in rows if keeps.get(chosen, keeps["all"])(row)]
-        labels = {"all": "All", "failed": "With a fault", "never": f"Not cited in {CITED_DAYS} days"}
-        choices = [Choice(label, link("documents", filter=name), name == chosen) for name, label in labels.items()]
-        return Page("documents", "Documents and sources", [tables.documents(kept, cited)], [choices])
-
-    async def jobs(self, asked: Asked) -> Page:
-        """Return the newest background jobs."""
-        rows = await self._services.queue.recent(self._tenant)
-        return Page("jobs", "Background jobs", [tables.jobs(rows)])
+        kept = [row for row in rows if keeps.get(chosen, keeps["all"])(row) and source in (None, row.source)]
+        choices = [
+            Choice(label, link("documents", filter=name, days=asked.days), name == chosen and source is None)
+            for name, label in user_messages.DOCUMENT_FILTERS.items()
+        ]
+        periods = _periods("documents", asked, filter=chosen, source=source)
+        found = [tables.sources(kept, cited, asked.days), tables.documents(kept, cited, asked.days)]
+        return Page("documents", "Documents and sources", found, [choices, periods])
 
     async def people(self, asked: Asked) -> Page:
         """Return who asked how much."""
@@ -210,7 +245,11 @@ class AdminPages:
         health = self._services.health
         async with self._services.database.queue() as session:
             alive = await process_liveness.live(session)
-        found = [tables.parts(health.states, health.unready), tables.processes(alive)]
+        found = [
+            tables.platforms(health.states, health.unready, alive),
+            tables.parts(health.states, health.unready),
+            tables.processes(alive),
+        ]
         return Page("connections", "Connections", found)
 
     async def errors(self, asked: Asked) -> Page:
@@ -221,6 +260,9 @@ class AdminPages:
             calls_failed = await activity.failed_calls(session, tenant_id=self._tenant, start=start)
         return Page("errors", "Errors of the last day", tables.errors(turns_failed, calls_failed))
 
+    def _tomorrow(self) -> datetime:
+        return self._services.clock() + timedelta(days=1)
+
     def _start(self, days: int) -> datetime:
         return self._services.clock() - timedelta(days=days)
 
@@ -230,6 +272,18 @@ class AdminPages:
         first, last = self._start(days).date(), self._services.clock().date()
         every = [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
         return [Bar(day, costs_of.get(day, 0.0), link("calls", by="day", key=day, days=days)) for day in every]
+
+
+def _figures(total: CostRow, saved: costs.Savings, days: int) -> Sequence[KeyFigure]:
+    together = saved.prompt_cache + saved.routing + saved.answer_cache
+    each = total.cost_usd / total.answers if total.answers else Decimal(0)
+    return [
+        KeyFigure(user_messages.SPENT, costs.money(total.cost_usd), link("costs", days=days)),
+        KeyFigure(user_messages.ANSWERS, f"{total.answers:,}", link("questions", days=days)),
+        KeyFigure(user_messages.EACH_ANSWER, costs.money(each), link("costs", by="model", days=days)),
+        KeyFigure(user_messages.CALLS, f"{total.calls:,}", link("calls", days=days)),
+        KeyFigure(user_messages.SAVED, costs.money(together), link("performance", days=days)),
+    ]
 
 
 def _periods(name: str, asked: Asked, **kept: object) -> Sequence[Choice]:

@@ -11,7 +11,11 @@ from starlette.routing import Route
 
 from bot.commands.services import Services
 from bot.platforms.web.admin import user_messages
+from bot.platforms.web.admin.budget_pages import BudgetPages
 from bot.platforms.web.admin.cases_file import CasesFile
+from bot.platforms.web.admin.gaps_page import GapsPage
+from bot.platforms.web.admin.job_pages import JobPages
+from bot.platforms.web.admin.judged_page import JudgedPage
 from bot.platforms.web.admin.page_model import Page
 from bot.platforms.web.admin.pages import AdminPages, Asked
 from bot.platforms.web.admin.rendering import respond
@@ -32,13 +36,16 @@ def routes(services: Services, tenant_id: str) -> list[Route]:
             raise HTTPException(404, user_messages.UNKNOWN_QUESTION)
         return respond(request, page)
 
-    verified = VerifiedPages(services, tenant_id)
     found = [Route(f"/admin/{name}" if name else "/admin", _handler(build)) for name, build in pages.named().items()]
     return [
         *found,
         Route("/admin/cases.jsonl", CasesFile(services, tenant_id)),
         Route("/admin/questions/{turn_id}", question),
-        *verified.routes(),
+        *GapsPage(services, tenant_id).routes(),
+        *JudgedPage(services, tenant_id).routes(),
+        *VerifiedPages(services, tenant_id).routes(),
+        *BudgetPages(services, tenant_id).routes(),
+        *JobPages(services, tenant_id).routes(),
     ]
 
 

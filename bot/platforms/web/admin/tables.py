@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.platforms.web.admin import user_messages
 from bot.platforms.web.admin.page_model import Cell, Table, Text, link
-from bot.reports.costs import CostRow, Savings, total_of
+from bot.reports.costs import CostRow, total_of
 from bot.reports.questions import AskedQuestion
 from bot.reports.trace import Trace
+from bot.store.budgets.ledger import LEFT_BEHIND
 from bot.store.budgets.ledger_sums import Dimension
 from bot.store.database.process_liveness import ProcessState
 from knowledge.types import DocumentRow
@@ -30,22 +32,12 @@ def costs(found: Sequence[CostRow], by: Dimension, days: int) -> Table:
                 Cell("Total" if row is total else row.name or row.key or "(none)", path),
                 Cell(float(row.cost_usd), path),
                 Cell(row.calls, path),
-                Cell(row.prompt_tokens),
-                Cell(row.cached_tokens),
-                Cell(row.completion_tokens),
+                Cell(row.prompt_tokens, path),
+                Cell(row.cached_tokens, path),
+                Cell(row.completion_tokens, path),
             ]
         )
     return Table("costs", f"By {by}", columns, rows if found else (), user_messages.NO_CALLS)
-
-
-def savings(saved: Savings) -> Table:
-    """Return what the caches and the cheap model saved."""
-    rows = [
-        [Cell("Cached prompts"), Cell(float(saved.prompt_cache))],
-        [Cell("The cheap model"), Cell(float(saved.routing))],
-        [Cell("Cached answers"), Cell(float(saved.answer_cache))],
-    ]
-    return Table("savings", "Saved", ("By", "US dollars"), rows, user_messages.NO_CALLS)
 
 
 def calls(rows: Sequence[Any]) -> Table:
@@ -182,7 +174,21 @@ def trace(trace: Trace) -> list[Table]:
     ]
 
 
-def documents(rows: Sequence[DocumentRow], cited: Mapping[str, int]) -> Table:
+def sources(rows: Sequence[DocumentRow], cited: Mapping[str, int], days: int) -> Table:
+    """Return the sources of documents with how often each was cited, linked to the questions that cited it."""
+    documents_of = Counter(row.source for row in rows)
+    found = [
+        [
+            Cell(source, link("documents", source=source, days=days)),
+            Cell(count, link("documents", source=source, days=days)),
+            Cell(cited.get(source, 0), _citing(source, days)),
+        ]
+        for source, count in sorted(documents_of.items(), key=lambda one: (-cited.get(one[0], 0), one[0]))
+    ]
+    return Table("sources", "Sources", ("Source", "Documents", "Citations"), found, user_messages.NO_DOCUMENTS)
+
+
+def documents(rows: Sequence[DocumentRow], cited: Mapping[str, int], days: int) -> Table:
     """Return documents with how often their source was cited."""
     columns = ("Title", "Source", "Chunks", "Read by", "State", "Fetched at", "Citations", "Error")
     return Table(
@@ -195,9 +201,9 @@ def documents(rows: Sequence[DocumentRow], cited: Mapping[str, int]) -> Table:
                 Cell(row.source),
                 Cell(row.chunks),
                 Cell(row.audience),
-                Cell(row.state),
+                Cell(row.state, is_good=row.state == "ready"),
                 Cell(row.fetched_at),
-                Cell(cited.get(row.source, 0)),
+                Cell(cited.get(row.source, 0), _citing(row.source, days)),
                 Cell(row.error),
             ]
             for row in rows
@@ -206,12 +212,8 @@ def documents(rows: Sequence[DocumentRow], cited: Mapping[str, int]) -> Table:
     )
 
 
-def jobs(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return background jobs."""
-    columns = ("No.", "Task", "Status", "Attempts", "Planned for")
-    names = ("id", "task_name", "status", "attempts", "scheduled_at")
-    found = [[Cell(row[name]) for name in names] for row in rows]
-    return Table("jobs", "Newest first", columns, found, user_messages.NO_JOBS)
+def _citing(source: str, days: int) -> str:
+    return link("questions", source=source, days=days)
 
 
 def people(rows: Sequence[Any], days: int) -> Table:
@@ -236,10 +238,27 @@ def people(rows: Sequence[Any], days: int) -> Table:
     )
 
 
+def platforms(states: Mapping[str, bool], unready: Mapping[str, str], processes: Sequence[ProcessState]) -> Table:
+    """Return whether Slack and Discord are connected, by this process or by another one."""
+    rows = []
+    for part, name in user_messages.PLATFORMS.items():
+        faults = [one.faults[part] for one in processes if part in one.faults]
+        serving = [one for one in processes if part in one.platforms and part not in one.faults]
+        if states.get(part) or serving:
+            row = (user_messages.CONNECTED, "", True)
+        elif part in states or faults:
+            row = (user_messages.NOT_CONNECTED, unready.get(part) or "; ".join(faults), False)
+        else:
+            row = (user_messages.NOT_STARTED, user_messages.HOW_TO_START[part], None)
+        state, reason, is_good = row
+        rows.append([Cell(name), Cell(state, is_good=is_good), Cell(reason)])
+    return Table("platforms", "Slack and Discord", ("Platform", "State", "Reason"), rows, "")
+
+
 def parts(states: Mapping[str, bool], unready: Mapping[str, str]) -> Table:
     """Return the parts of this process."""
     rows = [
-        [Cell(part), Cell("works" if works else "does not work"), Cell(unready.get(part, ""))]
+        [Cell(part), Cell("works" if works else "does not work", is_good=works), Cell(unready.get(part, ""))]
         for part, works in states.items()
     ]
     return Table("parts", "This process", ("Part", "State", "Reason"), rows, user_messages.NO_PROCESSES)
@@ -250,7 +269,7 @@ def processes(found: Sequence[ProcessState]) -> Table:
     rows = [
         [
             Cell(f"{process.host} {process.pid}"),
-            Cell("does not work" if process.faults else "works"),
+            Cell("does not work" if process.faults else "works", is_good=not process.faults),
             Cell("; ".join(f"{part}: {reason}" for part, reason in sorted(process.faults.items()))),
         ]
         for process in found
@@ -269,7 +288,7 @@ def errors(turns_failed: Sequence[Any], calls_failed: Sequence[Any]) -> list[Tab
         [
             Cell(row.provider),
             Cell(row.model),
-            Cell(row.error or "(no reason)"),
+            Cell(user_messages.LEFT_BEHIND if row.error == LEFT_BEHIND else row.error or "(no reason)"),
             Cell(row.times, link("calls", by="model", key=row.model, status="error", days=1)),
             Cell(row.last),
         ]

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 SECTIONS = {
     "overview": "Overview",
     "costs": "Costs",
+    "budgets": "Budgets",
+    "performance": "Speed and caches",
     "questions": "Questions",
+    "gaps": "Gaps",
+    "judged": "Judged answers",
     "verified": "Verified answers",
     "documents": "Documents",
     "jobs": "Jobs",
@@ -34,6 +38,12 @@ NO_PROCESSES = "No running processes found."
 NO_ERRORS = "Nothing failed in the last day."
 NO_PASSAGES = "No passage was used."
 UNKNOWN_QUESTION = "No question has this ID, or it is private."
+NOTHING_JUDGED = "No answers were judged. PARLEY_JUDGE_SHARE sets the share."
+NOTHING_FAILED = "The judge let every answer pass."
+RATE_BY_DAY = "Pass rate by day, in percent"
+NO_GAPS = "Every question of this period was answered well."
+NO_PAIRS = "None found among the passages that were used in this period."
+GAP_REASONS = {"unanswered": "Unanswered", "down": "Thumbs down", "low": "Low confidence", "repeated": "Asked often"}
 NO_VERIFIED = "No verified answers yet. Write one below, or verify the answer to a question."
 UNKNOWN_VERIFIED = "No verified answer has this ID."
 WRITE_VERIFIED = "Write a verified answer"
@@ -59,10 +69,50 @@ FILTERS = {
     "slow": "Slow",
     "refused": "Refused",
     "failed": "Failed",
+    "cached": "From the cache",
     "outdated": "Outdated",
 }
+NO_ANSWERS_MEASURED = "No answers in this period."
+NEWEST_MEASURED = "Measured are the newest {count:,} answers of the period."
+BURN_RATE = (
+    "The burn rate is the share of answers later than the p95 target, divided by the 5 % that may be later. Above 1, "
+    "the objective is missed."
+)
+SET_BUDGET = "Set a daily limit"
+SUBJECT = "Person's ID, channel:ID, role:admin, role:member, * (everyone), channel:* or tenant (the whole team)"
+TOKENS = "Tokens a day: a number such as 200000 or 200k, unlimited, blocked, or default"
+SET = "Set"
+NO_LIMITS = "No limits are set. The defaults apply."
+NO_CHANGES = "Nothing was changed yet."
+NO_ALERTS = "No alerts in 90 days."
+RETRY = "Retry"
+STOP = "Stop"
+NO_RUNS = "No source was read in the last 7 days."
+JOB_GONE = "This job has ended or was changed in the meantime. The page shows its state now."
+DOCUMENT_FILTERS = {"all": "All", "failed": "With a fault", "never": "Never cited"}
+PLATFORMS = {"slack": "Slack", "discord": "Discord"}
+CONNECTED = "connected"
+NOT_CONNECTED = "not connected"
+NOT_STARTED = "not started"
+HOW_TO_START = {
+    "slack": "Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN, then start parley up or parley slack.",
+    "discord": "Set DISCORD_TOKEN, then start parley up or parley discord.",
+}
+LEFT_BEHIND = "The process ended during the call. Its tokens are estimated."
 
 
 def outdated(since: str, documents: Sequence[str]) -> str:
     """Return what is said about an answer whose cited passages changed."""
     return f"Since {since}, what it cites has changed: {', '.join(documents)}"
+
+
+MET = "met"
+MISSED = "missed"
+ACTION = "Action"
+JOB_STATES = {"todo": "waiting", "doing": "running", "succeeded": "done"}
+"""What the states of the queue are called on the page; the others keep their names."""
+SPENT = "Spent"
+ANSWERS = "Answers"
+EACH_ANSWER = "An answer costs"
+CALLS = "Model calls"
+SAVED = "Saved"

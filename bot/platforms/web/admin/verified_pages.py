@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.commands import verified_answers as commands
 from bot.commands.services import Services
-from bot.errors import UsageError
 from bot.platforms.web.admin import user_messages
+from bot.platforms.web.admin.forms import Change, Handler, posted
 from bot.platforms.web.admin.page_model import Cell, Field, Form, Page, Table, Text, link
 from bot.platforms.web.admin.rendering import respond
 from bot.platforms.web.http_messages import identity_of
@@ -23,8 +23,6 @@ from bot.store.turns import turns
 from bot.store.verified_answers import records
 from bot.types.conversation import PRIVATE_THREAD, Author
 from bot.types.verified_answers import VerifiedAnswer
-from knowledge.errors import KnowledgeError
-from knowledge.text.storable_text import storable
 from knowledge.types import TENANT_AUDIENCE
 
 _COLUMNS = ("Verified", "Question", "Answer", "For", "Owner", "Until", "State", "ID")
@@ -58,6 +56,9 @@ class VerifiedPages:
             Route("/admin/questions/{turn_id}/verify", self._posted(self._verify_turn), methods=["POST"]),
         ]
 
+    def _posted(self, change: Change) -> Handler:
+        return posted(change, self._page)
+
     async def _shown(self, request: Request) -> Response:
         return respond(request, await self._page(request))
 
@@ -86,26 +87,6 @@ class VerifiedPages:
         if known is None:
             raise HTTPException(404, user_messages.UNKNOWN_VERIFIED)
         return known
-
-    def _posted(
-        self, change: Callable[[Request, Mapping[str, str]], Awaitable[str]]
-    ) -> Callable[[Request], Awaitable[Response]]:
-        """Return the handler of a form: it changes something, then leads to the page whose path ``change`` returns.
-
-        What is wrong with the form is said above the page.
-        """
-
-        async def handle(request: Request) -> Response:
-            form = await request.form()
-            given = {name: storable(value).strip() for name, value in form.items() if isinstance(value, str)}
-            try:
-                path = await change(request, given)
-            except (UsageError, KnowledgeError) as error:
-                return respond(request, replace(await self._page(request), error=str(error)), 400)
-            root = "../" * (request.scope["path"].count("/") - 1)
-            return RedirectResponse(f"{root}{path}", 303)
-
-        return handle
 
     async def _add(self, request: Request, given: Mapping[str, str]) -> str:
         now = self._services.clock()

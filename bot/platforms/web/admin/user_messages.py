@@ -104,3 +104,15 @@ LEFT_BEHIND = "The process ended during the call. Its tokens are estimated."
 def outdated(since: str, documents: Sequence[str]) -> str:
     """Return what is said about an answer whose cited passages changed."""
     return f"Since {since}, what it cites has changed: {', '.join(documents)}"
+
+
+MET = "met"
+MISSED = "missed"
+ACTION = "Action"
+JOB_STATES = {"todo": "waiting", "doing": "running", "succeeded": "done"}
+"""What the states of the queue are called on the page; the others keep their names."""
+SPENT = "Spent"
+ANSWERS = "Answers"
+EACH_ANSWER = "An answer costs"
+CALLS = "Model calls"
+SAVED = "Saved"

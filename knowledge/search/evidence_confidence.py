@@ -28,6 +28,7 @@ from knowledge.search.named_rows import names_a_row
 from knowledge.text import languages
 from knowledge.text.search_terms import AskedWord, asked_words, document_terms, main_terms
 from knowledge.text.sentence_splitter import sentence_spans
+from knowledge.text.word_splitter import words
 
 _FILE = "confidence.json"
 MAX_CHARS = 20_000
@@ -166,12 +167,14 @@ class Weights:
     def confidence(self, question: str, evidence: Sequence[Evidence]) -> float:
         """Return how likely the passages contain the answer, 0 to 1; 0 if there are no passages.
 
-        It is at least ``threshold`` if the question names a row of a table in them.
+        It is at least ``threshold`` if the question names a row of a table in them, or is one word that they have: the
+        meaning of a word alone says little, and one that the model has never read says nothing.
         """
         if not evidence:
             return 0.0
         estimated = self._estimated(question, evidence)
-        if estimated < self.threshold and names_a_row(question, (one.text[:MAX_CHARS] for one in evidence)):
+        texts = [one.text[:MAX_CHARS] for one in evidence]
+        if estimated < self.threshold and (_is_word_of(question, texts) or names_a_row(question, texts)):
             return self.threshold
         return estimated
 
@@ -204,6 +207,12 @@ class Weights:
             )
         except (TypeError, KeyError) as error:
             raise ValueError(f"these are not the weights of a confidence model: {error}") from None
+
+
+def _is_word_of(question: str, texts: Sequence[str]) -> bool:
+    """Return whether a question is a single word that one of the texts has, in whatever spelling."""
+    asked = main_terms(question)
+    return len(words(question)) == 1 and bool(asked) and any(_terms(text).issuperset(asked) for text in texts)
 
 
 def _log_odds(probability: float) -> float:

@@ -76,6 +76,21 @@ def test_weights_round_trip_and_invalid_ones_are_refused() -> None:
         Weights.loads("{}")
 
 
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("Kuendigungsfrist", "Die Kündigungsfrist beträgt drei Monate zum Quartalsende."),
+        ("office", "The o\ufb03ce at the waterfront is closed."),
+        ("O\ufb03ce?", "The office at the waterfront is closed."),
+        ("Nunez", "The badge of José Núñez opens the gate."),
+    ],
+)
+def test_question_of_one_word_is_not_declined_where_the_word_is(word: str, text: str) -> None:
+    far = [0.2, 0.1]
+    assert shipped().confidence(word, [Evidence(ELSEWHERE, 0.1, far), Evidence(text, 0.2, far)]) >= shipped().threshold
+    assert shipped().confidence(word, [Evidence(ELSEWHERE, 0.2, far)]) < shipped().threshold
+
+
 LEAVE = "Jeder Beschäftigte hat Anspruch auf 29 Tage Erholungsurlaub im Jahr, und der Ausweis ist immer zu tragen."
 
 

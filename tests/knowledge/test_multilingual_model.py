@@ -106,6 +106,23 @@ PAGES = {
 
 
 @needs_package
+async def test_sentences_that_have_nothing_to_do_with_the_question_are_near_zero(
+    sessions: Sessions, parser: Parser, model: SentenceTransformerEmbedder
+) -> None:
+    """The quotes and the thread's memory leave out what is below .35 and .3."""
+    pages = [markdown(name, page) for name, page in PAGES.items()]
+    await Ingestor(sessions, model, parser=parser).ingest([ListSource("pages", *pages)], tenant_id="t")
+    retriever = Retriever(sessions, model)
+
+    async def best(question: str) -> float:
+        found = await retriever(question, Scope("t"), k=3)
+        return max(sentence.cosine for one in found.passages for sentence in one.sentences)
+
+    assert await best("How many days of holiday does an employee have?") > 0.4
+    assert await best("Which guitar strings sound warm?") < 0.3
+
+
+@needs_package
 async def test_switching_reembeds_and_then_finds_documents_of_another_language(
     sessions: Sessions, parser: Parser, model: SentenceTransformerEmbedder
 ) -> None:

@@ -16,8 +16,8 @@ def seen(url: str, *settings: str, statement: str = EVERY_ROW) -> int:
     """Return how many rows the application's role sees after these settings."""
     with psycopg.connect(url) as connection:
         for setting in settings:
-            connection.execute(sql.SQL(setting))  # type: ignore[arg-type]
-        return len(connection.execute(sql.SQL(statement)).fetchall())  # type: ignore[arg-type]
+            connection.execute(sql.SQL(setting))
+        return len(connection.execute(sql.SQL(statement)).fetchall())
 
 
 @pytest.fixture

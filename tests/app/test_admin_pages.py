@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import aiohttp
 import pytest
@@ -61,6 +61,13 @@ async def rows(http: aiohttp.ClientSession, url: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(await get(http, url))))
 
 
+def is_to_follow(address: str) -> bool:
+    """Return whether to open a link: all but those that only combine what others have, which are many times as many."""
+    given = dict(parse_qsl(urlsplit(address).query))
+    about_one = given.keys() & {"source", "user"}
+    return given.get("days") in (None, "1", "30") and not (about_one and given.keys() & {"filter", "csv"})
+
+
 async def used(app: App, models: ModelDouble) -> None:
     """Ask questions that end in every way that the pages list."""
     models.script = lambda _: Reply(ANSWER)
@@ -93,7 +100,8 @@ async def test_every_link_of_every_page_leads_to_a_page_or_a_file(
                 if urlsplit(one).path.startswith("/admin") and one not in seen:
                     assert one.startswith(url)
                     seen.add(one)
-                    waiting.append(one)
+                    if is_to_follow(one):
+                        waiting.append(one)
     assert {f"{url}/admin/{name}" for name in SECTIONS if name != "overview"} <= seen
     answers = {urlsplit(one).path.rpartition("/questions/")[2][:8] for one in seen if "/admin/questions/" in one}
     assert len(answers) == 3, "all but the private one"

@@ -68,6 +68,10 @@ class Settings(WebSettings, ChatSettings):
     answer_tokens: int = Field(1000, ge=50, le=32_000, validation_alias=named("PARLEY_ANSWER_TOKENS"))
     prompt_tokens: int = Field(8000, ge=2000, le=500_000, validation_alias=named("PARLEY_PROMPT_TOKENS"))
 
+    judge_share: float = Field(0.0, ge=0, le=1, validation_alias=named("PARLEY_JUDGE_SHARE"))
+    judge_model: str | None = Field(None, validation_alias=named("PARLEY_JUDGE_MODEL"))
+    judge_daily_tokens: DailyTokens = Field(200_000, validation_alias=named("PARLEY_JUDGE_DAILY_TOKENS"))
+
     # timeouts of model providers, in seconds
     connect_timeout: Seconds = Field(5.0, validation_alias=named("PARLEY_CONNECT_TIMEOUT"))
     first_token_timeout: Seconds = Field(30.0, validation_alias=named("PARLEY_FIRST_TOKEN_TIMEOUT"))
@@ -135,6 +139,12 @@ class Settings(WebSettings, ChatSettings):
             # Only code sets fields by their names. Environment variables such as HOME or TIMEZONE are not settings.
             source.config = SettingsConfigDict(**{**source.config, "populate_by_name": False})
         return init_settings, env_settings, dotenv_settings
+
+    @model_validator(mode="after")
+    def _judge(self) -> Settings:
+        if self.judge_share and not self.judge_model:
+            raise ValueError("PARLEY_JUDGE_SHARE needs PARLEY_JUDGE_MODEL: name a model of another family")
+        return self
 
     @field_validator("*", mode="before")
     @classmethod

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from bot.config import Settings
@@ -134,20 +134,31 @@ async def _reranker(settings: Settings) -> list[Check]:
     return [Check("reranker", True, reranker.name)]
 
 
-async def _reembedding(settings: Settings) -> list[Check]:
-    """Check the progress of re-embedding for each tenant, and whether its previous model can still be used."""
-    from bot.app import build_models
+@asynccontextmanager
+async def _migrated_database(settings: Settings) -> AsyncIterator[Database | None]:
+    """Open the database; None if its schema is not that of this version, which another check reports."""
     from bot.store.database_startup import open_database
-    from bot.store.tenants import every_tenant
 
-    checks: list[Check] = []
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)
         current, newest = await asyncio.to_thread(migrate.revisions, url)
         if current != newest:
-            return []
+            yield None
+            return
         database = Database(url)
         stack.push_async_callback(database.aclose)
+        yield database
+
+
+async def _reembedding(settings: Settings) -> list[Check]:
+    """Check the progress of re-embedding for each tenant, and whether its previous model can still be used."""
+    from bot.app import build_models
+    from bot.store.tenants import every_tenant
+
+    checks: list[Check] = []
+    async with _migrated_database(settings) as database, AsyncExitStack() as stack:
+        if database is None:
+            return []
         models = build_models(settings)
         stack.push_async_callback(models.current.aclose)
         stack.push_async_callback(models.aclose)
@@ -169,6 +180,23 @@ async def _reembedding_check(models: Models, tenant_id: str, at: ReembedProgress
             name, False, detail, "Until re-embedding is done, the remaining passages are found only by keywords."
         )
     return Check(name, True, str(at), "Keep 'parley up' or 'parley worker' running to continue it.")
+
+
+async def _languages(settings: Settings) -> list[Check]:
+    """Check for each tenant whether the embedding model knows the language of the documents."""
+    from bot.commands.language_suggestion import suggest_multilingual
+    from bot.store.tenants import every_tenant
+
+    checks: list[Check] = []
+    async with _migrated_database(settings) as database:
+        if database is None:
+            return []
+        for tenant_id in await every_tenant(database):
+            suggestion = await suggest_multilingual(database, tenant_id, settings.embedding_model)
+            if suggestion:
+                detail, _, fix = suggestion.partition(". ")
+                checks.append(Check(f"languages of {tenant_id}", True, detail, fix))
+    return checks
 
 
 async def _models(settings: Settings) -> list[Check]:
@@ -212,6 +240,7 @@ _CHECKS: tuple[tuple[str, Callable[[Settings], Awaitable[list[Check]]]], ...] = 
     ("embedding model", _embedder),
     ("reranker", _reranker),
     ("embedding model", _reembedding),
+    ("languages", _languages),
     ("parser sandbox", _parser_sandbox),
     ("models", _models),
     ("web sign-in", _web),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import require_tenant, with_app, with_database, with_tenant
+from bot.cli.command_runtime import require_tenant, settings, with_app, with_database, with_tenant
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_data, print_json
 from bot.cli.parameter_types import Identifier
@@ -175,7 +175,15 @@ def _list(
 ) -> None:
     offset = (page - 1) * (limit or 0)
 
-    async def load(session: AsyncSession) -> tuple[list[DocumentRow], int]:
+    async def load(database: Database) -> tuple[list[DocumentRow], int, str]:
+        from bot.commands.language_suggestion import suggest_multilingual
+
+        await require_tenant(database, tenant)
+        rows, total = await database.run(tenant, list_page)
+        suggestion = "" if as_json else await suggest_multilingual(database, tenant, settings().embedding_model)
+        return rows, total, suggestion
+
+    async def list_page(session: AsyncSession) -> tuple[list[DocumentRow], int]:
         from knowledge.store import document_catalog
 
         rows = await document_catalog.list_documents(
@@ -183,7 +191,7 @@ def _list(
         )
         return rows, await document_catalog.count_documents(session, tenant, matching=matching)
 
-    rows, total = with_tenant(tenant, load)
+    rows, total, suggestion = with_database(load)
     if not rows and not as_json:
         echo(user_messages.no_such_documents(matching, total))
         return
@@ -192,6 +200,8 @@ def _list(
     print_data([_as_document(row) for row in rows], COLUMNS, [cells(row) for row in rows], as_json=as_json)
     if not as_json:
         echo(user_messages.listed(offset + 1, offset + len(rows), total), err=True)
+        if suggestion:
+            echo(suggestion, err=True)
 
 
 def _as_document(row: DocumentRow) -> dict[str, Any]:

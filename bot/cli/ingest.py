@@ -55,7 +55,16 @@ def ingest(
     discord:CHANNEL. Unchanged documents are skipped. Ctrl-C stops early and keeps what was added.
     """
     options = SourceOptions(chunking, include_hidden)
-    report = with_app(lambda app: _ingest(app, sources, audience, options, tenant))
+
+    async def ingest_and_suggest(app: App) -> tuple[IngestReport, str]:
+        from bot.commands.language_suggestion import suggest_multilingual
+
+        report = await _ingest(app, sources, audience, options, tenant)
+        return report, await suggest_multilingual(app.database, tenant, app.settings.embedding_model)
+
+    report, suggestion = with_app(ingest_and_suggest)
+    if suggestion:
+        echo(suggestion, err=True)
     show_report(report, as_json, here=audience not in (None, TENANT_AUDIENCE))
 
 

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.commands import arguments, budget, help_text, settings_user_messages, user_messages
+from bot.commands import arguments, budget, gap_digest, help_text, settings_user_messages, user_messages
 from bot.commands.base import Command, Context, Reply, Table
-from bot.commands.settings import tier_of
+from bot.commands.settings import switch, tier_of
 from bot.errors import UsageError
-from bot.store import refusals, tenants
+from bot.store import gap_digests, refusals, tenants
 from bot.types.settings import TenantSettings
 from bot.types.usage import Tier
 
@@ -40,6 +40,8 @@ async def run(context: Context, line: str) -> Reply:
             tier = tier_of(value)
             await _set(context, lambda made: replace(made, tier=tier))
             return Reply(settings_user_messages.workspace_tier(tier))
+        case ["digest", value]:
+            return await gap_digest.switch(context, switch(value, "digest", command="admin"))
         case ["resume"]:
             await _set(context, lambda made: replace(made, paused=None))
             return Reply(settings_user_messages.RESUMED)
@@ -88,9 +90,15 @@ async def _show(context: Context) -> Reply:
         ("admins added with /admin grant", ", ".join(made.admins) or "none"),
         ("tier", made.tier or "auto"),
         ("pause", made.paused or "off"),
+        ("weekly digest", await _digest_channel(context)),
         (settings_user_messages.refused_in(refusals.SHOWN_DAYS), refusals.described(refused)),
     ]
     return Reply(settings_user_messages.ADMIN_SETTINGS, Table(settings_user_messages.ADMIN_COLUMNS, rows))
+
+
+async def _digest_channel(context: Context) -> str:
+    async with context.services.database.tenant(context.tenant_id) as session:
+        return await gap_digests.channel(session, tenant_id=context.tenant_id) or "off"
 
 
 def _models(context: Context) -> Reply:

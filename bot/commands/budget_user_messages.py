@@ -61,6 +61,11 @@ def cost_alert(alert: CostAlert) -> str:
             f"The team's token budget of {alert.day} {done}: {alert.amount:,.0f} of {alert.usual:,.0f} tokens. "
             "Set another limit with /budget set tenant TOKENS, or see who used them with /costs 1d by user."
         )
+    if alert.kind == "pass rate":
+        return (
+            f"Answers got worse: {alert.amount:.0%} of this week's judged answers pass. Before, {alert.usual:.0%} did. "
+            "See which on the admin page under Judged answers."
+        )
     return (
         f"Models cost {money(alert.amount)} on {alert.day} so far. The usual is at most {money(alert.usual)} a day. "
         "See why with /costs 1d by user."

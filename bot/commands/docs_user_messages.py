@@ -27,6 +27,13 @@ def no_match(text: str) -> str:
     return f"No document matches “{text}”."
 
 
+def other_language(percent: int, language: str, model: str) -> str:
+    return (
+        f"{percent} % of your documents are {language}, and the embedding model knows English best. "
+        f'To find them better, run: pip install "parley[multilingual]", and set PARLEY_EMBEDDING_MODEL={model}.'
+    )
+
+
 def deleted(title: str) -> str:
     return f"Deleted {title}."
 

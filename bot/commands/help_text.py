@@ -54,7 +54,8 @@ SETTINGS_USAGE = (
 
 ADMIN_SUMMARY = "Change workspace settings: admins, model tier, pause"
 ADMIN_USAGE = (
-    "[show | grant PERSON | revoke PERSON | tier cheap|strong|auto | pause [NOTE] | resume | budgets | models]"
+    "[show | grant PERSON | revoke PERSON | tier cheap|strong|auto | pause [NOTE] | resume | digest on|off | budgets | "
+    "models]"
 )
 
 PRIVACY_SUMMARY = "Show, export or erase the data stored about you"

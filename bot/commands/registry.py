@@ -88,7 +88,7 @@ _FIRST_WORDS: Mapping[str, frozenset[str]] = {
     "settings": frozenset(
         ("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "change-notices", "external", "reset")
     ),
-    "admin": frozenset(("show", "grant", "revoke", "tier", "pause", "resume", "budgets", "models")),
+    "admin": frozenset(("show", "grant", "revoke", "tier", "pause", "resume", "digest", "budgets", "models")),
     "costs": frozenset(("by", "csv", "chart")),
 }
 """Words that mark the text after a command's name as its arguments, not as a question."""

@@ -162,10 +162,10 @@ def tier_of(value: str) -> Tier | None:
             raise UsageError(settings_user_messages.unknown_tier(value))
 
 
-def switch(value: str, name: str) -> bool:
-    """Return whether ``value`` means on. Raises UsageError."""
+def switch(value: str, name: str, *, command: str = "settings") -> bool:
+    """Return whether ``value`` means on. ``name`` is what ``command`` switches. Raises UsageError."""
     if value.lower() not in _SWITCH:
-        raise UsageError(settings_user_messages.not_a_switch(name))
+        raise UsageError(settings_user_messages.not_a_switch(name, command))
     return _SWITCH[value.lower()]
 
 

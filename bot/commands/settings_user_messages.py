@@ -86,8 +86,8 @@ def unknown_tier(value: str) -> str:
     return f"“{value}” is not a tier. Write cheap, strong or auto."
 
 
-def not_a_switch(name: str) -> str:
-    return f"Write /settings {name} on, or /settings {name} off."
+def not_a_switch(name: str, command: str) -> str:
+    return f"Write /{command} {name} on, or /{command} {name} off."
 
 
 # --- admin

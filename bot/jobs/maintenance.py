@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands.services import Services
 from bot.errors import StoreAway
+from bot.jobs.judged_sample import judge_sample
 from bot.reports import cost_alerts
 from bot.store import maintenance, refusals, slack_requests, slack_workspaces
 from bot.store.budgets import budget_reservations, ledger, ledger_days
@@ -96,6 +97,7 @@ async def maintain(services: Services, tenant_id: str) -> None:
     await ledger_days.sum_up_days(services.database, tenant_id=tenant_id, price_steps=services.prices.steps)
     await services.database.run(tenant_id, partial(staleness.mark, tenant_id=tenant_id))
     await services.database.run(tenant_id, partial(changed_answers.mark, tenant_id=tenant_id))
+    await judge_sample(services, tenant_id)
     if found.serving is not None and not services.models.is_complete(tenant_id, found.serving):
         await reembed_if_needed(services, tenant_id)
     if found.terms_outdated:

@@ -1,12 +1,15 @@
-"""Groups the questions that got no good answer by what they are about, so that missing documents can be written."""
+"""Groups the questions that got no good answer, or that are asked again and again, by what they are about.
+
+So that missing documents can be written. Who may read the report decides which questions are in it: see ``Readers``.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.llm.quoting.sentence_ranking import terms
+from bot.types.conversation import PRIVATE_THREAD
 from knowledge import superseded
 from knowledge.search import evidence_confidence
 from knowledge.search.followup_queries import leans_on_thread
@@ -28,21 +32,45 @@ MOST_QUESTIONS = 5000
 LABEL_WORDS = 3
 
 
+Why = Literal["unanswered", "down", "low", "repeated"]
+"""Why a question is in the report: no document answers it, a thumb down, low confidence, or asked often."""
+WHY: tuple[Why, ...] = get_args(Why)
+OFTEN = 3
+"""How often the same question must be asked to count as repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Who reads the report. ``user_id`` sees their own private questions; empty for several people.
+
+    ``channels`` are those whose questions they may read, None for all; ``audiences`` those of the documents whose names
+    they may read, None for all.
+    """
+
+    user_id: str = ""
+    channels: Sequence[str] | None = None
+    audiences: Sequence[str] | None = None
+
+
+EVERYTHING = Readers()
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that got no good answer. ``source`` is that of its best passage; None if nothing was found."""
+    """A question of the report. ``source`` is that of its best passage; None if nothing was found."""
 
     text: str
     user_id: str
     source: str | None
+    why: Why
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Different questions about one subject, named by its most telling words, and how many ``times`` they were asked.
 
-    ``best_source`` is the source that was found for most of them. ``stale``: its document is gone, or says that it is
-    superseded.
+    ``why`` counts the reasons. ``best_source`` is the source that was found for most of them. ``stale``: its document
+    is gone, or says that it is superseded.
     """
 
     label: str
@@ -51,6 +79,7 @@ class Gap:
     askers: int
     best_source: str | None
     stale: bool
+    why: Mapping[Why, int]
 
     def as_json(self) -> dict[str, Any]:
         """Return the gap as the command line prints it."""
@@ -61,48 +90,85 @@ class Gap:
             "askers": self.askers,
             "best_source": self.best_source,
             "stale": self.stale,
+            "why": dict(self.why),
         }
 
 
-# Unanswered, with a thumb down, or answered from passages that probably did not contain the answer. ``cited_later`` is
-# true for an answer with a source in a thread that had a question before, if only its low confidence speaks against it.
+# Unanswered, with a thumb down, answered from passages that probably did not contain the answer, or asked often.
+# ``cited_later`` is true for an answer with a source in a thread that had a question before, if only its low confidence
+# speaks against it. Greetings find no passages, so they do not count as asked often.
 _QUESTIONS = text("""
     SELECT question, user_id, trace -> 'passages' -> 0 ->> 'source' AS source,
-        NOT failed AND citations <> '[]' AND EXISTS (
+        CASE WHEN unanswered THEN 'unanswered' WHEN down THEN 'down' WHEN low THEN 'low' ELSE 'repeated' END AS why,
+        NOT unanswered AND NOT down AND low AND citations <> '[]' AND EXISTS (
             SELECT FROM turns AS earlier
-            WHERE earlier.tenant_id = asked.tenant_id AND earlier.thread_uid = asked.thread_uid
-                AND earlier.seq < asked.seq
+            WHERE earlier.tenant_id = :tenant AND earlier.thread_uid = asked.thread_uid AND earlier.seq < asked.seq
         ) AS cited_later
-    FROM turns AS asked, LATERAL (
-        SELECT coalesce((trace ->> 'unanswered')::boolean, false) OR EXISTS (
-            SELECT FROM feedback
-            WHERE feedback.tenant_id = asked.tenant_id AND feedback.turn_id = asked.turn_id AND value < 0
-        ) AS failed
-    ) AS rated
-    WHERE tenant_id = :tenant AND created_at >= :start AND kind <> 'copied'
-        AND state = 'done' AND refused IS NULL AND withdrawn_at IS NULL
-        AND (failed OR (trace ->> 'confidence')::float < :weak)
+    FROM (
+        SELECT turns.*, coalesce((trace ->> 'unanswered')::boolean, false) AS unanswered,
+            EXISTS (
+                SELECT FROM feedback
+                WHERE feedback.tenant_id = :tenant AND feedback.turn_id = turns.turn_id AND value < 0
+            ) AS down,
+            coalesce((trace ->> 'confidence')::float < :weak, false) AS low,
+            count(*) OVER (PARTITION BY lower(question)) AS same
+        FROM turns
+        WHERE tenant_id = :tenant AND created_at >= :start AND state = 'done' AND refused IS NULL
+            AND withdrawn_at IS NULL AND question <> '' AND kind <> 'copied'
+            AND (CAST(:channels AS text[]) IS NULL OR channel_id = ANY(:channels))
+            AND (NOT :only_shown OR NOT starts_with(thread_id, :private) OR user_id = :reader)
+    ) AS asked
+    WHERE unanswered OR down OR low OR (same >= :often AND (cached OR trace -> 'passages' <> '[]'))
     ORDER BY created_at DESC, turn_id
     LIMIT :most
 """)
 _DOCUMENTS = text("""
     SELECT uri, title, left(text, :opening) AS opening, gone_readings >= 2 AS gone
     FROM documents WHERE tenant_id = :tenant AND uri = ANY(:sources)
+        AND (CAST(:audiences AS text[]) IS NULL OR audience = ANY(:audiences))
 """)
 
 
-async def gaps(session: AsyncSession, *, tenant_id: str, start: datetime, encode: Encode) -> list[Gap]:
-    """Return the gaps since ``start``, the most asked first. Questions that were deleted are left out."""
-    values = {"tenant": tenant_id, "start": start, "weak": evidence_confidence.shipped().weak_below}
-    rows = (await session.execute(_QUESTIONS, values | {"most": MOST_QUESTIONS})).all()
-    asked = [Question(row.question, row.user_id, row.source) for row in rows if not _is_answered_follow_up(row)]
+async def gaps(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    start: datetime,
+    encode: Encode,
+    readers: Readers | None = None,
+    most: int = MOST_QUESTIONS,
+) -> list[Gap]:
+    """Return the gaps since ``start`` among the latest ``most`` questions, the most asked first.
+
+    Questions that were deleted are left out. Without ``readers``, the operator reads it, who may read all.
+    """
+    given = readers or EVERYTHING
+    values = {
+        "tenant": tenant_id,
+        "start": start,
+        "weak": evidence_confidence.shipped().weak_below,
+        "often": OFTEN,
+        "channels": None if given.channels is None else list(given.channels),
+        "only_shown": readers is not None,
+        "reader": given.user_id,
+        "private": PRIVATE_THREAD,
+        "most": most,
+    }
+    rows = (await session.execute(_QUESTIONS, values)).all()
+    asked = [
+        Question(row.question, row.user_id, row.source, row.why) for row in rows if not _is_answered_follow_up(row)
+    ]
     if not asked:
         return []
     groups = grouped(await encode([one.text for one in asked]))
     sources = {one.source for one in asked if one.source}
-    stale = await _stale(session, tenant_id, sorted(sources), datetime.now(UTC).date())
+    stale = await _stale(session, tenant_id, sorted(sources), datetime.now(UTC).date(), given.audiences)
     labels = labelled([[asked[place].text for place in group] for group in groups])
-    found = [_gap(label, [asked[place] for place in group], stale) for label, group in zip(labels, groups, strict=True)]
+    nameable = sources if given.audiences is None else set(stale)
+    found = [
+        _gap(label, [asked[place] for place in group], stale, nameable)
+        for label, group in zip(labels, groups, strict=True)
+    ]
     return sorted(found, key=lambda gap: (-gap.times, -gap.askers, gap.label))
 
 
@@ -144,16 +210,21 @@ def labelled(groups: Sequence[Sequence[str]]) -> list[str]:
     return labels
 
 
-def _gap(label: str, asked: Sequence[Question], stale: Mapping[str, bool]) -> Gap:
-    sources = Counter(one.source for one in asked if one.source)
+def _gap(label: str, asked: Sequence[Question], stale: Mapping[str, bool], nameable: Collection[str]) -> Gap:
+    sources = Counter(one.source for one in asked if one.source in nameable)
     best = sources.most_common(1)[0][0] if sources else None
     texts = tuple(dict.fromkeys(one.text for one in asked))
     askers = len({one.user_id for one in asked})
-    return Gap(label or texts[0], texts, len(asked), askers, best, stale.get(best or "", False))
+    counts = Counter(one.why for one in asked)
+    why = {name: counts[name] for name in WHY if counts[name]}
+    return Gap(label or texts[0], texts, len(asked), askers, best, stale.get(best or "", False), why)
 
 
-async def _stale(session: AsyncSession, tenant_id: str, sources: Sequence[str], today: date) -> dict[str, bool]:
-    """Return whether the documents of the sources are gone or superseded."""
+async def _stale(
+    session: AsyncSession, tenant_id: str, sources: Sequence[str], today: date, audiences: Sequence[str] | None
+) -> dict[str, bool]:
+    """Return whether the documents of the sources are gone or superseded; without ``audiences``, of all that exist."""
     values = {"tenant": tenant_id, "sources": list(sources), "opening": superseded.OPENING_CHARS}
+    values["audiences"] = None if audiences is None else list(audiences)
     rows = await session.execute(_DOCUMENTS, values)
     return {row.uri: row.gone or bool(superseded.note(row.title, row.opening, today)) for row in rows}

@@ -14,6 +14,8 @@ import torch
 from tokenizers import Encoding, Tokenizer
 from torch.nn import functional
 
+from knowledge.ports import EncodeKind, Vectors
+
 HEADS, DIMENSIONS, EPSILON = 12, 384, 1e-12
 """The shape that both offline models have."""
 
@@ -115,13 +117,22 @@ def layer_of(named: Mapping[str, torch.Tensor], names: Mapping[str, str], number
 class BertModel:
     """The part of a SentenceTransformer that the embedder uses.
 
-    ``truncate_dim`` is the number of dimensions to keep; None keeps all.
+    ``truncate_dim`` is the number of dimensions to keep; None keeps all. ``token_centers`` is what the token vectors of
+    a kind of text have in common, for models whose vectors do not spread around 0.
     """
 
     pooling_mode = "mean"
 
-    def __init__(self, weights: BertWeights, tokenizer: BertTokenizer, *, truncate_dim: int | None = None) -> None:
+    def __init__(
+        self,
+        weights: BertWeights,
+        tokenizer: BertTokenizer,
+        *,
+        truncate_dim: int | None = None,
+        token_centers: Mapping[EncodeKind, Vectors] | None = None,
+    ) -> None:
         self.truncate_dim = truncate_dim
+        self.token_centers = token_centers or {}
         self.tokenizer = tokenizer
         self._weights = weights
 

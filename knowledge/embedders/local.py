@@ -30,6 +30,7 @@ from knowledge.embedders.stored_vector_names import stored_name
 from knowledge.embedders.token_vectors import TokenVectors, sentence_vectors
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Encoded, EncodeKind
+from knowledge.text.plain_letters import plain_letters
 from knowledge.text.sentence_splitter import sentence_windows
 
 if TYPE_CHECKING:
@@ -233,23 +234,26 @@ def _passes(sizes: Sequence[int]) -> Iterator[list[int]]:
 def _encode_batch(
     model: SentenceTransformer | BertModel, texts: Sequence[str], kind: EncodeKind, prefix_chars: int
 ) -> list[TokenVectors]:
-    """Encode texts in one pass through the model; the first ``prefix_chars`` characters of each are the prefix."""
+    """Encode texts in one pass through the model; the first ``prefix_chars`` characters of each are the prefix.
+
+    The model reads plain letters, because its tokenizer knows no ligatures.
+    """
     import torch
 
     with torch.inference_mode():
-        features: Any = model.preprocess(list(texts))
+        features: Any = model.preprocess([plain_letters(text) for text in texts])
         ids, attended = features["input_ids"].numpy(), features["attention_mask"].numpy()
         out = model(features)
         dimensions = model.truncate_dim
         pooled = torch.nn.functional.normalize(out["sentence_embedding"].float()[:, :dimensions], dim=-1).numpy()
-        tokens = out["token_embeddings"].float()[:, :, :dimensions]
-        if kind == "query":
-            tokens = torch.nn.functional.normalize(tokens, dim=-1)
-        vectors = tokens.numpy()
+        vectors = out["token_embeddings"].float()[:, :, :dimensions].numpy()
     real = (attended == 1) & ~np.isin(ids, np.asarray(model.tokenizer.all_special_ids))
-    signs = np.packbits(vectors > 0, axis=2)
+    center = getattr(model, "token_centers", {}).get(kind)
+    centered = vectors if center is None else vectors - center[:dimensions]
+    signs = np.packbits(centered > 0, axis=2)
     if kind == "query":
-        return [TokenVectors(pooled[row], vectors[row][real[row]], signs[row][real[row]]) for row in range(len(texts))]
+        tokens = centered / np.maximum(np.linalg.norm(centered, axis=-1, keepdims=True), 1e-12)
+        return [TokenVectors(pooled[row], tokens[row][real[row]], signs[row][real[row]]) for row in range(len(texts))]
     no_tokens = vectors[0, :0].copy()
     offsets = _token_offsets(model, features)
     rows = []
@@ -264,8 +268,11 @@ def _encode_batch(
 
 
 def _windows(text: str, prefix_chars: int) -> list[tuple[int, int]]:
-    """Return the sentence windows of the text after its prefix, as offsets in the whole text."""
-    return [(start + prefix_chars, end + prefix_chars) for start, end in sentence_windows(text[prefix_chars:])]
+    """Return the sentence windows of the text after its prefix, as offsets in the whole text in plain letters."""
+    windows = [(start + prefix_chars, end + prefix_chars) for start, end in sentence_windows(text[prefix_chars:])]
+    if plain_letters(text) == text:
+        return windows
+    return [(len(plain_letters(text[:start])), len(plain_letters(text[:end]))) for start, end in windows]
 
 
 def _token_offsets(model: SentenceTransformer | BertModel, features: Any) -> list[npt.NDArray[np.int64]] | None:

@@ -7,6 +7,7 @@ directory of tensors. All numbers are little-endian. Matrices are stored in bloc
 
 from __future__ import annotations
 
+import json
 import mmap
 import struct
 from collections.abc import Mapping
@@ -20,11 +21,19 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from knowledge.embedders.bert_model import DIMENSIONS, BertModel, BertTokenizer, BertWeights, layer_of
+from knowledge.ports import EncodeKind, Vectors
 
 LAYERS = 12
 MAX_TOKENS = 512
 """Tokens of a text that the model reads, with the two special ones around it."""
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+CENTERS = Path(__file__).with_name("multilingual_centers.json")
+"""The mean token vector of queries and of passages, from ``benchmarks/train_token_centers.py``.
+
+Without their common part, the signs of token vectors tell more: nDCG@10 of late interaction alone rises from .55 to .84
+for Chinese questions over English passages, and from .96 to .97 within Hindi. Text vectors lose .013 by it, so they
+keep it.
+"""
 MATRIX = 1
 """The type of a tensor that is stored in blocks of 4 bits; the others are float32."""
 
@@ -60,7 +69,7 @@ class WeightsFile:
 def open_multilingual(path: Path, dtype: torch.dtype, *, truncate_dim: int | None = None) -> BertModel:
     """Return the model of a weights file. The models of a process share their weights."""
     tokenizer = BertTokenizer(_tokenizer(path), special=SPECIAL, padding="<pad>", max_tokens=MAX_TOKENS)
-    return BertModel(_weights(path, dtype), tokenizer, truncate_dim=truncate_dim)
+    return BertModel(_weights(path, dtype), tokenizer, truncate_dim=truncate_dim, token_centers=_token_centers())
 
 
 def read_weights_file(path: Path) -> WeightsFile:
@@ -136,6 +145,14 @@ def _weights(path: Path, dtype: torch.dtype) -> BertWeights:
         norm=(named["emb.ln.w"], named["emb.ln.b"]),
         layers=tuple(layer_of(named, _NAMES, number) for number in range(LAYERS)),
     )
+
+
+@lru_cache(maxsize=1)
+def _token_centers() -> dict[EncodeKind, Vectors]:
+    if not CENTERS.exists():  # While they are computed.
+        return {}
+    stored = json.loads(CENTERS.read_text(encoding="utf-8"))
+    return {"query": np.array(stored["query"], np.float32), "passage": np.array(stored["passage"], np.float32)}
 
 
 @lru_cache(maxsize=1)

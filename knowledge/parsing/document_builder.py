@@ -75,6 +75,18 @@ class Builder:
         lines.insert(1, "|" + " --- |" * width)
         self.add("table", "\n".join(lines))
 
+    def include(self, document: ParsedDocument, level: int = 1) -> None:
+        """Add the blocks of another document with their pages. Its highest headings get this level."""
+        page = self.page
+        for block in document.blocks:
+            self.page = block.page
+            text = document.text[block.start : block.end]
+            if block.kind == "heading":
+                self.heading(len(block.heading) + level, text)
+            else:
+                self.add(block.kind, text)
+        self.page = page
+
     def warn(self, sentence: str) -> None:
         """Record what is left out of the text. The sentence says what is missing and what to do; repeats count once."""
         if sentence not in self.warnings:

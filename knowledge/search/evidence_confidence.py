@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, lru_cache
 from importlib import resources
@@ -23,9 +23,12 @@ from knowledge import confidence_calibration
 from knowledge.confidence_calibration import OTHER_LATIN, OTHER_SCRIPT
 from knowledge.embedders.token_vectors import Signs, sign_cosines
 from knowledge.ports import Vectors
+from knowledge.search.followup_queries import spoken_languages
 from knowledge.search.named_rows import names_a_row
-from knowledge.text.search_terms import document_terms, main_terms, query_terms
+from knowledge.text import languages
+from knowledge.text.search_terms import AskedWord, asked_words, document_terms, main_terms
 from knowledge.text.sentence_splitter import sentence_spans
+from knowledge.text.word_splitter import words
 
 _FILE = "confidence.json"
 MAX_CHARS = 20_000
@@ -65,16 +68,19 @@ EMBEDDING_FEATURES = ("cosine", "cosine_mean", "matched", "matched_weakest")
 
 def word_features(question: str, evidence: Sequence[Evidence]) -> list[float]:
     """Return the features of the words, in the order of ``WORD_FEATURES``."""
-    weights = _term_weights(question)
+    spoken = [one for one in spoken_languages(question) if one != languages.ENGLISH]
+    asked = asked_words(question, spoken)
+    names = {term for name in _NAME.findall(question) for term in main_terms(name)}
+    weights = {word: _weight(word, names) for word in asked}
+    named = {word: 1.0 for name in _NAME.findall(question) for word in asked_words(name, spoken)}
     total = sum(weights.values()) or 1.0
     terms = [_terms(one.text[:MAX_CHARS]) for one in evidence]
-    names = {term: 1.0 for name in _NAME.findall(question) for term in main_terms(name)}
     return [
         max(_covered(weights, found) for found in terms) / total,
         max(_covered_by_sentence(weights, one.text[:MAX_CHARS]) for one in evidence) / total,
-        max(_shared_pairs(question, one.text[:MAX_CHARS]) for one in evidence),
-        max(_covered(names, found) for found in terms) / len(names) if names else 0.0,
-        float(not names),
+        max(_shared_pairs(asked, one.text[:MAX_CHARS]) for one in evidence),
+        max(_covered(named, found) for found in terms) / len(named) if named else 0.0,
+        float(not named),
     ]
 
 
@@ -161,12 +167,14 @@ class Weights:
     def confidence(self, question: str, evidence: Sequence[Evidence]) -> float:
         """Return how likely the passages contain the answer, 0 to 1; 0 if there are no passages.
 
-        It is at least ``threshold`` if the question names a row of a table in them.
+        It is at least ``threshold`` if the question names a row of a table in them, or is one word that they have: the
+        meaning of a word alone says little, and one that the model has never read says nothing.
         """
         if not evidence:
             return 0.0
         estimated = self._estimated(question, evidence)
-        if estimated < self.threshold and names_a_row(question, (one.text[:MAX_CHARS] for one in evidence)):
+        texts = [one.text[:MAX_CHARS] for one in evidence]
+        if estimated < self.threshold and (_is_word_of(question, texts) or names_a_row(question, texts)):
             return self.threshold
         return estimated
 
@@ -201,6 +209,12 @@ class Weights:
             raise ValueError(f"these are not the weights of a confidence model: {error}") from None
 
 
+def _is_word_of(question: str, texts: Sequence[str]) -> bool:
+    """Return whether a question is a single word that one of the texts has, in whatever spelling."""
+    asked = main_terms(question)
+    return len(words(question)) == 1 and bool(asked) and any(_terms(text).issuperset(asked) for text in texts)
+
+
 def _log_odds(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
@@ -211,13 +225,9 @@ def shipped() -> Weights:
     return Weights.loads(resources.files(__package__).joinpath(_FILE).read_text(encoding="utf-8"))
 
 
-def _term_weights(question: str) -> Mapping[str, float]:
-    """Return the terms of a question; specific ones (names, numbers, long words) count twice."""
-    names = {term for name in _NAME.findall(question) for term in main_terms(name)}
-    return {
-        term: 2.0 if term in names or len(term) >= SPECIFIC_CHARS or any(map(str.isdigit, term)) else 1.0
-        for term in query_terms(question)
-    }
+def _weight(word: AskedWord, names: Collection[str]) -> float:
+    """Return the weight of a word of a question: specific ones (names, numbers, long words) count twice."""
+    return 2.0 if word.main in names or len(word.main) >= SPECIFIC_CHARS or any(map(str.isdigit, word.main)) else 1.0
 
 
 @lru_cache(maxsize=512)
@@ -225,11 +235,11 @@ def _terms(text: str) -> frozenset[str]:
     return frozenset(document_terms(text))
 
 
-def _covered(weights: Mapping[str, float], found: frozenset[str]) -> float:
-    return sum(weight for term, weight in weights.items() if term in found)
+def _covered(weights: Mapping[AskedWord, float], found: frozenset[str]) -> float:
+    return sum(weight * word.covered(found) for word, weight in weights.items())
 
 
-def _covered_by_sentence(weights: Mapping[str, float], text: str) -> float:
+def _covered_by_sentence(weights: Mapping[AskedWord, float], text: str) -> float:
     """Return the largest share that a sentence and the next one cover together."""
     found = [_terms(text[start:end]) for start, end in sentence_spans(text)]
     return max(
@@ -238,9 +248,9 @@ def _covered_by_sentence(weights: Mapping[str, float], text: str) -> float:
     )
 
 
-def _shared_pairs(question: str, text: str) -> float:
+def _shared_pairs(asked: Sequence[AskedWord], text: str) -> float:
     """Return the share of the question's adjacent terms that are adjacent in the text as well."""
-    pairs = set(pairwise(query_terms(question)))
+    pairs = set(pairwise(word.main for word in asked))
     if not pairs:
         return 0.0
     return len(pairs & set(pairwise(main_terms(text)))) / len(pairs)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from rank_bm25 import BM25Okapi
 
+from knowledge.embedders.cosine_scale import comparable_cosine
 from knowledge.ports import Vectors
 from knowledge.store.chunk_vectors import Vector
 from knowledge.text.date_expressions import Span, spans
@@ -68,19 +69,24 @@ def relevance(
     *,
     vectors: Vectors | None,
     question_vector: Vector | None,
+    model: str = "",
     today: date,
 ) -> Scores:
     """Return one score per message, in standard deviations above the mean of the conversation.
 
     If the question is unrelated to the conversation, every score is UNRELATED. ``vectors`` are those of the messages'
-    lines, shape ``(messages, dimensions)``; without them, only words count. An all-zero vector means that the message
-    has no vector; its cosine counts as the mean.
+    lines by ``model``, shape ``(messages, dimensions)``; without them, only words count. An all-zero vector means that
+    the message has no vector; its cosine counts as the mean.
     """
     if not messages:
         return np.zeros(0)
     lexical, dated = _lexical_scores(question, messages), _date_bonuses(spans(question, today), messages)
     cosines = None if vectors is None or question_vector is None else vectors @ question_vector
-    if not lexical.any() and not dated.any() and (cosines is None or cosines.max() < MIN_COSINE):
+    if (
+        not lexical.any()
+        and not dated.any()
+        and (cosines is None or comparable_cosine(model, float(cosines.max())) < MIN_COSINE)
+    ):
         return np.full(len(messages), UNRELATED)
     fused = _standardize(lexical)
     if vectors is not None and cosines is not None:

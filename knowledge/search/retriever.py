@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from knowledge import superseded
+from knowledge.embedders.cosine_scale import comparable_cosine
 from knowledge.embedders.token_vectors import TokenEmbedder
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder, Reranker, Sessions
@@ -173,7 +174,11 @@ class Retriever:
     @staticmethod
     def _attach_sentences(ranking: Ranking, *, limit: int) -> list[Passage]:
         """Return the ranked passages; the first ``limit`` have the cosines of their sentences."""
-        head = [with_sentences(one, ranking.sentences.get(one.chunk_id, ())) for one in ranking.final[:limit]]
+        head = [
+            with_sentences(one, [comparable_cosine(ranking.model, cosine) for cosine in sentences])
+            for one in ranking.final[:limit]
+            for sentences in [ranking.sentences.get(one.chunk_id, ())]
+        ]
         return [*head, *ranking.final[limit:]]
 
     async def _widen_to_windows(self, passages: Sequence[Passage], scope: Scope) -> list[Passage]:

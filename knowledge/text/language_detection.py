@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
-UNKNOWN = ""
+ENGLISH, UNKNOWN = "en", ""
 LEAST_PROBABILITY = 0.7
 """A text is in a language if it is this likely among ``CANDIDATES``.
 

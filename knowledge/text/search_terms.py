@@ -10,7 +10,8 @@ with every change, and the chunks are indexed again in the background.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from knowledge.text import compounds, languages
@@ -84,6 +85,36 @@ def query_weights(text: str, spoken: Sequence[str] = ()) -> dict[str, float]:
     return weights
 
 
+@dataclass(frozen=True, slots=True)
+class AskedWord:
+    """A word of a question: its main term, the ``terms`` each of which stands for it, and the terms of each part."""
+
+    main: str
+    terms: frozenset[str]
+    parts: tuple[frozenset[str], ...] = ()
+
+    def covered(self, found: Collection[str]) -> float:
+        """Return how much of the word the terms of a text have: all of it, or a share of a compound's parts."""
+        if any(term in found for term in self.terms):
+            return 1.0
+        return sum(any(term in found for term in part) for part in self.parts) / max(1, len(self.parts))
+
+
+def asked_words(text: str, spoken: Sequence[str]) -> list[AskedWord]:
+    """Return the words of a question in order, without those that only ask, if it has any others.
+
+    ``spoken`` are the languages that it may be in, other than English. May load a word list, which takes seconds.
+    """
+    found: list[AskedWord] = []
+    for run, unspaced in _runs(_content_words(text, spoken)):
+        lower = run.casefold()
+        others = frozenset() if unspaced else frozenset(_other_terms(lower, tuple(spoken)))
+        parts = () if unspaced else tuple(frozenset(one) for one in _part_stems(lower, tuple(spoken)))
+        own = others.difference(*parts)
+        found += [AskedWord(main, own | {main}, parts) for main in _main_terms([run])]
+    return found[:MAX_QUERY_TERMS]
+
+
 def language_term(language: str) -> str:
     """Return the term of all chunks in a language. No word has a colon."""
     return f"lang:{language}"
@@ -118,8 +149,7 @@ def _other_terms(word: str, spoken: tuple[str, ...]) -> dict[str, float]:
     plain = fold(word)
     others: dict[str, float] = {}
     for language in spoken:
-        parts = compounds.parts(word, language)
-        stems = {stem(part, spoken_in) for part in parts for spoken_in in (language, "en")}
+        stems = set().union(*_part_stems(word, (language,)))
         others |= dict.fromkeys(stems, PARTS_WEIGHT / max(1, len(stems)))
     if word != plain:
         spelled = transliterate(word)
@@ -127,6 +157,12 @@ def _other_terms(word: str, spoken: tuple[str, ...]) -> dict[str, float]:
     others |= dict.fromkeys((stem(plain, language) for language in spoken), STEM_WEIGHT)
     others.pop(stem(plain), None)
     return others
+
+
+def _part_stems(word: str, spoken: Sequence[str]) -> list[set[str]]:
+    """Return the stems of each part of a compound."""
+    found = [(part, language) for language in spoken for part in compounds.parts(word, language)]
+    return [{stem(part, language), stem(part, "en")} for part, language in found]
 
 
 def _identifier_terms(run: str) -> list[str]:

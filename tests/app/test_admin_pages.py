@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import aiohttp
 import pytest
@@ -61,6 +61,13 @@ async def rows(http: aiohttp.ClientSession, url: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(await get(http, url))))
 
 
+def is_to_follow(address: str) -> bool:
+    """Return whether to open a link: all but those that only combine what others have, which are many times as many."""
+    given = dict(parse_qsl(urlsplit(address).query))
+    about_one = given.keys() & {"source", "user"}
+    return given.get("days") in (None, "1", "30") and not (about_one and given.keys() & {"filter", "csv"})
+
+
 async def used(app: App, models: ModelDouble) -> None:
     """Ask questions that end in every way that the pages list."""
     models.script = lambda _: Reply(ANSWER)
@@ -93,7 +100,8 @@ async def test_every_link_of_every_page_leads_to_a_page_or_a_file(
                 if urlsplit(one).path.startswith("/admin") and one not in seen:
                     assert one.startswith(url)
                     seen.add(one)
-                    waiting.append(one)
+                    if is_to_follow(one):
+                        waiting.append(one)
     assert {f"{url}/admin/{name}" for name in SECTIONS if name != "overview"} <= seen
     answers = {urlsplit(one).path.rpartition("/questions/")[2][:8] for one in seen if "/admin/questions/" in one}
     assert len(answers) == 3, "all but the private one"
@@ -224,9 +232,9 @@ async def test_speed_and_caches(app_with_models: App, models: ModelDouble, http:
         slowest = await rows(http, f"{page}?csv=slowest")
         sources = await rows(http, f"{page}?csv=sources")
         cached = await rows(http, f"{url}/admin/questions?filter=cached&csv=questions")
-    assert len(objectives) == 6
-    assert {row["Burn rate"] for row in objectives if row["Measure"] == "Median"} == {""}
-    assert all(float(row["Burn rate"]) >= 0 for row in objectives if row["Measure"] != "Median")
+    assert [row["Objective"] for row in objectives] == ["First token", "Whole answer", "Own share of the first token"]
+    assert all(float(row["Burn rate"]) >= 0 for row in objectives)
+    assert {row["Median target"].split(",")[0] for row in objectives} <= {"met", "missed"}
     assert "Oslo" not in str(slowest), "private questions of others are not shown"
     assert slowest
     assert sum(float(row["Share, %"]) for row in sources) == pytest.approx(100)

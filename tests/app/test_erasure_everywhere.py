@@ -85,6 +85,8 @@ EXEMPT = {
     "verified_answers": {"tenant_id", "documents", "audience", "platform", "stale"},  # documents: IDs and digests
     "verified_questions": {"tenant_id", "model"},
     "changed_answer_notices": {"tenant_id", "platform"},
+    "judgments": {"tenant_id", "model", "batch", "state", "cause"},  # cause: the kind of an error
+    "gap_digests": {"tenant_id", "platform", "channel_id"},
     "feedback": {"tenant_id"},
     "facts": {"tenant_id", "kind", "subject"},  # the subject is a digest
     "message_vectors": {"tenant_id", "model", "vector"},

@@ -76,6 +76,19 @@ async def test_passage_has_the_signs_of_its_tokens(model: SentenceTransformerEmb
     assert 1 >= own > other
 
 
+async def test_ligatures_and_wide_letters_are_encoded_as_plain_ones(model: SentenceTransformerEmbedder) -> None:
+    written = "The o\ufb03ce is closed. The \ufb01nal \ufb02oor plan of \uff21\uff22\uff23 hangs there. Ask Wol\ufb00."
+    plain = "The office is closed. The final floor plan of ABC hangs there. Ask Wolff."
+    odd, even = await model.encode_tokens([written, plain], "passage")
+    assert np.allclose(odd.pooled, even.pooled, atol=0.01)
+    assert odd.sentences is not None
+    assert even.sentences is not None
+    assert odd.sentences.shape == even.sentences.shape
+    assert np.abs(odd.sentences.astype(int) - even.sentences).max() <= 4
+    (question,) = await model.encode_tokens(["o\ufb03ce"], "query")
+    assert len(question.tokens) == 1
+
+
 async def test_encoding_no_texts(model: SentenceTransformerEmbedder) -> None:
     assert (await model.encode([], "passage")).tokens == 0
     assert model.count_tokens([]) == []

@@ -83,6 +83,14 @@ async def test_a_passage_longer_than_the_model_reads_is_cut(model: SentenceTrans
     assert np.allclose(vectors[0], vectors[1], atol=1e-3)
 
 
+@needs_package
+@pytest.mark.parametrize("kind", ["query", "passage"])
+async def test_no_sign_is_the_same_for_almost_all_tokens(model: SentenceTransformerEmbedder, kind: EncodeKind) -> None:
+    rows = await model.encode_tokens(TEXTS, kind)
+    share = np.concatenate([np.unpackbits(row.signs, axis=1) for row in rows[:-1]]).mean(axis=0)
+    assert np.mean((share < 0.1) | (share > 0.9)) < 0.1
+
+
 def test_a_missing_package_is_named_with_its_extra() -> None:
     packaged = packaged_model(MULTILINGUAL_MODEL)
     assert packaged is not None
@@ -95,6 +103,23 @@ PAGES = {
     "door.md": "# Access\n\nThe code of the cellar door changes on the first of May.",
     "travel.md": "# Journeys\n\nTrains are booked in second class, flights only above six hours.",
 }
+
+
+@needs_package
+async def test_sentences_that_have_nothing_to_do_with_the_question_are_near_zero(
+    sessions: Sessions, parser: Parser, model: SentenceTransformerEmbedder
+) -> None:
+    """The quotes and the thread's memory leave out what is below .35 and .3."""
+    pages = [markdown(name, page) for name, page in PAGES.items()]
+    await Ingestor(sessions, model, parser=parser).ingest([ListSource("pages", *pages)], tenant_id="t")
+    retriever = Retriever(sessions, model)
+
+    async def best(question: str) -> float:
+        found = await retriever(question, Scope("t"), k=3)
+        return max(sentence.cosine for one in found.passages for sentence in one.sentences)
+
+    assert await best("How many days of holiday does an employee have?") > 0.4
+    assert await best("Which guitar strings sound warm?") < 0.3
 
 
 @needs_package

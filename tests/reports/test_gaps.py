@@ -71,6 +71,7 @@ async def test_what_is_missing_is_grouped(database: Database) -> None:
         "askers": 1,
         "best_source": "old.md",
         "stale": True,
+        "why": {"down": 1},
     }
 
 

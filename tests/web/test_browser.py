@@ -155,7 +155,7 @@ async def test_a_question_is_edited_and_then_deleted(page: Running, chrome: Chro
     assert await value_of(chrome, EDITOR) == "What is the limit?"
     await type_keys(chrome, " In Ghent, I mean.", into=EDITOR)
     page.release(len(PIECES))
-    await type_keys(chrome, Keys.ENTER, into=EDITOR)
+    await click(chrome, ".editor button[type=button]")
     await wait_until(
         chrome, lambda driver: texts(driver, ".msg.user .body") == ["What is the limit? In Ghent, I mean."]
     )

@@ -103,9 +103,9 @@ async def test_a_token_can_be_used_beside_the_proxy(tmp_path: Path) -> None:
             async with http.post("/login", data={"token": TOKEN}) as response:
                 assert response.status == 200
             async with http.get("/api/state") as response:
-                assert (await response.json())["user"] == {"name": "", "sign_out": True}
+                assert (await response.json())["user"] == {"name": "", "admin": True, "sign_out": True}
             async with http.get("/api/state", headers=HEADERS) as response:
-                assert (await response.json())["user"] == {"name": "ann", "sign_out": False}
+                assert (await response.json())["user"] == {"name": "ann", "admin": True, "sign_out": False}
 
 
 async def test_a_person_named_by_the_settings_is_an_admin(tmp_path: Path) -> None:

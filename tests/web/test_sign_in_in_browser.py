@@ -44,6 +44,7 @@ async def test_sign_in_with_a_token_ask_and_sign_out(tmp_path: Path) -> None:
         chips = await wait_until(chrome, lambda driver: find_all(driver, "#chips button"))
         assert (await look(chrome, lambda driver: driver.current_url)) == f"{url}/"
 
+        assert await shown(chrome, "#admin-page") == ["Admin page"]
         page.release(len(PIECES))
         await asyncio.to_thread(chips[0].click)
         await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final .sources li"))

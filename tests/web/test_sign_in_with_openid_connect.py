@@ -102,7 +102,7 @@ async def test_groups_decide_the_role(
         status, _ = await site.sign_in(person)
         assert status == 303
         async with site.http.get("/api/state") as response:
-            assert (await response.json())["user"] == {"name": name, "sign_out": True}
+            assert (await response.json())["user"] == {"name": name, "admin": is_admin, "sign_out": True}
         async with site.http.post("/api/ask", json=QUESTION) as response:
             assert response.status == 202
         author = site.page.dispatcher.asked[0].author

@@ -146,7 +146,7 @@ async def test_one_sign_in_gives_a_session(page: Running, http: aiohttp.ClientSe
     async with http.get("/") as shown:
         assert shown.status == 200
     async with http.get("/api/state") as shown:
-        assert (await shown.json())["user"] == {"name": "", "sign_out": True}
+        assert (await shown.json())["user"] == {"name": "", "admin": True, "sign_out": True}
     page.release(len(PIECES))
     async with following(http) as stream:
         async with http.post("/api/ask", json={**QUESTION, "name": "Ann"}) as asked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot.engine.answer import allowed_links
+from bot.engine.answer import allowed_links, prompt
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.prompt import SentPrompt
 from bot.engine.answer.results import Results
@@ -22,6 +22,7 @@ def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:
     query = results.evidence.query if results.evidence else results.query
     left_out = len(found.passages) - len(sent.passages) if found and sent.passages else 0
     return {
+        "prompt_version": prompt.VERSION,
         "query": query.question if query else "",
         "searched": found.searched if found else "",
         "cached_from": results.lookup.hit.turn_id if results.lookup.hit else None,

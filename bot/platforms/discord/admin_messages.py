@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import discord
@@ -12,6 +12,7 @@ from bot.engine.ports.surface import Surface
 from bot.platforms.discord import render
 from bot.platforms.discord.errors import translated_errors
 from bot.platforms.discord.render import NO_MENTIONS
+from bot.platforms.discord.text_limits import CONTENT, cut
 from bot.types.conversation import Platform
 from bot.types.turns import Turn
 
@@ -51,7 +52,7 @@ class DiscordAdminMessenger:
 
 
 class DiscordMessenger(DiscordAdminMessenger):
-    """The ``ThreadMessenger`` of the servers. ``surface_of`` returns where the reply to a turn is shown."""
+    """The ``PlatformMessenger`` of the servers. ``surface_of`` returns where the reply to a turn is shown."""
 
     def __init__(
         self, client: discord.Client, tenant_of: Callable[[int | None], str], surface_of: Callable[[Turn], Surface]
@@ -62,6 +63,23 @@ class DiscordMessenger(DiscordAdminMessenger):
     def surface(self, turn: Turn) -> Surface:
         """Return where the reply to a turn is shown."""
         return self._surface_of(turn)
+
+    async def post(self, tenant_id: str, channel_id: str, text: str) -> None:
+        """Post a message of Markdown to a channel. Raises SurfaceError."""
+        async with translated_errors():
+            channel = self._client.get_partial_messageable(int(channel_id))
+            await channel.send(cut(render.markdown(text), CONTENT), allowed_mentions=NO_MENTIONS)
+
+    async def public_channels(self, tenant_id: str, channel_ids: Collection[str]) -> set[str]:
+        """Return those of the channels that everybody in the server may read."""
+        return {one for one in channel_ids if one.isdecimal() and self._is_public(int(one))}
+
+    def _is_public(self, channel_id: int) -> bool:
+        channel = self._client.get_channel(channel_id)
+        if not isinstance(channel, discord.abc.GuildChannel):
+            return False
+        allowed = channel.permissions_for(channel.guild.default_role)
+        return allowed.view_channel and allowed.read_message_history
 
 
 def _buttons(notice: ButtonNotice) -> discord.ui.View:

@@ -232,6 +232,7 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             "pause",
         ),
         Form("resume", "Lets me answer again", (), "resume"),
+        Form("digest", "Posts here every week what the documents do not answer", (_ON_OFF,), "digest"),
         Form("budgets", "Lists all limits", (), "budgets"),
         Form("limit", _SET_LIMIT, _LIMIT, "budgets", sets_limit=True),
         Form("models", "Lists the available models", (), "models"),

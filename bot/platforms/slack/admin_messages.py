@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from bot.commands.admin_notices import ButtonNotice
 from bot.engine.ports.surface import Surface
@@ -38,9 +38,19 @@ class WorkspaceMessenger:
         """Send the notice as a direct message. Raises SurfaceError."""
         await self._replies.send_notice(user_id, render.button_notice(notice))
 
+    async def post(self, channel_id: str, text: str) -> None:
+        """Post a message of Markdown to a channel. Raises SurfaceError."""
+        await self._replies.post_to_channel(
+            channel_id, {"text": render.fallback(text), "blocks": [render.markdown(text)]}
+        )
+
+    async def public_channels(self, channel_ids: Collection[str]) -> set[str]:
+        """Return those of the channels that every member may read. Raises SurfaceError."""
+        return {one for one in channel_ids if one.startswith("C") and await self._replies.is_public(one)}
+
 
 class SlackMessenger:
-    """The ``ThreadMessenger`` of the workspaces that this process serves.
+    """The ``PlatformMessenger`` of the workspaces that this process serves.
 
     ``tenants`` returns their tenants, ``messenger_of`` the messenger of one of them, and ``surface_of`` where a turn is
     shown.
@@ -73,6 +83,14 @@ class SlackMessenger:
     def is_person(self, user_id: str) -> bool:
         """Return whether this is the ID of a user."""
         return bool(_USER_ID.fullmatch(user_id))
+
+    async def post(self, tenant_id: str, channel_id: str, text: str) -> None:
+        """Post a message of Markdown to a channel. Raises SurfaceError."""
+        await self._messenger_of(tenant_id).post(channel_id, text)
+
+    async def public_channels(self, tenant_id: str, channel_ids: Collection[str]) -> set[str]:
+        """Return those of the channels that every member may read. Raises SurfaceError."""
+        return await self._messenger_of(tenant_id).public_channels(channel_ids)
 
     async def send(self, tenant_id: str, user_id: str, notice: ButtonNotice) -> None:
         """Send the notice as a direct message. Raises SurfaceError."""

@@ -116,6 +116,22 @@ class ReplySender:
         """Send a rendered message to a user's direct messages. Raises SurfaceError."""
         await self._send_direct_message(user_id, arguments)
 
+    async def post_to_channel(self, channel_id: str, arguments: dict[str, Any]) -> None:
+        """Post a rendered message to a channel. Raises SurfaceError."""
+        with errors.translated():
+            await self._post(channel_id, None, arguments)
+
+    async def is_public(self, channel_id: str) -> bool:
+        """Return whether every member may read the channel; False if the bot cannot see it. Raises SurfaceError."""
+        try:
+            response = await self._client.conversations_info(channel=channel_id)
+        except SlackApiError as error:
+            if errors.code(error) in ("channel_not_found", "missing_scope"):
+                return False
+            raise errors.surface_error(error) from error
+        channel = response.get("channel") or {}
+        return bool(channel.get("is_channel")) and not channel.get("is_private")
+
     async def _direct_channel(self, user_id: str) -> str:
         opened = await self._client.conversations_open(users=user_id)
         return str((opened.get("channel") or {}).get("id"))

@@ -77,7 +77,7 @@ class Api:
             for command in self.playground.commands.available
         ]
         identity = identity_of(request)
-        user = {"name": identity.name, "sign_out": identity.method in ("token", "oidc")}
+        user = {"name": identity.name, "admin": identity.is_admin, "sign_out": identity.method in ("token", "oidc")}
         about = {"channel": CHANNEL, "commands": commands, "user": user}
         return json_response({**about, **asdict(self.config), "heartbeat_seconds": HEARTBEAT_SECONDS})
 

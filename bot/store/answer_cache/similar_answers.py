@@ -13,6 +13,7 @@ from bot.errors import for_operator
 from bot.store.answer_cache import similar_answer_statements
 from bot.store.database.session import Database
 from bot.types.turns import Turn
+from knowledge.embedders.cosine_scale import comparable_cosine
 from knowledge.errors import KnowledgeError
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class PostgresSimilarAnswers:
             SimilarAnswer(
                 one.key,
                 one.question,
-                one.similarity,
+                comparable_cosine(self._model, one.similarity),
                 tuple(Observation(cosine, right) for cosine, right in judged[one.key]),
                 one.answer,
             )

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.schema import cost_alerts
 
-AlertKind = Literal["unusual day", "budget"]
+AlertKind = Literal["unusual day", "budget", "pass rate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class CostAlert:
     """An alert about one day of a tenant.
 
     ``unusual day``: the costs in ``amount`` are above ``usual``, both in US dollars; ``level`` is 0. ``budget``: at
-    least ``level`` percent of the ``usual`` tokens of the whole team are used or reserved, namely ``amount``.
+    least ``level`` percent of the ``usual`` tokens of the whole team are used or reserved, namely ``amount``. ``pass
+    rate``: the share of judged answers that pass fell from ``usual`` to ``amount`` within a week; ``level`` is 0.
     """
 
     day: date

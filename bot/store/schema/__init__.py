@@ -34,6 +34,8 @@ from bot.store.schema.conversations import (
     threads,
     turns,
 )
+from bot.store.schema.gap_digests import gap_digests
+from bot.store.schema.judgments import judgments
 from bot.store.schema.processes import events_heard, oauth_states, processes, slack_installations, slack_requests
 from bot.store.schema.verified_answers import verified_answers, verified_questions
 
@@ -54,7 +56,9 @@ __all__ = [
     "events_heard",
     "facts",
     "feedback",
+    "gap_digests",
     "inbox",
+    "judgments",
     "ledger",
     "ledger_days",
     "ledger_price_days",

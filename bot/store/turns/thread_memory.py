@@ -57,6 +57,7 @@ class ThreadMemory:
             said,
             vectors=vectors,
             question_vector=asked,
+            model=self._embedder.model,
             today=turn.created_at.date(),
         )
         return [Remembered(past_message(row), float(score)) for row, score in zip(rows, scores, strict=True)]

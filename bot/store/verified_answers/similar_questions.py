@@ -15,6 +15,7 @@ from bot.store.database.pipelined_transactions import Statement
 from bot.store.database.session import Database
 from bot.store.verified_answers.records import COLUMNS, STALE, answer_of
 from bot.types.verified_answers import SimilarQuestion
+from knowledge.embedders.cosine_scale import comparable_cosine
 from knowledge.errors import KnowledgeError
 from knowledge.types import TENANT_AUDIENCE, Scope
 
@@ -90,7 +91,10 @@ class PostgresVerifiedAnswers:
         }
         async with self._database.tenant(scope.tenant_id) as session:
             rows = await session.execute(_NEAREST, values)
-            return [SimilarQuestion(row.asked, 1.0 - float(row.distance), answer_of(row)) for row in rows]
+            return [
+                SimilarQuestion(row.asked, comparable_cosine(self._model, 1.0 - float(row.distance)), answer_of(row))
+                for row in rows
+            ]
 
     async def _encode_new(self, tenant_id: str) -> None:
         """Store the vectors of questions that have none of the current model. Raises knowledge errors."""

@@ -95,7 +95,7 @@ def _write_html(builder: Builder, text: str, known: Known) -> bool:
 
 def _write_reply(builder: Builder, own: ParsedDocument, reply: Reply, known: Known) -> None:
     """Add the sender's own words, then what is not known of the quotations and the signature."""
-    _add_blocks(builder, own, 2)
+    builder.include(own, 2)
     known.add(reply.own)
     quoted = known.unknown(reply.quoted)
     if any(_WORD.search(line) and not line.rstrip().endswith(":") for line in quoted.split("\n")):
@@ -149,17 +149,5 @@ def _attach_file(builder: Builder, part: EmailMessage, name: str, options: Parse
     builder.heading(2, f"Attachment: {name or kind}")
     for warning in parsed.warnings:
         builder.warn(f"{name or kind}: {warning}")
-    _add_blocks(builder, parsed, 3)
+    builder.include(parsed, 3)
     return True
-
-
-def _add_blocks(builder: Builder, body: ParsedDocument, level: int) -> None:
-    page = builder.page
-    for block in body.blocks:
-        builder.page = block.page
-        text = body.text[block.start : block.end]
-        if block.kind == "heading":
-            builder.heading(len(block.heading) + level, text)
-        else:
-            builder.add(block.kind, text)
-    builder.page = page

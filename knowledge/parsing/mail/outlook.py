@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import struct
 from email.message import EmailMessage
 from email.parser import HeaderParser
@@ -28,12 +29,24 @@ _TO, _CC = 1, 2
 _ADDRESS_FIELDS = {_TO: "To", _CC: "Cc"}
 
 
+def _windows_code_page(name: str) -> codecs.CodecInfo | None:
+    """Return the codec of a name such as ``windows_950``, by which oxmsg asks for every code page of Windows."""
+    family, _, number = name.replace("-", "_").partition("_")
+    try:
+        return codecs.lookup(f"cp{number}") if family == "windows" and number.isdecimal() else None
+    except LookupError:
+        return None
+
+
+codecs.register(_windows_code_page)
+
+
 def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     """Parse a message with its attachments. Raises ParseError if it is damaged or nothing in it can be read."""
     try:
         with OleFileIO(data) as ole:
             message = _mail_of(Storage.from_ole(ole), _MESSAGE_HEADER, 0)
-    except (OSError, KeyError, ValueError, IndexError, TypeError, struct.error, AssertionError, RecursionError):
+    except (OSError, LookupError, ValueError, TypeError, struct.error, AssertionError, RecursionError):
         raise ParseError("it is a damaged Outlook message. Save it as EML and try again") from None
     return mail_document.document_of(message, options)
 

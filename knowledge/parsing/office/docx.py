@@ -122,7 +122,26 @@ class _Writer:
                 self.blocks(item)
             elif name in ("oMathPara", "oMath"):
                 self.builder.add("paragraph", self._reader.read(item).text)
+            elif name == "altChunk":
+                self._imported(attribute(item, "id"))
         self._depth -= 1
+
+    def _imported(self, identifier: str) -> None:
+        """Add a web page or text that Word takes into the document when it opens the file."""
+        from knowledge.parsing import parsers
+
+        linked = self._package.relationships(self._part).get(identifier)
+        if linked is None or linked.target not in self._package.names:
+            return
+        name, data = linked.target.rsplit("/", 1)[-1], self._package.read(linked.target)
+        try:
+            if data.startswith(b"PK"):
+                raise ParseError("it is an archive. Add it as a file of its own")
+            # An archive of a web page (MHT) has the form of a mail.
+            media_type = "message/rfc822" if b"MIME-Version:" in data[:999] else ""
+            self.builder.include(parsers.parse(data, name, media_type))
+        except ParseError as error:
+            self.builder.warn(f"{name}, which the document imports, was left out: {error}")
 
     def warn(self) -> None:
         """Say what was left out of the document, and what was read of its pictures."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pypdfium2
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
+from pypdf.errors import DeprecationError, PyPdfError
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE, PAGE_LABELS
@@ -19,7 +19,7 @@ from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.ocr.recognized_pages import RecognizedPages
 from knowledge.parsing.ocr.text_recognition import INSTALL, MAX_SIDE
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
-from knowledge.parsing.pdf.pdf_forms import form_values
+from knowledge.parsing.pdf.pdf_forms import form_values, typed_texts
 from knowledge.parsing.pdf.pdf_lines import PageText, text_of_page
 from knowledge.parsing.pdf.pdf_pages import PageWriter
 from knowledge.parsing.pdf.pdf_pictures import PagePictures, is_scan
@@ -34,7 +34,16 @@ MAX_BAD_SHARE = 0.2
 """Share of characters without Unicode value from which on the text of a page is not used."""
 _BAD = re.compile("[\ufffd\ue000-\uf8ff]|\x00")
 _PLACEHOLDERS = ("untitled", "anonymous", "(anonymous)", "(unspecified)")
-_PYPDF_ERRORS = (PyPdfError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
+_PYPDF_ERRORS = (
+    PyPdfError,
+    DeprecationError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    RecursionError,
+)
 """Errors that pypdf raises for a damaged file."""
 _WRONG_PASSWORD = 4
 """``FPDF_ERR_PASSWORD`` of pdfium."""
@@ -52,7 +61,7 @@ class _PdfText:
     """The numbers that the pages bear, as ``page_labels.ranges_of`` returns them."""
     pages: list[str]
     fields: Mapping[int, list[str]] = field(default_factory=dict)
-    """The form fields of a page, by its index, as lines of label and value."""
+    """The form fields of a page, by its index, as lines of label and value, and what was typed on the page."""
     scans: frozenset[int] = frozenset()
     """Pages that are a picture with hardly any text, by their index."""
     outline: Mapping[int, list[tuple[int, str]]] = field(default_factory=dict)
@@ -143,9 +152,10 @@ def _read_with_pdfium(data: bytes) -> _PdfText:
             tables |= read.tables
             if is_scan(page, pages[-1]):
                 scans.add(index)
+            values = typed_texts(page)
             if document.formenv is not None:
-                values = [f"{label}: {value}" for label, value in form_values(document, page, text)]
-                fields |= {index: values} if values else {}
+                values += [f"{label}: {value}" for label, value in form_values(document, page, text)]
+            fields |= {index: values} if values else {}
             text.close()
             page.close()
         labels = ranges_of([clean(document.get_page_label(index)) for index in range(len(document))])

@@ -1,4 +1,4 @@
-"""Reads the values of the form fields on a PDF page, each with the label that stands beside or above it."""
+"""Reads the form fields of a PDF page, each with its label beside or above it, and what was typed on the page."""
 
 from __future__ import annotations
 
@@ -10,9 +10,23 @@ import pypdfium2.raw as pdfium
 
 _MAX_FIELDS = 5000
 """Annotations that are read of a page."""
+_NOT_SHOWN = pdfium.FPDF_ANNOT_FLAG_HIDDEN | pdfium.FPDF_ANNOT_FLAG_NOVIEW
 _LABEL_HEIGHT = 16
 """Points above a field in which its label may stand."""
 _TEXT_KINDS = (pdfium.FPDF_FORMFIELD_TEXTFIELD, pdfium.FPDF_FORMFIELD_COMBOBOX, pdfium.FPDF_FORMFIELD_LISTBOX)
+
+
+def typed_texts(page: Any) -> list[str]:
+    """Return the texts that were typed on the page, as into a form without fields. Hidden ones are left out."""
+    return [shown for annotation in _annotations(page) if (shown := _typed_text(annotation))]
+
+
+def _typed_text(annotation: Any) -> str:
+    if pdfium.FPDFAnnot_GetSubtype(annotation) != pdfium.FPDF_ANNOT_FREETEXT:
+        return ""
+    if pdfium.FPDFAnnot_GetFlags(annotation) & _NOT_SHOWN:
+        return ""
+    return _string(lambda *out: pdfium.FPDFAnnot_GetStringValue(annotation, b"Contents", *out))
 
 
 def form_values(document: Any, page: Any, text: Any) -> Iterator[tuple[str, str]]:
@@ -20,16 +34,21 @@ def form_values(document: Any, page: Any, text: Any) -> Iterator[tuple[str, str]
 
     A radio button is yielded if it is chosen, with its own value. Fields without a value are left out.
     """
+    for annotation in _annotations(page):
+        value = _value(document.formenv, annotation)
+        if value:
+            yield _label(document, annotation, text), value
+
+
+def _annotations(page: Any) -> Iterator[Any]:
+    """Yield the annotations of a page. Each is closed when the next one is asked for."""
     for index in range(min(pdfium.FPDFPage_GetAnnotCount(page), _MAX_FIELDS)):
         annotation = pdfium.FPDFPage_GetAnnot(page, index)
-        if not annotation:
-            continue
-        try:
-            value = _value(document.formenv, annotation)
-            if value:
-                yield _label(document, annotation, text), value
-        finally:
-            pdfium.FPDFPage_CloseAnnot(annotation)
+        if annotation:
+            try:
+                yield annotation
+            finally:
+                pdfium.FPDFPage_CloseAnnot(annotation)
 
 
 def _value(form: Any, annotation: Any) -> str:

@@ -34,21 +34,32 @@ def may_have_raised_letters(pieces: Sequence[Box]) -> bool:
 
 
 def raised_letters(text: Any, space: PageSpace) -> frozenset[int]:
-    """Return the indexes of the letters of a text page that are superscripts."""
-    line: _Letter | None = None
+    """Return the indexes of the letters of a text page that are superscripts.
+
+    Letters that were drawn together stand on one line, so only the first of them is compared with the one before.
+    """
     raised: set[int] = set()
-    letters = 0
-    for index in range(text.count_chars()):
-        if pdfium.FPDFText_IsGenerated(text, index) or chr(pdfium.FPDFText_GetUnicode(text, index)).isspace():
+    owner: int | None = None
+    on_line = last_raised = -1
+    is_raised = False
+    count = text.count_chars()
+    for index in range(count):
+        drawn = pdfium.FPDFText_GetTextObject(text, index)
+        if not drawn or chr(pdfium.FPDFText_GetUnicode(text, index)).isspace():
             continue
-        letter = _letter(text, index, space)
-        letters += 1
-        if line is not None and _is_raised(line, letter):
+        address = ctypes.addressof(drawn.contents)
+        if address != owner:
+            letter = _letter(text, index, space)
+            line = None if on_line < 0 else _letter(text, on_line, space)
+            if line is not None and is_raised:
+                line = replace(line, right=max(line.right, _letter(text, last_raised, space).right))
+            owner, is_raised = address, line is not None and _is_raised(line, letter)
+        if is_raised:
             raised.add(index)
-            line = replace(line, right=letter.right)
+            last_raised = index
         else:
-            line = letter
-    return frozenset(raised) if len(raised) <= MAX_SHARE * letters else frozenset()
+            on_line = index
+    return frozenset(raised) if len(raised) <= MAX_SHARE * count else frozenset()
 
 
 @dataclass(frozen=True, slots=True)

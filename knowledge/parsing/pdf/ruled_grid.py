@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ def grids_of(rules: Sequence[Rule]) -> list[Grid]:
 
 
 def _between(places: Sequence[float], at: float) -> int | None:
-    return next((index for index in range(len(places) - 1) if places[index] <= at < places[index + 1]), None)
+    index = bisect_right(places, at) - 1
+    return index if 0 <= index < len(places) - 1 else None
 
 
 def _merged(rules: Sequence[Rule]) -> list[Rule]:

@@ -24,6 +24,7 @@ def message(
     to: tuple[str, str] = ("", ""),
     attachments: tuple[Tree, ...] = (),
     embedded: bool = False,
+    code_page: int = 65001,
 ) -> Tree:
     """Return the tree of a message that was sent on 3 March 2031 at 09:00 UTC."""
     values: Values = [
@@ -33,7 +34,7 @@ def message(
         (0x1000, _STRING, body),
         (0x1013, _BINARY, html),
         (0x1009, _BINARY, rtf),
-        (0x3FDE, _INT, 65001),
+        (0x3FDE, _INT, code_page),
         (0x0039, _TIME, (11_644_473_600 + 1_930_294_800) * 10_000_000),
     ]
     tree = dict(_properties(values, 24 if embedded else 32))

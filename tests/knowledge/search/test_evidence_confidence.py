@@ -74,3 +74,34 @@ def test_weights_round_trip_and_invalid_ones_are_refused() -> None:
         Weights("m", 0.1, 0.2, LogisticModel(0.0, {"covered": 1.0}), shipped().words)
     with pytest.raises(ValueError, match="not the weights of a confidence model"):
         Weights.loads("{}")
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("Kuendigungsfrist", "Die Kündigungsfrist beträgt drei Monate zum Quartalsende."),
+        ("office", "The o\ufb03ce at the waterfront is closed."),
+        ("O\ufb03ce?", "The office at the waterfront is closed."),
+        ("Nunez", "The badge of José Núñez opens the gate."),
+    ],
+)
+def test_question_of_one_word_is_not_declined_where_the_word_is(word: str, text: str) -> None:
+    far = [0.2, 0.1]
+    assert shipped().confidence(word, [Evidence(ELSEWHERE, 0.1, far), Evidence(text, 0.2, far)]) >= shipped().threshold
+    assert shipped().confidence(word, [Evidence(ELSEWHERE, 0.2, far)]) < shipped().threshold
+
+
+LEAVE = "Jeder Beschäftigte hat Anspruch auf 29 Tage Erholungsurlaub im Jahr, und der Ausweis ist immer zu tragen."
+
+
+@pytest.mark.parametrize(
+    ("question", "covered"),
+    [
+        ("Wie viele Urlaubstage habe ich?", True),  # a compound of two words of the text
+        ("Wie ist es mit dem Ausweis?", True),
+        ("Wie ist es mit dem Passwort?", False),  # only words that all German texts have are in it
+    ],
+)
+def test_words_of_a_question_in_another_language_are_those_that_the_search_finds(question: str, covered: bool) -> None:
+    shares = dict(zip(WORD_FEATURES, word_features(question, [Evidence(LEAVE)]), strict=True))
+    assert (shares["covered"] > 0) is covered

@@ -114,6 +114,28 @@ def test_unrelated_question_recalls_nothing() -> None:
     assert len(relevance("zzz", [], vectors=None, question_vector=None, today=TODAY)) == 0
 
 
+@pytest.mark.parametrize(
+    ("model", "cosine", "recalled"),
+    [
+        ("all-MiniLM-L6-v2", 0.76, True),
+        ("all-MiniLM-L6-v2", 0.1, False),
+        ("multilingual-e5-small", 0.76, False),
+        ("multilingual-e5-small in 128 dimensions", 0.76, False),
+        ("intfloat/multilingual-e5-base", 0.76, False),
+        ("multilingual-e5-small", 0.87, True),
+        ("intfloat/multilingual-e5-large-instruct", 0.76, True),
+    ],
+)
+def test_a_cosine_means_as_much_as_unrelated_texts_of_its_model_leave(
+    model: str, cosine: float, recalled: bool
+) -> None:
+    said = talk("alpha", "beta", "gamma")
+    vectors = np.array([[cosine, np.sqrt(1 - cosine**2)], [0, 1], [0, 1]], np.float32)
+    asked = np.array([1, 0], np.float32)
+    scores = relevance("delta", said, vectors=vectors, question_vector=asked, model=model, today=TODAY)
+    assert bool(scores[0] > UNRELATED) == recalled
+
+
 def test_thread_of_2000_messages_with_a_giant_one() -> None:
     said = talk(*(f"word{n % 50} and more" for n in range(1999)), "giant " * 20_000 + "zebra")
     scores = relevance("What of word7?", said, vectors=None, question_vector=None, today=TODAY)

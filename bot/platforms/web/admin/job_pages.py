@@ -104,11 +104,21 @@ def _can_be_read_again(run: Run) -> bool:
 
 def _readings(runs: Sequence[Run]) -> Table:
     """Return the readings of sources with how far they are, and a button for those that can be stopped or repeated."""
-    columns = ("Source", "State", "Documents read", "Of", "Failed", "Asked by", "Changed at", "Reason", "")
+    columns = (
+        "Source",
+        "State",
+        "Documents read",
+        "Of",
+        "Failed",
+        "Asked by",
+        "Changed at",
+        "Reason",
+        user_messages.ACTION,
+    )
     rows = [
         [
             Cell(run.uri, link("documents", source=run.uri)),
-            Cell("stopping" if run.stop_asked and run.active else run.state),
+            Cell("stopping" if run.stop_asked and run.active else run.state, is_good=_goes_well(run.state)),
             Cell(run.done),
             Cell(run.total),
             Cell(run.failed),
@@ -129,10 +139,24 @@ def _button_of_run(run: Run) -> Cell:
 
 
 def _jobs(rows: Sequence[Mapping[str, Any]]) -> Table:
-    columns = ("No.", "Task", "Status", "Attempts", "Planned for", "")
-    names = ("id", "task_name", "status", "attempts", "scheduled_at")
-    found = [[*(Cell(row[name]) for name in names), _button_of_job(row)] for row in rows]
+    columns = ("No.", "Task", "Status", "Attempts", "Planned for", user_messages.ACTION)
+    found = [
+        [
+            Cell(row["id"]),
+            Cell(row["task_name"]),
+            Cell(user_messages.JOB_STATES.get(row["status"], row["status"]), is_good=_goes_well(row["status"])),
+            Cell(row["attempts"]),
+            Cell(row["scheduled_at"]),
+            _button_of_job(row),
+        ]
+        for row in rows
+    ]
     return Table("jobs", "Newest jobs", columns, found, user_messages.NO_JOBS)
+
+
+def _goes_well(state: str) -> bool | None:
+    """Return whether a state is good or bad; None if it is neither."""
+    return False if state in ("failed", "aborted") else True if state in ("done", "succeeded") else None
 
 
 def _button_of_job(row: Mapping[str, Any]) -> Cell:

@@ -12,12 +12,14 @@ from urllib.parse import urlencode
 class Cell:
     """A value of a table. ``path`` leads to the rows behind it, below the page's root. Numbers stand at the right.
 
-    With ``posts``, the value is the label of a button that posts to this path.
+    With ``posts``, the value is the label of a button that posts to this path. ``is_good`` colors a state; None does
+    not.
     """
 
     value: object
     path: str = ""
     posts: str = ""
+    is_good: bool | None = None
 
     @property
     def text(self) -> str:
@@ -29,6 +31,11 @@ class Cell:
         if isinstance(self.value, float):
             return number(self.value)
         return f"{self.value:,}" if self.is_number else str(self.value)
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the value is a time."""
+        return isinstance(self.value, datetime)
 
     @property
     def is_number(self) -> bool:
@@ -48,8 +55,9 @@ class Table:
 
     @property
     def numeric(self) -> Sequence[bool]:
-        """Whether each column holds numbers."""
-        return [cell.is_number for cell in self.rows[0]] if self.rows else [False] * len(self.columns)
+        """Whether each column holds numbers, and otherwise nothing."""
+        columns = [[cell for cell in column if cell.text] for column in zip(*self.rows, strict=True)]
+        return [bool(column) and all(cell.is_number for cell in column) for column in columns]
 
     @property
     def plain(self) -> list[list[object]]:
@@ -72,6 +80,15 @@ class Bar:
 
     label: str
     value: float
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """A number that says most, with its label and the path to the rows behind it."""
+
+    label: str
+    text: str
     path: str
 
 
@@ -109,7 +126,7 @@ class Page:
 
     ``section`` is its place in the navigation. ``search`` is the text searched for; None if there is no search.
     ``kept`` are the parameters that a search keeps. ``more`` is the path to older rows. ``error`` says why a form that
-    was posted changed nothing. ``notes`` explain the numbers, below them.
+    was posted changed nothing. ``notes`` explain the numbers, below them. ``figures`` stand above the tables.
     """
 
     section: str
@@ -125,6 +142,7 @@ class Page:
     forms: Sequence[Form] = ()
     error: str = ""
     notes: Sequence[str] = ()
+    figures: Sequence[KeyFigure] = ()
 
 
 def number(value: float) -> str:

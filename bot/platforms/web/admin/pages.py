@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from bot.commands.services import Services
 from bot.platforms.web.admin import performance_tables, tables, user_messages, verified_pages
-from bot.platforms.web.admin.page_model import Bar, Choice, Page, link
+from bot.platforms.web.admin.page_model import Bar, Choice, KeyFigure, Page, link
 from bot.reports import activity, answer_sources, costs, questions, recent_calls, slo
 from bot.reports.costs import CostRow
 from bot.reports.questions import FILTERS, Filter
@@ -96,7 +97,9 @@ class AdminPages:
             )
         bars = self._bars(rows, asked.days)
         found = [performance_tables.saved(saved, asked.days), tables.costs(rows, "day", asked.days)]
-        return Page("overview", "Overview", found, [_periods("", asked)], bars, user_messages.COSTS_BY_DAY)
+        figures = _figures(costs.total_of(rows), saved, asked.days)
+        choices = [_periods("", asked)]
+        return Page("overview", "Overview", found, choices, bars, user_messages.COSTS_BY_DAY, figures=figures)
 
     async def performance(self, asked: Asked) -> Page:
         """Return the objectives, where the time went, the slowest answers, and where answers come from."""
@@ -269,6 +272,18 @@ class AdminPages:
         first, last = self._start(days).date(), self._services.clock().date()
         every = [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
         return [Bar(day, costs_of.get(day, 0.0), link("calls", by="day", key=day, days=days)) for day in every]
+
+
+def _figures(total: CostRow, saved: costs.Savings, days: int) -> Sequence[KeyFigure]:
+    together = saved.prompt_cache + saved.routing + saved.answer_cache
+    each = total.cost_usd / total.answers if total.answers else Decimal(0)
+    return [
+        KeyFigure(user_messages.SPENT, costs.money(total.cost_usd), link("costs", days=days)),
+        KeyFigure(user_messages.ANSWERS, f"{total.answers:,}", link("questions", days=days)),
+        KeyFigure(user_messages.EACH_ANSWER, costs.money(each), link("costs", by="model", days=days)),
+        KeyFigure(user_messages.CALLS, f"{total.calls:,}", link("calls", days=days)),
+        KeyFigure(user_messages.SAVED, costs.money(together), link("performance", days=days)),
+    ]
 
 
 def _periods(name: str, asked: Asked, **kept: object) -> Sequence[Choice]:

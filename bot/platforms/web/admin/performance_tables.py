@@ -10,40 +10,44 @@ from bot.platforms.web.admin.page_model import Cell, Table, link
 from bot.reports.answer_sources import AnswerSources
 from bot.reports.costs import Savings
 from bot.reports.questions import AskedQuestion
-from bot.reports.slo import Objectives
+from bot.reports.slo import TARGETS_MS, Objectives
 
 NEWEST = 20_000
 """Answers that are measured at most, so that a year takes no longer than a month."""
-MEASURE = {"p50": "Median", "p95": "95 % within"}
 
 
 def objectives(found: Objectives, days: int) -> Table:
     """Return the objectives with what was measured. The number of late answers leads to them."""
     slow = link("questions", filter="slow", days=days)
     rows = []
-    for name, target, spread, ok in found.rows() if found.answers else ():
-        objective, _, percentile = name.rpartition(" ")
-        is_late = percentile == "p95"
-        value = spread.p95 if is_late else spread.p50
+    for name, (median, late) in TARGETS_MS.items() if found.answers else ():
+        spread = found.spreads[name]
         rows.append(
             [
-                Cell(objective),
-                Cell(MEASURE[percentile]),
-                Cell(value),
-                Cell(target),
-                Cell(None if ok is None else "met" if ok else "missed"),
-                Cell(100 * found.late[objective] if is_late else None, slow),
-                Cell(found.burn_rates[objective] if is_late else None),
+                Cell(name.capitalize()),
+                *_against(spread.p50, median),
+                *_against(spread.p95, late),
+                Cell(round(100 * found.late[name], 2), slow),
+                Cell(found.burn_rates[name], slow),
             ]
         )
-    columns = ("Objective", "Measure", "Milliseconds", "Target", "State", "Late, %", "Burn rate")
+    columns = ("Objective", "Median, ms", "Median target", "95 % within, ms", "95 % target", "Late, %", "Burn rate")
     return Table("objectives", "Objectives", columns, rows, user_messages.NO_ANSWERS_MEASURED)
+
+
+def _against(measured: float | None, target: int) -> tuple[Cell, Cell]:
+    """Return a measurement and its target, colored by whether it is met."""
+    if measured is None:
+        return Cell(None), Cell(f"up to {target:,}")
+    is_met = measured <= target
+    words = user_messages.MET if is_met else user_messages.MISSED
+    return Cell(round(measured)), Cell(f"{words}, up to {target:,}", is_good=is_met)
 
 
 def parts(found: Objectives) -> Table:
     """Return where the time to the first token went."""
     rows = [
-        [Cell(name), Cell(spread.p50), Cell(spread.p95)]
+        [Cell(name.capitalize()), Cell(round(spread.p50)), Cell(round(spread.p95 or spread.p50))]
         for name, spread in found.parts.items()
         if spread.p50 is not None
     ]

@@ -13,7 +13,9 @@ from bot.commands.services import Services
 from bot.platforms.web.admin import user_messages
 from bot.platforms.web.admin.budget_pages import BudgetPages
 from bot.platforms.web.admin.cases_file import CasesFile
+from bot.platforms.web.admin.gaps_page import GapsPage
 from bot.platforms.web.admin.job_pages import JobPages
+from bot.platforms.web.admin.judged_page import JudgedPage
 from bot.platforms.web.admin.page_model import Page
 from bot.platforms.web.admin.pages import AdminPages, Asked
 from bot.platforms.web.admin.rendering import respond
@@ -39,6 +41,8 @@ def routes(services: Services, tenant_id: str) -> list[Route]:
         *found,
         Route("/admin/cases.jsonl", CasesFile(services, tenant_id)),
         Route("/admin/questions/{turn_id}", question),
+        *GapsPage(services, tenant_id).routes(),
+        *JudgedPage(services, tenant_id).routes(),
         *VerifiedPages(services, tenant_id).routes(),
         *BudgetPages(services, tenant_id).routes(),
         *JobPages(services, tenant_id).routes(),

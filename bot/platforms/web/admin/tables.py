@@ -201,7 +201,7 @@ def documents(rows: Sequence[DocumentRow], cited: Mapping[str, int], days: int) 
                 Cell(row.source),
                 Cell(row.chunks),
                 Cell(row.audience),
-                Cell(row.state),
+                Cell(row.state, is_good=row.state == "ready"),
                 Cell(row.fetched_at),
                 Cell(cited.get(row.source, 0), _citing(row.source, days)),
                 Cell(row.error),
@@ -245,19 +245,20 @@ def platforms(states: Mapping[str, bool], unready: Mapping[str, str], processes:
         faults = [one.faults[part] for one in processes if part in one.faults]
         serving = [one for one in processes if part in one.platforms and part not in one.faults]
         if states.get(part) or serving:
-            row = (user_messages.CONNECTED, "")
+            row = (user_messages.CONNECTED, "", True)
         elif part in states or faults:
-            row = (user_messages.NOT_CONNECTED, unready.get(part) or "; ".join(faults))
+            row = (user_messages.NOT_CONNECTED, unready.get(part) or "; ".join(faults), False)
         else:
-            row = (user_messages.NOT_STARTED, user_messages.HOW_TO_START[part])
-        rows.append([Cell(name), *map(Cell, row)])
+            row = (user_messages.NOT_STARTED, user_messages.HOW_TO_START[part], None)
+        state, reason, is_good = row
+        rows.append([Cell(name), Cell(state, is_good=is_good), Cell(reason)])
     return Table("platforms", "Slack and Discord", ("Platform", "State", "Reason"), rows, "")
 
 
 def parts(states: Mapping[str, bool], unready: Mapping[str, str]) -> Table:
     """Return the parts of this process."""
     rows = [
-        [Cell(part), Cell("works" if works else "does not work"), Cell(unready.get(part, ""))]
+        [Cell(part), Cell("works" if works else "does not work", is_good=works), Cell(unready.get(part, ""))]
         for part, works in states.items()
     ]
     return Table("parts", "This process", ("Part", "State", "Reason"), rows, user_messages.NO_PROCESSES)
@@ -268,7 +269,7 @@ def processes(found: Sequence[ProcessState]) -> Table:
     rows = [
         [
             Cell(f"{process.host} {process.pid}"),
-            Cell("does not work" if process.faults else "works"),
+            Cell("does not work" if process.faults else "works", is_good=not process.faults),
             Cell("; ".join(f"{part}: {reason}" for part, reason in sorted(process.faults.items()))),
         ]
         for process in found

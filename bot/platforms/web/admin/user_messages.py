@@ -10,6 +10,8 @@ SECTIONS = {
     "budgets": "Budgets",
     "performance": "Speed and caches",
     "questions": "Questions",
+    "gaps": "Gaps",
+    "judged": "Judged answers",
     "verified": "Verified answers",
     "documents": "Documents",
     "jobs": "Jobs",
@@ -36,6 +38,12 @@ NO_PROCESSES = "No running processes found."
 NO_ERRORS = "Nothing failed in the last day."
 NO_PASSAGES = "No passage was used."
 UNKNOWN_QUESTION = "No question has this ID, or it is private."
+NOTHING_JUDGED = "No answers were judged. PARLEY_JUDGE_SHARE sets the share."
+NOTHING_FAILED = "The judge let every answer pass."
+RATE_BY_DAY = "Pass rate by day, in percent"
+NO_GAPS = "Every question of this period was answered well."
+NO_PAIRS = "None found among the passages that were used in this period."
+GAP_REASONS = {"unanswered": "Unanswered", "down": "Thumbs down", "low": "Low confidence", "repeated": "Asked often"}
 NO_VERIFIED = "No verified answers yet. Write one below, or verify the answer to a question."
 UNKNOWN_VERIFIED = "No verified answer has this ID."
 WRITE_VERIFIED = "Write a verified answer"
@@ -96,3 +104,15 @@ LEFT_BEHIND = "The process ended during the call. Its tokens are estimated."
 def outdated(since: str, documents: Sequence[str]) -> str:
     """Return what is said about an answer whose cited passages changed."""
     return f"Since {since}, what it cites has changed: {', '.join(documents)}"
+
+
+MET = "met"
+MISSED = "missed"
+ACTION = "Action"
+JOB_STATES = {"todo": "waiting", "doing": "running", "succeeded": "done"}
+"""What the states of the queue are called on the page; the others keep their names."""
+SPENT = "Spent"
+ANSWERS = "Answers"
+EACH_ANSWER = "An answer costs"
+CALLS = "Model calls"
+SAVED = "Saved"

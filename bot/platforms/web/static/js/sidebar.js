@@ -117,9 +117,10 @@ function drawName() {
 
 /** Shows who is signed in. A name that comes from the sign-in cannot be changed here. */
 export function drawUser() {
-  const { name, sign_out } = state.config.user;
+  const { name, admin, sign_out } = state.config.user;
   byId("user").disabled = Boolean(name);
   if (name) byId("user").title = name;
+  byId("admin-page").hidden = !admin;
   byId("sign-out").hidden = !sign_out;
   drawName();
 }

@@ -5,7 +5,7 @@ export const state = {
   config: {
     commands: [], writes: true, upload_limit: Infinity, question_limit: Infinity,
     /** The name is empty if the user chooses it here. */
-    user: { name: "", sign_out: false },
+    user: { name: "", admin: false, sign_out: false },
     /** Seconds between two signs of life of the event stream. */
     heartbeat_seconds: 15,
   },

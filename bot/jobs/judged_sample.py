@@ -1,0 +1,189 @@
+"""Has a share of the answers judged in the background, with the batch API of another provider.
+
+The share, the model and the tokens a day are settings. An answer is judged against the passages that it was written
+from. Admins are told if the pass rate falls by more than chance explains.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.commands.services import Services
+from bot.engine.answer.cached import is_sampled
+from bot.engine.ports.llm import Prompt
+from bot.errors import ConfigError, LLMError, for_operator
+from bot.evals.agreement import wilson
+from bot.evals.judge import MAX_TOKENS, Submission, Verdict, combined, family, prompt
+from bot.llm import structured
+from bot.llm.batches.batch import Batch, BatchId, Completion, Result
+from bot.llm.build import NamedModel
+from bot.llm.tokens import TokenCounter
+from bot.store import judgments
+from bot.store.budgets import cost_alerts, judge_calls
+from bot.store.budgets.cost_alerts import CostAlert
+from bot.store.judgments import Candidate, JudgedDay, Verdicts
+from bot.types.conversation import ThreadKey
+from bot.types.usage import UNLIMITED, Call
+
+log = logging.getLogger(__name__)
+
+USER = "judge"
+"""Who the costs are charged to. They count against no budget but the judge's own."""
+LOOKED_BACK = timedelta(days=1)
+PASSAGE_CHARS = 6000
+"""Characters of an answer's passages that the judge reads."""
+MOST_AT_ONCE = 100
+RECENT, BEFORE = timedelta(days=7), timedelta(days=35)
+"""The last days, and the days whose end they are compared with."""
+_LOST = ("batch", "missing")
+"""Kinds of errors after which a batch never has results."""
+
+
+async def judge_sample(services: Services, tenant_id: str) -> None:
+    """Fetch the verdicts that are ready, and submit the answers that were sampled since. Raises StoreAway."""
+    settings = services.settings
+    if not settings.judge_share or not settings.judge_model:
+        return
+    try:
+        named = NamedModel.parse(settings, settings.judge_model, named_by="PARLEY_JUDGE_MODEL")
+        counter = TokenCounter(frozenset({named.model}))
+        async with aclosing(named.build_batch(settings, counter, services.prices)) as batch:
+            await _collect(services, tenant_id, batch)
+            if await _submit(services, tenant_id, named.model, batch, counter):
+                await _collect(services, tenant_id, batch)
+    except (LLMError, ConfigError) as error:
+        log.warning("the sample of answers is judged later: %s", for_operator(error))
+    await _alert(services, tenant_id)
+
+
+async def _submit(services: Services, tenant_id: str, model: str, batch: Batch, counter: TokenCounter) -> bool:
+    """Submit the sampled answers that the judge's tokens of today allow; return whether there were any."""
+    settings, now = services.settings, services.clock()
+    today = datetime.combine(now.date(), time.min, now.tzinfo)
+    async with services.database.tenant(tenant_id) as session:
+        found = await judgments.candidates(session, tenant_id=tenant_id, start=now - LOOKED_BACK)
+        used = await judgments.tokens_since(session, tenant_id=tenant_id, start=today)
+    left = (settings.judge_daily_tokens or UNLIMITED) - used
+    chosen: list[Candidate] = []
+    estimates: list[int] = []
+    for one in found:
+        if not is_sampled(f"{USER} {one.turn_id}", settings.judge_share) or family(model) in map(family, one.models):
+            continue
+        tokens = sum(counter.count(each.messages[0].text + each.system, model) + MAX_TOKENS for each in prompts([one]))
+        if tokens > left or len(chosen) == MOST_AT_ONCE:
+            break
+        left -= tokens
+        chosen.append(one)
+        estimates.append(tokens)
+    if not chosen:
+        return False
+    submitted = await batch.submit(prompts(chosen))
+
+    async def store(session: AsyncSession) -> None:
+        await judgments.choose(
+            session,
+            tenant_id=tenant_id,
+            model=model,
+            batch=str(submitted),
+            turn_ids=[one.turn_id for one in chosen],
+            tokens=estimates,
+        )
+
+    await services.database.run(tenant_id, store)
+    return True
+
+
+def prompts(chosen: Sequence[Candidate]) -> list[Prompt]:
+    """Return two requests for each answer, one for each order."""
+    schema = structured.strict(Verdict.model_json_schema())
+    return [
+        replace(prompt(_submission(one), answer_first=first), schema=schema)
+        for one in chosen
+        for first in (False, True)
+    ]
+
+
+def _submission(one: Candidate) -> Submission:
+    passages = "\n\n".join(f"[{n}] {text}" for n, text in enumerate(one.passages, 1))[:PASSAGE_CHARS]
+    told = passages or "(none were found)"
+    required = f"It must answer the question from these passages alone, or say that they do not tell:\n{told}"
+    return Submission(one.question, required, one.answer)
+
+
+async def _collect(services: Services, tenant_id: str, batch: Batch) -> None:
+    """Store the verdicts of the batches that have ended, and record their costs."""
+    async with services.database.tenant(tenant_id) as session:
+        open_batches = await judgments.waiting(session, tenant_id=tenant_id)
+    for name, turns in open_batches.items():
+        calls: list[Call] = []
+        try:
+            results = await batch.results(BatchId.parse(name), meter=calls.append)
+        except LLMError as error:
+            if error.kind not in _LOST:
+                continue  # It is still running, or the provider does not answer now.
+            results = [error] * (2 * len(turns))
+        verdicts = [_judged(turn_id, results[2 * place : 2 * place + 2]) for turn_id, place in turns]
+
+        async def store(session: AsyncSession, verdicts: Sequence[Verdicts] = tuple(verdicts)) -> None:
+            await judgments.store(session, tenant_id=tenant_id, verdicts=verdicts)
+
+        await services.database.run(tenant_id, store)
+        thread = ThreadKey(tenant_id, "console", USER, USER)
+        day = services.clock().date()
+        await judge_calls.record(services.database, thread, calls, user_id=USER, day=day)
+
+
+def _judged(turn_id: str, results: Sequence[Result]) -> Verdicts:
+    """Return the judgment of two results. Whatever is no verdict ends as not judged, never as passed."""
+    found: list[Verdict] = []
+    for result in results:
+        if isinstance(result, LLMError):
+            return Verdicts(turn_id, None, None, result.kind)
+        if not isinstance(result, Completion) or result.reason != "complete":
+            return Verdicts(turn_id, None, None, result.reason)
+        try:
+            found.append(Verdict.model_validate_json(structured.without_fence(result.text)))
+        except ValidationError:
+            return Verdicts(turn_id, None, None, "nonsense")
+    if len(found) < 2:
+        return Verdicts(turn_id, None, None, "missing")
+    judged = combined(found)
+    return Verdicts(turn_id, judged.passed, judged.score, "" if judged.passed is not None else "contradiction")
+
+
+async def _alert(services: Services, tenant_id: str) -> None:
+    """Record an alert if the pass rate of the last week fell. There is one alert a week at most."""
+    now = services.clock()
+    async with services.database.tenant(tenant_id) as session:
+        found = await judgments.days(session, tenant_id=tenant_id, start=now - BEFORE)
+        alerts = await cost_alerts.since(session, tenant_id=tenant_id, day=(now - RECENT).date())
+    alert = fallen(found, now.date())
+    if alert is None or any(one.kind == alert.kind for one in alerts):
+        return
+
+    async def store(session: AsyncSession) -> None:
+        await cost_alerts.record(session, tenant_id=tenant_id, alerts=[alert])
+
+    await services.database.run(tenant_id, store)
+
+
+def fallen(found: Sequence[JudgedDay], today: date) -> CostAlert | None:
+    """Return an alert if the interval of the last week's pass rate lies below that of the weeks before."""
+    first = today - RECENT
+    recent = [one for one in found if one.day > first]
+    before = [one for one in found if one.day <= first]
+    (passed, judged), (passed_before, judged_before) = (
+        (sum(one.passed for one in part), sum(one.judged for one in part)) for part in (recent, before)
+    )
+    if not judged or not judged_before or wilson(passed, judged)[1] >= wilson(passed_before, judged_before)[0]:
+        return None
+    rates = (Decimal(passed) / judged, Decimal(passed_before) / judged_before)
+    return CostAlert(today, "pass rate", 0, *rates)

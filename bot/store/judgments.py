@@ -1,0 +1,165 @@
+"""Stores which answers are judged, and what the judge said. What the judge wrote is not kept.
+
+Every function runs inside its caller's transaction and tenant.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.types.conversation import PRIVATE_THREAD
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An answer that may be judged. ``passages`` are those that it was written from, ``models`` wrote it."""
+
+    turn_id: str
+    question: str
+    answer: str
+    passages: tuple[str, ...]
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """The judgment of one answer. ``passed`` is None if it was not judged, for the ``cause``."""
+
+    turn_id: str
+    passed: bool | None
+    score: float | None
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedDay:
+    """The judgments of the answers that were chosen on one day."""
+
+    day: date
+    judged: int
+    passed: int
+    not_judged: int
+    waiting: int
+
+
+# Answers that a model wrote. Private ones are sent to no further provider.
+_CANDIDATES = text("""
+    SELECT CAST(turn_id AS text) AS turn_id, question, answer, ARRAY(
+        SELECT passage ->> 'text' FROM jsonb_array_elements(
+            CASE WHEN jsonb_typeof(trace -> 'passages') = 'array' THEN trace -> 'passages' ELSE '[]' END
+        ) AS passage
+    ) AS passages, ARRAY(
+        SELECT DISTINCT model FROM ledger
+        WHERE ledger.tenant_id = :tenant AND ledger.turn_id = turns.turn_id AND purpose = 'answer' AND status = 'ok'
+            AND provider <> 'extractive'
+    ) AS models
+    FROM turns
+    WHERE tenant_id = :tenant AND created_at >= :start AND state = 'done' AND refused IS NULL AND answer <> ''
+        AND withdrawn_at IS NULL AND NOT cached AND kind <> 'copied' AND NOT starts_with(thread_id, :private)
+        AND NOT EXISTS (
+            SELECT FROM judgments WHERE judgments.tenant_id = :tenant AND judgments.turn_id = turns.turn_id
+        )
+    ORDER BY created_at, turn_id
+""")
+
+
+async def candidates(session: AsyncSession, *, tenant_id: str, start: datetime) -> list[Candidate]:
+    """Return the answers since ``start`` that were not chosen before, oldest first."""
+    rows = await session.execute(_CANDIDATES, {"tenant": tenant_id, "start": start, "private": PRIVATE_THREAD})
+    return [
+        Candidate(row.turn_id, row.question, row.answer, tuple(row.passages), tuple(row.models))
+        for row in rows
+        if row.models
+    ]
+
+
+_CHOOSE = text("""
+    INSERT INTO judgments (tenant_id, turn_id, model, batch, place, tokens, state)
+    SELECT :tenant, chosen.id, :model, :batch, chosen.place, chosen.tokens, 'waiting'
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:places AS bigint[]), CAST(:tokens AS bigint[])
+    ) AS chosen (id, place, tokens)
+    WHERE EXISTS (SELECT FROM turns WHERE turns.tenant_id = :tenant AND turns.turn_id = chosen.id)
+    ON CONFLICT DO NOTHING
+""")
+
+
+async def choose(
+    session: AsyncSession, *, tenant_id: str, model: str, batch: str, turn_ids: Sequence[str], tokens: Sequence[int]
+) -> None:
+    """Record that a batch judges these answers, in this order; ``tokens`` are estimates."""
+    values = {"tenant": tenant_id, "model": model, "batch": batch, "tokens": list(tokens)}
+    values |= {"ids": [uuid.UUID(one) for one in turn_ids], "places": list(range(len(turn_ids)))}
+    await session.execute(_CHOOSE, values)
+
+
+async def tokens_since(session: AsyncSession, *, tenant_id: str, start: datetime) -> int:
+    """Return the estimated tokens of the answers that were chosen since ``start``."""
+    found = await session.scalar(
+        text("SELECT coalesce(sum(tokens), 0) FROM judgments WHERE tenant_id = :tenant AND created_at >= :start"),
+        {"tenant": tenant_id, "start": start},
+    )
+    return int(found or 0)
+
+
+async def waiting(session: AsyncSession, *, tenant_id: str) -> dict[str, list[tuple[str, int]]]:
+    """Return the answers whose verdicts are awaited, and their places, by batch."""
+    rows = await session.execute(
+        text(
+            "SELECT batch, CAST(turn_id AS text) AS turn_id, place FROM judgments "
+            "WHERE tenant_id = :tenant AND state = 'waiting' ORDER BY batch, place"
+        ),
+        {"tenant": tenant_id},
+    )
+    found: dict[str, list[tuple[str, int]]] = {}
+    for row in rows:
+        found.setdefault(row.batch, []).append((row.turn_id, row.place))
+    return found
+
+
+_STORE = text("""
+    UPDATE judgments SET state = CASE WHEN CAST(:passed AS boolean) IS NULL THEN 'not judged' ELSE 'judged' END,
+        passed = :passed, score = :score, cause = :cause
+    WHERE tenant_id = :tenant AND turn_id = :turn
+""")
+
+
+async def store(session: AsyncSession, *, tenant_id: str, verdicts: Sequence[Verdicts]) -> None:
+    """Store what came of the judging of answers."""
+    for one in verdicts:
+        values: dict[str, Any] = {"tenant": tenant_id, "turn": uuid.UUID(one.turn_id), "passed": one.passed}
+        await session.execute(_STORE, values | {"score": one.score, "cause": one.cause})
+
+
+_DAYS = text("""
+    SELECT CAST(created_at AT TIME ZONE 'UTC' AS date) AS day,
+        count(*) FILTER (WHERE passed IS NOT NULL) AS judged, count(*) FILTER (WHERE passed) AS passed,
+        count(*) FILTER (WHERE state = 'not judged') AS not_judged, count(*) FILTER (WHERE state = 'waiting') AS waiting
+    FROM judgments WHERE tenant_id = :tenant AND created_at >= :start GROUP BY 1 ORDER BY 1
+""")
+
+
+async def days(session: AsyncSession, *, tenant_id: str, start: datetime) -> list[JudgedDay]:
+    """Return the judgments since ``start`` by the day on which the answers were chosen, oldest first."""
+    return [JudgedDay(*row) for row in await session.execute(_DAYS, {"tenant": tenant_id, "start": start})]
+
+
+async def failed(session: AsyncSession, *, tenant_id: str, start: datetime, most: int) -> list[Any]:
+    """Return the answers that the judge did not let pass, the latest first."""
+    rows = await session.execute(
+        text(
+            "SELECT CAST(turn_id AS text) AS turn_id, turns.created_at, question, score, model, "
+            "trace ->> 'prompt_version' AS prompt_version FROM judgments JOIN turns USING (tenant_id, turn_id) "
+            "WHERE tenant_id = :tenant AND judgments.created_at >= :start AND passed = false "
+            "AND withdrawn_at IS NULL ORDER BY turns.created_at DESC LIMIT :most"
+        ),
+        {"tenant": tenant_id, "start": start, "most": most},
+    )
+    return list(rows)

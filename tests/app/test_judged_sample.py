@@ -1,0 +1,193 @@
+"""A share of the answers is judged by the batch API of another provider, with real SDKs on real sockets."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import aiohttp
+import psycopg
+import pytest
+from pydantic import ValidationError
+
+from bot.app import App
+from bot.commands.ask import NullSurface
+from bot.config import Settings
+from bot.engine.answer import prompt
+from bot.jobs.judged_sample import fallen, judge_sample
+from bot.store.judgments import JudgedDay
+from bot.types.conversation import LOCAL_TENANT, PRIVATE_THREAD
+from bot.types.turns import Outcome
+from tests.app.conftest import incoming, key, open_ingested_app
+from tests.doubles.models import ModelDouble, Reply, Seen, quoting
+from tests.web.serving import served
+
+HOTEL = "What may a hotel in Lisbon cost?"
+
+
+@pytest.fixture
+async def judged(both: Settings, handbook: Path) -> AsyncIterator[App]:
+    """Return an app whose answers are written by one provider and judged by the batch API of the other."""
+    update = {"judge_share": 1.0, "judge_model": "claude-haiku-5-5"}
+    async for app in open_ingested_app(both.model_copy(update=update | WRITERS), handbook):
+        yield app
+
+
+WRITERS = {"cheap_model": "gpt-6-luna", "strong_model": "gpt-6.1-sol"}
+
+
+async def ask(app: App, question: str, thread: str = "") -> Outcome:
+    turn = await app.dispatcher.accept(incoming(question, key(thread or uuid.uuid4().hex)))
+    assert turn is not None
+    outcome = await app.dispatcher.start(turn, NullSurface())
+    await app.dispatcher.settled()
+    return outcome
+
+
+def judging(reply: Reply) -> Callable[[Seen], Reply]:
+    return lambda seen: reply if "You check the answers" in seen.system else quoting(seen)
+
+
+def verdict(score: int) -> Reply:
+    return Reply(json.dumps({"reason": "So.", "score": score, "passed": score >= 4}))
+
+
+def rows(url: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT state, passed, score, cause FROM judgments ORDER BY created_at").fetchall()
+
+
+async def judge(app: App, models: ModelDouble, url: str) -> list[tuple[object, ...]]:
+    """Submit the sample, let the provider work, and fetch the verdicts. Return the judgments."""
+    await judge_sample(app.services, LOCAL_TENANT)
+    models.batches.work()
+    models.batches.end()
+    await judge_sample(app.services, LOCAL_TENANT)
+    return rows(url)
+
+
+async def test_answers_are_judged_once_in_a_batch_at_half_the_price(
+    judged: App, models: ModelDouble, admin_url: str
+) -> None:
+    models.script = judging(verdict(5))
+    outcome = await ask(judged, HOTEL)
+    assert outcome.trace["prompt_version"] == prompt.VERSION
+    await ask(judged, "What may a private hotel in Lisbon cost?", f"{PRIVATE_THREAD}1")
+    await judge_sample(judged.services, LOCAL_TENANT)
+    assert rows(admin_url) == [("waiting", None, None, "")]
+    assert await judge(judged, models, admin_url) == [("judged", True, 5.0, "")]
+    assert len(models.batches.jobs) == 1
+    (job,) = models.batches.jobs
+    assert len(job.requests) == 2, "both orders"
+    assert "180 EUR" in str(job.requests), "the judge reads the passages"
+    with psycopg.connect(admin_url) as connection:
+        found = connection.execute(
+            "SELECT count(*), min(model), sum(cost_usd) > 0 FROM ledger WHERE purpose = 'judge' AND user_id = 'judge'"
+        ).fetchone()
+        used = connection.execute("SELECT sum(used) FROM budget_days WHERE subject LIKE '%judge%'").fetchone()
+    assert found == (2, "claude-haiku-5-5", True)
+    assert used == (None,), "it counts against no budget"
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        (Reply("Sounds fine!"), "nonsense"),
+        (Reply("No.", stop="refused"), "refused"),
+        (Reply(fault="status", status=529), "overloaded"),
+        (Reply(json.dumps({"reason": "x", "score": 1, "passed": True})), "contradiction"),
+    ],
+)
+async def test_what_cannot_be_judged_never_passes(
+    judged: App, models: ModelDouble, admin_url: str, reply: Reply, cause: str
+) -> None:
+    models.script = judging(reply)
+    await ask(judged, HOTEL)
+    assert await judge(judged, models, admin_url) == [("not judged", None, None, cause)]
+
+
+async def test_a_batch_that_expires_is_not_judged(judged: App, models: ModelDouble, admin_url: str) -> None:
+    models.script = judging(verdict(5))
+    await ask(judged, HOTEL)
+    await judge_sample(judged.services, LOCAL_TENANT)
+    models.batches.end("expired")
+    await judge_sample(judged.services, LOCAL_TENANT)
+    assert rows(admin_url) == [("not judged", None, None, "expired")]
+
+
+async def test_the_judges_own_budget_ends_the_day(
+    both: Settings, handbook: Path, models: ModelDouble, admin_url: str
+) -> None:
+    update = {"judge_share": 1.0, "judge_model": "claude-haiku-5-5", "judge_daily_tokens": 4000} | WRITERS
+    async for app in open_ingested_app(both.model_copy(update=update), handbook):
+        for question in (HOTEL, "On which day are dogs welcome?", "How many days of leave does everybody have?"):
+            await ask(app, question)
+        for _ in range(2):
+            await judge_sample(app.services, LOCAL_TENANT)
+        assert 0 < len(rows(admin_url)) < 3
+
+
+async def test_answers_of_the_judges_family_and_outside_the_share_are_left_out(
+    both: Settings, handbook: Path, models: ModelDouble, admin_url: str
+) -> None:
+    for update in (
+        {"judge_share": 1.0, "judge_model": "claude-sonnet-5-5"},
+        {"judge_share": 0.000001, "judge_model": "gpt-6-luna"},
+    ):
+        async for app in open_ingested_app(both.model_copy(update=update), handbook):
+            await ask(app, HOTEL)
+            await judge_sample(app.services, LOCAL_TENANT)
+            assert rows(admin_url) == []
+
+
+async def test_a_server_without_a_batch_api_is_asked_at_once(
+    both: Settings, handbook: Path, models: ModelDouble, admin_url: str
+) -> None:
+    models.script = judging(verdict(2))
+    update = {"judge_share": 1.0, "judge_model": "gpt-6-luna"}
+    async for app in open_ingested_app(both.model_copy(update=update), handbook):
+        outcome = await ask(app, HOTEL)
+        await judge_sample(app.services, LOCAL_TENANT)
+        assert rows(admin_url) == [("judged", False, 2.0, "")]
+        async with served(app) as url, aiohttp.ClientSession() as http, http.get(f"{url}/admin/judged") as response:
+            page = await response.text()
+        assert f"questions/{outcome.turn_id}" in page
+        assert HOTEL in page
+
+
+def test_a_fall_beyond_chance_is_an_alert() -> None:
+    today = date(2026, 11, 30)
+
+    def day(ago: int, judged: int, passed: int) -> JudgedDay:
+        return JudgedDay(today - timedelta(days=ago), judged, passed, 0, 0)
+
+    alert = fallen([day(20, 100, 95), day(2, 40, 24)], today)
+    assert alert is not None
+    assert (alert.kind, f"{alert.amount:.2f}", f"{alert.usual:.2f}") == ("pass rate", "0.60", "0.95")
+    assert fallen([day(20, 100, 95), day(2, 10, 9)], today) is None, "chance explains it"
+    assert fallen([day(20, 100, 60), day(2, 40, 38)], today) is None, "it rose"
+    assert fallen([day(2, 40, 0)], today) is None, "there is nothing to compare with"
+    assert fallen([], today) is None
+
+
+async def test_an_alert_is_recorded_once_a_week(judged: App, admin_url: str) -> None:
+    with psycopg.connect(admin_url) as connection:
+        connection.execute("INSERT INTO tenants (tenant_id, platform) VALUES ('local', 'web') ON CONFLICT DO NOTHING")
+        connection.execute("ALTER TABLE judgments DROP CONSTRAINT judgments_tenant_id_turn_id_fkey")
+        connection.execute(
+            "INSERT INTO judgments (tenant_id, turn_id, model, batch, state, passed, created_at) "
+            "SELECT 'local', gen_random_uuid(), 'm', 'b', 'judged', n > 30 OR n % 5 = 0, "
+            "now() - make_interval(days => CASE WHEN n > 30 THEN 20 ELSE 1 END) FROM generate_series(1, 130) AS n"
+        )
+    for _ in range(2):
+        await judge_sample(judged.services, LOCAL_TENANT)
+    with psycopg.connect(admin_url) as connection:
+        assert connection.execute("SELECT kind FROM cost_alerts").fetchall() == [("pass rate",)]
+
+
+def test_a_share_needs_a_model() -> None:
+    with pytest.raises(ValidationError, match="PARLEY_JUDGE_MODEL"):
+        Settings(_env_file=None, PARLEY_JUDGE_SHARE=0.1)

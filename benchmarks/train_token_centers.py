@@ -49,7 +49,7 @@ def mean_token(model: BertModel, texts: list[str], kind: EncodeKind) -> Vectors:
             features = model.preprocess([prefix(MULTILINGUAL_MODEL, kind) + text])
             real = ~np.isin(features["input_ids"][0].numpy(), model.tokenizer.all_special_ids)
             means.append(model(features)["token_embeddings"][0].float().numpy()[real].mean(axis=0))
-    return np.mean(means, axis=0, dtype=np.float32)
+    return np.asarray(np.mean(means, axis=0), np.float32)
 
 
 def main() -> None:

@@ -126,4 +126,6 @@ def replaced_reason(kept: int, stored: int) -> str:
     """Return what users read about pages that show a notice or a sign-in; empty if these are few."""
     if not kept or not stored or kept < min(SAME_PAGES, stored):
         return ""
+    if stored == 1:
+        return "The page shows a notice or a sign-in now, so its earlier text was kept. Check the source."
     return f"{kept} of {stored} pages show a notice or a sign-in now, so their earlier text was kept. Check the source."

@@ -117,4 +117,5 @@ def _page_limit_reached(pages: int, left: int) -> str:
 
 
 def _pages_unavailable(count: int) -> str:
-    return f"{count} pages could not be read, so pages may be missing. Nothing was removed. Refresh the site later."
+    pages = "1 page" if count == 1 else f"{count} pages"
+    return f"{pages} could not be read, so pages may be missing. Nothing was removed. Refresh the site later."

@@ -306,7 +306,8 @@ def _export_members(path: Path) -> dict[str, int]:
 
 
 def _unreadable_folders(count: int) -> str:
-    return f"{count} folders could not be read, so documents may be missing. Nothing was removed. Check their rights."
+    folders = "1 folder" if count == 1 else f"{count} folders"
+    return f"{folders} could not be read, so documents may be missing. Nothing was removed. Check the rights."
 
 
 def _size(path: Path) -> int:

@@ -246,7 +246,7 @@ _REQUEST_STOP = text("""
     UPDATE ingests SET
         stop_asked = true,
         updated_at = now(),
-        state = CASE state WHEN 'waiting' THEN 'stopped' ELSE state END
+        state = CASE WHEN state = 'waiting' THEN 'stopped' ELSE state END
     WHERE tenant_id = :tenant AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('waiting', 'running')
 """)
 

@@ -97,6 +97,8 @@ class _Check:
                         yield f"{_shown(kind, inner)} has a column as its argument"
                 if kind == "A_Expr" and operator(inner) in "+-" and self._depends_on_time_zone(inner):
                     yield "a time and an interval are added, and one of them is a column"
+                if kind == "CaseExpr" and "arg" in inner:
+                    yield "CASE has a value before WHEN"
                 if kind == "SubLink" and "RowExpr" in inner.get("testexpr", {}):
                     yield "several columns are compared with a query"
         for fields in of_kind(tree, "InsertStmt", *CHANGES):

@@ -80,6 +80,10 @@ async def test_the_statements_that_change_documents_can_be_distributed(
             "jsonb_build_object() has a column as its argument",
         ),
         ("UPDATE turns SET fence = 1 WHERE tenant_id = $1 RETURNING now()", "RETURNING has now()"),
+        (
+            "UPDATE ingests SET state = CASE state WHEN 'waiting' THEN 'stopped' ELSE state END WHERE tenant_id = $1",
+            "CASE has a value before WHEN",
+        ),
         ("DELETE FROM turns WHERE tenant_id = $1 AND turn_id = gen_random_uuid()", "a change has gen_random_uuid()"),
         (
             "DELETE FROM facts WHERE tenant_id = $1 AND (kind, text) IN "

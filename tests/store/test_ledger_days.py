@@ -305,6 +305,7 @@ async def test_an_erased_person_is_in_no_sum(database: Database) -> None:
 
 async def test_an_erasure_waits_for_a_sum_that_is_being_computed(database: Database) -> None:
     await stored(database, paid())
+    await sum_up(database)
     async with asyncio.TaskGroup() as tasks, database.tenant(TENANT) as summing:
         await ledger_days.sum_up(summing, tenant_id=TENANT, day=(TODAY - timedelta(days=5)).date(), price_steps=STEPS)
 
@@ -320,5 +321,19 @@ async def test_an_erasure_waits_for_a_sum_that_is_being_computed(database: Datab
 
 async def test_calls_in_progress_and_of_today_are_not_summed(database: Database) -> None:
     await stored(database, paid(status="open"), paid(created_at=TODAY))
+    assert await sum_up(database) == []
+    await assert_exact(database)
+
+
+async def test_a_question_that_is_answered_again_on_a_later_day_counts_once(database: Database) -> None:
+    turn = uuid.uuid4()
+    await stored(database, paid(turn_id=turn))
+    await sum_up(database)
+    await stored(database, paid(turn_id=turn, created_at=TODAY - timedelta(days=3)))
+    await assert_exact(database)
+    later, earlier = [(TODAY - timedelta(days=days)).date() for days in (3, 5)]
+    assert await sum_up(database) == [later]
+    await assert_exact(database)
+    assert await sum_up(database) == [earlier], "its question was answered again"
     assert await sum_up(database) == []
     await assert_exact(database)

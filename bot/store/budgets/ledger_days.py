@@ -53,7 +53,7 @@ SUMS_OF_ROWS = """
 IS_ANSWER = """(
     purpose = 'answer' AND status = 'ok' AND turn_id IS NOT NULL AND NOT EXISTS (
         SELECT FROM ledger AS later
-        WHERE later.tenant_id = call.tenant_id AND later.turn_id = call.turn_id
+        WHERE later.tenant_id = :tenant AND later.turn_id = call.turn_id
             AND later.purpose = 'answer' AND later.status = 'ok'
             AND (later.created_at > call.created_at
                 OR later.created_at = call.created_at AND later.call_id < call.call_id)

@@ -244,6 +244,7 @@ def platforms(states: Mapping[str, bool], unready: Mapping[str, str], processes:
     for part, name in user_messages.PLATFORMS.items():
         faults = [one.faults[part] for one in processes if part in one.faults]
         serving = [one for one in processes if part in one.platforms and part not in one.faults]
+        row: tuple[str, str, bool | None]
         if states.get(part) or serving:
             row = (user_messages.CONNECTED, "", True)
         elif part in states or faults:

@@ -182,7 +182,7 @@ def moved(tables: int, rows: int) -> str:
 
 
 def distributed(new: int, earlier: int, nodes: int) -> str:
-    return f"Distributed {new} tables over {nodes} nodes; {earlier} were distributed already. Start Parley now."
+    return f"Distributed {new} tables over {nodes} nodes. {earlier} were distributed before. Start Parley now."
 
 
 def setting_changed(statement: str) -> str:

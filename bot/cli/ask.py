@@ -133,6 +133,8 @@ async def _answer_and_id(app: App, message: Incoming, *, quiet: bool) -> tuple[O
 async def _answer(app: App, message: Incoming, *, quiet: bool = False, in_chat: bool = False) -> Outcome:
     from bot.platforms import console
 
+    # A terminal that was killed leaves its question open, and later questions of the thread wait for that answer.
+    await app.dispatcher.resume("console", lambda _: console.SilentTerminal())
     turn = await app.dispatcher.accept(message)
     if turn is None:
         raise UsageError(user_messages.ASKED_ALREADY)

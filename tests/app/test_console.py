@@ -7,12 +7,16 @@ import io
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from bot.app import App
 from bot.cli.ask import _answer, _chat
+from bot.config import Settings, environment_name
 from bot.platforms.console import FROM_CACHE, Terminal, incoming
+from bot.types.conversation import LOCAL_TENANT
 from bot.types.display import Part
 from tests.doubles.models import ModelDouble, Reply, Seen
 
@@ -113,3 +117,44 @@ async def test_an_answer_that_a_signal_ends_is_stopped_and_its_thread_goes_on(
     async with asyncio.timeout(60):
         following = await _answer(app_with_models, incoming(QUESTION, thread="t1", user="ann"), quiet=True)
     assert "180 EUR" in following.answer
+
+
+async def test_the_question_of_a_killed_terminal_does_not_hold_up_its_thread(
+    app_with_models: App, both: Settings, models: ModelDouble
+) -> None:
+    asked, released = asyncio.Event(), asyncio.Event()
+
+    def script(_: Seen) -> Reply:
+        asked.set()
+        return Reply("It may cost 180 EUR. [1]", after=1, held=released)
+
+    models.script = script
+    ours = {environment_name(name) for name in Settings.model_fields}
+    given = {
+        "DATABASE_URL": both.database_url.get_secret_value() if both.database_url else "",
+        "PARLEY_DATA_DIR": str(both.data_dir),
+        "ANTHROPIC_API_KEY": models.anthropic_key,
+        "ANTHROPIC_BASE_URL": models.anthropic_url,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    killed = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "bot", "ask", QUESTION, "--thread", "t1", "--user", "ann"),
+        env={**{name: value for name, value in os.environ.items() if name not in ours}, **given},
+        cwd=both.data_dir,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(120):
+            await asked.wait()
+    finally:
+        killed.kill()
+        await killed.wait()
+        released.set()
+    async with asyncio.timeout(120):
+        following = await _answer(app_with_models, incoming(QUESTION, thread="t1", user="ann"), quiet=True)
+        await app_with_models.dispatcher.settled()
+    assert (following.state, "180 EUR" in following.answer) == ("done", True)
+    async with app_with_models.database.tenant(LOCAL_TENANT) as session:
+        states = await session.scalars(text("SELECT state FROM turns ORDER BY seq"))
+    assert list(states) == ["done", "done"]

@@ -93,7 +93,7 @@ def _gaps(found: Sequence[Gap]) -> Table:
             *(Cell(one.why.get(why, 0)) for why in WHY),
             Cell(one.best_source),
             Cell("out of date" if one.stale else ""),
-            Cell(" · ".join(one.questions), link("questions", words=one.questions[0][:80])),
+            Cell(" · ".join(one.questions)),
         ]
         for one in found
     ]

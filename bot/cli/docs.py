@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bot.app import App
     from bot.store.database.session import Database
     from knowledge.store.document_catalog import DocumentText
+    from knowledge.store.held_back_sources import HeldBack
 
 
 @click.group(invoke_without_command=True)
@@ -175,23 +176,25 @@ def _list(
 ) -> None:
     offset = (page - 1) * (limit or 0)
 
-    async def load(database: Database) -> tuple[list[DocumentRow], int, str]:
+    async def load(database: Database) -> tuple[list[DocumentRow], int, list[str]]:
         from bot.commands.language_suggestion import suggest_multilingual
 
         await require_tenant(database, tenant)
-        rows, total = await database.run(tenant, list_page)
+        rows, total, held_back = await database.run(tenant, list_page)
         suggestion = "" if as_json else await suggest_multilingual(database, tenant, settings().embedding_model)
-        return rows, total, suggestion
+        notes = [user_messages.is_held_back(source.uri, source.reason) for source in held_back]
+        return rows, total, [*notes, *filter(None, [suggestion])]
 
-    async def list_page(session: AsyncSession) -> tuple[list[DocumentRow], int]:
-        from knowledge.store import document_catalog
+    async def list_page(session: AsyncSession) -> tuple[list[DocumentRow], int, list[HeldBack]]:
+        from knowledge.store import document_catalog, held_back_sources
 
         rows = await document_catalog.list_documents(
             session, tenant, matching=matching, order=order, limit=limit, offset=offset
         )
-        return rows, await document_catalog.count_documents(session, tenant, matching=matching)
+        total = await document_catalog.count_documents(session, tenant, matching=matching)
+        return rows, total, await held_back_sources.list_sources(session, tenant_id=tenant)
 
-    rows, total, suggestion = with_database(load)
+    rows, total, notes = with_database(load)
     if not rows and not as_json:
         echo(user_messages.no_such_documents(matching, total))
         return
@@ -200,8 +203,8 @@ def _list(
     print_data([_as_document(row) for row in rows], COLUMNS, [cells(row) for row in rows], as_json=as_json)
     if not as_json:
         echo(user_messages.listed(offset + 1, offset + len(rows), total), err=True)
-        if suggestion:
-            echo(suggestion, err=True)
+        for note in notes:
+            echo(note, err=True)
 
 
 def _as_document(row: DocumentRow) -> dict[str, Any]:

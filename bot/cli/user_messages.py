@@ -68,6 +68,10 @@ ACCEPT_REMOVALS_OF_ONE = "With --accept-removals, give the ID of a document of t
 NAME_A_DOCUMENT = "Name the document whose source you want to refresh on a schedule."
 
 
+def is_held_back(uri: str, reason: str) -> str:
+    return f"{uri} is held back: {reason} If this is right: parley docs refresh ID --accept-removals"
+
+
 PAGE_WITHOUT_LIMIT = "--page needs --limit, the number of documents on a page"
 
 

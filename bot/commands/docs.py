@@ -184,13 +184,15 @@ async def _list(context: Context, words: Sequence[str]) -> Reply:
             session, tenant, audiences=readable, matching=matching, order=order, limit=MAX_ROWS, offset=offset
         )
         total = await document_catalog.count_documents(session, tenant, audiences=readable, matching=matching)
+        held_back = await held_back_sources.list_sources(session, tenant_id=tenant, audiences=readable)
     why_not_all = _why_not_all(context)
     if not total:
         return Reply(
             (docs_user_messages.no_match(matching) if matching else docs_user_messages.NO_DOCUMENTS) + why_not_all
         )
     heading = docs_user_messages.documents(total, first=offset + 1, last=offset + len(rows), page=page)
-    return Reply(heading + why_not_all, Table(COLUMNS, [cells(row) for row in rows]) if rows else None)
+    notes = "".join(f"\n{docs_user_messages.is_held_back(source.uri, source.reason)}" for source in held_back)
+    return Reply(heading + why_not_all + notes, Table(COLUMNS, [cells(row) for row in rows]) if rows else None)
 
 
 def _list_options(words: Sequence[str]) -> tuple[str, Order, int]:

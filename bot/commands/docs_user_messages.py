@@ -56,6 +56,11 @@ def held_back(uri: str, reason: str) -> str:
     return f"**{uri}**: {reason} If this is right, an admin can approve the removals."
 
 
+def is_held_back(uri: str, reason: str) -> str:
+    """Return the line about a source that is held back, below the number of documents."""
+    return f"**{uri}** is held back: {reason} If this is right, an admin can write /docs refresh ID --accept-removals."
+
+
 ACCEPT_REMOVALS = "Approve removals"
 HOW_TO_ACCEPT = (
     "In the server, write /docs refresh ID --accept-removals. The ID is that of any document of this source."

@@ -48,6 +48,24 @@ async def is_held_back(session: AsyncSession, *, tenant_id: str, source_id: str)
     return bool(found)
 
 
+# Audiences that are NULL match every source.
+_LIST = text("""
+    SELECT CAST(id AS text), uri, held_back, added_by
+    FROM sources
+    WHERE tenant_id = :tenant AND held_back <> ''
+        AND (CAST(:audiences AS text[]) IS NULL OR audience = ANY(:audiences))
+    ORDER BY uri
+""")
+
+
+async def list_sources(
+    session: AsyncSession, *, tenant_id: str, audiences: Sequence[str] | None = None
+) -> list[HeldBack]:
+    """Return the sources that are held back and that these audiences may read, by their uri; None lists all."""
+    values = {"tenant": tenant_id, "audiences": None if audiences is None else list(audiences)}
+    return [HeldBack(*row) for row in await session.execute(_LIST, values)]
+
+
 _IS_NOT_TOLD = """held_back <> '' AND NOT EXISTS (
     SELECT FROM held_back_notices
     WHERE held_back_notices.tenant_id = sources.tenant_id AND source_id = sources.id AND platform = :platform

@@ -69,10 +69,13 @@ async def test_the_worker_removes_what_an_admin_lets_through(database_url: str, 
         line = f"refresh {site.url}{paths[0]}"
         held = await commands.run("docs", line, by(app, BOSS))
         assert "5 of 6 documents are gone from it, so nothing was removed" in held.text
+        note = f"**sitemap:{site.url}/map.xml** is held back: 5 of 6 documents are gone from it"
+        assert note in (await commands.run("docs", "", by(app, BOSS))).text
         accepted = await commands.run("docs", f"{line} --accept-removals", by(app, BOSS))
         assert "5 documents removed" in accepted.text
         listed = await commands.run("docs", "", by(app, BOSS))
         assert listed.table is not None
+        assert "held back" not in listed.text
         assert [row[2] for row in listed.table.rows] == [f"{site.url}{paths[0]}"]
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from knowledge.ingest import Ingestor, removals
 from knowledge.ports import Sessions, Source
 from knowledge.sources.files import FolderSource
-from knowledge.store import document_removals
+from knowledge.store import document_removals, held_back_sources
 from knowledge.types import Failure, Progress
 from tests.knowledge.fakes import ListSource, markdown
 from tests.knowledge.sources.test_refresh import MAX_BYTES, Site, html_page, site
@@ -273,3 +273,18 @@ async def test_private_conversation_that_was_stored_is_deleted(ingestor: Ingesto
     source.items = [Failure("dm.json", "it is private.", private=True), markdown("b.md", "words")]
     report = await ingestor.ingest([source], tenant_id="t")
     assert (list(await stored(sessions)), report.deleted) == (["b.md"], 1)
+
+
+@pytest.mark.parametrize(("audiences", "listed"), [(None, True), (("tenant", "C1"), True), (("tenant", "C2"), False)])
+async def test_a_source_that_is_held_back_is_listed_only_to_those_who_may_read_it(
+    folder: Path, ingestor: Ingestor, sessions: Sessions, audiences: tuple[str, ...] | None, listed: bool
+) -> None:
+    source = FolderSource(folder, max_bytes=MAX_BYTES)
+    await ingestor.ingest([source], tenant_id="t", audience="C1")
+    for name in list(TEXTS)[:5]:
+        (folder / name).unlink()
+    await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t", audience="C1")
+    async with sessions("t") as session:
+        found = await held_back_sources.list_sources(session, tenant_id="t", audiences=audiences)
+    reasons = ["5 of 10 documents are gone from it, so nothing was removed. Check the source."] if listed else []
+    assert [one.reason for one in found] == reasons

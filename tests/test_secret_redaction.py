@@ -186,7 +186,8 @@ def log_output(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     output = io.StringIO()
-    monkeypatch.setattr("sys.stderr", output)
+    # pytest replaces stderr after the fixtures.
+    monkeypatch.setattr(pipeline.StderrHandler, "stream", output)
     try:
         pipeline.set_up("DEBUG")
         yield output

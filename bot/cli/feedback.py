@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 @click.option("--all", "thumbs_up", is_flag=True, help="List the thumbs up too.")
 @click.option(
     "--as-cases",
-    "path",
+    "cases_file",
     type=FilePath(dir_okay=False, writable=True),
     help="Write them to this file as cases for 'parley eval answers --cases' (JSONL). Private questions are left out.",
 )
 @data_options
-def feedback(period: str, thumbs_up: bool, path: Path | None, tenant: str, as_json: bool) -> None:
+def feedback(period: str, thumbs_up: bool, cases_file: Path | None, tenant: str, as_json: bool) -> None:
     """List answers with a thumb down, and questions that no document answers.
 
     'parley why' shows the whole trace of an answer.
@@ -53,23 +53,23 @@ def feedback(period: str, thumbs_up: bool, path: Path | None, tenant: str, as_js
 
         return await reply_of(session, tenant_id=tenant, start=start, thumbs_up=thumbs_up)
 
-    if path is not None:
-        _write_cases(path, tenant, start, as_json=as_json)
+    if cases_file is not None:
+        _write_cases(cases_file, tenant, start, as_json=as_json)
     elif as_json:
         print_json([rating.as_json() for rating in with_tenant(tenant, load)])
     else:
         show_reply(with_tenant(tenant, load_latest))
 
 
-def _write_cases(path: Path, tenant: str, start: datetime, *, as_json: bool) -> None:
+def _write_cases(cases_file: Path, tenant: str, start: datetime, *, as_json: bool) -> None:
     from bot.reports import feedback_cases
 
     found = with_tenant(tenant, lambda session: feedback_cases.cases(session, tenant_id=tenant, start=start))
-    write_file(path, feedback_cases.as_jsonl(found).encode())
+    write_file(cases_file, feedback_cases.as_jsonl(found).encode())
     if as_json:
-        print_json({"file": str(path), "cases": len(found)})
+        print_json({"file": str(cases_file), "cases": len(found)})
     else:
-        echo(user_messages.wrote_cases(len(found), str(path)))
+        echo(user_messages.wrote_cases(len(found), str(cases_file)))
 
 
 COMMANDS = (feedback,)

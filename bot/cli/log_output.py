@@ -30,14 +30,14 @@ DETAIL_HIDDEN = "(the row is not logged)"
 
 def set_up(level: str, *, as_json: bool = False, content: bool = False, entries: bool = True) -> None:
     """Log to stderr from ``level`` on. Without ``entries``, the entries about turns and model calls are left out."""
-    handler = _StderrHandler()
+    handler = StderrHandler()
     handler.setFormatter(formatter(as_json=as_json, content=content))
     handler.addFilter(_Chosen(content=content, entries=entries))
     handler.addFilter(RedactingFilter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
-class _StderrHandler(logging.StreamHandler[TextIO]):
+class StderrHandler(logging.StreamHandler[TextIO]):
     """Writes to what is stderr at the moment: progress bars replace it, and show what is written above them."""
 
     def __init__(self) -> None:

@@ -75,10 +75,14 @@ def _as_json(known: VerifiedAnswer) -> dict[str, Any]:
 @click.option("--answer", help="The answer as Markdown. [1] marks the first source.")
 @click.option("--answer-file", type=FilePath(exists=True, dir_okay=False), help="File with the answer.")
 @click.option("--answer-of", type=Identifier(), metavar="TURN_ID", help="Verify this answer of Parley.")
-@click.option("--also", multiple=True, help="Another form of the question. Can be repeated.")
+@click.option("--also", type=Identifier(), multiple=True, help="Another form of the question. Can be repeated.")
 @click.option("--source", "sources", multiple=True, help="A document: its ID, path or title. Can be repeated.")
-@click.option("--until", metavar="DAY", help="2027-01-31, 90d, 12w or never.  [default: PARLEY_VERIFIED_DAYS]")
-@click.option("--owner", default="you", show_default=True, help="The name of the person who stands behind it.")
+@click.option(
+    "--until", type=Identifier(), metavar="DAY", help="2027-01-31, 90d, 12w or never.  [default: PARLEY_VERIFIED_DAYS]"
+)
+@click.option(
+    "--owner", type=Identifier(), default="you", show_default=True, help="The name of the person who stands behind it."
+)
 @click.option("--audience", type=Identifier(), help="Who gets it: tenant or the ID of a channel.  [default: tenant]")
 @data_options
 def add(

@@ -12,12 +12,12 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands.services import Services
-from bot.engine.answer.cached import is_sampled
 from bot.engine.ports.llm import Prompt
 from bot.errors import ConfigError, LLMError, for_operator
 from bot.evals.agreement import wilson
@@ -41,9 +41,11 @@ LOOKED_BACK = timedelta(days=1)
 PASSAGE_CHARS = 6000
 """Characters of an answer's passages that the judge reads."""
 MOST_AT_ONCE = 100
+LONGEST_WAIT = timedelta(days=2)
+"""After this, a batch is given up. Providers end theirs within a day."""
 RECENT, BEFORE = timedelta(days=7), timedelta(days=35)
 """The last days, and the days whose end they are compared with."""
-_LOST = ("batch", "missing")
+_LOST = ("batch", "missing", "rejected")
 """Kinds of errors after which a batch never has results."""
 
 
@@ -69,16 +71,22 @@ async def _submit(services: Services, tenant_id: str, model: str, batch: Batch, 
     settings, now = services.settings, services.clock()
     today = datetime.combine(now.date(), time.min, now.tzinfo)
     async with services.database.tenant(tenant_id) as session:
-        found = await judgments.candidates(session, tenant_id=tenant_id, start=now - LOOKED_BACK)
+        period: Any = {"tenant_id": tenant_id, "start": now - LOOKED_BACK}
+        models = await judgments.answer_models(session, **period)
+        found = await judgments.candidates(
+            session,
+            **period,
+            share=settings.judge_share,
+            excluded=[one for one in models if family(one) == family(model)],
+            most=MOST_AT_ONCE,
+        )
         used = await judgments.tokens_since(session, tenant_id=tenant_id, start=today)
     left = (settings.judge_daily_tokens or UNLIMITED) - used
     chosen: list[Candidate] = []
     estimates: list[int] = []
     for one in found:
-        if not is_sampled(f"{USER} {one.turn_id}", settings.judge_share) or family(model) in map(family, one.models):
-            continue
         tokens = sum(counter.count(each.messages[0].text + each.system, model) + MAX_TOKENS for each in prompts([one]))
-        if tokens > left or len(chosen) == MOST_AT_ONCE:
+        if tokens > left:
             break
         left -= tokens
         chosen.append(one)
@@ -122,15 +130,16 @@ async def _collect(services: Services, tenant_id: str, batch: Batch) -> None:
     """Store the verdicts of the batches that have ended, and record their costs."""
     async with services.database.tenant(tenant_id) as session:
         open_batches = await judgments.waiting(session, tenant_id=tenant_id)
-    for name, turns in open_batches.items():
+    for name, waiting in open_batches.items():
         calls: list[Call] = []
         try:
             results = await batch.results(BatchId.parse(name), meter=calls.append)
         except LLMError as error:
-            if error.kind not in _LOST:
+            if error.kind not in _LOST and services.clock() - waiting.submitted_at <= LONGEST_WAIT:
                 continue  # It is still running, or the provider does not answer now.
-            results = [error] * (2 * len(turns))
-        verdicts = [_judged(turn_id, results[2 * place : 2 * place + 2]) for turn_id, place in turns]
+            verdicts = [Verdicts(turn_id, None, None, error.kind) for turn_id, _ in waiting.turns]
+        else:
+            verdicts = [_judged(turn_id, results[2 * place : 2 * place + 2]) for turn_id, place in waiting.turns]
 
         async def store(session: AsyncSession, verdicts: Sequence[Verdicts] = tuple(verdicts)) -> None:
             await judgments.store(session, tenant_id=tenant_id, verdicts=verdicts)

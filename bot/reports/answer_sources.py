@@ -16,7 +16,8 @@ from bot.store.answer_cache.similar_answer_statements import Tally
 
 _CACHED = text("""
     SELECT count(*) FROM turns
-    WHERE tenant_id = :tenant AND created_at >= :start AND cached AND state = 'done' AND refused IS NULL
+    WHERE tenant_id = :tenant AND created_at >= :start AND cached AND kind <> 'copied' AND state = 'done'
+        AND refused IS NULL
 """)
 
 

@@ -36,7 +36,7 @@ _PASSAGES = text(f"""
         CASE WHEN jsonb_typeof(trace -> 'passages') = 'array' THEN trace -> 'passages' ELSE '[]' END
     ) AS passage
     JOIN documents ON documents.tenant_id = :tenant AND documents.uri = passage ->> 'source'
-    WHERE turns.tenant_id = :tenant AND turns.created_at >= :start AND turns.withdrawn_at IS NULL
+    WHERE turns.tenant_id = :tenant AND turns.created_at >= :start AND turns.withdrawn_at IS NULL AND kind <> 'copied'
         AND (CAST(:channels AS text[]) IS NULL OR channel_id = ANY(:channels))
         AND (CAST(:audiences AS text[]) IS NULL OR documents.audience = ANY(:audiences))
         AND documents.gone_readings < {GONE_READINGS} AND passage ->> 'text' ~ '[0-9]'

@@ -19,6 +19,7 @@ from bot.store.budgets import ledger_sums
 from bot.store.budgets.ledger_sums import DIMENSIONS as DIMENSIONS
 from bot.store.budgets.ledger_sums import Dimension as Dimension
 from bot.store.schema import ledger, turns
+from bot.store.schema.conversations import COPIED
 from bot.types.usage import Usage
 
 
@@ -237,7 +238,7 @@ async def _saved_by_answer_cache(session: AsyncSession, tenant_id: str, start: d
     origin = turns.c.trace["cached_from"].astext
     again = (
         select(origin.label("turn_id"), func.count().label("times"))
-        .where(turns.c.tenant_id == tenant_id, turns.c.created_at >= start, turns.c.cached)
+        .where(turns.c.tenant_id == tenant_id, turns.c.created_at >= start, turns.c.cached, turns.c.kind != COPIED)
         .group_by(origin)
         .subquery()
     )

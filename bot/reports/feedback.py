@@ -11,6 +11,7 @@ from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.schema import feedback, turns
+from bot.store.schema.conversations import COPIED
 from bot.store.turns import answer_ids
 from bot.types.conversation import PRIVATE_THREAD
 
@@ -106,7 +107,10 @@ async def ratings(
     ]
 
 
-_IS_UNANSWERED = turns.c.trace["unanswered"].as_boolean().is_(True) & turns.c.refused.is_(None)
+# A copy in a branch of a conversation asks nothing anew. A rating of a copy is one of its own.
+_IS_UNANSWERED = and_(
+    turns.c.trace["unanswered"].as_boolean().is_(True), turns.c.refused.is_(None), turns.c.kind != COPIED
+)
 _AT = func.coalesce(feedback.c.created_at, turns.c.created_at)
 
 

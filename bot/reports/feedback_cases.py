@@ -45,7 +45,7 @@ _REJECTED = text("""
         AND (NOT starts_with(thread_id, :private) OR user_id = :reader)
         AND (CAST(:low AS uuid) IS NULL OR turns.turn_id BETWEEN CAST(:low AS uuid) AND CAST(:high AS uuid))
         AND (CAST(:low AS uuid) IS NOT NULL OR (turns.created_at >= :start AND (
-            coalesce((turns.trace ->> 'unanswered')::boolean, false) OR EXISTS (
+            (kind <> 'copied' AND coalesce((turns.trace ->> 'unanswered')::boolean, false)) OR EXISTS (
                 SELECT FROM feedback
                 WHERE feedback.tenant_id = :tenant AND feedback.turn_id = turns.turn_id AND value < 0
             )

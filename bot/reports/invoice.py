@@ -221,9 +221,10 @@ def _add(export: Export, row: Mapping[str, str | None], line: int) -> None:
     known = export.format
     try:
         day = date.fromisoformat((row[known.day] or "")[:10])
+        day + timedelta(days=1)  # The ledger is read up to the next day, which the last day of the calendar lacks.
         # An empty amount is a day without usage.
         amounts = {measure: Decimal((row[column] or "0").strip() or "0") for column, measure in known.measures.items()}
-    except (ValueError, InvalidOperation):
+    except (ValueError, OverflowError, InvalidOperation):
         raise UsageError(user_messages.unreadable_line(line)) from None
     if not all(amount.is_finite() and amount.adjusted() < MOST_DIGITS for amount in amounts.values()):
         raise UsageError(user_messages.unreadable_line(line))

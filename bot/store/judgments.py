@@ -19,13 +19,20 @@ from bot.types.conversation import PRIVATE_THREAD
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An answer that may be judged. ``passages`` are those that it was written from, ``models`` wrote it."""
+    """An answer that may be judged. ``passages`` are those that it was written from."""
 
     turn_id: str
     question: str
     answer: str
     passages: tuple[str, ...]
-    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingBatch:
+    """A batch whose verdicts are awaited: when it was submitted, and the answers, with their places in it."""
+
+    submitted_at: datetime
+    turns: list[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +56,54 @@ class JudgedDay:
     waiting: int
 
 
-# Answers that a model wrote. Private ones are sent to no further provider.
+_MODELS = text("""
+    SELECT DISTINCT model FROM ledger
+    WHERE tenant_id = :tenant AND created_at >= :start AND purpose = 'answer' AND status = 'ok'
+        AND provider <> 'extractive'
+    ORDER BY model
+""")
+
+
+async def answer_models(session: AsyncSession, *, tenant_id: str, start: datetime) -> list[str]:
+    """Return the names of the models that wrote answers since ``start``."""
+    return list(await session.scalars(_MODELS, {"tenant": tenant_id, "start": start}))
+
+
+# Answers that a model wrote. Private ones are sent to no further provider. The first 32 bits of a digest of the turn's
+# ID decide about the sample, so an answer is in it or not however often it is looked at.
 _CANDIDATES = text("""
     SELECT CAST(turn_id AS text) AS turn_id, question, answer, ARRAY(
         SELECT passage ->> 'text' FROM jsonb_array_elements(
             CASE WHEN jsonb_typeof(trace -> 'passages') = 'array' THEN trace -> 'passages' ELSE '[]' END
         ) AS passage
-    ) AS passages, ARRAY(
-        SELECT DISTINCT model FROM ledger
+    ) AS passages
+    FROM turns, LATERAL (
+        SELECT array_agg(model) AS models FROM ledger
         WHERE ledger.tenant_id = :tenant AND ledger.turn_id = turns.turn_id AND purpose = 'answer' AND status = 'ok'
             AND provider <> 'extractive'
-    ) AS models
-    FROM turns
+    ) AS written
     WHERE tenant_id = :tenant AND created_at >= :start AND state = 'done' AND refused IS NULL AND answer <> ''
         AND withdrawn_at IS NULL AND NOT cached AND kind <> 'copied' AND NOT starts_with(thread_id, :private)
+        AND CAST(CAST('x' || left(md5('judge ' || CAST(turn_id AS text)), 8) AS bit(32)) AS bigint)
+            < CAST(:share AS float) * 4294967296
         AND NOT EXISTS (
             SELECT FROM judgments WHERE judgments.tenant_id = :tenant AND judgments.turn_id = turns.turn_id
         )
-    ORDER BY created_at, turn_id
+        AND NOT models && CAST(:excluded AS text[])
+    ORDER BY created_at, turn_id LIMIT :most
 """)
 
 
-async def candidates(session: AsyncSession, *, tenant_id: str, start: datetime) -> list[Candidate]:
-    """Return the answers since ``start`` that were not chosen before, oldest first."""
-    rows = await session.execute(_CANDIDATES, {"tenant": tenant_id, "start": start, "private": PRIVATE_THREAD})
-    return [
-        Candidate(row.turn_id, row.question, row.answer, tuple(row.passages), tuple(row.models))
-        for row in rows
-        if row.models
-    ]
+async def candidates(
+    session: AsyncSession, *, tenant_id: str, start: datetime, share: float, excluded: Sequence[str], most: int
+) -> list[Candidate]:
+    """Return up to ``most`` answers since ``start`` that were not chosen before, oldest first.
+
+    ``share`` of all answers, from 0 to 1, are in the sample. Answers that a model of ``excluded`` wrote are left out.
+    """
+    values = {"tenant": tenant_id, "start": start, "private": PRIVATE_THREAD, "share": share, "most": most}
+    rows = await session.execute(_CANDIDATES, values | {"excluded": list(excluded)})
+    return [Candidate(row.turn_id, row.question, row.answer, tuple(row.passages)) for row in rows]
 
 
 _CHOOSE = text("""
@@ -109,18 +135,18 @@ async def tokens_since(session: AsyncSession, *, tenant_id: str, start: datetime
     return int(found or 0)
 
 
-async def waiting(session: AsyncSession, *, tenant_id: str) -> dict[str, list[tuple[str, int]]]:
-    """Return the answers whose verdicts are awaited, and their places, by batch."""
+async def waiting(session: AsyncSession, *, tenant_id: str) -> dict[str, WaitingBatch]:
+    """Return the batches whose verdicts are awaited, by name."""
     rows = await session.execute(
         text(
-            "SELECT batch, CAST(turn_id AS text) AS turn_id, place FROM judgments "
+            "SELECT batch, created_at, CAST(turn_id AS text) AS turn_id, place FROM judgments "
             "WHERE tenant_id = :tenant AND state = 'waiting' ORDER BY batch, place"
         ),
         {"tenant": tenant_id},
     )
-    found: dict[str, list[tuple[str, int]]] = {}
+    found: dict[str, WaitingBatch] = {}
     for row in rows:
-        found.setdefault(row.batch, []).append((row.turn_id, row.place))
+        found.setdefault(row.batch, WaitingBatch(row.created_at, [])).turns.append((row.turn_id, row.place))
     return found
 
 

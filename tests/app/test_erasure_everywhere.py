@@ -192,6 +192,8 @@ def plant_everything(plant: Planter, quoted: str) -> None:
     noted = {"query": WORD, "searched": WORD, "recalled": [[NAME, "", WORD]], "facts": [[NAME, "", WORD]]}
     turn(plant, thread, OTHER, "Otto", trace={**noted, "notes": [f"{NAME} said {WORD}"], "restarts": [WORD]})
     turn(plant, elsewhere, OTHER, "Otto", trace={"notes": [f"Ask {NAME}."]}, question=f"What of <@{PERSON}>?")
+    for owner in (NAME, PERSON):
+        turn(plant, elsewhere, OTHER, "Otto", trace={"verified": {"id": "v", "owner": owner, "question": "q"}})
     named = [{"source": quoted, "title": WORD, "quote": WORD, "text": WORD}]
     citing = turn(plant, elsewhere, OTHER, "Otto", answer=WORD, citations=named, trace={"passages": named})
     for turn_id, uid, author, name in ((own, thread, PERSON, NAME), (citing, elsewhere, "", "")):
@@ -318,3 +320,23 @@ async def test_documents_that_are_kept_belong_to_the_admins(app: App, admin_url:
         assert connection.execute("SELECT count(*) FROM documents WHERE uri = %s", (f"{WORD}.md",)).fetchone() == (1,)
         assert connection.execute("SELECT DISTINCT added_by FROM sources WHERE kind = 'upload'").fetchall() == [(None,)]
         assert connection.execute("SELECT count(*) FROM ingests WHERE asked_by = %s", (PERSON,)).fetchone() == (0,)
+
+
+async def test_the_name_of_an_owner_who_never_asked_leaves_the_answers_of_others(app: App, admin_url: str) -> None:
+    plant, thread = Planter(admin_url), uuid.uuid4()
+    plant("tenants", platform="slack")
+    plant("threads", thread_uid=thread, platform="slack", channel_id="C1", thread_id="t", title="ferns")
+    plant(
+        "verified_answers", id=uuid.uuid4(), audience="tenant", tenant_wide=True, platform="slack", answer="a",
+        owner_id=PERSON, owner_name=NAME,
+    )  # fmt: skip
+    verified = {"id": "v", "owner": NAME, "question": "q", "verified_at": "2026-01-01"}
+    turn(plant, thread, OTHER, "Otto", trace={"verified": verified, "notes": [f"Verified by {NAME}."]})
+    turn(plant, thread, OTHER, "Otto", trace={"verified": verified | {"owner": "Otto"}, "notes": ["Verified by Otto."]})
+    async with app.database.tenant(TENANT) as session:
+        await erasure.erase(session, tenant_id=TENANT, user_id=PERSON)
+    assert rows_with_canary(admin_url) == {}
+    with psycopg.connect(admin_url) as connection:
+        traces = [row[0] for row in connection.execute("SELECT trace FROM turns ORDER BY seq")]
+    assert traces[0] == {"verified": verified | {"owner": "@erased"}}
+    assert traces[1]["notes"] == ["Verified by Otto."]

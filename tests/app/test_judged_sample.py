@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psycopg
@@ -18,6 +20,8 @@ from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.answer import prompt
 from bot.jobs.judged_sample import fallen, judge_sample
+from bot.llm import build
+from bot.store import judgments
 from bot.store.judgments import JudgedDay
 from bot.types.conversation import LOCAL_TENANT, PRIVATE_THREAD
 from bot.types.turns import Outcome
@@ -116,6 +120,52 @@ async def test_a_batch_that_expires_is_not_judged(judged: App, models: ModelDoub
     models.batches.end("expired")
     await judge_sample(judged.services, LOCAL_TENANT)
     assert rows(admin_url) == [("not judged", None, None, "expired")]
+
+
+async def test_a_batch_that_the_provider_rejects_is_not_judged(
+    both: Settings, handbook: Path, models: ModelDouble, admin_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.openai_kind = "openai"
+    monkeypatch.setattr(build, "is_openai", lambda _url: True)
+    update = {"judge_share": 1.0, "judge_model": "gpt-6-luna"}
+    async for app in open_ingested_app(both.model_copy(update=update), handbook):
+        await ask(app, HOTEL)
+        await judge_sample(app.services, LOCAL_TENANT)
+        models.batches.end("failed")
+        await judge_sample(app.services, LOCAL_TENANT)
+        assert rows(admin_url) == [("not judged", None, None, "rejected")]
+
+
+async def test_a_batch_that_runs_for_days_is_given_up(judged: App, models: ModelDouble, admin_url: str) -> None:
+    await ask(judged, HOTEL)
+    for age, state in ((1, "waiting"), (2, "not judged")):
+        await judge_sample(judged.services, LOCAL_TENANT)
+        with psycopg.connect(admin_url) as connection:
+            connection.execute("UPDATE judgments SET created_at = now() - make_interval(days => %s, mins => 5)", (age,))
+        await judge_sample(judged.services, LOCAL_TENANT)
+        assert [row[0] for row in rows(admin_url)] == [state]
+    assert len(models.batches.jobs) == 1
+
+
+async def test_the_database_returns_only_the_answers_that_are_judged_at_once(judged: App, models: ModelDouble) -> None:
+    for question in (HOTEL, "On which day are dogs welcome?", "How many days of leave does everybody have?"):
+        await ask(judged, question)
+    start = judged.services.clock() - timedelta(days=1)
+
+    async def found(share: float = 1.0, excluded: Sequence[str] = (), most: int = 9) -> list[str]:
+        async with judged.database.tenant(LOCAL_TENANT) as session:
+            period: Any = {"tenant_id": LOCAL_TENANT, "start": start}
+            assert await judgments.answer_models(session, **period) == ["gpt-6-luna"]
+            chosen = await judgments.candidates(session, **period, share=share, excluded=excluded, most=most)
+        return [one.turn_id for one in chosen]
+
+    every = await found()
+    assert len(every) == 3
+    assert await found(most=2) == every[:2]
+    assert await found(excluded=["gpt-6-luna"]) == []
+    shares = {turn: int(hashlib.md5(f"judge {turn}".encode()).hexdigest()[:8], 16) / 2**32 for turn in every}
+    for bound in (0.0, 0.5, *shares.values()):
+        assert await found(share=bound) == [turn for turn in every if shares[turn] < bound]
 
 
 async def test_the_judges_own_budget_ends_the_day(

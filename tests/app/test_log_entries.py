@@ -60,8 +60,9 @@ class Log:
 def logged(monkeypatch: pytest.MonkeyPatch, *, content: bool = False) -> Iterator[Log]:
     root, log = logging.getLogger(), Log()
     handlers, level = root.handlers[:], root.level
-    monkeypatch.setattr("sys.stderr", log.output)
     log_output.set_up("DEBUG", as_json=True, content=content)
+    # pytest replaces stderr after the fixtures.
+    monkeypatch.setattr(log_output.StderrHandler, "stream", log.output)
     yield log
     root.handlers[:], root.level = handlers, level
 

@@ -45,13 +45,23 @@ BAD = {
     "documents": ("/nosuch",),
     "chart": ("/nosuch/x", "/"),
     "csv_file": ("/nosuch/x", "/"),
+    "invoice": ("/nosuch", "/"),
+    "cases_file": ("/nosuch/x", "/"),
+    "answer": (),
+    "answer_file": ("/nosuch", "/"),
+    "answer_of": ("nosuch",),
+    "answer_id": ("nosuch",),
+    "also": (),
+    "owner": (),
+    "compare": ("/nosuch", "/"),
+    "judge_name": ("nosuch",),
 }
 """Values that cannot be right, by the name of the parameter; choices and numbers have theirs by their type."""
-CREATES_TENANTS = ("ingest", "budget set")
+CREATES_TENANTS = ("ingest", "budget set", "verified add")
 FREE = {
     *((command, name) for command in ("ask", "chat") for name in ("user", "thread")),
     *(("search", name) for name in ("audience", "sources", "authors")),
-    ("ingest", "audience"),
+    *((command, "audience") for command in ("ingest", "verified add")),
 }
 """Names and ids that need not be known."""
 

@@ -186,8 +186,9 @@ async def test_a_file_that_openai_rejects(double: ModelDouble) -> None:
     name = await llm.submit(PROMPTS)
     double.batches.end("failed")
     assert (await llm.poll(name)).state == "ended"
-    with pytest.raises(LLMError, match="Line 1 is not valid JSON"):
+    with pytest.raises(LLMError, match="Line 1 is not valid JSON") as caught:
         await llm.results(name, meter=lambda _: None)
+    assert (caught.value.kind, caught.value.retryable) == ("rejected", False)
     await llm.aclose()
 
 

@@ -130,6 +130,7 @@ async def test_an_export_without_rows_says_nothing(database: Database) -> None:
         ([OPENAI_COST, "1,2,2026-11-03,x,NaN,usd,,p,o"], "Line 2"),
         ([OPENAI_COST, "1,2,2026-11-03,x,1e999999999,usd,,p,o"], "Line 2"),
         ([OPENAI_COST, "1,2"], "Line 2"),
+        ([OPENAI_COST, "1,2,9999-12-31,x,1,usd,,p,o"], "Line 2"),
     ],
 )
 def test_what_is_not_understood_is_said_in_one_line(lines: list[str], says: str) -> None:

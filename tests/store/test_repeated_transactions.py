@@ -72,7 +72,6 @@ READS = {
     "bot/commands/settings.py:_show",
     "bot/commands/settings.py:_sources",
     "bot/commands/why.py:run",
-    "bot/doctor.py:_languages",
     "bot/doctor.py:_reembedding",
     "bot/ingestion/background_runs.py:Ingestion.follow",
     "bot/ingestion/background_runs.py:Ingestion.revive",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -14,7 +13,6 @@ from sqlalchemy import text
 from bot.app import App
 from bot.platforms.web.history import StoreHistory, thread_key
 from bot.platforms.web.question_branches import StoredBranches
-from bot.reports import activity, questions
 from bot.store import threads
 from bot.store.browser_page.conversation_branches import BranchLink
 from bot.store.database.session import Database
@@ -38,7 +36,6 @@ from tests.web.serving import served
 from tests.web.test_conversation_pages import store_turns
 
 BRANCH, SECOND = "branch-0001", "branch-0002"
-LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 async def said(database: Database, thread: str) -> list[str]:
@@ -88,16 +85,6 @@ async def test_a_branch_without_a_question_is_deleted_and_one_with_a_question_st
         assert await session.scalar(text("SELECT count(*) FROM inbox")) == 0
     await branches.remove_empty(THREAD)
     assert len(await said(database, THREAD)) == 4
-
-
-async def test_reports_count_a_question_once(database: Database) -> None:
-    ids = await store_turns(database, THREAD, 3)
-    assert await StoredBranches(database).begin(ids[2], BRANCH, "x")
-    async with database.tenant(LOCAL_TENANT) as session:
-        people = await activity.people(session, tenant_id=LOCAL_TENANT, start=LONG_AGO)
-        found = await questions.search(session, tenant_id=LOCAL_TENANT, reader="you", start=LONG_AGO, before=LATER)
-    assert [row.questions for row in people] == [3]
-    assert len(found.rows) == 3
 
 
 async def ask(http: aiohttp.ClientSession, stream: Stream, question: str) -> str:

@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.engine.answer.claim_support import Claim, Support, literal, says_nothing_alone, shares_words, support
 from bot.engine.markdown import code_ranges
 from bot.types.display import Citation
+from knowledge.text.sentence_splitter import END_MARKS, sentence_spans
 from knowledge.types import Passage
 
 _NUMBERS = r"\^?\d{1,3}(?:\s*[,;–-]\s*\^?\d{1,3})*"
 _MARKER = rf"(?:\[\s*{_NUMBERS}\s*\]|【\s*{_NUMBERS}[^】\n]*】)"
 _GROUP = re.compile(rf"(?<![\\!])[ \t]*{_MARKER}(?:[ \t]*{_MARKER})*(?!\()(?!\[[^\]\s\d^])")
 _NUMBER = re.compile(r"(\d{1,3})(?:\s*[–-]\s*\^?(\d{1,3}))?")
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)*_]*(?=\s|\[|【|$)|[。！？][\"'”’»」』）)*_]*|\n")
+_LINE = re.compile(r"[^\n]*\n?")
+_CLOSING_EMPHASIS = re.compile(r"[*_]+(?!\S)")
 _QUOTED = re.compile(r"“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»|(?<!\w)\"([^\"\n]+)\"(?!\w)")
 _QUOTE_WORDS = 2
 _CLAIM_TERMS = 2
 _SENTENCES_BACK = 3
-_NEAR = 1000
+_STOPS = f".!?…{END_MARKS}"
 
 Numbering = Callable[[int], int]
 
@@ -79,7 +81,10 @@ def resolve(answer: str, passages: Sequence[Passage]) -> Resolved:
     kept = [_kept(group, supported) for group in groups]
     order: dict[int, int] = {}
     text = _rewritten(
-        answer, kept, lambda passage: order.setdefault(passage, len(order) + 1), _unquoted(answer, groups, passages)
+        answer,
+        kept,
+        lambda passage: order.setdefault(passage, len(order) + 1),
+        _unquoted(answer, groups, passages, prose.ends),
     )
     citations = tuple(_citation(n, passage, passages[passage], best[passage]) for passage, n in order.items())
     return Resolved(text, citations)
@@ -170,7 +175,10 @@ def _rewritten(text: str, groups: Sequence[_Group], number: Numbering, drop: Ite
 
 @dataclass(frozen=True, slots=True)
 class _Prose:
-    """An answer with its markers blanked out, and the positions where its sentences and markers end."""
+    """An answer with its markers blanked out, and the positions where its sentences and markers end.
+
+    A sentence ends with its line at the latest.
+    """
 
     text: str
     ends: list[int]
@@ -182,8 +190,9 @@ class _Prose:
         for group in groups:
             pieces += [answer[position : group.start], " " * (group.end - group.start)]
             position = group.end
-        text = "".join([*pieces, answer[position:]])
-        return cls(text, [found.end() for found in _SENTENCE_END.finditer(text)], [group.end for group in groups])
+        prose = "".join([*pieces, answer[position:]])
+        text = _CLOSING_EMPHASIS.sub(lambda found: " " * len(found[0]), prose)
+        return cls(text, list(_sentence_ends(text)), [group.end for group in groups])
 
     def claim(self, marker: int) -> Claim:
         """Return the claim that the marker at this position supports.
@@ -208,10 +217,16 @@ class _Prose:
 
     def _stop(self, marker: int) -> int:
         before = self.text[:marker].rstrip()
-        if not before or before[-1] in ".!?…。！？":
+        if not before or before[-1] in _STOPS:
             return marker
         later = bisect_right(self.ends, marker)
         return self.ends[later] if later < len(self.ends) else len(self.text)
+
+
+def _sentence_ends(text: str) -> Iterator[int]:
+    for line in _LINE.finditer(text):
+        yield from (end for _, end in sentence_spans(text, line.start(), line.end())[:-1])
+        yield line.end()
 
 
 def _stated(text: str) -> Claim:
@@ -222,7 +237,9 @@ def _says_enough(claim: Claim) -> bool:
     return len(claim.weights) >= _CLAIM_TERMS
 
 
-def _unquoted(text: str, groups: Sequence[_Group], passages: Sequence[Passage]) -> set[int]:
+def _unquoted(
+    text: str, groups: Sequence[_Group], passages: Sequence[Passage], sentence_ends: Sequence[int]
+) -> set[int]:
     """Return the positions of quotation marks around words that are cited but are in no passage."""
     wrong: set[int] = set()
     code = code_ranges(text)
@@ -230,15 +247,14 @@ def _unquoted(text: str, groups: Sequence[_Group], passages: Sequence[Passage]) 
         words = next(part for part in found.groups() if part)
         if len(words.split()) < _QUOTE_WORDS or _in_code(found, code):
             continue
-        if _cites(text, found, groups) and not any(literal(words, passage.text) for passage in passages):
+        if _cites(found, groups, sentence_ends) and not any(literal(words, passage.text) for passage in passages):
             wrong.update((found.start(), found.end() - 1))
     return wrong
 
 
-def _cites(text: str, quoted: re.Match[str], groups: Sequence[_Group]) -> bool:
+def _cites(quoted: re.Match[str], groups: Sequence[_Group], sentence_ends: Sequence[int]) -> bool:
     """Return whether the sentence around the quoted words has a marker."""
-    near = max(0, quoted.start() - _NEAR)
-    start = max((found.end() for found in _SENTENCE_END.finditer(text, near, quoted.start())), default=near)
-    end = _SENTENCE_END.search(text, quoted.end())
-    stop = end.end() if end else len(text)
+    earlier = bisect_right(sentence_ends, quoted.start())
+    start = sentence_ends[earlier - 1] if earlier else 0
+    stop = sentence_ends[bisect_left(sentence_ends, quoted.end())]
     return any(start <= group.start <= stop for group in groups if group.passages)

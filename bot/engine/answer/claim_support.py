@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
 
 from knowledge.text.sentence_splitter import sentence_spans
-from knowledge.text.word_splitter import letters, runs, words
+from knowledge.text.word_forms import fold, stem
+from knowledge.text.word_splitter import letters, runs, script_words, words
 
 THRESHOLD = 0.34
 FOREIGN_THRESHOLD = 0.12
@@ -19,8 +19,7 @@ SECOND_SENTENCE_GAIN = 0.12
 COGNATE = 5
 _LETTERS_OF_WORD = 3
 
-_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)?")
-_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_NUMBER = re.compile(r"(\d+(?:[.,:]\d+)*)")
 _LIST_OR_ROW = re.compile(r"\s*(?:[-*+•]\s|\d{1,3}[.)]\s|\||#)")
 _QUESTION = re.compile(r"[?？؟]\s*$")
 _FOLD = str.maketrans(
@@ -29,15 +28,15 @@ _FOLD = str.maketrans(
 _ELLIPSIS = re.compile(r"\s*(?:\[?(?:\.\.\.|…)\]?)\s*")
 
 _STOP = {
-    "english": "the a an of to in on at for and or but is are was were be been it its this that these those with as by "
+    "en": "the a an of to in on at for and or but is are was were be been it its this that these those with as by "
     "from you your we our they their i he she not no do does did have has had can may will would should if then than "
     "so there here what which who when how also into about any all more must",
-    "german": "der die das den dem des ein eine einen einem einer und oder aber ist sind war waren sein es dies diese "
+    "de": "der die das den dem des ein eine einen einem einer und oder aber ist sind war waren sein es dies diese "
     "dieser mit als von zu im in an auf für bei nicht kein keine sie ihr wir unser ich er man kann wird werden hat "
     "haben wenn dann so auch was wie wer wo nach aus über um zum zur sich muss",
-    "french": "le la les un une des de du et ou mais est sont était être il elle ce cette ces avec comme par pour dans "
+    "fr": "le la les un une des de du et ou mais est sont était être il elle ce cette ces avec comme par pour dans "
     "sur au aux en ne pas vous votre nous notre je on peut que qui si plus se sa son ses leur à",
-    "spanish": "el la los las un una unos de del y o pero es son era ser se este esta estos con como por para en al no "
+    "es": "el la los las un una unos de del y o pero es son era ser se este esta estos con como por para en al no "
     "su sus usted nosotros yo puede que si más lo le hay",
 }
 _NUMBER_WORDS = {
@@ -117,7 +116,7 @@ def says_nothing_alone(text: str) -> bool:
 
     In scripts that put no spaces between words, three letters count as a word.
     """
-    stop = _stop_words(_language(text) or "english")
+    stop = _stop_words(_language(text) or "en")
     parts = [part for word in words(text.casefold()) for part in runs(word)]
     return (
         sum(-(-len(letters(part)) // _LETTERS_OF_WORD) if unspaced else part not in stop for part, unspaced in parts)
@@ -170,19 +169,25 @@ def _spans(text: str) -> Iterator[tuple[int, int, int]]:
 
 @lru_cache(maxsize=2048)
 def _terms(text: str, language: str) -> frozenset[str]:
-    stop = _stop_words(language or "english")
-    stemmer = _stemmer(language or "english")
+    stop = _stop_words(language or "en")
     terms: set[str] = set()
-    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
-        if _WIDE.search(word):
-            terms.update(word[place : place + 2] for place in range(max(1, len(word) - 1)))
-        elif word[0].isdigit():
-            terms.add(re.sub(r"[.,](?=\d{3}(?!\d))", "", word).replace(",", "."))
+    for word in _words_and_numbers(text):
+        if word[0].isdigit():
+            terms.add(re.sub(r"[.,](?=\d{3}(?!\d))", "", fold(word)).replace(",", "."))
         elif word in _NUMBER_WORDS:
             terms.add(_NUMBER_WORDS[word])
         elif word not in stop:
-            terms.add(stemmer.stemWord(word.replace("’", "'").removesuffix("'s")))
+            terms.add(stem(fold(word.replace("’", "'").removesuffix("'s")), language or "en"))
     return frozenset(terms)
+
+
+def _words_and_numbers(text: str) -> Iterator[str]:
+    """Yield the words in lower case, pairs of letters in scripts without spaces, and whole numbers such as 1,250.5."""
+    for index, part in enumerate(_NUMBER.split(unicodedata.normalize("NFKC", text))):
+        if index % 2:
+            yield part
+        else:
+            yield from script_words(part)
 
 
 def _weight(term: str) -> float:
@@ -191,7 +196,7 @@ def _weight(term: str) -> float:
 
 def _language(text: str) -> str:
     """Return the language of the text by its stop words, or an empty string if they do not show it."""
-    words = _WORD.findall(text.casefold())
+    words = list(_words_and_numbers(text))
     counts = sorted(((sum(word in _stop_words(name) for word in words), name) for name in _STOP), reverse=True)
     return counts[0][1] if counts[0][0] > counts[1][0] else ""
 
@@ -199,10 +204,3 @@ def _language(text: str) -> str:
 @cache
 def _stop_words(language: str) -> frozenset[str]:
     return frozenset(_STOP[language].split())
-
-
-@cache
-def _stemmer(language: str) -> Any:
-    import Stemmer
-
-    return Stemmer.Stemmer(language)

@@ -73,7 +73,7 @@ class Batch(Protocol):
     async def results(self, batch: BatchId, *, meter: Meter) -> list[Result]:
         """Return one result per prompt, in the order of the prompts. Meters all of them on every call.
 
-        Raises LLMError, kind ``running``, before the batch has ended.
+        Raises LLMError: kind ``running`` before the batch has ended, ``rejected`` if the provider took none of it.
         """
 
     async def cancel(self, batch: BatchId) -> None:

@@ -118,7 +118,8 @@ class OpenAIBatch:
         body = ErrorBody()
         if errors:
             body = ErrorBody("", errors[0].code or "", errors[0].message or "")
-        return provider_errors.from_status(self._info, self._llm.model("cheap"), 400, body)
+        error = provider_errors.from_status(self._info, self._llm.model("cheap"), 400, body)
+        return LLMError(str(error), provider=error.provider, status=error.status, kind="rejected")
 
     def _missing(self, remote: RemoteBatch) -> LLMError:
         """Return the result of prompts that are in neither file."""

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Literal
 
-from sqlalchemy import Delete, Update, delete, exists, func, select, update
+from sqlalchemy import Delete, Update, delete, exists, func, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import UsageError
@@ -150,9 +150,15 @@ async def _quoted_documents(
 
 
 async def _names(session: AsyncSession, tenant_id: str, user_id: str) -> list[str]:
-    """Return the names under which the person asked."""
+    """Return the names under which the person asked, wrote or verified answers."""
+    named = (
+        (turns, turns.c.user_name, turns.c.user_id),
+        (messages, messages.c.author, messages.c.author_id),
+        (facts, facts.c.author, facts.c.author_id),
+        (verified_answers, verified_answers.c.owner_name, verified_answers.c.owner_id),
+    )
     found = await session.scalars(
-        select(turns.c.user_name).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id).distinct()
+        union(*(select(name).where(table.c.tenant_id == tenant_id, person == user_id) for table, name, person in named))
     )
     return [name for name in found if name.strip()]
 

@@ -24,9 +24,18 @@ _NOTED = """EXISTS (
         SELECT FROM unnest(CAST(%(words)s AS text[])) AS word
         WHERE position(word IN coalesce(trace ->> 'notes', '') || coalesce(trace ->> 'restarts', '')) > 0
     )"""
-"""Notes of answers name people who may know more."""
+"""Notes of answers name people who may know more, and who verified the answer."""
 
-_NOTES = f"UPDATE turns SET trace = trace - 'notes' - 'restarts' WHERE tenant_id = %(tenant)s AND {_NOTED}"  # noqa: S608
+_VERIFIED = "coalesce(trace -> 'verified' ->> 'owner' = ANY(CAST(%(owners)s AS text[])), false)"
+"""The trace of an answer that was verified names its owner, or has the owner's ID if there is no name."""
+
+_NOTES = f"""
+    UPDATE turns
+    SET trace = CASE
+        WHEN {_VERIFIED} THEN jsonb_set(trace, '{{verified,owner}}', to_jsonb(CAST(%(erased)s AS text))) ELSE trace
+    END - 'notes' - 'restarts'
+    WHERE tenant_id = %(tenant)s AND ({_NOTED} OR {_VERIFIED})
+"""  # noqa: S608
 
 _MENTIONED = "(position(%(mention)s IN {column}) > 0 OR position(%(nick_mention)s IN {column}) > 0)"
 """Slack writes a mention as ``<@U1>``, Discord also as ``<@!1>``."""
@@ -56,7 +65,7 @@ _MENTION_COLUMNS = (
 def turns_naming(tenant_id: str, user_id: str, names: Sequence[str]) -> Statement:
     """Return the statement whose rows have the ``turn_id`` of each turn that ``erase`` changes."""
     mentioned = " OR ".join(_MENTIONED.format(column=column) for table, column in _MENTION_COLUMNS if table == "turns")
-    found = f"SELECT turn_id FROM turns WHERE tenant_id = %(tenant)s AND ({_NOTED} OR {mentioned})"  # noqa: S608
+    found = f"SELECT turn_id FROM turns WHERE tenant_id = %(tenant)s AND ({_NOTED} OR {_VERIFIED} OR {mentioned})"  # noqa: S608
     return Statement(found, _values(tenant_id, user_id, names))
 
 
@@ -70,7 +79,7 @@ def threads_naming(tenant_id: str, user_id: str) -> Statement:
 
 
 async def erase(session: AsyncSession, *, tenant_id: str, user_id: str, names: Sequence[str], pseudonym: str) -> int:
-    """Remove the person from the tenant's settings, from notes, and from mentions in other people's texts.
+    """Remove the person from the tenant's settings, from notes and traces, and from mentions in other people's texts.
 
     The caller has locked the turns and threads (``turns_naming``, ``threads_naming``). Return how many rows changed.
     """
@@ -85,6 +94,7 @@ def _values(tenant_id: str, user_id: str, names: Sequence[str]) -> dict[str, obj
     return {
         "tenant": tenant_id,
         "user": user_id,
+        "owners": [user_id, *names],
         "words": [word for word in (user_id, *names) if len(word) >= MIN_NAME_CHARS],
         "mention": f"<@{user_id}>",
         "nick_mention": f"<@!{user_id}>",

@@ -12,7 +12,15 @@ from knowledge.parsing import plain_text
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.html import html_document
 from knowledge.parsing.mail import calendar_events, tnef
-from knowledge.parsing.mail.mail_message import attached_parts, header, parse_message, payload_of, shown_parts, text_of
+from knowledge.parsing.mail.mail_message import (
+    attached_parts,
+    charset_of,
+    header,
+    parse_message,
+    payload_of,
+    shown_parts,
+    text_of,
+)
 from knowledge.parsing.mail.mail_replies import Known, Reply, split_blocks, split_reply
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
@@ -145,7 +153,8 @@ def _attach_file(builder: Builder, part: EmailMessage, name: str, options: Parse
     if kind == "text/calendar":
         builder.add("paragraph", calendar_events.describe(text_of(part)))
         return True
-    parsed = parsers.parse(data, name, kind, options)
+    charset = charset_of(part)
+    parsed = parsers.parse(data, name, f'{kind}; charset="{charset}"' if charset else kind, options)
     builder.heading(2, f"Attachment: {name or kind}")
     for warning in parsed.warnings:
         builder.warn(f"{name or kind}: {warning}")

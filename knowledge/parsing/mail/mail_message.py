@@ -83,14 +83,18 @@ def payload_of(part: EmailMessage) -> bytes:
     return content if isinstance(content, bytes) else b""
 
 
+def charset_of(part: EmailMessage) -> str:
+    """Return the charset that a part declares; empty if it declares none.
+
+    So it is for ``us-ascii`` with bytes beyond ASCII: that is what programs write that do not know the charset.
+    """
+    charset = part.get_content_charset() or ""
+    return "" if charset in ("us-ascii", "ascii") and not payload_of(part).isascii() else charset
+
+
 def text_of(part: EmailMessage) -> str:
     """Return the text of a part in the charset that it declares; if that does not fit, in a detected one."""
-    raw = payload_of(part)
-    try:
-        text = raw.decode(part.get_content_charset() or "utf-8")
-    except (UnicodeDecodeError, LookupError, ValueError):
-        text = plain_text.decode(raw) if raw.strip() else ""
-    text = plain_text.normalize(text)
+    text = plain_text.decode(payload_of(part), charset_of(part))
     return _unflowed(text, part) if part.get_param("format") == "flowed" else text
 
 

@@ -34,4 +34,4 @@ async def test_documents_before_the_failure_are_added_and_none_deleted(ingestor:
         ("site", "failed"),
     }
     complete = await ingestor.ingest([ListSource("site", *pages[1:])], tenant_id="t")
-    assert (complete.unchanged, complete.deleted, complete.failed) == (2, 2, ())
+    assert (complete.unchanged, complete.deleted, complete.failed) == (2, 1, ())

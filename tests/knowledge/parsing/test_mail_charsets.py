@@ -1,0 +1,43 @@
+"""Charsets of mails and of the files attached to them mean what the encoding standard says."""
+
+from __future__ import annotations
+
+import pytest
+
+from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.types import Fetched
+
+HEAD = "From: eve@example.org\nSubject: Prices\nMIME-Version: 1.0\n"
+CHARSETS = pytest.mark.parametrize(
+    ("stated", "written_in", "text"),
+    [
+        ("iso-8859-1", "cp1252", "The plan “Team” costs 12 € – per month."),
+        ("us-ascii", "utf-8", "The plan “Team” costs 12 € – per month."),
+        ("gb2312", "gb18030", "朱镕基的办公室在三楼，周一开门。"),
+        ("shift_jis", "cp932", "事務所は①番出口の近く、㈱山田の隣です。"),
+    ],
+)
+
+
+@CHARSETS
+async def test_the_text_of_a_mail_is_read_in_the_charset_that_is_meant(
+    parser: Parser, stated: str, written_in: str, text: str
+) -> None:
+    mail = f"{HEAD}Content-Type: text/plain; charset={stated}\n\n".encode() + text.encode(written_in)
+
+    assert (await parser.parse(Fetched("mail.eml", mail))).text.endswith(text)
+
+
+@CHARSETS
+@pytest.mark.parametrize(("kind", "name"), [("text/plain", "prices.txt"), ("text/markdown", "prices.md")])
+async def test_an_attached_text_is_read_in_the_charset_that_is_meant(
+    parser: Parser, stated: str, written_in: str, text: str, kind: str, name: str
+) -> None:
+    parts = (
+        f"{HEAD}Content-Type: multipart/mixed; boundary=b1\n\n--b1\nContent-Type: text/plain\n\nSee the file.\n"
+        f"--b1\nContent-Type: {kind}; charset={stated}\nContent-Disposition: attachment; filename={name}\n"
+        "Content-Transfer-Encoding: 8bit\n\n"
+    )
+    mail = parts.encode() + text.encode(written_in) + b"\n--b1--\n"
+
+    assert (await parser.parse(Fetched("mail.eml", mail))).text.endswith(text)

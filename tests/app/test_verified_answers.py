@@ -255,7 +255,8 @@ async def test_a_turn_that_two_verify_at_once_has_one_verified_answer(app: App) 
         blocked = asyncio.create_task(until_blocked(app.database))
         await asyncio.wait((second, blocked), return_when=asyncio.FIRST_COMPLETED)
         blocked.cancel()
-    assert [one.id for one in await every(app)] == [(await second).id]
+    later = await second
+    assert [one.id for one in await every(app)] == [later.id]
 
 
 def test_markers_without_a_source_are_removed_and_sources_without_a_marker_are_appended() -> None:

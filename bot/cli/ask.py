@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bot.app import App
 
 USER = "you"
+_PROMPT = "> "
 _NEED_A_WORKER = ("ingest", "docs")
 """Commands that queue ingestion runs and follow them."""
 thread_option = click.option(
@@ -158,16 +159,24 @@ async def _printed(app: App, turn: Turn, *, in_chat: bool) -> Outcome:
 @contextmanager
 def _ctrl_c_stops(app: App, turn: Turn) -> Iterator[None]:
     """Make Ctrl-C stop the turn instead of this process. A second Ctrl-C ends the process."""
-    loop, running, before = asyncio.get_running_loop(), asyncio.current_task(), signal.getsignal(signal.SIGINT)
+    loop, running = asyncio.get_running_loop(), asyncio.current_task()
     stopping: list[asyncio.Task[None]] = []
 
-    def on_signal() -> None:
+    def on_ctrl_c() -> None:
         if stopping and running is not None:
             running.cancel()
         stopping.append(loop.create_task(_stop(app, turn)))
 
+    with _on_ctrl_c(on_ctrl_c):
+        yield
+
+
+@contextmanager
+def _on_ctrl_c(handle: Callable[[], None]) -> Iterator[None]:
+    """Call ``handle`` at Ctrl-C, in place of ending this process."""
+    loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
     try:
-        loop.add_signal_handler(signal.SIGINT, on_signal)
+        loop.add_signal_handler(signal.SIGINT, handle)
     except (NotImplementedError, RuntimeError, ValueError):
         # Signal handlers work only in the main thread on Unix. Elsewhere Ctrl-C ends the process.
         yield
@@ -205,7 +214,8 @@ async def _chat(app: App, thread: str, user: str) -> None:
     last: str | None = None
     while True:
         try:
-            line = await asyncio.to_thread(_read_line)
+            with _on_ctrl_c(_say_how_to_end) if sys.stdin.isatty() else nullcontext():
+                line = await asyncio.to_thread(_read_line)
         except (EOFError, KeyboardInterrupt):
             return
         if not line.strip():
@@ -217,9 +227,14 @@ async def _chat(app: App, thread: str, user: str) -> None:
         echo()
 
 
+def _say_how_to_end() -> None:
+    sys.stdout.write(f"\n{user_messages.CTRL_D_ENDS}\n{_PROMPT}")
+    sys.stdout.flush()
+
+
 def _read_line() -> str:
     if sys.stdin.isatty():
-        return input("> ")
+        return input(_PROMPT)
     line = sys.stdin.readline()
     if not line:
         raise EOFError

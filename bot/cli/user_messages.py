@@ -46,6 +46,7 @@ def loading(model: str) -> str:
 ASKED_ALREADY = "This question was asked already."
 ANSWER_STOPPED = "The answer was stopped before it was complete. Ask again for a complete one."
 NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first. Then /again repeats it."
+CTRL_D_ENDS = "Ctrl-D ends the chat."
 
 
 def chat_intro(thread: str) -> str:

@@ -10,6 +10,7 @@ from knowledge.parsing import image
 from knowledge.parsing.document_builder import Builder
 from knowledge.parsing.ocr.recognized_pages import MARK
 from knowledge.parsing.ocr.text_recognition import INSTALL, Recognizer
+from knowledge.text.counted_nouns import counted
 
 MIN_WIDTH, MIN_HEIGHT = 150, 40
 """Pixels of a picture that is looked at. Smaller ones are icons and lines."""
@@ -49,13 +50,9 @@ class EmbeddedPictures:
         """Record as warnings how many pictures were recognized, and how many could not be read."""
         if self._percents:
             self.builder.warn(
-                f"{_counted(len(self._percents))} read by OCR, at least {min(self._percents)} % sure. "
+                f"{counted(len(self._percents), 'picture')} read by OCR, at least {min(self._percents)} % sure. "
                 "Check figures and names in the original"
             )
         if self._unread:
             instead = INSTALL if self.recognizer is None else "Split the file to read them"
-            self.builder.warn(f"{_counted(self._unread)} left out, which may hold text. {instead}")
-
-
-def _counted(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"
+            self.builder.warn(f"{counted(self._unread, 'picture')} left out, which may hold text. {instead}")

@@ -23,6 +23,7 @@ from knowledge.sources.web_client import (
     RedirectRefusedError,
     page_document,
 )
+from knowledge.text.counted_nouns import counted
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, Unchanged
 
 MAX_DEPTH = 8
@@ -113,9 +114,10 @@ def _is_html(page: Page) -> bool:
 
 
 def _page_limit_reached(pages: int, left: int) -> str:
-    return f"the crawl stopped after {pages} pages with {left} more to read. Add the site's sitemap or parts of it."
+    read = counted(pages, "page")
+    return f"the crawl stopped after {read} with {left} more to read. Add the site's sitemap or parts of it."
 
 
 def _pages_unavailable(count: int) -> str:
-    pages = "1 page" if count == 1 else f"{count} pages"
+    pages = counted(count, "page")
     return f"{pages} could not be read, so pages may be missing. Nothing was removed. Refresh the site later."

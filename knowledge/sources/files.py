@@ -16,6 +16,7 @@ from knowledge.parsing.format_detection import MAX_MEMBERS
 from knowledge.parsing.zip_archives import DAMAGED
 from knowledge.sources.chat_exports import ExportPart, plan
 from knowledge.sources.mail_threads_in_folder import MailThreads
+from knowledge.text.counted_nouns import counted
 from knowledge.text.storable_text import storable
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 
@@ -306,7 +307,7 @@ def _export_members(path: Path) -> dict[str, int]:
 
 
 def _unreadable_folders(count: int) -> str:
-    folders = "1 folder" if count == 1 else f"{count} folders"
+    folders = counted(count, "folder")
     return f"{folders} could not be read, so documents may be missing. Nothing was removed. Check the rights."
 
 

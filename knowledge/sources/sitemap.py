@@ -12,6 +12,7 @@ from knowledge.sources.shared_redirect_targets import RedirectEnds
 from knowledge.sources.site_source import SiteSource, site_of
 from knowledge.sources.sitemap_parser import Sitemap, SitemapEntry, parse_sitemap
 from knowledge.sources.web_client import NotModified, PageError, RedirectFilter, page_document
+from knowledge.text.counted_nouns import counted
 from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Item, Known, Unchanged
 
 MAX_SITEMAPS = 200
@@ -53,9 +54,8 @@ class SitemapSource(SiteSource):
                 "Add the sitemaps of its parts.",
             )
         if failures:
-            raise SourceError(
-                f"{len(failures)} sitemaps of the index could not be read. Nothing was removed. Refresh it later."
-            )
+            sitemaps = counted(len(failures), "sitemap")
+            raise SourceError(f"{sitemaps} of the index could not be read. Nothing was removed. Refresh it later.")
 
     async def _page(
         self, fetcher: PoliteFetcher, entry: SitemapEntry, earlier: Earlier | None

@@ -25,7 +25,7 @@ class Terminal:
 
     def answer(self, prompt: str, text: str) -> None:
         """Wait for a prompt, and type a line."""
-        self._wait_for(prompt)
+        self.wait_for(prompt)
         os.write(self._descriptor, f"{text}\n".encode())
 
     def end(self) -> int:
@@ -34,7 +34,8 @@ class Terminal:
             pass
         return self.process.wait(PATIENCE)
 
-    def _wait_for(self, prompt: str) -> None:
+    def wait_for(self, prompt: str) -> None:
+        """Read until a prompt is shown."""
         while (at := self.shown.find(prompt, self._read)) < 0:
             assert self._more(), f"{prompt!r} was not asked: {self.shown}"
         self._read = at + len(prompt)

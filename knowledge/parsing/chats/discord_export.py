@@ -17,6 +17,7 @@ from knowledge.parsing.chats.chat_export_forms import refuse_json
 from knowledge.parsing.chats.chat_visibility import may_read
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
+from knowledge.text.counted_nouns import counted
 
 _PARTITION = re.compile(r"(?P<name>.*?)(?: \[part (?P<number>[0-9]{1,9})\])?\.json", re.IGNORECASE | re.DOTALL)
 
@@ -53,13 +54,20 @@ def partition(name: str) -> tuple[str, int]:
     return (match["name"], int(match["number"] or 1)) if match else (name, 1)
 
 
+def _left_out(count: int) -> str:
+    hidden = counted(count, "direct message or private thread", "direct messages and private threads")
+    return f"{hidden} of this export {'was' if count == 1 else 'were'} left out."
+
+
 def _document(channels: list[list[dict[str, Any]]], hidden: int, broken: list[str]) -> ParsedDocument:
     builder = Builder()
     if hidden:
-        builder.add("paragraph", f"{hidden} direct messages and private threads of this export were left out.")
+        builder.add("paragraph", _left_out(hidden))
     written = sum([discord_messages.write(builder, parts) for parts in channels])
     if broken:
-        builder.add("paragraph", f"{len(broken)} files of this export could not be read: {', '.join(broken[:10])}")
+        builder.add(
+            "paragraph", f"{counted(len(broken), 'file')} of this export could not be read: {', '.join(broken[:10])}"
+        )
     if written:
         return builder.build(f"{discord_messages.guild_name(channels[0][0])} Discord export".strip())
     if hidden:

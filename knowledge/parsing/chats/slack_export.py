@@ -17,6 +17,7 @@ from knowledge.parsing.chats.chat_visibility import may_read, slack_visibility
 from knowledge.parsing.chats.slack_export_layout import CHANNEL_LISTS, SlackExport, find_exports, member_lists
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
+from knowledge.text.counted_nouns import counted
 
 MAX_NAMED_DAYS = 10
 
@@ -34,7 +35,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         channels = [(export, channel) for export in exports for channel in _readable(archive, export, options)]
         hidden = sum(len(export.days) for export in exports) - len(channels)
         if hidden:
-            builder.add("paragraph", f"{hidden} private channels and direct messages of this export were left out.")
+            builder.add("paragraph", _left_out(hidden))
         written = 0
         for export, channel in channels:
             title = f"#{channel} ({export.workspace})" if len(exports) > 1 and export.workspace else f"#{channel}"
@@ -44,13 +45,19 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         raise ParseError(f"the file {broken[0]} in this archive is not a valid list of messages. Export it again")
     if not written:
         raise PrivateChatError(
-            f"it is a Slack export without a message in a public channel that channels.json lists ({hidden} others "
-            "were left out). Export a public channel, or add a private one for its members with --audience CHANNEL"
+            "it is a Slack export without a message in a public channel that channels.json lists (left out: "
+            f"{counted(hidden, 'other')}). Export a public channel, or add a private one for its members with "
+            "--audience CHANNEL"
         )
     if broken:
         shown = ", ".join(broken[:MAX_NAMED_DAYS]) + (", ..." if len(broken) > MAX_NAMED_DAYS else "")
-        builder.add("paragraph", f"{len(broken)} days of this export could not be read: {shown}")
+        builder.add("paragraph", f"{counted(len(broken), 'day')} of this export could not be read: {shown}")
     return builder.build("Slack export")
+
+
+def _left_out(count: int) -> str:
+    hidden = counted(count, "private channel or direct message", "private channels and direct messages")
+    return f"{hidden} of this export {'was' if count == 1 else 'were'} left out."
 
 
 def _member_names(archive: zipfile.ZipFile) -> dict[str, str]:

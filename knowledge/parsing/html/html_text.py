@@ -23,6 +23,10 @@ BUTTON_PLACES = ("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt")
 _HIDDEN_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _PERMALINKS = frozenset(("¶", "#", "§", "🔗", "\uf0c1", "Link to this heading", "Permalink"))
 _RAISED_STYLE = re.compile(r"(?:^|;)\s*vertical-align\s*:\s*super\b", re.IGNORECASE)
+_FORMULAS = frozenset(("mfrac", "msup", "msubsup", "msqrt"))
+_NO_BAR = re.compile(r"0+(?:\.0+)?[a-z%]*")
+"""Thickness of the line of a binomial coefficient, which is no fraction."""
+_NUMBER_OR_NAME = re.compile(r"[-−]?(?:\d+(?:[.,]\d+)*|[^\W\d_]+)")
 _SPACE = re.compile(r"[ \t\n\r\f\v]+")
 """White space that a browser collapses. A no-break space is none of it."""
 
@@ -84,6 +88,8 @@ def inline_pieces(element: Any) -> Iterable[str]:
         yield "\n"
     elif tag == "sup" or (tag == "span" and _RAISED_STYLE.search(element.get("style") or "")):
         yield superscript(text_of(element))
+    elif tag in _FORMULAS and (formula := _formula(element)):
+        yield formula
     elif tag == "q":
         yield from ("“", text_of(element), "”")
     elif tag in BLOCK_TAGS:
@@ -92,6 +98,37 @@ def inline_pieces(element: Any) -> Iterable[str]:
         yield "\n"
     elif isinstance(tag, str):
         yield from pieces_of(element)
+
+
+def _formula(element: Any) -> str:
+    """Return a fraction, power or root of MathML on one line; empty if it does not have the parts that it needs.
+
+    https://www.w3.org/TR/mathml-core/#fractions-mfrac
+    """
+    parts = [part for part in element if isinstance(part.tag, str)]
+    match element.tag, parts:
+        case "mfrac", [above, below] if not _NO_BAR.fullmatch(element.get("linethickness") or ""):
+            return f"{_operand(_shown(above))}/{_operand(_shown(below))}"
+        case "msup", [base, raised]:
+            return f"{_shown(base)}{_power(_shown(raised))}"
+        case "msubsup", [base, lowered, raised]:
+            return f"{_shown(base)}{_shown(lowered)}{_power(_shown(raised))}"
+        case "msqrt", [_, *_]:
+            return f"√{_operand(text_of(element))}"
+    return ""
+
+
+def _shown(element: Any) -> str:
+    return collapsed(inline_pieces(element), " ")
+
+
+def _power(text: str) -> str:
+    return f"^{_operand(text)}" if any(map(str.isalnum, text)) else superscript(text)
+
+
+def _operand(text: str) -> str:
+    """Return a part of a formula, in brackets if it is more than a number or a name."""
+    return text if _NUMBER_OR_NAME.fullmatch(text) or len(text) < 2 else f"({text})"
 
 
 def collapsed(pieces: Iterable[str], line_break: str = " ") -> str:

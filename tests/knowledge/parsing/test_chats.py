@@ -82,8 +82,8 @@ async def test_slack_export_keeps_threads_authors_and_times(parser: Parser, root
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (slack(more={"channels.json": []}), r"without a message in a public channel .*\(3 others were left out\)"),
-        (slack(more={"channels.json": b"{torn"}), r"\(3 others were left out\)"),
+        (slack(more={"channels.json": []}), r"without a message in a public channel .*\(left out: 3 others\)"),
+        (slack(more={"channels.json": b"{torn"}), r"\(left out: 3 others\)"),
         (slack(more={"general/2026-03-04.json": b"[" + b" " * (30 * 2**20) + b"]"}), "zip bomb"),
         (archive({"a.json": {"b": 1}}), "without a Slack or DiscordChatExporter export"),
     ],
@@ -115,7 +115,7 @@ BROKEN = "general/2026-03-02.json"
 async def test_broken_day_costs_only_itself(parser: Parser, data: bytes) -> None:
     document = await parser.parse(Fetched("export.zip", data))
     assert "Bob Jones, 2026-03-03 11:00: Ask the helpdesk." in document.text
-    assert f"1 days of this export could not be read: {BROKEN}" in document.text
+    assert f"1 day of this export could not be read: {BROKEN}" in document.text
     only_broken = archive({"channels.json": [{"id": "C1", "name": "general"}], BROKEN: b"{torn"})
     with pytest.raises(ParseError, match=BROKEN):
         await parser.parse(Fetched("export.zip", only_broken))
@@ -198,7 +198,7 @@ async def test_discord_archive_leaves_direct_messages_out(parser: Parser) -> Non
     document = await parser.parse(Fetched("discord.zip", data))
     assert document.title == "Team Discord export"
     assert [text for kind, text, path in blocks(document) if kind == "heading" and not path] == ["#ops"]
-    assert "1 direct messages and private threads of this export were left out." in document.text
+    assert "1 direct message or private thread of this export was left out." in document.text
 
 
 async def test_discord_export_with_invalid_messages_raises_an_error(parser: Parser) -> None:

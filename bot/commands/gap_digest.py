@@ -17,17 +17,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands import gap_user_messages
+from bot.commands.admin_notices import ButtonNotice, tell_admins
 from bot.commands.base import Context, Reply
 from bot.commands.held_back_notices import Messenger
 from bot.commands.services import Services
 from bot.engine.ports.llm import Message, Prompt
-from bot.errors import LLMError, ParleyError, UsageError, for_operator
+from bot.errors import LLMError, PlatformAway, UsageError, for_operator, unforeseen
 from bot.llm import structured
 from bot.llm.quoting.extractive import NAME as NO_MODEL
 from bot.reports import contradictions, gaps
 from bot.reports.gaps import Gap, Readers
 from bot.store import gap_digests
 from bot.store.budgets import judge_calls
+from bot.types.audience import UNCHECKED, Audience
 from bot.types.conversation import ThreadKey
 from bot.types.usage import Call
 from knowledge.types import audiences
@@ -49,6 +51,9 @@ about, in the language of its questions, in the order of the groups."""
 
 class ChannelMessenger(Messenger, Protocol):
     """Posts to channels too."""
+
+    async def audience(self, tenant_id: str, channel_id: str) -> Audience:
+        """Return who reads a channel now. What cannot be checked is unknown. Platform errors are not raised."""
 
     async def public_channels(self, tenant_id: str, channel_ids: Collection[str]) -> set[str]:
         """Return those of the channels that every member of the tenant may read. Raises ParleyError."""
@@ -102,7 +107,10 @@ async def tell_everywhere(services: Services, messenger: ChannelMessenger) -> No
 
 
 async def _post(services: Services, messenger: ChannelMessenger, tenant_id: str) -> None:
-    """Post the digest of one tenant, which is claimed before. If it fails, it is tried again in an hour."""
+    """Post the digest of one tenant, which is claimed before. If it fails, it is tried again in an hour.
+
+    While people from outside read the channel, the admins are told in its place.
+    """
     now = services.clock()
 
     async def claim(session: AsyncSession) -> str | None:
@@ -112,17 +120,39 @@ async def _post(services: Services, messenger: ChannelMessenger, tenant_id: str)
     if channel_id is None:
         return
     try:
-        text = await compose(services, messenger, tenant_id, channel_id)
-        await messenger.post(tenant_id, channel_id, text)
-    except ParleyError as error:
-        log.warning("the weekly digest could not be posted to %s: %s", channel_id, for_operator(error))
+        audience = await _audience(services, messenger, tenant_id, channel_id)
+        if audience == UNCHECKED:
+            raise PlatformAway(gap_user_messages.DIGEST_READERS_UNKNOWN)
+        if audience.tenant_wide:
+            await messenger.post(tenant_id, channel_id, await compose(services, messenger, tenant_id, channel_id))
+        else:
+            notice = ButtonNotice(gap_user_messages.digest_held_back(messenger.platform, channel_id), (), "")
+            await tell_admins(services, messenger, tenant_id, notice)
+    except Exception as error:
+        # Whatever failed, the claim has scheduled the next week's already, and other tenants wait for theirs.
+        log.warning(
+            "the weekly digest could not be posted to %s: %s",
+            channel_id,
+            for_operator(error),
+            exc_info=unforeseen(error),
+        )
         await services.database.run(
             tenant_id, lambda session: gap_digests.postpone(session, tenant_id=tenant_id, until=now + RETRY)
         )
 
 
+async def _audience(services: Services, messenger: ChannelMessenger, tenant_id: str, channel_id: str) -> Audience:
+    """Return who reads the channel, under its settings, as for an answer there."""
+    thread = ThreadKey(tenant_id, messenger.platform, channel_id, "digest")
+    made = await services.stores.settings.channel_settings(thread)
+    return (await messenger.audience(tenant_id, channel_id)).given(made.external)
+
+
 async def compose(services: Services, messenger: ChannelMessenger, tenant_id: str, channel_id: str) -> str:
-    """Return the digest of the last week for the people of a channel. Raises ParleyError."""
+    """Return the digest of the last week for a channel that only people of the team read.
+
+    Raises ParleyError, EmbeddingError.
+    """
     start = services.clock() - PERIOD
     async with services.database.tenant(tenant_id) as session:
         asked_in = set(await session.scalars(_CHANNELS, {"tenant": tenant_id, "start": start}))

@@ -14,6 +14,7 @@ DIGEST_NEEDS_CHANNEL = "Write this in the channel of Slack or Discord that is to
 DIGEST_OUTSIDERS = (
     "People from outside the team read this channel, so I do not post the questions of the team here. Choose another."
 )
+DIGEST_READERS_UNKNOWN = "It could not be checked who reads the channel. It is tried again in an hour."
 _WHY = {
     "unanswered": "without an answer",
     "down": "with a thumb down",
@@ -27,6 +28,14 @@ def digest_on(next_at: datetime) -> str:
     return (
         f"Every week I post here what the documents do not answer, first on {next_at:%A, %d %B at %H:%M}. It has only "
         "questions from this channel and from public channels."
+    )
+
+
+def digest_held_back(platform: str, channel_id: str) -> str:
+    channel = f"<#{channel_id}>" if platform in ("slack", "discord") else channel_id
+    return (
+        f"I did not post this week's digest in {channel}: people from outside the team read that channel. Write "
+        "/admin digest on in another one."
     )
 
 

@@ -5,6 +5,7 @@ So that missing documents can be written. Who may read the report decides which 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,10 +161,11 @@ async def gaps(
     ]
     if not asked:
         return []
-    groups = grouped(await encode([one.text for one in asked]))
+    # Thousands of questions take seconds, in which the process must go on answering.
+    groups = await asyncio.to_thread(grouped, await encode([one.text for one in asked]))
     sources = {one.source for one in asked if one.source}
     stale = await _stale(session, tenant_id, sorted(sources), datetime.now(UTC).date(), given.audiences)
-    labels = labelled([[asked[place].text for place in group] for group in groups])
+    labels = await asyncio.to_thread(labelled, [[asked[place].text for place in group] for group in groups])
     nameable = sources if given.audiences is None else set(stale)
     found = [
         _gap(label, [asked[place] for place in group], stale, nameable)
@@ -184,16 +186,18 @@ def _is_answered_follow_up(row: Any) -> bool:
 def grouped(vectors: Vectors) -> list[list[int]]:
     """Return the rows of unit vectors in groups of one subject: each joins the nearest group that is near enough."""
     groups: list[list[int]] = []
-    sums: list[Vectors] = []
+    sums = np.zeros_like(vectors)
+    norms = np.ones(len(vectors))
     for place, vector in enumerate(vectors):
-        cosines = [float(total @ vector) / (float(np.linalg.norm(total)) or 1.0) for total in sums]
-        best = int(np.argmax(cosines)) if cosines else -1
+        cosines = (sums[: len(groups)] @ vector) / norms[: len(groups)]
+        best = int(np.argmax(cosines)) if groups else -1
         if best >= 0 and cosines[best] >= SAME_SUBJECT:
             groups[best].append(place)
-            sums[best] = sums[best] + vector
         else:
+            best = len(groups)
             groups.append([place])
-            sums.append(vector.copy())
+        sums[best] += vector
+        norms[best] = float(np.linalg.norm(sums[best])) or 1.0
     return groups
 
 

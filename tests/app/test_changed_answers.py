@@ -112,6 +112,20 @@ async def test_only_answers_that_cite_what_changed_are_marked(app: App, handbook
     assert await outdated(app, later) == []
 
 
+async def test_an_answer_that_read_the_text_before_a_change_and_ended_after_it_is_marked(
+    app: App, handbook: Path, admin_url: str
+) -> None:
+    dogs = await ask(app, "On which day are dogs welcome?")
+    (handbook / "dogs.md").write_text("# Dogs\n\nNo dogs.\n")
+    await reread(app, handbook)
+    for state, marked in (("running", 0), ("done", 1)):
+        with psycopg.connect(admin_url) as connection:
+            connection.execute("UPDATE turns SET state = %s, finished_at = now()", (state,))
+        async with app.database.tenant(LOCAL_TENANT) as session:
+            assert await changed_answers.mark(session, tenant_id=LOCAL_TENANT) == marked
+    assert await outdated(app, dogs) == ["Dogs"]
+
+
 async def test_a_deleted_document_marks_its_answers(app: App) -> None:
     dogs = await ask(app, "On which day are dogs welcome?")
     async with app.database.tenant(LOCAL_TENANT) as session:

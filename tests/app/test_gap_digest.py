@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import aiohttp
@@ -20,8 +22,12 @@ from bot.commands.ask import NullSurface
 from bot.commands.base import Context
 from bot.commands.gap_digest import following_monday, tell_everywhere
 from bot.errors import PlatformAway, UsageError
+from bot.platforms.web.admin import gaps_page
+from bot.platforms.web.admin.gaps_page import GapsPage
+from bot.store import tenants
 from bot.types.audience import MEMBERS, Audience
 from bot.types.conversation import LOCAL_TENANT, PRIVATE_THREAD, Author, Platform, ThreadKey
+from knowledge.errors import EmbeddingError
 from knowledge.sources.source_factory import open_source
 from tests.app.conftest import incoming
 from tests.doubles.models import ModelDouble, Reply, Seen, quoting
@@ -54,19 +60,25 @@ class Channels:
     public: frozenset[str] = frozenset(("C1", "C2"))
     platform: Platform = "slack"
     error: Exception | None = None
+    readers: Audience = MEMBERS
+    tenants: Sequence[str] = (LOCAL_TENANT,)
     posted: list[tuple[str, str]] = field(default_factory=list)
+    sent: list[tuple[str, str]] = field(default_factory=list)
 
     async def served(self) -> Sequence[str]:
-        return [LOCAL_TENANT]
+        return self.tenants
 
     async def admins(self, tenant_id: str) -> Sequence[str]:
-        return []
+        return ["U0BOSS"]
 
     def is_person(self, user_id: str) -> bool:
-        return False
+        return user_id.startswith("U")
 
     async def send(self, tenant_id: str, user_id: str, notice: ButtonNotice) -> None:
-        raise NotImplementedError
+        self.sent.append((user_id, notice.text))
+
+    async def audience(self, tenant_id: str, channel_id: str) -> Audience:
+        return self.readers
 
     async def public_channels(self, tenant_id: str, channel_ids: Collection[str]) -> set[str]:
         return set(self.public.intersection(channel_ids))
@@ -121,13 +133,99 @@ async def test_a_digest_that_cannot_be_posted_is_tried_again(app: App, admin_url
     await switch(app, "on")
     make_due(admin_url)
     await tell_everywhere(app.services, Channels(error=PlatformAway("away")))
-    with psycopg.connect(admin_url) as connection:
-        (soon,) = connection.execute("SELECT next_at < now() + interval '2 hours' FROM gap_digests").fetchone() or ()
-    assert soon
+    assert await is_retried_soon(admin_url)
     make_due(admin_url)
     box = Channels()
     await tell_everywhere(app.services, box)
     assert "no gaps" in box.posted[0][1]
+
+
+async def is_retried_soon(admin_url: str) -> bool:
+    async with await psycopg.AsyncConnection.connect(admin_url) as connection:
+        found = await connection.execute("SELECT next_at < now() + interval '2 hours' FROM gap_digests")
+        (soon,) = await found.fetchone() or (False,)
+    return bool(soon)
+
+
+async def test_people_from_outside_who_joined_later_get_no_digest_and_the_admins_are_told(
+    app: App, admin_url: str
+) -> None:
+    await switch(app, "on")
+    await ask(app, "Which zebras may I bring to the office?")
+    make_due(admin_url)
+    box = Channels(readers=Audience("guests"))
+    for _ in range(2):
+        await tell_everywhere(app.services, box)
+    assert box.posted == []
+    ((person, told),) = box.sent
+    assert person == "U0BOSS"
+    assert "<#C1>: people from outside the team" in told
+    assert not await is_retried_soon(admin_url)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await tenants.set_channel_settings(
+            session, tenant_id=LOCAL_TENANT, channel_id="C1", change=lambda made: replace(made, external=True)
+        )
+    make_due(admin_url)
+    await tell_everywhere(app.services, box)
+    assert "zebras" in box.posted[0][1], "an admin allowed it with /settings external on"
+
+
+async def test_no_digest_is_posted_while_it_is_unknown_who_reads_it(app: App, admin_url: str) -> None:
+    await switch(app, "on")
+    make_due(admin_url)
+    box = Channels(readers=Audience())
+    await tell_everywhere(app.services, box)
+    assert (box.posted, box.sent) == ([], [])
+    assert await is_retried_soon(admin_url)
+
+
+async def lost(*_: object) -> NoReturn:
+    raise EmbeddingError("The embedding server does not answer. Start it.")
+
+
+async def test_a_digest_whose_questions_cannot_be_encoded_is_tried_again_and_others_are_posted(
+    app: App, admin_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await switch(app, "on")
+    for _ in range(2):
+        await ask(app, "Which zebras may I bring to the office?")
+    make_due(admin_url)
+    with psycopg.connect(admin_url) as connection:
+        connection.execute("INSERT INTO gap_digests VALUES ('slack:T9', 'slack', 'C9', now() - interval '1 minute')")
+    monkeypatch.setattr(app.services.models.current, "encode", lost)
+    box = Channels(tenants=(LOCAL_TENANT, "slack:T9"))
+    await tell_everywhere(app.services, box)
+    assert [channel for channel, _ in box.posted] == ["C9"]
+    with psycopg.connect(admin_url) as connection:
+        rows = connection.execute("SELECT tenant_id FROM gap_digests WHERE next_at < now() + interval '2 hours'")
+        assert rows.fetchall() == [(LOCAL_TENANT,)]
+
+
+async def test_the_page_says_that_questions_cannot_be_encoded(
+    app: App, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ask(app, "Which zebras may I bring to the office?")
+    monkeypatch.setattr(app.services.models.current, "encode", lost)
+    async with served(app) as url, http.get(f"{url}/admin/gaps") as response:
+        assert (response.status, "Start it." in await response.text()) == (503, True)
+
+
+async def test_the_page_keeps_the_vectors_that_another_request_removes(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = GapsPage(app.services, LOCAL_TENANT)
+    monkeypatch.setattr(gaps_page, "MOST_VECTORS", 1)
+    await page._encode(["one"])
+    first = asyncio.create_task(page._encode(["one", "two"]))
+    encode = app.services.models.current.encode
+
+    async def encode_after_other_request(*given: Any) -> Any:
+        monkeypatch.setattr(app.services.models.current, "encode", encode)
+        await page._encode(["three"])
+        return await encode(*given)
+
+    monkeypatch.setattr(app.services.models.current, "encode", encode_after_other_request)
+    assert len(await first) == 2
 
 
 async def test_people_from_outside_get_no_digest(app: App) -> None:

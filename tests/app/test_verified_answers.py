@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import App
 from bot.commands import registry
@@ -17,7 +20,7 @@ from bot.commands.admin_notices import ButtonNotice
 from bot.commands.ask import NullSurface
 from bot.commands.base import Context
 from bot.commands.stale_answer_notices import tell_everywhere
-from bot.commands.verified_answers import Draft, add_written, with_citations
+from bot.commands.verified_answers import Draft, add_answer_of, add_written, with_citations
 from bot.errors import NotAllowed, UsageError
 from bot.jobs.maintenance import maintain
 from bot.store.verified_answers import records
@@ -29,6 +32,7 @@ from bot.types.verified_answers import VerifiedAnswer
 from knowledge.sources.source_factory import open_source
 from knowledge.store import document_catalog, document_names
 from tests.app.conftest import incoming, key
+from tests.superuser_access import until_blocked
 
 ADMIN = Author("boss", "Bo", is_admin=True)
 QUESTION, OTHERWISE = "How do I order a chair?", "how can i order the chairs"
@@ -219,6 +223,40 @@ async def test_who_added_the_cited_documents_is_an_expert(app: App, admin_url: s
     with psycopg.connect(admin_url) as connection:
         connection.execute("UPDATE sources SET added_by = 'ann'")
     assert "Verified as" in await command(app, f"docs verify {asked.turn_id[:8]}", Author("ann", "Ann"))
+
+
+async def test_nobody_is_an_expert_by_documents_that_are_deleted(app: App, admin_url: str) -> None:
+    lisbon, dogs = "What may a hotel in Lisbon cost?", "On which day are dogs welcome in the office?"
+    one, both = await ask(app, lisbon), await ask(app, dogs)
+    with psycopg.connect(admin_url) as connection:
+        connection.execute("UPDATE sources SET added_by = 'ann'")
+        connection.execute(
+            "UPDATE turns SET citations = citations || (SELECT citations FROM turns WHERE turn_id = %s)"
+            " WHERE turn_id = %s",
+            (one.turn_id, both.turn_id),
+        )
+        connection.execute("DELETE FROM documents WHERE uri LIKE '%travel.md'")
+    for answer in (one, both):
+        with pytest.raises(NotAllowed, match="Only admins, and people who added"):
+            await command(app, f"docs verify {answer.turn_id[:8]}", Author("ann", "Ann"))
+
+
+async def test_a_turn_that_two_verify_at_once_has_one_verified_answer(app: App) -> None:
+    asked = await ask(app, "What may a hotel in Lisbon cost?")
+    details: dict[str, Any] = {"platform": "console", "owner": ADMIN, "for_everyone": True, "expires": None}
+    details["now"] = app.services.clock()
+
+    async def verify(session: AsyncSession) -> VerifiedAnswer:
+        return await add_answer_of(session, asked.turn_id, tenant_id=LOCAL_TENANT, **details)
+
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await verify(session)
+        second = asyncio.create_task(app.database.run(LOCAL_TENANT, verify))
+        blocked = asyncio.create_task(until_blocked(app.database))
+        await asyncio.wait((second, blocked), return_when=asyncio.FIRST_COMPLETED)
+        blocked.cancel()
+    later = await second
+    assert [one.id for one in await every(app)] == [later.id]
 
 
 def test_markers_without_a_source_are_removed_and_sources_without_a_marker_are_appended() -> None:

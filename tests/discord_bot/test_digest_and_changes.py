@@ -40,3 +40,20 @@ async def test_the_digest_and_the_notice_are_posted(discord: DiscordDouble, data
         await discord.until(lambda: len(discord.answers(general)) > before)
         assert MISSING in discord.answers(general)[-1].content
         await discord.until(lambda: any("cites has changed since" in one.content for one in discord.answers(asked)))
+
+
+async def test_a_channel_that_anybody_reads_by_now_gets_no_digest_and_the_owner_is_told(
+    discord: DiscordDouble, database_url: str, tmp_path: Path
+) -> None:
+    discord.world.features[discord.world.guild_id] = ["DISCOVERABLE"]
+    general = discord.channel("general")
+    async with running(discord, database_url, tmp_path) as app:
+        async with app.database.tenant(LOCAL_TENANT) as session:
+            await session.execute(
+                sql("INSERT INTO gap_digests VALUES ('local', 'discord', :channel, now())"),
+                {"channel": str(general.id)},
+            )
+        home = discord.world.dm(discord.world.owner)
+        await discord.until(lambda: discord.answers(home))
+        assert "people from outside the team read that channel" in discord.answers(home)[0].content
+        assert discord.answers(general) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from sqlalchemy import insert
 
-from bot.reports.gaps import Gap, Vectors, gaps, grouped, labelled
+from bot.reports import gaps as gaps_report
+from bot.reports.gaps import SAME_SUBJECT, Gap, Vectors, gaps, grouped, labelled
 from bot.store.database.session import Database
 from bot.store.schema import feedback, threads, turns
 from knowledge.ingest import Ingestor
@@ -111,6 +113,51 @@ async def test_without_questions_there_is_no_gap(database: Database) -> None:
 def test_a_question_joins_the_nearest_group_only() -> None:
     vectors = np.array([[1, 0], [0.9, 0.436], [0, 1], [0.5, 0.866]], dtype=np.float32)
     assert grouped(vectors) == [[0, 1], [2, 3]]
+
+
+def grouped_one_by_one(vectors: Vectors) -> list[list[int]]:
+    """Return the same groups by the definition: each vector is compared with the sum of each group."""
+    groups: list[list[int]] = []
+    for place, vector in enumerate(vectors):
+        totals = [vectors[group].sum(axis=0) for group in groups]
+        cosines = [float(total @ vector) / (float(np.linalg.norm(total)) or 1.0) for total in totals]
+        best = max(range(len(groups)), key=cosines.__getitem__, default=-1)
+        if best >= 0 and cosines[best] >= SAME_SUBJECT:
+            groups[best].append(place)
+        else:
+            groups.append([place])
+    return groups
+
+
+@pytest.mark.parametrize("noise", [0.3, 0.8, 2.0])
+def test_groups_are_those_of_comparing_one_by_one(noise: float) -> None:
+    random = np.random.default_rng(7)
+    subjects = random.normal(size=(12, 16))
+    vectors = subjects[random.integers(0, 12, 150)] + noise * random.normal(size=(150, 16))
+    unit = np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+    unit[5] = 0
+    found = grouped(unit)
+    assert found == grouped_one_by_one(unit)
+    assert 1 < len(found) < len(unit)
+
+
+async def test_the_event_loop_goes_on_while_questions_are_grouped(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads_of: list[threading.Thread] = []
+
+    def noted(vectors: Vectors) -> list[list[int]]:
+        threads_of.append(threading.current_thread())
+        return grouped(vectors)
+
+    monkeypatch.setattr(gaps_report, "grouped", noted)
+    async with database.tenant(TENANT) as session:
+        await session.execute(insert(threads), [THREAD])
+        await session.execute(insert(turns), [asked(1, "Is parking free?", unanswered=True)])
+        found = await gaps(session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject)
+    assert [gap.times for gap in found] == [1]
+    assert len(threads_of) == 1
+    assert threads_of[0] is not threading.current_thread()
 
 
 def test_labels_are_the_words_that_tell_groups_apart() -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import text as sql
 
 from bot.types.conversation import LOCAL_TENANT
 from tests.doubles.slack import SlackDouble
+from tests.doubles.slack_world import PARTNER_TEAM
 from tests.slack.test_end_to_end import finished, ingest_document, running
 
 MISSING, SECRET = "which zebras may I bring?", "which takeover is planned?"
@@ -32,6 +33,27 @@ async def test_the_digest_is_posted_without_questions_of_private_channels(
         (digest,) = slack.messages(general)[before:]
         assert MISSING in digest.shown
         assert "takeover" not in digest.shown
+
+
+async def test_a_channel_that_is_shared_by_now_gets_no_digest_and_the_admins_are_told(
+    slack: SlackDouble, database_url: str, tmp_path: Path
+) -> None:
+    secret = slack.channel("secret").id
+    async with running(slack, database_url, tmp_path) as app:
+        slack.share_channel("secret", PARTNER_TEAM)
+        async with app.database.tenant(LOCAL_TENANT) as session:
+            await session.execute(
+                sql("INSERT INTO gap_digests VALUES ('local', 'slack', :channel, now())"), {"channel": secret}
+            )
+        told = "people from outside the team read that channel"
+        await slack.until(
+            lambda: any(told in one.shown for channel in _direct(slack) for one in slack.messages(channel))
+        )
+        assert slack.messages(secret) == []
+
+
+def _direct(slack: SlackDouble) -> list[str]:
+    return [one.id for one in slack.world.channels.values() if one.kind == "im"]
 
 
 async def test_the_thread_is_told_that_its_answer_is_out_of_date(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import psycopg
 import pytest
 from alembic import command
@@ -52,6 +54,33 @@ def test_the_revisions_are_those_that_alembic_reads_from_the_files(empty_databas
     scripts = ScriptDirectory.from_config(migrate.config(empty_database_url))
     assert [one.revision for one in scripts.walk_revisions()][::-1] == [*migrate.REVISIONS]
     assert migrate.revisions(empty_database_url) == (None, scripts.get_current_head())
+
+
+def test_of_several_verified_answers_of_a_turn_the_latest_stays(owned_url: str) -> None:
+    migrate.upgrade(owned_url)
+    migrate.downgrade(owned_url, "0051")
+    answers = [("T1", 1, 7), ("T1", 2, 7), ("T2", 1, 7), ("T1", 3, None), ("T1", 4, None)]
+    with psycopg.connect(owned_url) as connection:
+        for tenant, number, turn in answers:
+            connection.execute("SELECT set_config('parley.tenant_id', %s, true)", (tenant,))
+            named = {"tenant": tenant, "id": UUID(int=number), "turn": None if turn is None else UUID(int=turn)}
+            connection.execute(
+                """
+                INSERT INTO verified_answers
+                    (tenant_id, id, answer, audience, tenant_wide, platform, owner_id, owner_name, turn_id)
+                VALUES (%(tenant)s, %(id)s, 'Yes.', 'tenant', true, 'slack', 'U1', 'Una', %(turn)s)
+                """,
+                named,
+            )
+            connection.execute("INSERT INTO verified_questions VALUES (%(tenant)s, %(id)s, 1, 'Is it?')", named)
+    migrate.upgrade(owned_url)
+    left = []
+    with psycopg.connect(owned_url) as connection:
+        for tenant in ("T1", "T2"):
+            connection.execute("SELECT set_config('parley.tenant_id', %s, true)", (tenant,))
+            rows = connection.execute("SELECT tenant_id, answer_id FROM verified_questions ORDER BY answer_id")
+            left += [(tenant_id, answer_id.int) for tenant_id, answer_id in rows]
+    assert left == [("T1", 2), ("T1", 3), ("T1", 4), ("T2", 1)]
 
 
 def test_the_tables_in_the_code_are_the_tables_in_the_database(database_url: str) -> None:

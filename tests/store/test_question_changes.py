@@ -57,6 +57,20 @@ async def test_a_change_that_says_the_same_changes_nothing(database: Database) -
     assert await stores.answers.cached("slack:T1", "key 1") is not None
 
 
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "edited"])
+async def test_a_changed_question_takes_the_notice_about_its_answer_along(database: Database, deleted: bool) -> None:
+    stores = store_of(database)
+    turn = await answered(stores, "1")
+    async with database.tenant(turn.thread.tenant_id) as session:
+        await session.execute(text("INSERT INTO changed_answer_notices SELECT tenant_id, turn_id, 'slack' FROM turns"))
+    if deleted:
+        await stores.retractions.forget(turn)
+    else:
+        assert await stores.inbox.replace_question(turn, "What is the new limit?", MEMBERS) is not None
+    async with database.tenant(turn.thread.tenant_id) as session:
+        assert list(await session.scalars(text("SELECT turn_id FROM changed_answer_notices"))) == []
+
+
 FIRST, SECOND = datetime(2026, 3, 2, 9, 0, 0, 1, tzinfo=UTC), datetime(2026, 3, 2, 9, 0, 0, 2, tzinfo=UTC)
 
 

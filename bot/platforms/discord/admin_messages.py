@@ -10,9 +10,11 @@ import discord
 from bot.commands.admin_notices import ButtonNotice
 from bot.engine.ports.surface import Surface
 from bot.platforms.discord import render
+from bot.platforms.discord.channel_readers import readers_of
 from bot.platforms.discord.errors import translated_errors
 from bot.platforms.discord.render import NO_MENTIONS
 from bot.platforms.discord.text_limits import CONTENT, cut
+from bot.types.audience import UNCHECKED, Audience
 from bot.types.conversation import Platform
 from bot.types.turns import Turn
 
@@ -69,6 +71,13 @@ class DiscordMessenger(DiscordAdminMessenger):
         async with translated_errors():
             channel = self._client.get_partial_messageable(int(channel_id))
             await channel.send(cut(render.markdown(text), CONTENT), allowed_mentions=NO_MENTIONS)
+
+    async def audience(self, tenant_id: str, channel_id: str) -> Audience:
+        """Return who reads a channel of a server; unknown if the bot does not see it."""
+        channel = self._client.get_channel(int(channel_id)) if channel_id.isdecimal() else None
+        if not isinstance(channel, discord.abc.GuildChannel):
+            return UNCHECKED
+        return Audience(readers_of(channel.guild, channel))
 
     async def public_channels(self, tenant_id: str, channel_ids: Collection[str]) -> set[str]:
         """Return those of the channels that everybody in the server may read."""

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from bot.commands.admin_notices import ButtonNotice
 from bot.engine.ports.surface import Surface
 from bot.platforms.slack import errors, render
+from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import ReplySender
 from bot.platforms.slack.users import UserDirectory
+from bot.types.audience import Audience
 from bot.types.conversation import Platform
 from bot.types.turns import Turn
 
@@ -21,9 +23,10 @@ class WorkspaceMessenger:
 
     platform: Platform = "slack"
 
-    def __init__(self, users: UserDirectory, replies: ReplySender) -> None:
+    def __init__(self, users: UserDirectory, replies: ReplySender, readers: ChannelReaders) -> None:
         self._users = users
         self._replies = replies
+        self._readers = readers
 
     async def admins(self, tenant_id: str) -> Sequence[str]:
         """Return the admins and owners of the workspace. Raises SurfaceError."""
@@ -43,6 +46,10 @@ class WorkspaceMessenger:
         await self._replies.post_to_channel(
             channel_id, {"text": render.fallback(text), "blocks": [render.markdown(text)]}
         )
+
+    async def audience(self, channel_id: str) -> Audience:
+        """Return who reads a channel. Never raises for Slack errors."""
+        return await self._readers.of_channel(channel_id)
 
     async def public_channels(self, channel_ids: Collection[str]) -> set[str]:
         """Return those of the channels that every member may read. Raises SurfaceError."""
@@ -87,6 +94,10 @@ class SlackMessenger:
     async def post(self, tenant_id: str, channel_id: str, text: str) -> None:
         """Post a message of Markdown to a channel. Raises SurfaceError."""
         await self._messenger_of(tenant_id).post(channel_id, text)
+
+    async def audience(self, tenant_id: str, channel_id: str) -> Audience:
+        """Return who reads a channel. Never raises for Slack errors."""
+        return await self._messenger_of(tenant_id).audience(channel_id)
 
     async def public_channels(self, tenant_id: str, channel_ids: Collection[str]) -> set[str]:
         """Return those of the channels that every member may read. Raises SurfaceError."""

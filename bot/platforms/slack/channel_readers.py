@@ -70,6 +70,10 @@ class ChannelReaders:
         """Return who reads a reply that the user shares with everybody in the channel or direct message."""
         return decide(author.standing, await self._readers(channel_id) or "unknown")
 
+    async def of_channel(self, channel_id: str) -> Audience:
+        """Return who reads what the bot posts to the channel by itself. Never raises for Slack errors."""
+        return Audience(await self._readers(channel_id) or "unknown")
+
     async def close(self) -> None:
         """Cancel the lookups in progress."""
         pending = list(self._lookups.values())

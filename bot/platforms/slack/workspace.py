@@ -79,7 +79,7 @@ class Workspace:
         self.downloads = FileDownloads(session, tokens, web_client.api_url(settings), max_bytes=max_bytes)
         self.files = SharedFiles(client, self.downloads)
         self.replies = ReplySender(client, session)
-        self.messenger = WorkspaceMessenger(self.users, self.replies)
+        self.messenger = WorkspaceMessenger(self.users, self.replies, self.readers)
         self._context = ThreadContext(client, self.files, self.users, self.names, own_bot_id=self._own_bot_id)
         self.command_runner = CommandRunner(
             self.replies, shared.services, self.readers, channels=ChannelAccess(client), context=self._context

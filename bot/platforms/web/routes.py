@@ -28,6 +28,7 @@ from bot.platforms.web.request_guard import SECURITY_HEADERS, RequestGuard
 from bot.platforms.web.sign_in.routes import SignInRoutes
 from bot.platforms.web.sign_in.sign_in_guard import SignInGuard
 from bot.platforms.web.sign_in.sign_in_setup import Access
+from knowledge.errors import KnowledgeError
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,12 @@ def build_app(
         url=access.url,
         has_sign_in=not access.is_open,
     )
-    handlers: dict[Any, Any] = {ParleyError: _parley_error, HTTPException: _http_error, Exception: _unexpected_error}
+    handlers: dict[Any, Any] = {
+        ParleyError: _parley_error,
+        KnowledgeError: _knowledge_error,
+        HTTPException: _http_error,
+        Exception: _unexpected_error,
+    }
     sign_in = Middleware(SignInGuard, access=access)
     app = Starlette(routes=routes, middleware=[guard, sign_in], exception_handlers=handlers)
     # Such a redirect would name the host of the Host header, which a proxy may have rewritten.
@@ -120,6 +126,10 @@ def _status(error: ParleyError) -> int:
 
 async def _parley_error(request: Request, error: ParleyError) -> Response:
     return json_response({"error": str(error)}, _status(error))
+
+
+async def _knowledge_error(request: Request, error: KnowledgeError) -> Response:
+    return json_response({"error": str(error)}, 503)
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:

@@ -27,6 +27,7 @@ verified_answers = Table(
     Column("stale", Text, nullable=False, server_default=text("''")),
     Column("told", Boolean, nullable=False, server_default=text("false")),
     Index("verified_answers_not_told", "tenant_id", postgresql_where=text("stale <> '' AND NOT told")),
+    Index("verified_answers_of_turn", "tenant_id", "turn_id", unique=True),
 )
 
 verified_questions = Table(

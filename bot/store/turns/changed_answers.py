@@ -27,8 +27,14 @@ _NEW_VERSION = text("""
     WHERE tenant_id = :tenant
         AND version > coalesce((SELECT answers_checked FROM tenants WHERE tenants.tenant_id = :tenant), 0)
 """)
-_CHECKED = text("UPDATE tenants SET answers_checked = :version WHERE tenant_id = :tenant")
-# The text of a document is searched only if it changed after the answer. PostgreSQL does not reorder a CASE.
+# An answer that is being written may have read the text before the change: it is compared when it has ended.
+_CHECKED = text("""
+    UPDATE tenants SET answers_checked = :version
+    WHERE tenant_id = :tenant
+        AND NOT EXISTS (SELECT FROM turns WHERE turns.tenant_id = :tenant AND turns.state = 'running')
+""")
+# The text of a document is searched only if it changed after the answer began, which may have read the text before.
+# PostgreSQL does not reorder a CASE.
 _CHANGED = text(f"""
     SELECT turns.turn_id, array_agg(DISTINCT coalesce(nullif(cited ->> 'title', ''), cited ->> 'source')) AS titles
     FROM turns
@@ -42,7 +48,8 @@ _CHANGED = text(f"""
         AND cited ->> 'document_id' ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
         AND CASE
             WHEN documents.id IS NULL OR documents.gone_readings >= {GONE_READINGS} THEN true
-            WHEN documents.changed_at IS NULL OR documents.changed_at <= turns.finished_at THEN false
+            WHEN documents.changed_at IS NULL THEN false
+            WHEN documents.changed_at <= coalesce(turns.started_at, turns.created_at) THEN false
             ELSE strpos(documents.text, cited ->> 'quote') = 0
         END
     GROUP BY turns.turn_id

@@ -156,12 +156,16 @@ WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND summary_upto >= {_O
 def _erasures(given: dict[str, Any]) -> list[Statement]:
     """Erase what was derived from the turn.
 
-    This includes cache entries and ratings of the answer, facts stated by the question, the claim that others wait for,
-    vectors of its messages, and a summary that includes it. The summary is written again from the remaining messages.
+    This includes cache entries and ratings of the answer, the notice that it is out of date, facts stated by the
+    question, the claim that others wait for, vectors of its messages, and a summary that includes it. The summary is
+    written again from the remaining messages.
     """
     of_turn = "DELETE FROM {} WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
     return [
-        *(Statement(of_turn.format(table), given) for table in ("answers", "facts", "feedback")),
+        *(
+            Statement(of_turn.format(table), given)
+            for table in ("answers", "facts", "feedback", "changed_answer_notices")
+        ),
         similar_answer_statements.landing(tenant_id=given["tenant"], turn_id=given["turn"].hex),
         Statement(_DELETE_VECTORS, given),
         Statement(_CLEAR_SUMMARY, given),

@@ -81,6 +81,10 @@ _ADD_QUESTIONS = text("""
     FROM unnest(CAST(:questions AS text[])) WITH ORDINALITY AS given (question, position)
     RETURNING 1
 """)
+# Whoever verifies the same turn at the same moment waits here, so that it sees the first answer and replaces it.
+_ONE_AT_A_TIME = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('parley verified ' || :tenant || ' ' || :turn, 0))"
+)
 _REPLACED = text("DELETE FROM verified_answers WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid)")
 
 
@@ -95,7 +99,8 @@ async def add(session: AsyncSession, *, tenant_id: str, new: VerifiedAnswer) -> 
         "questions": list(new.questions),
     }
     if new.turn_id:
-        await session.execute(_REPLACED, {"tenant": tenant_id, "turn": new.turn_id})
+        for statement in (_ONE_AT_A_TIME, _REPLACED):
+            await session.execute(statement, {"tenant": tenant_id, "turn": new.turn_id})
     named = {name: values[name] for name in _ADD.compile().params}
     await session.execute(_ADD, named)
     await session.execute(_ADD_QUESTIONS, {name: values[name] for name in ("tenant", "id", "questions")})
@@ -184,13 +189,11 @@ async def remove(session: AsyncSession, *, tenant_id: str, answer_id: str) -> No
 _AUDIENCES = text("""
     SELECT DISTINCT audience FROM documents WHERE tenant_id = :tenant AND id = ANY(CAST(:cited AS uuid[]))
 """)
-_OTHERS = text("""
-    SELECT EXISTS (
-        SELECT FROM documents JOIN sources
-            ON sources.tenant_id = documents.tenant_id AND sources.id = documents.source_id
-        WHERE documents.tenant_id = :tenant AND documents.id = ANY(CAST(:cited AS uuid[]))
-            AND sources.added_by IS DISTINCT FROM :person
-    )
+_ADDED = text("""
+    SELECT count(*) FROM documents JOIN sources
+        ON sources.tenant_id = documents.tenant_id AND sources.id = documents.source_id
+    WHERE documents.tenant_id = :tenant AND documents.id = ANY(CAST(:cited AS uuid[]))
+        AND sources.added_by = :person
 """)
 
 
@@ -202,10 +205,10 @@ async def cited_audiences(session: AsyncSession, *, tenant_id: str, citations: S
 async def owns_every_document(
     session: AsyncSession, *, tenant_id: str, citations: Sequence[Citation], person: str
 ) -> bool:
-    """Return whether documents are cited and the person added all of them."""
+    """Return whether documents are cited, all of them are still stored, and the person added every one."""
     cited = document_ids(citations)
     values = {"tenant": tenant_id, "cited": cited, "person": person}
-    return bool(cited) and not await session.scalar(_OTHERS, values)
+    return bool(cited) and await session.scalar(_ADDED, values) == len(cited)
 
 
 async def current_titles(

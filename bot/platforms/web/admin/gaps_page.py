@@ -65,14 +65,16 @@ class GapsPage:
         return Page("gaps", "What the documents do not answer", [_gaps(found), _pairs(disagreeing)], [choices])
 
     async def _encode(self, texts: Sequence[str]) -> Any:
-        unknown = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        # The page keeps what it found, because another request may remove it while this one waits.
+        found = {text: self._vectors[text] for text in texts if text in self._vectors}
+        unknown = [text for text in dict.fromkeys(texts) if text not in found]
         if unknown:
-            vectors = await encoder(self._services)(unknown)
-            self._vectors |= dict(zip(unknown, vectors, strict=True))
-        found = np.stack([self._vectors[text] for text in texts])
+            added = dict(zip(unknown, await encoder(self._services)(unknown), strict=True))
+            found |= added
+            self._vectors |= added
         while len(self._vectors) > MOST_VECTORS:
             del self._vectors[next(iter(self._vectors))]
-        return found
+        return np.stack([found[text] for text in texts])
 
 
 def _gaps(found: Sequence[Gap]) -> Table:

@@ -188,6 +188,10 @@ async def add_written(
 
 
 async def _check_for_everybody(session: AsyncSession, tenant_id: str, citations: Sequence[Citation]) -> None:
+    stored = await records.current_titles(session, tenant_id=tenant_id, citations=citations)
+    if len(stored) < len(records.document_ids(citations)):
+        # Nobody knows any more who could read it.
+        raise UsageError(verified_user_messages.cites_deleted_documents())
     audiences = await records.cited_audiences(session, tenant_id=tenant_id, citations=citations)
     if audiences - {TENANT_AUDIENCE}:
         raise UsageError(verified_user_messages.cites_channel_documents())

@@ -47,6 +47,10 @@ def cites_channel_documents() -> str:
     return "This answer cites documents of a channel, so not everybody may read it. Verify it for the channel."
 
 
+def cites_deleted_documents() -> str:
+    return "This answer cites a document that is deleted. Ask the question again, and verify the answer that it gets."
+
+
 def out_of_date(question: str, why: Staleness) -> str:
     """Return the notice to the owner of a verified answer that is no longer given."""
     return (

@@ -241,6 +241,17 @@ async def test_nobody_is_an_expert_by_documents_that_are_deleted(app: App, admin
             await command(app, f"docs verify {answer.turn_id[:8]}", Author("ann", "Ann"))
 
 
+async def test_an_answer_from_a_deleted_document_is_not_verified_for_everybody(app: App, admin_url: str) -> None:
+    asked = await ask(app, "What may a hotel in Lisbon cost?")
+    with psycopg.connect(admin_url) as connection:
+        connection.execute("DELETE FROM documents WHERE uri LIKE '%travel.md'")
+    details: dict[str, Any] = {"platform": "console", "owner": ADMIN, "for_everyone": True, "expires": None}
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        with pytest.raises(UsageError, match="cites a document that is deleted"):
+            await add_answer_of(session, asked.turn_id, tenant_id=LOCAL_TENANT, now=app.services.clock(), **details)
+    assert await every(app) == []
+
+
 async def test_a_turn_that_two_verify_at_once_has_one_verified_answer(app: App) -> None:
     asked = await ask(app, "What may a hotel in Lisbon cost?")
     details: dict[str, Any] = {"platform": "console", "owner": ADMIN, "for_everyone": True, "expires": None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.llm.providers.inline_reasoning import InlineReasoning
@@ -55,6 +55,7 @@ def test_every_split_in_two_gives_the_same_answer(text: str, answer: str, reason
     assert _split(text) == (answer, reasoning), "one character at a time"
 
 
+@example(["</think>", "\n", "<"])
 @given(st.lists(st.sampled_from(["<think>", "</think>", "\n", " ", "a", "<", "```", "think>", "/"]), max_size=14))
 def test_pieces_do_not_change_the_answer(parts: list[str]) -> None:
     text = "".join(parts)

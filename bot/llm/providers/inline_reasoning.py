@@ -53,6 +53,8 @@ class InlineReasoning:
     def end(self) -> Iterator[Piece]:
         """Yield what is left when the text has ended."""
         rest, self._held = self._held, ""
+        if self._state == "start" and self._found:
+            rest = rest.lstrip()
         if rest:
             yield ("reasoning" if self._state == "reasoning" else "answer"), rest
 

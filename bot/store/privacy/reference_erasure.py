@@ -31,10 +31,13 @@ _VERIFIED = "coalesce(trace -> 'verified' ->> 'owner' = ANY(CAST(%(owners)s AS t
 
 _NOTES = f"""
     UPDATE turns
-    SET trace = CASE
-        WHEN {_VERIFIED} THEN jsonb_set(trace, '{{verified,owner}}', to_jsonb(CAST(%(erased)s AS text))) ELSE trace
-    END - 'notes' - 'restarts'
+    SET trace = trace - 'notes' - 'restarts'
     WHERE tenant_id = %(tenant)s AND ({_NOTED} OR {_VERIFIED})
+"""  # noqa: S608
+_OWNERS = f"""
+    UPDATE turns
+    SET trace = jsonb_set(trace, '{{verified,owner}}', to_jsonb(CAST(%(erased)s AS text)))
+    WHERE tenant_id = %(tenant)s AND {_VERIFIED}
 """  # noqa: S608
 
 _MENTIONED = "(position(%(mention)s IN {column}) > 0 OR position(%(nick_mention)s IN {column}) > 0)"
@@ -84,7 +87,7 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str, names: S
     The caller has locked the turns and threads (``turns_naming``, ``threads_naming``). Return how many rows changed.
     """
     values = _values(tenant_id, user_id, names)
-    statements = [_TENANT_ADMINS, _INSTALLERS, _NOTES]
+    statements = [_TENANT_ADMINS, _INSTALLERS, _NOTES, _OWNERS]
     statements += [_MENTIONS.format(table=table, column=column) for table, column in _MENTION_COLUMNS]
     changed = await send(session, *(Statement(f"{one} RETURNING 1 AS changed", values) for one in statements))
     return sum(map(len, changed))

@@ -26,7 +26,7 @@ _THREAD = ThreadKey(LOCAL_TENANT, "console", "console", "eval")
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """A judge that may be used: it is of another family than the models that answer."""
+    """A judge of another model family than the models that answer."""
 
     named: NamedModel
     settings: Settings

@@ -301,7 +301,7 @@ def same_family(judge: str, model: str) -> str:
 
 
 def price_of_judging(count: int, model: str, usd: Decimal | None) -> str:
-    """Return what is told before answers are judged; ``usd`` is None if the price is unknown."""
+    """Return the message that is shown before answers are judged; ``usd`` is None if the price is unknown."""
     price = "The price of this model is unknown" if usd is None else f"This costs about ${usd:.2f} at most"
     return f"{model} judges {count} answers, each twice. {price}. Verdicts of earlier runs are reused."
 
@@ -318,6 +318,6 @@ def judged(report: Mapping[str, Any], not_judged: int) -> str:
         lines.append(f"Its agreement with {report['labels']} labels is {report['kappa']:.2f} (kappa).")
     if report["probes"]["passed"]:
         lines.append(
-            f"It let {report['probes']['passed']} of {report['probes']['asked']} vague answers pass: distrust it."
+            f"It let {report['probes']['passed']} of {report['probes']['asked']} vague answers pass. Do not rely on it."
         )
     return " ".join(lines)

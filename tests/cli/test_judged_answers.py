@@ -73,7 +73,7 @@ def test_cases_pass_only_if_the_judge_lets_them(
     assert rows == [("gpt-6-luna", "eval")]
     shown = parley(*command)
     assert "gpt-6-luna lets 100% pass" in shown.out
-    assert "It let 2 of 2 vague answers pass: distrust it." in shown.out
+    assert "It let 2 of 2 vague answers pass. Do not rely on it." in shown.out
 
     models.script = judging(2)  # type: ignore[assignment]
     strict = parley("eval", "answers", "--cases", str(cases), "--judge", "gpt-6.1-sol", "--fail-under", "0.5", "--json")

@@ -110,7 +110,7 @@ MET = "met"
 MISSED = "missed"
 ACTION = "Action"
 JOB_STATES = {"todo": "waiting", "doing": "running", "succeeded": "done"}
-"""What the states of the queue are called on the page; the others keep their names."""
+"""Labels of the job states on the page. Other states keep their own names."""
 SPENT = "Spent"
 ANSWERS = "Answers"
 EACH_ANSWER = "An answer costs"

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.doubles.silent_network import SilentNetwork
+from tests.doubles.faulty_network import FaultyNetwork
 from tests.web.serving import free_port
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
@@ -41,7 +41,7 @@ async def pgbouncer(url: str, folder: Path, *, mode: str = "transaction", size: 
     """Yield the address of the same database through a PgBouncer with so many server connections."""
     assert PROGRAM
     address, port = make_url(url), free_port()
-    async with SilentNetwork(url) as network:
+    async with FaultyNetwork(url) as network:
         server = make_url(network.url).port
         (folder / "users").write_text(f'"{address.username}" "{address.password}"\n')
         (folder / "pgbouncer.ini").write_text(

@@ -142,9 +142,11 @@ class FaultyNetwork:
         self.accepted += 1
         try:
             from_server, to_server = await self._connect()
-        except OSError:
+        except BaseException as error:
             writer.transport.abort()
-            return
+            if isinstance(error, OSError | asyncio.CancelledError):
+                return
+            raise
         one = _Connection(writer, to_server)
         self._connections.add(one)
         passing = [

@@ -107,11 +107,15 @@ async def test_the_server_rolls_back_the_transaction_of_a_client_that_has_gone_w
 ) -> None:
     monkeypatch.setattr(connections, "IDLE_TRANSACTION_SECONDS", 2)
     behind, lock = Database(network.url), "SELECT pg_advisory_xact_lock(7)"
-    with pytest.raises(StoreAway):
+
+    async def lock_and_go() -> None:
         async with behind.tenant("slack:A") as session:
             await session.execute(text(lock))
             network.end_one_side("client")
             await session.execute(text(lock))
+
+    with pytest.raises(StoreAway):
+        await lock_and_go()
     async with asyncio.timeout(PATIENCE):
         await database.flush("slack:A", Statement(lock))
     await behind.aclose()

@@ -89,7 +89,7 @@ async def patiently(
 
     An unavailable database is waited for during ``seconds``; then StoreAway is raised. A transaction that conflicts
     with another one (deadlock, serialization failure) was rolled back, so it runs again at once, also if ``seconds`` is
-    0. One attempt may take ``longest`` seconds, or ``ATTEMPT_SECONDS`` if there is that much time left. After that it is
+    0. One attempt may take ``longest`` seconds, or ``ATTEMPT_SECONDS`` if that much time is left. After that it is
     canceled, which counts as StoreAway. If ``seconds`` is 0, only its round trips are bounded.
 
     ``work`` gets True if an earlier attempt may have been committed although its confirmation was lost.

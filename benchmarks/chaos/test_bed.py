@@ -35,6 +35,9 @@ from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
 from tests.superuser_access import superuser_connection
 
+KEEPALIVE_SECONDS = 11.0
+"""Seconds until keepalives end a connection to Postgres whose network is gone; see ``bot.store.database.connections``.
+"""
 SLACK_PACE = 120.0
 """Seconds of Slack's rate limits in a real second: the run has the traffic of many workspaces."""
 
@@ -197,7 +200,7 @@ async def open_environment(
             links = {name: await stack.enter_async_context(FaultyNetwork(url)) for name, url in targets.items()}
             people = DiscordPeople(discord, rng)
             users = SimulatedUsers({"slack": SlackPeople(slack, rng), "discord": people}, rng)
-            network = await stack.enter_async_context(FaultyNetwork(postgres.url))
+            network = await stack.enter_async_context(FaultyNetwork(postgres.url, keepalive=KEEPALIVE_SECONDS))
             yield Environment(
                 slack, discord, models, postgres, network, fork_server, users, people, logs, rng, links, settings
             )

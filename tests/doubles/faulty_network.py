@@ -49,9 +49,14 @@ class _Connection:
 
 
 class FaultyNetwork:
-    """Passes bytes between clients on ``url`` and the server behind it. Everything works until it is told not to."""
+    """Passes bytes between clients on ``url`` and the server behind it. Everything works until it is told not to.
 
-    def __init__(self, url: str) -> None:
+    ``keepalive`` is the number of seconds after which keepalives end a connection that has lost bytes, on either side;
+    None for a network that answers keepalives although it passes nothing on, as a proxy does that hangs.
+    """
+
+    def __init__(self, url: str, *, keepalive: float | None = None) -> None:
+        self._keepalive = keepalive
         self._server_url = make_url(url)
         self.silent = False
         """Pass nothing on, but keep every connection open and accept more."""
@@ -108,7 +113,7 @@ class FaultyNetwork:
     def silence_open_connections(self) -> None:
         """Make the connections that are open now silent for ever; later ones work."""
         for one in self._connections:
-            one.silenced = True
+            self._lose(one)
 
     def close_open_connections(self) -> None:
         """End the open connections in an orderly way, in mid-statement."""
@@ -121,9 +126,10 @@ class FaultyNetwork:
             one.abort(reset=True)
 
     def end_one_side(self, side: Side) -> None:
-        """Tell only one side of the open connections that they have ended. The other side waits for ever."""
+        """Tell only one side of the open connections that they have ended. The other side waits for its keepalives."""
         for one in list(self._connections):
-            one.halved = one.silenced = True
+            one.halved = True
+            self._lose(one)
             with suppress(OSError, RuntimeError):
                 (one.client if side == "client" else one.server).write_eof()
 
@@ -131,6 +137,12 @@ class FaultyNetwork:
         """Reset each open connection once its server has sent ``count`` more bytes, in the middle of a message."""
         for one in self._connections:
             one.left = count
+
+    def _lose(self, one: _Connection) -> None:
+        """Pass nothing on for this connection any more."""
+        if not one.silenced and self._keepalive is not None:
+            asyncio.get_running_loop().call_later(self._keepalive, one.abort)
+        one.silenced = True
 
     # --- passing
 
@@ -186,6 +198,7 @@ class FaultyNetwork:
                     if self.delay:
                         await asyncio.sleep(self.delay)
                     if self.silent or one.silenced:
+                        self._lose(one)
                         break
                     piece = data[start : start + self.piece]
                     if limited and one.left is not None:

@@ -127,7 +127,7 @@ class FolderSource:
         self._found = len(single) + len(exports.parts)
         for name in sorted(exports.private_files):
             yield Failure(f"{self._root.name}/{name}", _SINGLE_MEMBER_EXPORT, private=True)
-        for name in known.documents:
+        for name in (*known.documents, *known.outdated):
             if name.removeprefix(f"{self._root.name}/") in exports.taken - exports.private_files:
                 yield Failure(name, _OF_EXPORT, private=True)
         for part in exports.parts:

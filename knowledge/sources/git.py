@@ -99,7 +99,9 @@ class GitSource:
             return False
         wanted = f"refs/heads/{self._branch}" if self._branch else "HEAD"
         head = (await git.run("ls-remote", "--quiet", "--", url, wanted, seconds=60)).decode().partition("\t")[0]
-        return known.mark == _mark(head, len(known.documents))
+        # A reading that was interrupted may have stored files of another commit than that of the mark.
+        commits = {earlier.metadata.get("commit") for earlier in known.documents.values()}
+        return known.mark == _mark(head, len(known.documents)) and commits == {head}
 
     async def _commit(self, git: Git, repository: Path) -> str:
         """Return the newest commit of the branch. A clone has only that one."""

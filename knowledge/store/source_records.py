@@ -133,20 +133,22 @@ _KNOWN_DOCUMENTS = text("""
 async def read_known_documents(
     session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, recipe: str, models: Sequence[str]
 ) -> Known:
-    """Return the source's complete documents: parsed, chunked by this recipe, with a vector of each model per chunk.
+    """Return the source's documents. The others than the complete ones are outdated.
 
-    If its pages are shown as pictures, its file is stored too. The caller sets ``Known.memo``.
+    A complete document is parsed, chunked by this recipe, and has a vector of each model per chunk. If its pages are
+    shown as pictures, its file is stored too. The caller sets ``Known.memo``.
     """
     values = {"tenant": tenant_id, "source": source_id, "recipe": recipe, "models": list(models)}
     rows = await session.execute(_KNOWN_DOCUMENTS, {**values, "file_formats": list(document_files.FORMATS)})
-    found = [(uri, Earlier(fetched_at, metadata), complete) for uri, fetched_at, metadata, complete in rows]
-    mark = ""
-    if found and all(complete for _, _, complete in found):
-        mark = await session.scalar(
-            text("SELECT memo FROM sources WHERE tenant_id = :tenant AND id = :source"),
-            {"tenant": tenant_id, "source": source_id},
-        )
-    return Known({uri: earlier for uri, earlier, complete in found if complete}, mark=mark or "")
+    found: dict[bool, dict[str, Earlier]] = {True: {}, False: {}}
+    for uri, fetched_at, metadata, complete in rows:
+        found[complete][uri] = Earlier(fetched_at, metadata)
+    mark = await session.scalar(
+        text("SELECT memo FROM sources WHERE tenant_id = :tenant AND id = :source"),
+        {"tenant": tenant_id, "source": source_id},
+    )
+    has_documents = found[True] or found[False]
+    return Known(found[True], found[False], last_mark=str(mark or "") if has_documents else "")
 
 
 async def read_memo(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str) -> str:

@@ -188,7 +188,7 @@ class _StoredMonths:
     def months_before(self, before: datetime | None) -> list[str]:
         """Return the months before that time that have a document; all of them without one."""
         end = _month(before) if before else "9999"
-        names = (name.rpartition("/") for name in (*self.known.documents, *self.known.outdated))
+        names = (name.rpartition("/") for name in self.known.names)
         return [month for uri, _, month in names if uri == self._uri and month < end]
 
     async def posts(self, month: str) -> dict[str, Post] | None:

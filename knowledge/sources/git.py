@@ -18,6 +18,7 @@ from knowledge.sources.checked_git_remote import GitRemote, checked_remote
 from knowledge.sources.files import SKIPPED_EXTENSIONS, is_lfs_pointer, lfs_pointer, too_large
 from knowledge.sources.git_command import Git, GitFailedError, NoRevisionError, require_pinning
 from knowledge.sources.git_tunnel import GitTunnel
+from knowledge.text.storable_text import storable_file_name
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, Unchanged
 
 CLONE_TIMEOUT_SECONDS = 300.0
@@ -200,7 +201,7 @@ def parse_tree(tree: bytes) -> list[TrackedFile]:
         fields = head.split()
         if not tab or len(fields) != 4 or fields[0] == b"120000" or fields[1] != b"blob":
             continue
-        name = raw_path.decode("utf-8", "replace")
+        name = storable_file_name(raw_path.decode("utf-8", "surrogateescape"))
         path = PurePosixPath(name)
         if path.suffix.lower() not in SKIPPED_EXTENSIONS and not any(part.startswith(".") for part in path.parts):
             files.append(TrackedFile(name, fields[2].decode(), int(fields[3])))

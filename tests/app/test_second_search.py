@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import text
@@ -167,20 +167,20 @@ async def _sent(models: ModelDouble) -> bool:
 class SpentMeanwhile:
     """Budgets of which another question takes all that is left, just before the plan's call is recorded."""
 
-    budgets: Budgets
+    port: Budgets
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.budgets, name)
+        return getattr(self.port, name)
 
     async def open_call(
         self, turn: Turn, call: Call, reservation: Reservation | None, *, tokens: int | None = None
     ) -> None:
-        await self.budgets.open_call(turn, call, reservation, tokens=10**9 if call.purpose == "plan" else tokens)
+        await self.port.open_call(turn, call, reservation, tokens=10**9 if call.purpose == "plan" else tokens)
 
 
 async def test_a_budget_that_runs_out_before_the_plan_leaves_the_answer(one: Settings, models: ModelDouble) -> None:
     def stores(ports: Stores) -> Stores:
-        return replace(ports, budgets=SpentMeanwhile(ports.budgets))
+        return replace(ports, budgets=cast(Budgets, SpentMeanwhile(ports.budgets)))
 
     async with app_with(one, GatedSearch(), stores) as app:
         outcome = await ask(app, QUESTION, wish="strong")
@@ -208,7 +208,7 @@ async def test_a_crash_between_the_rounds_leaves_one_row_for_each_call_that_was_
         async def is_taken_over() -> bool:
             async with first.database.tenant(LOCAL_TENANT) as session:
                 await session.execute(text("UPDATE turns SET lease_until = now() - interval '1 s' WHERE fence = 1"))
-            return running.done()
+            return bool(running.done())
 
         await until(is_taken_over)
         outcome: Outcome = running.result()

@@ -88,8 +88,8 @@ GIVEN_UP = (
 )
 BROKEN = "Something went wrong while answering. Ask again. The operator can find the cause in the log."
 FORGOTTEN = "_The question was deleted, so this answer was removed too._"
-NO_ANSWER = "The model returned an empty answer twice. Ask again, or ask the stronger model."
-BARE_ANSWER = "The model twice answered with one word and named no source. Ask again, or ask the stronger model."
+NO_ANSWER = "The model returned an empty answer twice. Ask again, or rephrase your question."
+BARE_ANSWER = "The model twice answered with one word and named no source. Ask again, or rephrase your question."
 DECLINED = "The model declined to answer this. Rephrase your question."
 EMPTY_QUESTION = "Your message contains no question. Ask me something about the team's documents."
 UNKNOWN_TURN = "I no longer have that answer. Please ask again."

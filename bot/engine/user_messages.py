@@ -28,6 +28,11 @@ def is_reading(passages: int) -> str:
     return f"is reading {passages} {'passage' if passages == 1 else 'passages'}…"
 
 
+def is_searching_again(searches: int) -> str:
+    """Return what the bot does in a second round of so many searches, as it follows its name."""
+    return f"is searching for {searches} more {'thing' if searches == 1 else 'things'}…"
+
+
 def queued(place: int) -> str:
     """Return the status of a question that waits in the queue; ``place`` 1 is next."""
     position = _ORDINALS[place - 1] if place <= len(_ORDINALS) else f"number {place}"

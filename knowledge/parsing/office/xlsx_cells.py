@@ -72,6 +72,9 @@ def is_bold(cells: Sequence[Any]) -> bool:
 
 
 class _Reader(WorkSheetParser):  # type: ignore[misc]
+    row_counter: int
+    col_counter: int
+
     def __init__(self, damaged: list[str], shared_strings: Sequence[str], **formats: Any) -> None:
         super().__init__(None, shared_strings, data_only=True, **formats)
         self._damaged = damaged

@@ -10,14 +10,13 @@ from typing import Any
 
 from bot.commands import docs_user_messages, ingest_user_messages
 from bot.commands.base import Context, File, Reply
+from bot.commands.text_excerpt import excerpt
 from bot.errors import UsageError
 from bot.types.conversation import Attachment
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
 from knowledge.types import Document, Fetched
 
-SHOWN_CHARS = 1500
-"""Characters of a file's text that a preview shows. A longer text comes as a file as well."""
 MAX_FILES = 5
 
 
@@ -78,7 +77,5 @@ def _preview(document: Document) -> tuple[str, File | None]:
     name = document.uri
     form = document.metadata.get(FORMAT, "")
     heading = docs_user_messages.preview(name, document.title, form, len(document.blocks), document.warnings)
-    text = document.text[:SHOWN_CHARS]
-    if len(document.text) <= SHOWN_CHARS:
-        return f"{heading}\n\n{text}", None
-    return f"{heading}\n\n{text} […]", File(f"{PurePath(name).stem}.txt", document.text.encode(), "text/plain")
+    text, file = excerpt(document.text, PurePath(name).stem)
+    return f"{heading}\n\n{text}", file

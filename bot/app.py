@@ -35,6 +35,7 @@ from bot.llm.model_classifier import ModelClassifier
 from bot.llm.prices import Prices
 from bot.llm.query_rewriting import ModelRewriter
 from bot.llm.quoting import extractive
+from bot.llm.search_planning import ModelSearchPlanner
 from bot.llm.summarizing import ModelSummarizer
 from bot.llm.tokens import TokenCounter
 from bot.store import refusals
@@ -233,6 +234,7 @@ def _open_dispatcher(
         classifier=_classifier(settings, llm, wired.retriever),
         memory=ThreadMemory(wired.database, wired.embedder),
         rewriter=ModelRewriter(llm) if has_model else None,
+        planner=ModelSearchPlanner(llm) if has_model else None,
         summarizer=ModelSummarizer(llm) if has_model else None,
         similar=_similar_answers(wired.database, wired.retriever, wired.embedder),
         verified=PostgresVerifiedAnswers(wired.database, wired.retriever.encode_ahead, wired.retriever.model),

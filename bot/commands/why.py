@@ -35,6 +35,7 @@ def _lines(trace: Trace) -> list[str]:
     lines = [
         f"**Answer {trace.turn_id}** ({trace.state})",
         f"- Searched for: {_searched(trace)}",
+        *([f"- Searched again for: {' | '.join(again)}"] if (again := trace.details.get("searched_again")) else []),
         f"- Route: {route.get('model', 'none')} ({route.get('tier', '-')}): {route.get('reason', '-')}",
         f"- Search confidence: {_number(trace.details.get('confidence'))}",
         f"- Time: {', '.join(times) or '-'}",

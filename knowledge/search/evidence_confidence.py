@@ -84,6 +84,16 @@ def word_features(question: str, evidence: Sequence[Evidence]) -> list[float]:
     ]
 
 
+def words_in_one_passage(question: str, texts: Sequence[str]) -> tuple[int, float]:
+    """Return the number of a question's words, and the largest share of them that one text has.
+
+    May load a word list, which takes seconds.
+    """
+    asked = asked_words(question, [one for one in spoken_languages(question) if one != languages.ENGLISH])
+    most = max((_covered(dict.fromkeys(asked, 1.0), _terms(text[:MAX_CHARS])) for text in texts), default=0.0)
+    return len(set(asked)), most / (len(set(asked)) or 1)
+
+
 def embedding_features(evidence: Sequence[Evidence]) -> list[float] | None:
     """Return the features of the embedding model, in the order of ``EMBEDDING_FEATURES``.
 

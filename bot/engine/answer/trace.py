@@ -25,6 +25,7 @@ def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:
         "prompt_version": prompt.VERSION,
         "query": query.question if query else "",
         "searched": found.searched if found else "",
+        "searched_again": list(results.evidence.searched_again) if results.evidence else [],
         "cached_from": results.lookup.hit.turn_id if results.lookup.hit else None,
         "verified": _verified(results.verified) if results.verified else None,
         "passages": [_passage(n, passage) for n, passage in enumerate(sent.passages, 1)],

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bot.errors import StoreAway, for_operator
+from bot.store.database import tls
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,8 @@ Whether the node committed it is unknown then, as after any connection that brea
 def unreachable(error: Exception) -> str:
     """Return a one-line message that says why the database cannot be reached and what to do."""
     reason = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
-    return (
-        f"The database cannot be reached ({reason}). "
-        "Start it, correct DATABASE_URL, or unset DATABASE_URL to use the bundled server."
-    )
+    advice = tls.advice(reason) or "Start it, correct DATABASE_URL, or unset DATABASE_URL to use the bundled server"
+    return f"The database cannot be reached ({reason}). {advice}."
 
 
 def is_away(error: BaseException) -> bool:

@@ -118,7 +118,7 @@ function logElements(messages) {
 
 /** Shows a question or command before the server has accepted it. Returns a function that takes it back. */
 export function showUnsent(text, { isCommand }) {
-  const body = element("div", { className: "body clamp" }, element("p", { className: "plain", textContent: text || "…" }));
+  const body = element("div", { className: "body clamp" }, element("p", { className: "plain", textContent: text || "…", dir: "auto" }));
   const sent = element("article", { className: "msg user sending" }, body);
   byId("log").append(sent);
   if (!isCommand) byId("log").append(waitingLine(UNSENT));

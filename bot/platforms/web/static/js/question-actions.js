@@ -48,7 +48,7 @@ async function askInBranch(message, text) {
 function openEditor(message) {
   const body = byId(message.id).querySelector(".body");
   if (!body) return;
-  const box = element("textarea", { value: body.textContent, rows: 3 });
+  const box = element("textarea", { value: body.textContent, rows: 3, dir: "auto" });
   box.setAttribute("aria-label", EDIT_BOX);
   const branch = element("button", { type: "submit", textContent: ASK_IN_BRANCH });
   const replace = button({ textContent: REPLACE_QUESTION });

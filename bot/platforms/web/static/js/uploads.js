@@ -1,8 +1,8 @@
-/** Attaches files to the next question by button, paste or drag and drop, and uploads them as documents. */
+/** Attaches files to the next question or uploads them as documents: by button, paste or drag and drop. */
 
 import { upload, userName } from "./api.js";
 import { announce, button, byId, element, icon, orNotice, showNotice } from "./dom.js";
-import { announceAttached, announceUploading, fileTooLarge, removeFile } from "./user-messages.js";
+import { announceAttached, announceUploading, DROP_TO_ADD, DROP_TO_ATTACH, fileTooLarge, removeFile } from "./user-messages.js";
 import { focusQuestion, setQuestionText, updateQuestionBox } from "./question-box.js";
 import { state } from "./state.js";
 import { putThreadInUrl } from "./url-hash.js";
@@ -101,6 +101,12 @@ export function setUpUploads() {
   setUpDragAndDrop();
 }
 
+/** Adds dropped files to the documents on an empty page, as it says, and attaches them in a conversation. */
+function takeDropped(files) {
+  if (state.isEmpty) ingestFiles(files);
+  else attach(files);
+}
+
 /** Puts a dropped address into the question box, which then offers to add it to the documents. */
 function dropAddress(list) {
   const [address] = list.split("\n").map((line) => line.trim()).filter((line) => /^https?:/.test(line));
@@ -130,6 +136,7 @@ function setUpDragAndDrop() {
   const showDropZone = (newDepth) => {
     depth = Math.max(newDepth, 0);
     byId("drop").hidden = depth === 0;
+    byId("drop").firstElementChild.textContent = state.isEmpty ? DROP_TO_ADD : DROP_TO_ATTACH;
   };
   addEventListener("dragenter", (event) => { if (isWelcome(event)) showDropZone(depth + 1); });
   addEventListener("dragleave", (event) => { if (isWelcome(event)) showDropZone(depth - 1); });
@@ -139,7 +146,7 @@ function setUpDragAndDrop() {
     event.preventDefault();
     showDropZone(0);
     const { files } = event.dataTransfer;
-    if (files.length) attach([...files]);
+    if (files.length) takeDropped([...files]);
     else dropAddress(event.dataTransfer.getData("text/uri-list"));
   });
 }

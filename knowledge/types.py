@@ -326,6 +326,12 @@ class Passage:
         return place(self.title or self.source, self.heading, self.page)
 
 
+StandbyUse = Literal["none", "used", "behind", "away", "promoted"]
+"""Whether a standby of the database served a search; ``none`` if there is none. Otherwise why the primary served it:
+the standby did not have the tenant's newest documents yet, did not answer, or is a primary itself.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The result of a search, best passage first.
@@ -349,6 +355,8 @@ class Found:
     """Below this confidence, the passages probably do not contain the answer."""
     documents: int = 0
     """The number of documents searched; counted only if the passages do not contain the answer."""
+    standby: StandbyUse = "none"
+    """Whether a standby of the database served the search, or why it did not."""
     part_passages: tuple[tuple[Passage, ...], ...] = ()
     """What each part of the question found on its own, if it has parts."""
 

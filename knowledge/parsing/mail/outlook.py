@@ -20,7 +20,6 @@ from knowledge.errors import ParseError
 from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.parsing.mail import mail_document
 from knowledge.parsing.mail.outlook_text import one_line, set_header, set_text
-from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 _MESSAGE_HEADER, _EMBEDDED_HEADER = 32, 24
 """Bytes before the properties of a message and of one that is attached to it, by MS-OXMSG 2.4.1."""
@@ -41,14 +40,14 @@ def _windows_code_page(name: str) -> codecs.CodecInfo | None:
 codecs.register(_windows_code_page)
 
 
-def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
-    """Parse a message with its attachments. Raises ParseError if it is damaged or nothing in it can be read."""
+def parse(data: bytes) -> ParsedDocument:
+    """Parse a message. Raises ParseError if it is damaged, or has neither text nor attachments."""
     try:
         with OleFileIO(data) as ole:
             message = _mail_of(Storage.from_ole(ole), _MESSAGE_HEADER, 0)
     except (OSError, LookupError, ValueError, TypeError, struct.error, AssertionError, RecursionError):
         raise ParseError("it is a damaged Outlook message. Save it as EML and try again") from None
-    return mail_document.document_of(message, options)
+    return mail_document.document_of(message)
 
 
 def _mail_of(storage: Any, header: int, depth: int) -> EmailMessage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from knowledge.parsing.attached_documents import parse_all
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.types import Fetched
 
@@ -40,4 +41,5 @@ async def test_an_attached_text_is_read_in_the_charset_that_is_meant(
     )
     mail = parts.encode() + text.encode(written_in) + b"\n--b1--\n"
 
-    assert (await parser.parse(Fetched("mail.eml", mail))).text.endswith(text)
+    _, prices = await parse_all(parser.parse, Fetched("mail.eml", mail))
+    assert prices.text.endswith(text)

@@ -20,10 +20,10 @@ from bot.store.browser_page.page_conversations import MessageRow, ThreadRow
 from bot.store.database.readiness import require_ready
 from bot.store.database.session import Database
 from bot.store.turns import turns as stored_turns
-from bot.store.turns.answer_ids import full_id
 from bot.types.conversation import LOCAL_TENANT, ThreadKey
 from bot.types.display import Action
 from bot.types.turns import TurnState
+from knowledge.store.id_prefixes import full_id
 
 CHANNEL = "playground"
 THREAD_ID = re.compile(r"[A-Za-z0-9-]{8,64}")

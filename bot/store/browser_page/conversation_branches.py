@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.store.schema import COPIED
 from bot.store.threads import thread_uid
 from bot.store.threads import title as title_from
-from bot.store.turns.answer_ids import full_id
 from bot.types.conversation import PRIVATE_THREAD, ThreadKey
+from knowledge.store.id_prefixes import full_id
 
 _ASKED = text("""
     SELECT thread_uid, seq FROM turns

@@ -1,7 +1,4 @@
-"""Reads ids of answers, and shortens them to what people see and type.
-
-That is 8 characters, or all where another answer begins like this.
-"""
+"""Short ids of answers, as people see and type them: 8 characters, or all where another answer begins like this."""
 
 from __future__ import annotations
 
@@ -22,14 +19,6 @@ _AMBIGUOUS = text(
     )
     """
 )
-
-
-def full_id(given: str) -> uuid.UUID | None:
-    """Return the id that a request names; None if it is none, or not a whole one."""
-    try:
-        return uuid.UUID(given)
-    except ValueError:
-        return None
 
 
 async def shortened(session: AsyncSession, *, tenant_id: str, turn_ids: Iterable[str]) -> dict[str, str]:

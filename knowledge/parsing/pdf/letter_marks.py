@@ -64,9 +64,7 @@ def _repeated_letters(text: Any) -> frozenset[int]:
         x, y = area.left, area.bottom
         near = SAME_PLACE * (area.top - area.bottom)
         column, row = int(x // CELL), int(y // CELL)
-        places = [
-            place for i in (-1, 0, 1) for j in (-1, 0, 1) for place in seen.get((code, column + i, row + j), ())
-        ]
+        places = [place for i in (-1, 0, 1) for j in (-1, 0, 1) for place in seen.get((code, column + i, row + j), ())]
         if any(abs(x - other[0]) <= near and abs(y - other[1]) <= near for other in places):
             repeated.add(index)
         else:

@@ -15,7 +15,8 @@ from knowledge.text.secret_redaction import redact
 TENANT_AUDIENCE = "tenant"
 """The audience of a document that every user of the tenant may read."""
 
-BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message"]
+BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message", "running_lines"]
+"""``running_lines`` are headers and footers that repeat on the pages. They are part of the text, but not searched."""
 SourceKind = Literal["file", "folder", "upload", "url", "crawl", "sitemap", "git", "slack", "discord"]
 SOURCE_KINDS: tuple[str, ...] = get_args(SourceKind)
 DocumentState = Literal["ready", "failed"]
@@ -115,7 +116,8 @@ class Fetched:
     ``uri`` names the document for people and is its identity within the tenant.
     ``content_type`` is only a hint; the content decides the format. ``metadata`` is stored with the document, and so
     is ``memo``, which only the source itself receives again. ``private_chats`` is as in ``Known``.
-    ``earlier_mails`` are the beginnings of mails of its thread, oldest first, whose words it may quote.
+    ``earlier_mails`` are the beginnings of mails of its thread, oldest first, whose words it may quote. ``name`` is the
+    name of the file, if ``uri`` does not end in it.
     """
 
     uri: str
@@ -126,6 +128,7 @@ class Fetched:
     memo: str = ""
     private_chats: bool = False
     earlier_mails: tuple[bytes, ...] = ()
+    name: str = ""
 
     @property
     def size(self) -> int:
@@ -216,7 +219,8 @@ class Block:
 class Document:
     """A parsed document. ``blocks`` are in order and do not overlap.
 
-    ``warnings`` say what was left out of the text, in a sentence for users each.
+    ``warnings`` say what was left out of the text, in a sentence for users each. ``attached`` are the files attached to
+    a mail, which are documents of their own: see ``knowledge.parsing.attached_documents``.
     """
 
     uri: str
@@ -225,6 +229,7 @@ class Document:
     blocks: tuple[Block, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    attached: tuple[Fetched, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +327,12 @@ class Passage:
         return place(self.title or self.source, self.heading, self.page)
 
 
+StandbyUse = Literal["none", "used", "behind", "away", "promoted"]
+"""Whether a standby of the database served a search; ``none`` if there is none. Otherwise why the primary served it:
+the standby did not have the tenant's newest documents yet, did not answer, or is a primary itself.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The result of a search, best passage first.
@@ -345,6 +356,8 @@ class Found:
     """Below this confidence, the passages probably do not contain the answer."""
     documents: int = 0
     """The number of documents searched; counted only if the passages do not contain the answer."""
+    standby: StandbyUse = "none"
+    """Whether a standby of the database served the search, or why it did not."""
     part_passages: tuple[tuple[Passage, ...], ...] = ()
     """What each part of the question found on its own, if it has parts."""
 

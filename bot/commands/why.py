@@ -43,6 +43,8 @@ def _lines(trace: Trace) -> list[str]:
         *(f"- Call: {_call(call)}" for call in trace.calls),
         *(f"- Note: {note}" for note in (*trace.details.get("restarts", ()), *trace.details.get("notes", ()))),
     ]
+    if (use := trace.details.get("standby", "none")) != "none":
+        lines.append(f"- {user_messages.searched_database(use)}")
     if outdated := trace.details.get("outdated"):
         lines.append(f"- {user_messages.outdated_since(outdated)}")
     if verified := trace.details.get("verified"):

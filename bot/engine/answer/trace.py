@@ -32,6 +32,7 @@ def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:
         "confidence": found.confidence if found else None,
         "unanswered": results.evidence is not None and results.evidence.unanswered,
         "knowledge_version": found.knowledge_version if found else None,
+        "standby": found.standby if found else "none",
         "search_ms": dict(found.timings_ms) if found else {},
         "route": {"tier": route.tier, "model": route.model, "reason": route.reason} if route else None,
         "reserved_tokens": accounting.reservation.tokens if accounting.reservation else 0,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import re
-import zipfile
 from typing import Any
 
 import pytest
@@ -13,25 +10,12 @@ import xlrd
 from knowledge.parsing import parsers
 from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.parsing.office.docx_text import ParagraphText, TextReader
+from tests.knowledge.parsing.ooxml_files import changed
 from tests.knowledge.parsing.test_docx import paragraph, run, word_file
 from tests.knowledge.parsing.test_other_formats import XLS, opendocument
 from tests.knowledge.parsing.test_workbooks import saved, sheet_of
 
 SHEET = "xl/worksheets/sheet1.xml"
-
-
-def changed(data: bytes, part: str, pattern: str, replacement: str) -> bytes:
-    """Return the package with a change of one part. The pattern must be there."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as made:
-        for name in old.namelist():
-            content = old.read(name)
-            if name == part:
-                text, count = re.subn(pattern, replacement, content.decode())
-                assert count
-                content = text.encode()
-            made.writestr(name, content)
-    return buffer.getvalue()
 
 
 def plans() -> bytes:

@@ -163,7 +163,7 @@ def measure(data: Data, model: str) -> Weights:
         predicted = predict_unseen_questions(data, columns)
         show(f"{title}, question unseen", predicted, data)
         show(f"{title}, one threshold", predicted, data, threshold(predicted, data, DECLINED))
-    found = tuple(round(threshold(predicted, data, share), 3) for share in (DECLINED, WEAK))
+    found = (round(threshold(predicted, data, DECLINED), 3), round(threshold(predicted, data, WEAK), 3))
     meaning = train(data, everything, len(WORD_FEATURES) + len(EMBEDDING_FEATURES))
     words = train(data, everything, len(WORD_FEATURES))
     if model == OFFLINE_MODEL:

@@ -18,7 +18,7 @@ run: $(VENV)/.installed ## start Parley with its sample handbook at http://127.0
 setup: $(VENV)/.installed ## create the virtual environment and install Parley
 
 test: $(VENV)/.tools browser peers check ## run everything: ruff, mypy, import-linter and all tests
-	@$(BIN)/pytest -n 3 --dist worksteal || \
+	@$(BIN)/pytest -n 4 --dist worksteal || \
 	{ echo "Running the tests that failed once more, one at a time: on a busy machine some run out of time"; \
 	  $(BIN)/pytest --last-failed --last-failed-no-failures none; }
 

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 FORMAT, AUTHOR, LANGUAGE, DATE = "format", "author", "language", "date"
+ATTACHED_TO = "attached_to"
+"""The name of the mail or mailbox that a document is attached to."""
 PAGE_LABELS = "page_labels"
 """The numbers that the pages bear, as ``page_labels.ranges_of`` returns them."""
 DATES = (DATE, "last-modified")

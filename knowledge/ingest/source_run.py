@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -12,6 +13,8 @@ from knowledge.ports import Embedder, OnProgress, Source
 from knowledge.store.message_erasure import CHAT_KINDS
 from knowledge.store.serving_model import Serving
 from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, DocumentWarning, Failure, Known, Progress
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -46,7 +49,8 @@ class SourceRun:
     erasure of a person's data concerns the source, else None. ``stored`` is the number of documents with text before
     the reading. ``accept_removals``: a reading that removes many documents is not held back.
     ``keep_gone`` is the time after which a document that no longer exists is removed. ``kept_pages`` is the number of
-    pages that keep their earlier text, because they show a notice or a sign-in now.
+    pages that keep their earlier text, because they show a notice or a sign-in now. ``attached`` has the names of the
+    stored documents that are attached to a mail, by the name of the mail.
     """
 
     source: Source
@@ -61,6 +65,7 @@ class SourceRun:
     totals: IngestTotals
     on_progress: OnProgress | None
     known: Known = NOTHING_KNOWN
+    attached: Mapping[str, Sequence[str]] = field(default_factory=dict)
     read_at: int | None = None
     stored: int = 0
     accept_removals: bool = False
@@ -92,6 +97,8 @@ class SourceRun:
             self.totals.warnings.append(DocumentWarning(uri, "; ".join(warnings)))
         self.totals.documents += 1
         self.totals.chunks += chunks
+        for warning in warnings:
+            log.warning("%s: %s", uri, warning)
         self.seen.append(uri)
         self._report(uri)
 

@@ -260,7 +260,7 @@ class Ranker:
 
         Uses the words and, if the question's token vectors are available, the embedding model.
         """
-        weights = evidence_confidence.shipped()
+        weights = evidence_confidence.shipped(self.embedder.model)
         tokens = None
         if encoded.token_vectors and weights.embedding_model == self.embedder.model:
             tokens = encoded.token_vectors.tokens

@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from knowledge.errors import SourceError
+from knowledge.errors import EmptySourceError, SourceError
 from knowledge.parsing.chats.slack_export_layout import find_exports
 from knowledge.parsing.format_detection import MAX_MEMBERS
 from knowledge.parsing.zip_archives import DAMAGED
-from knowledge.sources.chat_exports import ExportPart, plan
+from knowledge.sources.chat_exports import ExportPart, ExportPlan, plan
 from knowledge.sources.mail_threads_in_folder import MailThreads
 from knowledge.text.counted_nouns import counted
-from knowledge.text.storable_text import storable
+from knowledge.text.storable_text import storable, storable_file_name
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 
 SKIPPED_EXTENSIONS = frozenset(
@@ -31,6 +31,9 @@ READ_FILES, READ_BYTES = 32, 1_000_000
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _LFS_POINTER_BYTES = 1024
 _OF_EXPORT = "it is a part of a chat export. The export is read as a whole, without private conversations."
+_PRIVATE_CHANNEL = "it is a private channel or a direct message in the export now, so it was left out."
+_UNREADABLE_LIST = "it is damaged or cannot be read, so nobody knows which channels are public. Export it again."
+_UNREADABLE_LISTS = "A list of channels cannot be read, so its chat export was left out. Nothing was removed."
 _SINGLE_MEMBER_EXPORT = (
     "it belongs to a Slack export of one member's conversations, which are private. It was left out."
 )
@@ -44,7 +47,7 @@ class FileSource:
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._path = path.resolve()
         self._max_bytes = max_bytes
-        self.uri = storable(str(self._path))
+        self.uri = storable_file_name(str(self._path))
         self._found = 1
 
     def count(self) -> int | None:
@@ -53,16 +56,25 @@ class FileSource:
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
         """Yield the file, or the channels of a Slack export."""
         sizes = await asyncio.to_thread(_export_members, self._path)
+        name = self._path.name
         if not sizes:
-            yield await asyncio.to_thread(read_file, self._path, self._path.name, self._max_bytes)
+            yield await asyncio.to_thread(read_file, self._path, name, self._max_bytes)
+            if any(earlier.startswith(f"{name}/") for earlier in known.names):
+                raise EmptySourceError(
+                    f"{name} has no channels of a chat export now, so nothing was removed. Check it."
+                )
             return
         with zipfile.ZipFile(self._path) as archive:
-            files = ExportFiles(self._path.name, sizes, archive.read, self._max_bytes)
+            files = ExportFiles(name, sizes, archive.read, self._max_bytes)
             made = await asyncio.to_thread(plan, sizes, files.read, private_chats=known.private_chats, discord=False)
             self._found = len(made.parts)
+            for item in (*files.private(made, known), *files.unreadable_lists(made)):
+                yield item
             for part in made.parts:
-                for item in await asyncio.to_thread(files.items, part):
-                    yield item
+                for read in await asyncio.to_thread(files.items, part):
+                    yield read
+        if made.unreadable_lists:
+            raise SourceError(_UNREADABLE_LISTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +106,27 @@ class ExportFiles:
             except DAMAGED as error:
                 contents.pop(file, None)
                 items.append(_broken(f"{self.name}/{file}", error))
-        if contents or part.hidden:
+        if part.messages and contents.keys().isdisjoint(part.messages):
+            items.append(Failure(uri, "none of its files can be read. Export it again."))
+        else:
             items.append(Fetched(uri, part.archive(contents), part.title))
         return items
+
+    def private(self, made: ExportPlan, known: Known) -> list[Failure]:
+        """Return a failure for each stored document that must not be read now: a channel, a file of an export."""
+        prefix, files = f"{self.name}/", made.taken - made.private_files
+        failures = []
+        for name in known.names:
+            inside = name.removeprefix(prefix)
+            if made.is_private(inside):
+                failures.append(Failure(name, _PRIVATE_CHANNEL, private=True))
+            elif inside in files:
+                failures.append(Failure(name, _OF_EXPORT, private=True))
+        return failures
+
+    def unreadable_lists(self, made: ExportPlan) -> list[Failure]:
+        """Return a failure for each list of channels that cannot be read."""
+        return [Failure(f"{self.name}/{name}", _UNREADABLE_LIST) for name in made.unreadable_lists]
 
 
 class FolderSource:
@@ -111,7 +141,7 @@ class FolderSource:
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._root = path.resolve()
         self._max_bytes = max_bytes
-        self.uri = storable(str(self._root))
+        self.uri = storable_file_name(str(self._root))
         self._listing: _Listing | None = None
         self._found = 0
 
@@ -127,9 +157,8 @@ class FolderSource:
         self._found = len(single) + len(exports.parts)
         for name in sorted(exports.private_files):
             yield Failure(f"{self._root.name}/{name}", _SINGLE_MEMBER_EXPORT, private=True)
-        for name in known.documents:
-            if name.removeprefix(f"{self._root.name}/") in exports.taken - exports.private_files:
-                yield Failure(name, _OF_EXPORT, private=True)
+        for failure in (*files.private(exports, known), *files.unreadable_lists(exports)):
+            yield failure
         for part in exports.parts:
             for item in await asyncio.to_thread(files.items, part):
                 yield item
@@ -141,6 +170,8 @@ class FolderSource:
             yield unreadable(f"{self._root.name}/{self._relative(folder)}".removesuffix("/."), error)
         if listing.unreadable:
             raise SourceError(_unreadable_folders(len(listing.unreadable)))
+        if exports.unreadable_lists:
+            raise SourceError(_UNREADABLE_LISTS)
 
     def _files(self) -> _Listing:
         if self._listing is None:

@@ -18,6 +18,7 @@ from knowledge.sources.checked_git_remote import GitRemote, checked_remote
 from knowledge.sources.files import SKIPPED_EXTENSIONS, is_lfs_pointer, lfs_pointer, too_large
 from knowledge.sources.git_command import Git, GitFailedError, NoRevisionError, require_pinning
 from knowledge.sources.git_tunnel import GitTunnel
+from knowledge.text.storable_text import storable_file_name
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, Unchanged
 
 CLONE_TIMEOUT_SECONDS = 300.0
@@ -99,7 +100,9 @@ class GitSource:
             return False
         wanted = f"refs/heads/{self._branch}" if self._branch else "HEAD"
         head = (await git.run("ls-remote", "--quiet", "--", url, wanted, seconds=60)).decode().partition("\t")[0]
-        return known.mark == _mark(head, len(known.documents))
+        # A reading that was interrupted may have stored files of another commit than that of the mark.
+        commits = {earlier.metadata.get("commit") for earlier in known.documents.values()}
+        return known.mark == _mark(head, len(known.documents)) and commits == {head}
 
     async def _commit(self, git: Git, repository: Path) -> str:
         """Return the newest commit of the branch. A clone has only that one."""
@@ -198,7 +201,7 @@ def parse_tree(tree: bytes) -> list[TrackedFile]:
         fields = head.split()
         if not tab or len(fields) != 4 or fields[0] == b"120000" or fields[1] != b"blob":
             continue
-        name = raw_path.decode("utf-8", "replace")
+        name = storable_file_name(raw_path.decode("utf-8", "surrogateescape"))
         path = PurePosixPath(name)
         if path.suffix.lower() not in SKIPPED_EXTENSIONS and not any(part.startswith(".") for part in path.parts):
             files.append(TrackedFile(name, fields[2].decode(), int(fields[3])))

@@ -22,6 +22,8 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
+from bot.store.database import tls
+
 Result = TypeVar("Result")
 
 CONNECT_SECONDS = 5
@@ -62,11 +64,19 @@ POOLER_HINT = "pgbouncer"
 
 No statement is prepared anyway.
 """
+STRICT = "verify-full"
+"""The ``sslmode`` that checks the server's certificate and the name in it."""
 
 
 def address(url: str) -> URL:
-    """Return the database address, without parameters that PostgreSQL's own library refuses."""
-    return make_url(url).difference_update_query([POOLER_HINT])
+    """Return the database address with parameters that PostgreSQL's own library can use.
+
+    ``sslrootcert=system`` becomes the file of the authorities, with the strict check that libpq couples with it.
+    """
+    made = make_url(url).difference_update_query([POOLER_HINT])
+    if made.query.get("sslrootcert") != tls.SYSTEM or made.query.get("sslmode", STRICT) != STRICT:
+        return made
+    return made.update_query_dict({"sslrootcert": tls.system_authorities(), "sslmode": STRICT})
 
 
 def driver_url(url: str) -> str:

@@ -84,13 +84,15 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     recognized = RecognizedPages(builder, options.recognizer)
     pictures = PagePictures(data, MAX_SIDE)
     writer = PageWriter(builder, pdf.tables)
-    for index, text in enumerate(without_running_lines(pages)):
+    pages, running_lines = without_running_lines(pages)
+    for index, text in enumerate(pages):
         builder.page = index + 1
         writer.add(text, pdf.outline.get(index, []))
         builder.add("paragraph", "\n".join(pdf.fields.get(index, [])))
         if index in scans:
             recognized.add(pictures.of(index) if options.recognizer is not None else None, index + 1)
     pictures.close()
+    builder.running_lines(running_lines)
     recognized.warn()
     title = pdf.info.get("Title", "")
     parsed = builder.build("" if title.lower() in _PLACEHOLDERS else title)

@@ -49,18 +49,19 @@ class GapsPage:
         """Return the page for an admin. Other people's private questions are left out."""
         days = days if days in PERIODS else 7
         start = self._services.clock() - timedelta(days=days)
-        readers = Readers(user_id=reader)
+        readers, model = Readers(user_id=reader), self._services.models.current.model
         async with self._services.database.tenant(self._tenant) as session:
             found = await gaps.gaps(
                 session,
                 tenant_id=self._tenant,
                 start=start,
                 encode=self._encode,
+                model=model,
                 readers=readers,
                 most=MOST_QUESTIONS,
             )
             disagreeing = await contradictions.contradictions(
-                session, tenant_id=self._tenant, start=start, encode=self._encode
+                session, tenant_id=self._tenant, start=start, encode=self._encode, model=model
             )
         choices = [Choice(label, link("gaps", days=one), one == days) for one, label in PERIODS.items()]
         return Page("gaps", "What the documents do not answer", [_gaps(found), _pairs(disagreeing)], [choices])

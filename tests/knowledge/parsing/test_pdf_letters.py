@@ -1,0 +1,123 @@
+"""Letters of PDF pages that do not simply stand on their lines: turned, lowered, drawn twice, or hard to encode."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from knowledge.parsing.pdf import pdf_document
+from tests.knowledge.parsing.test_pdf import pdf_of
+from tests.knowledge.parsing.test_pdf_layout import LEFT, XS, YS, at, cells, ruled, tables, text
+
+BODY = " ".join(at(90, 700 - 20 * row, line) for row, line in enumerate(LEFT))
+
+
+@pytest.mark.parametrize("matrix", ["0 1 -1 0 40 300", "0 -1 1 0 580 500"], ids=["upwards", "downwards"])
+def test_words_of_turned_text_stay_whole_and_stand_behind_the_page(matrix: str) -> None:
+    margin = f"BT /F1 11 Tf {matrix} Tm (Preprint 2031, volume 7) Tj ET"
+    paragraphs = text(f"{margin} {BODY}").split("\n\n")
+    assert paragraphs[-1] == "Preprint 2031, volume 7"
+    assert "\n".join(paragraphs[:-1]).startswith("The first lot opened in spring")
+
+
+def test_words_of_turned_text_whose_spaces_are_only_gaps_stay_apart() -> None:
+    margin = "BT /F1 11 Tf 0 1 -1 0 40 300 Tm [(Volume) -278 (seven)] TJ ET"
+    assert text(f"{margin} {BODY}").split("\n\n")[-1] == "Volume seven"
+
+
+def test_turned_words_of_a_ruled_table_stay_in_their_cells() -> None:
+    ys = (700, 640, 620, 600, 580)
+    rows = [["Lot", "", "", "Remark"], ["A", "12", "140", "near"], ["B", "9", "90", "far"], ["C", "7", "70", "gone"]]
+    turned = " ".join(
+        f"BT /F1 11 Tf 0 1 -1 0 {x} 645 Tm ({word}) Tj ET" for x, word in ((190, "Day fee"), (270, "Month"))
+    )
+    document = pdf_document.parse(pdf_of(f"{ruled(XS, ys)} {cells(XS, ys, rows)} {turned}"))
+    assert tables(document)[0][0] == ["Lot", "Day fee", "Month", "Remark"]
+    assert document.text.count("Month") == 1
+
+
+def test_text_in_a_font_of_negative_size_is_read_in_its_direction() -> None:
+    turned = " ".join(
+        f"BT /F1 -11 Tf -1 0 0 -1 {x} {700 - 16 * row} Tm ({word}) Tj ET"
+        for row, line in enumerate([["Lot", "Fee"], ["A", "12"], ["B", "9"], ["C", "7"]])
+        for x, word in zip((90, 300), line, strict=True)
+    )
+    assert text(turned).replace("|", " ").split() == ["Lot", "Fee", *["---"] * 2, *"A 12 B 9 C 7".split()]
+
+
+def test_subscripts_belong_to_the_word_before_them() -> None:
+    water = "BT /F1 12 Tf 72 500 Td (The CO) Tj /F1 8 Tf -3 Ts (2) Tj /F1 12 Tf 0 Ts ( and H) Tj /F1 8 Tf -3 Ts (2) Tj "
+    assert text(f"{water} /F1 12 Tf 0 Ts (O of the room) Tj ET") == "The CO2 and H2O of the room"
+    assert text(f"{BODY} {water} /F1 12 Tf 0 Ts (O rise) Tj ET").split("\n")[-1] == "The CO2 and H2O rise"
+
+
+@pytest.mark.parametrize(("across", "down"), [(0.3, 0), (0, 0.3), (0, 0)])
+def test_text_that_is_drawn_twice_for_bold_type_is_read_once(across: float, down: float) -> None:
+    words = [*LEFT, "A book of bees, all in all"]
+    once = " ".join(at(72, 700 - 20 * row, line) for row, line in enumerate(words))
+    again = " ".join(at(72 + across, 700 - 20 * row - down, line) for row, line in enumerate(words))
+    assert text(f"{once} {again}") == text(once)
+
+
+def test_a_form_of_merged_cells_is_read_as_text() -> None:
+    note = "This box of the form holds one long note that every part of the drawing would repeat"
+    left_out: list[tuple[float, ...]] = [(a, y, b, y) for y in YS[1:-1] for a, b in pairwise(XS[:4])]
+    left_out += [(x, a, x, b) for x in XS[1:3] for a, b in pairwise(YS)]
+    values = " ".join(at(315, y - 14, f"{y} km") for y in YS[:-1])
+    document = pdf_document.parse(pdf_of(f"{ruled(XS, YS, left_out)} {at(75, 650, note, 5)} {values}"))
+    assert tables(document) == []
+    assert document.text.count("one long note") == 1
+    assert len(re.findall(r"\d km", document.text)) == 4
+
+
+def cid_font(cmap: str) -> tuple[str, ...]:
+    """Return objects 4 to 7: a font of two bytes a letter, with the Unicode values of ``cmap``."""
+    stream = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapType 2 def "
+        f"1 begincodespacerange <0000> <FFFF> endcodespacerange {cmap} endcmap end end"
+    )
+    return (
+        "<< /Type /Font /Subtype /Type0 /BaseFont /Odd /Encoding /Identity-H "
+        "/DescendantFonts [5 0 R] /ToUnicode 7 0 R >>",
+        "<< /Type /Font /Subtype /CIDFontType2 /BaseFont /Odd /FontDescriptor 6 0 R /DW 600 "
+        "/CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>",
+        "<< /Type /FontDescriptor /FontName /Odd /Flags 4 /FontBBox [0 0 600 700] /Ascent 700 /Descent 0 "
+        "/ItalicAngle 0 /CapHeight 700 /StemV 80 >>",
+        f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream",
+    )
+
+
+def odd(x: int, y: int, codes: str) -> str:
+    return f"BT /F2 11 Tf 1 0 0 1 {x} {y} Tm <{codes}> Tj ET"
+
+
+def test_letters_beyond_the_first_plane_of_unicode_are_whole_on_arranged_pages() -> None:
+    extra = cid_font("2 beginbfchar <0001> <D835DC49> <0002> <D835DC62> endbfchar")
+    rows = [["Lot", "Day", "Month", "Remark"], *([f"A{n}", "1", "2", "x"] for n in range(3))]
+    stream = f"{odd(72, 740, '00010002')} {ruled(XS, YS)} {cells(XS, YS, rows)}"
+    document = pdf_document.parse(pdf_of(stream, fonts="/F2 4 0 R", extra=extra))
+    assert tables(document) == [rows]
+    assert document.text.startswith("\U0001d449\U0001d462\n")
+
+
+ODD_VALUES = "3 beginbfchar <0001> <E001> <0002> <E002> <0003> <E003> endbfchar"
+
+
+@pytest.mark.parametrize("values", [ODD_VALUES, ""], ids=["private use", "no values"])
+def test_pages_whose_letters_have_no_unicode_value_are_named_and_the_others_read(values: str) -> None:
+    data = pdf_of(
+        odd(72, 700, "000100020003" * 9), at(72, 700, "The fee is 15."), fonts="/F2 4 0 R", extra=cid_font(values)
+    )
+    document = pdf_document.parse(data)
+    assert document.text == "The fee is 15."
+    assert [block.page for block in document.blocks] == [2]
+    assert len(document.warnings) == 1
+    assert re.search(r"\b1\b", document.warnings[0])
+
+
+def test_a_page_with_few_letters_without_unicode_value_keeps_its_text() -> None:
+    line = "The fee of the second lot is 15 euros a month."
+    data = pdf_of(f"{at(72, 700, line)} {odd(72, 660, '0001')}", fonts="/F2 4 0 R", extra=cid_font(ODD_VALUES))
+    assert pdf_document.parse(data).text.split("\n")[0] == line

@@ -15,6 +15,7 @@ from knowledge.parsing.chats.slack_export_layout import find_exports
 from knowledge.parsing.format_detection import MAX_MEMBERS
 from knowledge.parsing.zip_archives import DAMAGED
 from knowledge.sources.chat_exports import ExportPart, ExportPlan, plan
+from knowledge.sources.lfs_pointers import is_lfs_pointer, lfs_pointer
 from knowledge.sources.mail_threads_in_folder import MailThreads
 from knowledge.sources.skipped_files import SKIPPED_EXTENSIONS, PictureFilter, as_picture, is_picture
 from knowledge.text.counted_nouns import counted
@@ -23,8 +24,6 @@ from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, SourceWarnin
 
 READ_FILES, READ_BYTES = 32, 1_000_000
 """Files, and their bytes, that are read of a folder at once. A larger file is read alone."""
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
-_LFS_POINTER_BYTES = 1024
 _OF_EXPORT = "it is a part of a chat export. The export is read as a whole, without private conversations."
 _PRIVATE_CHANNEL = "it is a private channel or a direct message in the export now, so it was left out."
 _UNREADABLE_LIST = "it is damaged or cannot be read, so nobody knows which channels are public. Export it again."
@@ -273,18 +272,6 @@ def read_file(path: Path, name: str, max_bytes: int) -> Fetched | Failure:
     except OSError as error:
         return unreadable(name, error)
     return lfs_pointer(name) if is_lfs_pointer(data) else Fetched(name, data)
-
-
-def is_lfs_pointer(data: bytes) -> bool:
-    """Return whether the data is a pointer that Git LFS stores in place of a large file."""
-    return len(data) <= _LFS_POINTER_BYTES and data.startswith(_LFS_POINTER)
-
-
-def lfs_pointer(name: str) -> Failure:
-    """Return the failure of a file of which only the Git LFS pointer is there."""
-    return Failure(
-        name, "it is a Git LFS pointer, not the file itself. Run git lfs pull in a clone and add the folder."
-    )
 
 
 def unreadable(name: str, error: Exception) -> Failure:

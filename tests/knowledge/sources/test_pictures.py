@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ LEFT_OUT = "2 pictures left out, which may hold text. "
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     for name, data in (("a.md", b"# Gate"), ("scan.png", SCAN), ("sub/fax.TIFF", SCAN), ("icon.png", SCAN[:900])):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

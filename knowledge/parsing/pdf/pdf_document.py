@@ -155,8 +155,7 @@ def _read_with_pdfium(data: bytes) -> _PdfText:
             if is_scan(page, pages[-1]):
                 scans.add(index)
             values = typed_texts(page)
-            if document.formenv is not None:
-                values += [f"{label}: {value}" for label, value in form_values(document, page, text)]
+            values += [f"{label}: {value}" for label, value in form_values(document, page, text)]
             fields |= {index: values} if values else {}
             text.close()
             page.close()

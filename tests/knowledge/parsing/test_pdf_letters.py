@@ -127,24 +127,3 @@ def test_letters_of_a_wide_ligature_stay_together_on_arranged_pages(twice: str) 
     stream = f"{word} {ruled(XS, YS)} {cells(XS, YS, rows)} {twice}"
     document = pdf_document.parse(pdf_of(stream, fonts="/F2 4 0 R", extra=wide_ligature()))
     assert document.text.split("\n")[0] == "insufficient"
-
-
-ODD_VALUES = "3 beginbfchar <0001> <E001> <0002> <E002> <0003> <E003> endbfchar"
-
-
-@pytest.mark.parametrize("values", [ODD_VALUES, ""], ids=["private use", "no values"])
-def test_pages_whose_letters_have_no_unicode_value_are_named_and_the_others_read(values: str) -> None:
-    data = pdf_of(
-        odd(72, 700, "000100020003" * 9), at(72, 700, "The fee is 15."), fonts="/F2 4 0 R", extra=cid_font(values)
-    )
-    document = pdf_document.parse(data)
-    assert document.text == "The fee is 15."
-    assert [block.page for block in document.blocks] == [2]
-    assert len(document.warnings) == 1
-    assert re.search(r"\b1\b", document.warnings[0])
-
-
-def test_a_page_with_few_letters_without_unicode_value_keeps_its_text() -> None:
-    line = "The fee of the second lot is 15 euros a month."
-    data = pdf_of(f"{at(72, 700, line)} {odd(72, 660, '0001')}", fonts="/F2 4 0 R", extra=cid_font(ODD_VALUES))
-    assert pdf_document.parse(data).text.split("\n")[0] == line

@@ -15,7 +15,8 @@ from knowledge.text.secret_redaction import redact
 TENANT_AUDIENCE = "tenant"
 """The audience of a document that every user of the tenant may read."""
 
-BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message"]
+BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message", "running_lines"]
+"""``running_lines`` are headers and footers that repeat on the pages. They are part of the text, but not searched."""
 SourceKind = Literal["file", "folder", "upload", "url", "crawl", "sitemap", "git", "slack", "discord"]
 SOURCE_KINDS: tuple[str, ...] = get_args(SourceKind)
 DocumentState = Literal["ready", "failed"]

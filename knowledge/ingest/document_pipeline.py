@@ -87,6 +87,8 @@ class DocumentPipeline:
                 await self._writer.store(page)
             except ParseError as error:
                 await self.record_failure(Failure(page.document.uri, f"{error}."))
+            except FAULTS_OF_A_DOCUMENT as error:
+                await self._record_fault(page.document.uri, error)
 
     async def _wait_if_replaced(self, page: ReadDocument, fetched: Fetched) -> bool:
         """Return True if a changed page waits for the rest of its site. Raises ReplacedError."""
@@ -131,6 +133,11 @@ class DocumentPipeline:
             run.pictures_without_text += 1
         else:
             run.count_failed(failure)
+
+    async def _record_fault(self, uri: str, error: Exception) -> None:
+        """Record an error that no parser raises on purpose, with its trace in the log."""
+        log.error("%s cannot be added", uri, exc_info=error)
+        await self.record_failure(Failure(uri, f"{unexpected(error)}."))
 
     async def _forget(self, uri: str) -> None:
         """Delete what an earlier reading stored of a document that must not be read."""
@@ -212,8 +219,7 @@ class DocumentPipeline:
             replaced = isinstance(error, ReplacedError)
             await self.record_failure(Failure(fetched.uri, f"{error}.", replaced=replaced))
         except FAULTS_OF_A_DOCUMENT as error:
-            log.exception("%s cannot be added", fetched.uri)
-            await self.record_failure(Failure(fetched.uri, f"{unexpected(error)}."))
+            await self._record_fault(fetched.uri, error)
 
     async def _is_unchanged(self, fetched: Fetched, content_hash: str) -> bool:
         """Return whether the same content is already stored. If so, record and count that."""

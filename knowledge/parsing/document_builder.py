@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -90,6 +90,11 @@ class Builder:
         lines = ["| " + " | ".join(row + [""] * (width - len(row))) + " |" for row in cells]
         lines.insert(1, "|" + " --- |" * width)
         self.add("table", "\n".join(lines))
+
+    def running_lines(self, lines: Sequence[str]) -> None:
+        """Add headers and footers that repeat, at the end of the document, where they stand below no heading."""
+        self.page, self._path = None, []
+        self.add("running_lines", "\n".join(lines))
 
     def include(self, document: ParsedDocument, level: int = 1) -> None:
         """Add the blocks of another document with their pages. Its highest headings get this level."""

@@ -15,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from knowledge.errors import SourceError
+from knowledge.metadata import LAST_MODIFIED
 from knowledge.sign_in_addresses import is_sign_in
 from knowledge.sources.checked_connection import CheckedConnector
 from knowledge.sources.checked_resolver import AddressRefusedError, check_address
@@ -27,7 +28,7 @@ TIMEOUT_SECONDS = 30.0
 USER_AGENT = "Parley (documents for a team chat bot)"
 REFUSED_TYPES = ("image/", "audio/", "video/", "font/", "application/zip", "application/gzip", "application/x-tar")
 """Content types without text. ZIP archives with text are read only when a person uploads the file."""
-_VALIDATORS = (("etag", "etag", "If-None-Match"), ("last_modified", "last-modified", "If-Modified-Since"))
+_VALIDATORS = (("etag", "etag", "If-None-Match"), (LAST_MODIFIED, "last-modified", "If-Modified-Since"))
 """What identifies a version of a page: the key in the document's metadata, the response header, the request header."""
 
 RedirectFilter = Callable[[str], bool]

@@ -42,8 +42,12 @@ export function announceAnswer(message, before) {
   if (message.role === "assistant" && message.final && !before?.final) announce(ANNOUNCE_ANSWERED);
 }
 
-/** Replaces a message's element. Keeps the open panel under it and the keyboard focus on its button. */
+/**
+ * Replaces a message's element, unless its question is being edited. Keeps the open panel under it and the keyboard focus
+ * on its button.
+ */
 function replaceMessage(shown, created) {
+  if (shown.querySelector(".editor")) return;
   const panel = shown.querySelector(".panel");
   if (panel && created.querySelector(".actions")) created.append(panel);
   created.style.animation = "none";

@@ -29,8 +29,9 @@ function setAttachments(attachments) {
   drawAttachments();
 }
 
-/** Removes all files from the next question. */
-export const clearAttachments = () => setAttachments([]);
+/** Removes the files with these keys from the next question. Others may have been attached meanwhile. */
+export const removeAttachments = (keys) =>
+  setAttachments(state.attachments.filter(({ key }) => !keys.includes(key)));
 
 function drawAttachments() {
   byId("attachments").hidden = !state.attachments.length;
@@ -49,7 +50,7 @@ function attachmentElement(attachment) {
 /** Ingests the attached files as documents, with further arguments of /ingest. */
 export async function ingestAttachments(args = "") {
   const files = state.attachments.map(({ file }) => file);
-  clearAttachments();
+  setAttachments([]);
   await ingestFiles(files, args);
 }
 

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+ATTEMPT_SECONDS = 10.0
+"""Seconds that one attempt may take where there is patience for several: its connection may have gone silent, while
+others work."""
 CONFLICT_ATTEMPTS = 8
 """How often a transaction is run that another one made fail, however short the patience is."""
 CONFLICT_PAUSE = 0.05
@@ -94,15 +97,16 @@ async def patiently(
 
     An unavailable database is waited for during ``seconds``; then StoreAway is raised. A transaction that conflicts
     with another one (deadlock, serialization failure) was rolled back, so it runs again at once, also if ``seconds`` is
-    0. One attempt may take ``longest`` seconds, or as long as there is time left. After that it is canceled, which
-    counts as StoreAway. If ``seconds`` is 0, only its round trips are bounded.
+    0. One attempt may take ``longest`` seconds, or ``ATTEMPT_SECONDS`` if that much time is left. After that it is
+    canceled, which counts as StoreAway. If ``seconds`` is 0, only its round trips are bounded.
 
     ``work`` gets True if an earlier attempt may have been committed although its confirmation was lost.
     """
     until, pause, again, conflicts = monotonic() + seconds, FIRST_PAUSE, False, 0
     while True:
         try:
-            return await _attempt(work, again, longest or (max(until - monotonic(), FIRST_PAUSE) if seconds else None))
+            left = min(ATTEMPT_SECONDS, max(until - monotonic(), FIRST_PAUSE)) if seconds else None
+            return await _attempt(work, again, longest or left)
         except StoreAway as away:
             if monotonic() + pause > until:
                 raise

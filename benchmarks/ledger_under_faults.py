@@ -35,6 +35,7 @@ from bot.engine.engine import Engine
 from bot.errors import LeaseLost
 from bot.llm.providers.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
+from bot.llm.search_planning import ModelSearchPlanner
 from bot.llm.tokens import TokenCounter
 from bot.store.budgets import budget_counters
 from bot.store.database.session import Database
@@ -156,7 +157,12 @@ def _dispatcher(database: Database, llm: ResilientLLM, counter: TokenCounter) ->
     settings = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0, prompt_tokens=3000)
     stores = open_stores(database, settings, count_tokens=counter.count, clock=lambda: datetime.now(UTC))
     engine = Engine(
-        stores=stores, search=FixedSearch((rule_passage(RULE),)), llm=llm, settings=settings, count_tokens=counter.count
+        stores=stores,
+        search=FixedSearch((rule_passage(RULE),)),
+        llm=llm,
+        settings=settings,
+        count_tokens=counter.count,
+        planner=ModelSearchPlanner(llm),
     )
     return Dispatcher(engine=engine, stores=stores, max_question_chars=10_000)
 

@@ -1,6 +1,6 @@
 """Trains the score that detects weak evidence, and measures how well it generalizes.
 
-    python -m benchmarks.train_abstention TURNS.jsonl [BEIR_DIR ...] [--kept FILE.pickle] [--write]
+    python -m benchmarks.train_abstention TURNS.jsonl [BEIR_DIR ...] [--model NAME] [--kept FILE.pickle] [--write]
 
 TURNS contains conversations with ``answerability``, ``collection`` and the passages that answer. Each turn gets the
 best passages of its collection; an answerable one always gets an answering passage. A folder in BEIR format gives two
@@ -9,8 +9,9 @@ chunks, is removed.
 
 Prints the share of declined questions in each set, for a model trained on the other sets and for one trained on all
 sets with the same questions left out (5 folds). Both use 5 % wrongly declined as the threshold of each set, then one
-threshold for all sets, which is what ships. Every set has the same weight. ``--write`` replaces the shipped weights.
-Deterministic.
+threshold for all sets, which is what ships. Every set has the same weight. The weights of another embedding model than
+the offline one are stretched until its thresholds are those of the offline model. ``--write`` replaces the shipped
+weights of the model; its languages have to be trained again. Deterministic.
 """
 
 from __future__ import annotations
@@ -150,8 +151,8 @@ def threshold(predicted: Floats, data: Data, share: float) -> float:
     return min(float(np.quantile(predicted[data.rows(name) & data.answerable], share)) for name in data.names)
 
 
-def measure(data: Data) -> Weights:
-    """Print how well the models generalize, and train the weights on all cases."""
+def measure(data: Data, model: str) -> Weights:
+    """Print how well the models generalize, and train the weights of an embedding model on all cases."""
     everything = np.ones(len(data.sets), dtype=bool)
     for title, columns in (
         ("words", len(WORD_FEATURES)),
@@ -162,16 +163,17 @@ def measure(data: Data) -> Weights:
         predicted = predict_unseen_questions(data, columns)
         show(f"{title}, question unseen", predicted, data)
         show(f"{title}, one threshold", predicted, data, threshold(predicted, data, DECLINED))
-    return Weights(
-        OFFLINE_MODEL,
-        round(threshold(predicted, data, DECLINED), 3),
-        round(threshold(predicted, data, WEAK), 3),
-        train(data, everything, len(WORD_FEATURES) + len(EMBEDDING_FEATURES)),
-        train(data, everything, len(WORD_FEATURES)),
-    )
+    found = (round(threshold(predicted, data, DECLINED), 3), round(threshold(predicted, data, WEAK), 3))
+    meaning = train(data, everything, len(WORD_FEATURES) + len(EMBEDDING_FEATURES))
+    words = train(data, everything, len(WORD_FEATURES))
+    if model == OFFLINE_MODEL:
+        return Weights(model, *found, meaning, words)
+    offline = shipped.shipped()
+    wanted = offline.threshold, offline.weak_below
+    return Weights(model, *wanted, meaning.with_scores_at(found, wanted), offline.words)
 
 
-def load(cases: Sequence[EvidenceCase], cache_file: Path | None) -> list[list[Evidence]]:
+def load(cases: Sequence[EvidenceCase], cache_file: Path | None, model: str) -> list[list[Evidence]]:
     """Return the evidence of every case, encoded now or loaded from an earlier run."""
     if cache_file is not None and cache_file.is_file():
         found: list[list[Evidence]] = pickle.loads(cache_file.read_bytes())
@@ -179,7 +181,7 @@ def load(cases: Sequence[EvidenceCase], cache_file: Path | None) -> list[list[Ev
             return found
     print(f"Encoding {len(cases)} cases, which takes minutes", file=sys.stderr)
     questions = [Case(one.question, one.passages, one.answerable) for one in cases]
-    found = asyncio.run(encoded(questions, build_embedder(OFFLINE_MODEL)))
+    found = asyncio.run(encoded(questions, build_embedder(model)))
     if cache_file is not None:
         cache_file.write_bytes(pickle.dumps(found))
     return found
@@ -189,6 +191,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Train the score that detects weak evidence.")
     parser.add_argument("turns", type=Path, nargs="?")
     parser.add_argument("folders", type=Path, nargs="*")
+    parser.add_argument("--model", choices=shipped.FILES, default=OFFLINE_MODEL, help="the embedding model")
     parser.add_argument("--kept", type=Path, metavar="FILE.pickle")
     parser.add_argument("--write", action="store_true", help="replace the shipped weights")
     options = parser.parse_args()
@@ -200,12 +203,12 @@ def main() -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    data = features(cases, load(cases, options.kept))
+    data = features(cases, load(cases, options.kept, options.model))
     counts: Mapping[str, int] = {name: int(data.rows(name).sum()) for name in data.names}
     print(f"cases: {counts}\nShare declined of unanswerable and of answerable questions:")
-    weights = measure(data)
+    weights = measure(data, options.model)
     if options.write:
-        path = Path(shipped.__file__).with_name("confidence.json")
+        path = Path(shipped.__file__).with_name(shipped.FILES[options.model])
         path.write_text(weights.dumps(), encoding="utf-8")
         print(f"Written to {path.name}: declined below {weights.threshold}, weak below {weights.weak_below}")
     return 0

@@ -1,6 +1,6 @@
 """Calibrates the confidence in evidence for other languages than English, and measures it on questions not trained on.
 
-    python -m benchmarks.train_language_confidence DATA [--kept DIR] [--write]
+    python -m benchmarks.train_language_confidence DATA [--model NAME] [--kept DIR] [--write]
 
 The data folder has folders in BEIR format: one for each language, such as ``de``, and ``de-en`` for German questions
 over English passages. Each question gives two cases: with the results of BM25, and with its results after the passage
@@ -8,7 +8,7 @@ with the answer is removed; the other passages of its article stay.
 
 Each language gets models of its own. All languages of a kind of script together, and all folders across languages, get
 one each too. Every model is stretched until 3 % of the answerable questions of its most difficult folder are below the
-shipped threshold, and a quarter below the one for weak evidence.
+shipped threshold, and a quarter below the one for weak evidence. The models of each embedding model are kept apart.
 
 Prints for each folder which shares of the unanswerable and answerable questions are declined, today and by models that
 were trained and stretched on the questions about every other passage. ``--write`` replaces the shipped models.
@@ -29,6 +29,7 @@ from benchmarks.train_abstention import WEAK, Data, Floats, Rows, features, load
 from bot.evals.abstention import auc
 from bot.evals.beir import relevance
 from knowledge.confidence_calibration import ACROSS, OTHER_LATIN, OTHER_SCRIPT
+from knowledge.embedders import OFFLINE_MODEL
 from knowledge.search import evidence_confidence as shipped
 from knowledge.search.evidence_confidence import EMBEDDING_FEATURES, WORD_FEATURES, LanguageModels, LogisticModel
 
@@ -79,7 +80,7 @@ def held_out(name: str, data: Data, half: Rows, columns: int) -> Floats:
     return predicted[data.rows(name)]
 
 
-def read(folder: Path, kept: Path | None) -> tuple[list[EvidenceCase], Data, Rows]:
+def read(folder: Path, kept: Path | None, model: str) -> tuple[list[EvidenceCase], Data, Rows]:
     """Return the cases of a folder with their features, and which of them are in the first half of its passages."""
     file = kept / f"{folder.name}.cases" if kept else None
     cases: list[EvidenceCase] = pickle.loads(file.read_bytes()) if file and file.is_file() else beir(folder)
@@ -87,13 +88,14 @@ def read(folder: Path, kept: Path | None) -> tuple[list[EvidenceCase], Data, Row
         file.write_bytes(pickle.dumps(cases))
     places = {name: place for place, name in enumerate(sorted({min(one) for one in relevance(folder).values()}))}
     answers = relevance(folder)
-    data = features(cases, load(cases, kept / f"{folder.name}.pickle" if kept else None))
+    data = features(cases, load(cases, kept / f"{folder.name}.{model}.pickle" if kept else None, model))
     return cases, data, np.array([places[min(answers[one.group])] % 2 == 0 for one in cases])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Calibrate the confidence for other languages than English.")
     parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--model", choices=shipped.FILES, default=OFFLINE_MODEL, help="the embedding model")
     parser.add_argument("--kept", type=Path, metavar="DIR", help="folder for encoded cases")
     parser.add_argument("--write", action="store_true", help="replace the shipped models")
     options = parser.parse_args()
@@ -101,9 +103,9 @@ def main() -> int:
         print("Nothing trained: give the folder of the multilingual data sets.")
         return 0
     names = sorted({name for group in GROUPS.values() for name in group})
-    loaded = {name: read(options.folder / name, options.kept) for name in names}
+    loaded = {name: read(options.folder / name, options.kept, options.model) for name in names}
     found = dict(zip(SINGLE, ((name,) for name in SINGLE), strict=True)) | GROUPS
-    weights = shipped.shipped()
+    weights = shipped.shipped(options.model)
     models = {}
     for title, folders in found.items():
         data = joined([loaded[name][1] for name in folders])
@@ -116,7 +118,7 @@ def main() -> int:
             parts = [f"{kind} {shares(held_out(name, data, half, columns), right)}" for kind, columns in kinds.items()]
             print(f"{title:8} {name:6} English models {shares(english, right)}; {'; '.join(parts)}")
     if options.write:
-        path = Path(shipped.__file__).with_name("confidence.json")
+        path = Path(shipped.__file__).with_name(shipped.FILES[options.model])
         path.write_text(replace(weights, languages=models).dumps(), encoding="utf-8")
         print(f"Written to {path.name}")
     return 0

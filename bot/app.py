@@ -35,6 +35,7 @@ from bot.llm.model_classifier import ModelClassifier
 from bot.llm.prices import Prices
 from bot.llm.query_rewriting import ModelRewriter
 from bot.llm.quoting import extractive
+from bot.llm.search_planning import ModelSearchPlanner
 from bot.llm.summarizing import ModelSummarizer
 from bot.llm.tokens import TokenCounter
 from bot.store import refusals
@@ -45,6 +46,7 @@ from bot.store.database.notifications import Notifications, telling
 from bot.store.database.session import NO_TENANT, Database
 from bot.store.database_startup import opened_database
 from bot.store.periodic_storing import stored_regularly
+from bot.store.search_standby import StandbySearch, opened_sessions
 from bot.store.stores import open_stores
 from bot.store.turns.thread_memory import ThreadMemory
 from bot.store.verified_answers.similar_questions import PostgresVerifiedAnswers
@@ -56,7 +58,7 @@ from knowledge.embedders.cpu_threads import share_the_processor
 from knowledge.ingest import Ingestor
 from knowledge.parsing.isolation.parser_pool import ParserPool
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.ports import Embedder
+from knowledge.ports import Embedder, Sessions
 from knowledge.search.rerankers import build_reranker
 from knowledge.search.retriever import Retriever
 from knowledge.store.embedding_models import Models
@@ -155,7 +157,8 @@ async def open_app(
             models.current.warm()
             stack.push_async_callback(_cancelled, asyncio.create_task(_ready(llm)))
         database = await stack.enter_async_context(opened_database(settings, health))
-        retriever, ingestor = _open_knowledge(settings, database, models, stack)
+        searching = await stack.enter_async_context(opened_sessions(settings.search_database_url, database))
+        retriever, ingestor = _open_knowledge(settings, database, searching or database.tenant, models, stack)
         queue, notifications = Queue(database.session_url), Notifications(database.session_url, health=health)
         stack.push_async_callback(queue.aclose)
         stores = overrides.stores(
@@ -165,10 +168,12 @@ async def open_app(
                 count_tokens=counter.count,
                 clock=clock,
                 holder=lambda: notifications.holder,
+                settling=lambda: notifications.settling,
                 expected=(lambda _: 0) if free else expected_tokens(settings, counter.count),
             )
         )
-        search, pacing = overrides.search(retriever), WorkspacePacing(notifications.process_id)
+        search = overrides.search(StandbySearch(retriever, searching) if searching else retriever)
+        pacing = WorkspacePacing(notifications.process_id)
         count = counter.count
         wired = _Wired(settings, database, llm, stores, search, retriever, models.current, count, pacing, free, clock)
         telemetry = build_telemetry(settings, metrics, stack)
@@ -230,6 +235,7 @@ def _open_dispatcher(
         classifier=_classifier(settings, llm, wired.retriever),
         memory=ThreadMemory(wired.database, wired.embedder),
         rewriter=ModelRewriter(llm) if has_model else None,
+        planner=ModelSearchPlanner(llm) if has_model else None,
         summarizer=ModelSummarizer(llm) if has_model else None,
         similar=_similar_answers(wired.database, wired.retriever, wired.embedder),
         verified=PostgresVerifiedAnswers(wired.database, wired.retriever.encode_ahead, wired.retriever.model),
@@ -250,15 +256,13 @@ def _open_dispatcher(
 
 
 def _open_knowledge(
-    settings: Settings, database: Database, models: Models, stack: AsyncExitStack
+    settings: Settings, database: Database, searching: Sessions, models: Models, stack: AsyncExitStack
 ) -> tuple[Retriever, Ingestor]:
     """Build retrieval and ingestion. Raises EmbeddingError."""
     reranker = build_reranker(settings.reranker, models.current)
     if reranker is not None:
         stack.push_async_callback(reranker.aclose)
-    retriever = Retriever(
-        database.tenant, models.current, reranker, models=models, refresh_seconds=settings.refresh_seconds
-    )
+    retriever = Retriever(searching, models.current, reranker, models=models, refresh_seconds=settings.refresh_seconds)
     ingestor = Ingestor(
         database.bulk,
         models.current,

@@ -27,6 +27,7 @@ from knowledge.types import ChunkingMethod
 
 OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 _CHANGE = "Change it in the environment or in .env."
+_DATABASE_ADDRESSES = ("database_url", "listen_database_url", "search_database_url")
 _DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
 
@@ -53,6 +54,7 @@ class Settings(WebSettings, ChatSettings):
     # storage
     database_url: SecretStr | None = Field(None, validation_alias=named("DATABASE_URL"))
     listen_database_url: SecretStr | None = Field(None, validation_alias=named("PARLEY_LISTEN_DATABASE_URL"))
+    search_database_url: SecretStr | None = Field(None, validation_alias=named("PARLEY_SEARCH_DATABASE_URL"))
     data_dir: Path = Field(Path(".parley"), validation_alias=named("PARLEY_DATA_DIR"))
 
     # models
@@ -195,7 +197,7 @@ class Settings(WebSettings, ChatSettings):
         except RuntimeError:
             raise ValueError("the home folder that ~ names is unknown. Write the whole path") from None
 
-    @field_validator("database_url", "listen_database_url")
+    @field_validator(*_DATABASE_ADDRESSES)
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
         try:
@@ -235,7 +237,7 @@ class Settings(WebSettings, ChatSettings):
                 if not isinstance(one, SecretStr):
                     continue
                 secret = one.get_secret_value()
-                yield from _passwords(secret) if name in ("database_url", "listen_database_url") else (secret,)
+                yield from _passwords(secret) if name in _DATABASE_ADDRESSES else (secret,)
 
     @property
     def fixed_tier(self) -> Tier | None:

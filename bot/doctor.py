@@ -60,11 +60,15 @@ def _retention(settings: Settings) -> Check:
 async def _database(settings: Settings) -> list[Check]:
     from bot.store.database_startup import open_database, session_url
     from bot.store.diagnostics import check
+    from bot.store.standby_diagnostics import check_standby
 
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)
         origin = "DATABASE_URL" if settings.database_url else "bundled server"
-        return await check(url, session_url(settings, url), origin)
+        checks = await check(url, session_url(settings, url), origin)
+        if settings.search_database_url is not None:
+            checks.append(await check_standby(url, settings.search_database_url.get_secret_value()))
+        return checks
 
 
 async def _parser_sandbox(_: Settings) -> list[Check]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bot.engine.answer.question_context import FILE_CHARS
 from bot.engine.ports.llm import Image
 from bot.llm.providers import images
+from knowledge.parsing.attached_documents import parse_all
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.parse_options import MAX_UNPACKED
 from knowledge.types import Fetched
@@ -25,11 +28,15 @@ class FileReader:
         self._parser = Parser(seconds=PARSE_TIMEOUT, max_unpacked=max_unpacked, recognized_pages=RECOGNIZED_PAGES)
 
     async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image:
-        """Return the beginning of the text, or the image, in a file. Raises ParseError, UsageError."""
+        """Return the beginning of the text, or the image, in a file. Raises ParseError, UsageError.
+
+        The text of a mail is followed by those of the files attached to it.
+        """
         if content_type.startswith("image/"):
             return images.read(data, name)
-        document = await self._parser.parse(Fetched(name, data, content_type=content_type), max_chars=FILE_CHARS)
-        return document.text
+        parse = partial(self._parser.parse, max_chars=FILE_CHARS)
+        document, *attached = await parse_all(parse, Fetched(name, data, content_type=content_type))
+        return "\n\n".join((document.text, *(f"{one.title}\n\n{one.text}" for one in attached)))[:FILE_CHARS]
 
     def tokens(self, image: Image, model: str) -> int:
         """Return the tokens that the model is billed for an image."""

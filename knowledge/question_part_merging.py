@@ -39,6 +39,7 @@ def merged(whole: Found, parts: Sequence[Found], k: int, *, whole_first: bool = 
         embedding_tokens=sum(found.embedding_tokens for found in searches),
         searched=" | ".join(dict.fromkeys(found.searched for found in searches if found.searched)),
         documents=max(found.documents for found in searches),
+        standby=next((found.standby for found in searches if found.standby != "used"), "used"),
         part_passages=tuple(found.passages for found in parts),
     )
 

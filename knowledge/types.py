@@ -15,7 +15,8 @@ from knowledge.text.secret_redaction import redact
 TENANT_AUDIENCE = "tenant"
 """The audience of a document that every user of the tenant may read."""
 
-BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message"]
+BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message", "running_lines"]
+"""``running_lines`` are headers and footers that repeat on the pages. They are part of the text, but not searched."""
 SourceKind = Literal["file", "folder", "upload", "url", "crawl", "sitemap", "git", "slack", "discord"]
 SOURCE_KINDS: tuple[str, ...] = get_args(SourceKind)
 DocumentState = Literal["ready", "failed"]
@@ -115,7 +116,8 @@ class Fetched:
     ``uri`` names the document for people and is its identity within the tenant.
     ``content_type`` is only a hint; the content decides the format. ``metadata`` is stored with the document, and so
     is ``memo``, which only the source itself receives again. ``private_chats`` is as in ``Known``.
-    ``earlier_mails`` are the beginnings of mails of its thread, oldest first, whose words it may quote.
+    ``earlier_mails`` are the beginnings of mails of its thread, oldest first, whose words it may quote. ``name`` is the
+    name of the file, if ``uri`` does not end in it. ``picture``: it stands among documents and may hold no text.
     """
 
     uri: str
@@ -126,6 +128,8 @@ class Fetched:
     memo: str = ""
     private_chats: bool = False
     earlier_mails: tuple[bytes, ...] = ()
+    name: str = ""
+    picture: bool = False
 
     @property
     def size(self) -> int:
@@ -155,6 +159,13 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceWarning:
+    """What the source left out, in a sentence for users."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Earlier:
     """The time when a document was last read, and the metadata that the source provided."""
 
@@ -170,15 +181,29 @@ async def _no_memo(_: str) -> str:
 class Known:
     """The stored state of a source: its complete documents, by name. Only these may be reported as Unchanged.
 
-    ``memo`` returns the ``Fetched.memo`` of a document. ``mark`` is the last Mark; it is empty if any document of the
-    source is missing from ``documents``. ``private_chats``: private channels of a chat export may be read, because only
-    the members of one channel will find the documents.
+    ``outdated`` are other documents with a text or memo, which must be read again: parsed by other rules, failed, or
+    with erased messages. ``memo`` returns the ``Fetched.memo`` of a document of both. ``last_mark`` is the last Mark.
+    ``mark`` is the same, but empty if any document of the source is missing from ``documents``. ``private_chats``:
+    private channels of a chat export may be read, because only the members of one channel will find the documents.
     """
 
     documents: Mapping[str, Earlier] = field(default_factory=dict)
+    outdated: Mapping[str, Earlier] = field(default_factory=dict)
     memo: Callable[[str], Awaitable[str]] = _no_memo
     mark: str = ""
+    last_mark: str = ""
     private_chats: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all documents that have a text or memo."""
+        return (*self.documents, *self.outdated)
+
+    @property
+    def read_at(self) -> datetime | None:
+        """The time at which the document that was not read for longest was read; None if there are no documents."""
+        earlier = (*self.documents.values(), *self.outdated.values())
+        return min((one.fetched_at for one in earlier), default=None)
 
 
 NOTHING_KNOWN = Known()
@@ -202,7 +227,8 @@ class Block:
 class Document:
     """A parsed document. ``blocks`` are in order and do not overlap.
 
-    ``warnings`` say what was left out of the text, in a sentence for users each.
+    ``warnings`` say what was left out of the text, in a sentence for users each. ``attached`` are the files attached to
+    a mail, which are documents of their own: see ``knowledge.parsing.attached_documents``.
     """
 
     uri: str
@@ -211,6 +237,7 @@ class Document:
     blocks: tuple[Block, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    attached: tuple[Fetched, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +335,12 @@ class Passage:
         return place(self.title or self.source, self.heading, self.page)
 
 
+StandbyUse = Literal["none", "used", "behind", "away", "promoted"]
+"""Whether a standby of the database served a search; ``none`` if there is none. Otherwise why the primary served it:
+the standby did not have the tenant's newest documents yet, did not answer, or is a primary itself.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The result of a search, best passage first.
@@ -331,6 +364,8 @@ class Found:
     """Below this confidence, the passages probably do not contain the answer."""
     documents: int = 0
     """The number of documents searched; counted only if the passages do not contain the answer."""
+    standby: StandbyUse = "none"
+    """Whether a standby of the database served the search, or why it did not."""
     part_passages: tuple[tuple[Passage, ...], ...] = ()
     """What each part of the question found on its own, if it has parts."""
 
@@ -362,7 +397,7 @@ class DocumentWarning:
     warning: str
 
 
-Item = Fetched | Unchanged | Failure | Mark
+Item = Fetched | Unchanged | Failure | Mark | SourceWarning
 """What a source yields."""
 
 

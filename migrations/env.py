@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from logging.config import fileConfig
+from typing import Any
 
 from alembic import context
 from sqlalchemy import text
 
 from bot.config import load
-from bot.store.database import connections
+from bot.store.database import connections, distribution
 from bot.store.embedded import server as embedded_server
 from bot.store.schema import metadata as conversations
 from knowledge.store.schema import metadata as knowledge
@@ -52,6 +53,8 @@ def run() -> None:
             # Citus changes the shards of a table over several connections otherwise, and refuses what comes after that.
             connection.execute(text("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'"))
             context.run_migrations()
+            driver: Any = connection.connection.driver_connection
+            distribution.distribute_added(driver)
     engine.dispose()
 
 

@@ -15,7 +15,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.doubles.silent_network import SilentNetwork
+from tests.certificates import Certificates
+from tests.doubles.faulty_network import FaultyNetwork
 from tests.web.serving import free_port
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
@@ -34,18 +35,30 @@ pool_mode = {mode}
 default_pool_size = {size}
 logfile = {folder}/log
 """
+TLS = """
+client_tls_sslmode = require
+client_tls_cert_file = {folder}/server.crt
+client_tls_key_file = {folder}/server.key
+"""
+"""Connections to PgBouncer are encrypted, and others are refused."""
 
 
 @asynccontextmanager
-async def pgbouncer(url: str, folder: Path, *, mode: str = "transaction", size: int = 2) -> AsyncIterator[str]:
-    """Yield the address of the same database through a PgBouncer with so many server connections."""
+async def pgbouncer(
+    url: str, folder: Path, *, mode: str = "transaction", size: int = 2, certificates: Certificates | None = None
+) -> AsyncIterator[str]:
+    """Yield the address of the same database through a PgBouncer with so many server connections.
+
+    With ``certificates``, which must be in ``folder``, it takes encrypted connections only.
+    """
     assert PROGRAM
     address, port = make_url(url), free_port()
-    async with SilentNetwork(url) as network:
+    async with FaultyNetwork(url) as network:
         server = make_url(network.url).port
         (folder / "users").write_text(f'"{address.username}" "{address.password}"\n')
+        config = CONFIG if certificates is None else CONFIG + TLS
         (folder / "pgbouncer.ini").write_text(
-            CONFIG.format(server=server, port=port, folder=folder, mode=mode, size=size)
+            config.format(server=server, port=port, folder=folder, mode=mode, size=size)
         )
         as_user = _not_root(folder)
         process = subprocess.Popen([PROGRAM, "-q", *as_user, folder / "pgbouncer.ini"], stderr=subprocess.DEVNULL)
@@ -66,7 +79,8 @@ def _not_root(folder: Path) -> list[str]:
     for path in (folder, *folder.parents):
         if path.is_relative_to(temporary) and path != temporary:
             path.chmod(path.stat().st_mode | 0o711)
-    shutil.chown(folder, "nobody")
+    for path in (folder, *folder.iterdir()):
+        shutil.chown(path, "nobody")
     return ["-u", "nobody"]
 
 

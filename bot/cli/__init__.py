@@ -80,6 +80,10 @@ for module in (
         cli.add_command(command)
 
 
+FILE_COMMANDS = ("parse", "ingest")
+"""Commands whose arguments may name files, whose names may be any bytes. They check their other values themselves."""
+
+
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its status."""
     standard_streams.prepare()
@@ -89,7 +93,7 @@ def main(args: list[str] | None = None) -> NoReturn:
 def run(args: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     given = [*map(_typed, sys.argv[1:] if args is None else args)]
-    if wrong := undecodable(given):
+    if wrong := undecodable(given[:1] if given[:1] and given[0] in FILE_COMMANDS else given):
         return _fail(user_messages.not_utf8(wrong), 2)
     status, output, errors = 0, sys.stdout, sys.stderr
     error: BaseException | None = None

@@ -118,7 +118,8 @@ def abstention(data: Path, as_json: bool) -> None:
     from knowledge.embedders import build_embedder
     from knowledge.search.evidence_confidence import shipped
 
-    loaded, cases, weights = settings(), evals.read(data), shipped()
+    loaded, cases = settings(), evals.read(data)
+    weights = shipped(loaded.embedding_model)
     if loaded.embedding_model == weights.embedding_model:
         evidence = run(evals.encoded(cases, build_embedder(loaded.embedding_model)))
     else:

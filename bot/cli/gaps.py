@@ -42,7 +42,7 @@ def gaps(period: str, tenant: str, as_json: bool) -> None:
             async def encode(texts: Sequence[str]) -> Any:
                 return (await embedder.encode(texts, "query")).vectors
 
-            return await reports.gaps(session, tenant_id=tenant, start=start, encode=encode)
+            return await reports.gaps(session, tenant_id=tenant, start=start, encode=encode, model=embedder.model)
 
     found = with_tenant(tenant, load)
     rows = [(gap.label, gap.times, gap.askers, gap.best_source or "-", "yes" if gap.stale else "no") for gap in found]

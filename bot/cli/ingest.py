@@ -11,7 +11,7 @@ import click
 from bot.cli.command_runtime import ensure_tenant, stoppable, with_app
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_json
-from bot.cli.parameter_types import Identifier
+from bot.cli.parameter_types import Identifier, SourceName
 from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.types import TENANT_AUDIENCE, ChunkingMethod, Failure, IngestReport
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=Identifier(), metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, type=SourceName(), metavar="SOURCE...")
 @click.option(
     "--audience",
     type=Identifier(),
@@ -79,12 +79,13 @@ class OpenedSources:
         """Open the source that ``spec`` names, or record why it cannot be opened."""
         from knowledge.errors import KnowledgeError
         from knowledge.text.secret_redaction import redact
+        from knowledge.text.storable_text import storable
 
         try:
             source = app.services.open_source(spec, files=True, tenant_id=tenant)
             self.opened.append((source, audience or _default_audience(source)))
         except KnowledgeError as error:
-            self.failed.append(Failure(redact(spec), str(error)))
+            self.failed.append(Failure(redact(storable(spec)), storable(str(error))))
 
 
 async def _ingest(

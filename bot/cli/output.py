@@ -11,6 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ import click
 
 from bot.cli import user_messages
 from bot.errors import ParleyError
+from bot.platforms.terminal_markdown import shows_bold, with_bold
 from bot.types.json_documents import to_json
 
 if TYPE_CHECKING:
@@ -115,13 +117,21 @@ def _width_of_names(cells: Sequence[str]) -> int | None:
 
 
 def show_reply(reply: Reply) -> None:
-    """Print the reply of a command; write its file to the current folder."""
-    echo(reply.text)
+    """Print the reply of a command, with bold words on a terminal; write its file to the current folder."""
+    text = printable(reply.text)
+    click.echo(with_bold(text) if shows_bold(sys.stdout) else text)
     if reply.table:
         show_table(reply.table.columns, reply.table.rows)
     if reply.file:
-        write_file(Path(reply.file.name), reply.file.data)
-        echo(user_messages.written(reply.file.name))
+        path = _free_path(Path(reply.file.name))
+        write_file(path, reply.file.data)
+        echo(user_messages.written(path))
+
+
+def _free_path(path: Path) -> Path:
+    """Return the path, or one like it with a number that no file has."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return next(one for one in chain([path], numbered) if not one.exists())
 
 
 STDOUT = Path("-")

@@ -17,8 +17,8 @@ from bot.setting_values import host_name
 TENANT = re.compile(r"local|slack:[A-Za-z0-9_-]+|discord:[A-Za-z0-9_-]+")
 
 
-class Identifier(click.ParamType[str]):
-    """A name or id. Spaces around it do not count, and an empty one is refused."""
+class SourceName(click.ParamType[str]):
+    """The name of a source, which may be any bytes. Spaces around it do not count, and an empty one is refused."""
 
     name = "text"
 
@@ -27,6 +27,15 @@ class Identifier(click.ParamType[str]):
         if not stripped:
             self.fail(user_messages.EMPTY_ID, param, ctx)
         return stripped
+
+
+class Identifier(SourceName):
+    """A name or id. Spaces around it do not count. An empty one is refused, and one that is not UTF-8."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if wrong := undecodable([value]):
+            self.fail(user_messages.not_utf8(wrong), param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class FilePath(click.Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def parse(files: tuple[Path, ...], include_hidden: bool, as_json: bool) -> None:
     """Print what Parley reads of files: title, text and what it leaves out. Nothing is stored.
 
-    With --json, each file is one line.
+    With --json, each file is one line. The lines of what is attached to a mail follow the mail's.
     """
     if not run(_parse_all(files, settings(), include_hidden, as_json)):
         sys.exit(1)
@@ -40,34 +41,46 @@ async def _parse_all(files: Sequence[Path], loaded: Settings, include_hidden: bo
     parser, complete = Parser(max_unpacked=loaded.max_unpacked_mb * 2**20), True
     try:
         for path in files:
-            parsed = await _parsed(parser, path, loaded.max_file_mb * 1_000_000, include_hidden)
-            complete = complete and "error" not in parsed
-            if as_json:
-                print_json(parsed, indent=None)
-            elif "error" in parsed:
-                echo(user_messages.unreadable(parsed["file"], parsed["error"]), err=True)
-            else:
-                echo(user_messages.parsed(parsed["file"], parsed["title"], parsed["format"], parsed["warnings"]))
-                echo(f"\n{parsed['text']}\n")
+            for parsed in await _parsed(parser, path, loaded.max_file_mb * 1_000_000, include_hidden):
+                complete = complete and "error" not in parsed
+                _print(parsed, as_json)
     finally:
         await parser.aclose()
     return complete
 
 
-async def _parsed(parser: Any, path: Path, max_bytes: int, include_hidden: bool) -> dict[str, Any]:
-    """Return the file as the JSON document of the command line; ``{"file", "error"}`` if it cannot be read."""
+def _print(parsed: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(parsed, indent=None)
+    elif "error" in parsed:
+        echo(user_messages.unreadable(parsed["file"], parsed["error"]), err=True)
+    else:
+        echo(user_messages.parsed(parsed["file"], parsed["title"], parsed["format"], parsed["warnings"]))
+        echo(f"\n{parsed['text']}\n")
+
+
+async def _parsed(parser: Any, path: Path, max_bytes: int, include_hidden: bool) -> list[dict[str, Any]]:
+    """Return the file, and what is attached to it, as JSON documents of the command line.
+
+    It is ``{"file", "error"}`` if it cannot be read.
+    """
     from bot.commands.document_preview import as_json_document
     from knowledge.errors import ParseError
+    from knowledge.parsing.attached_documents import parse_all
     from knowledge.sources.files import read_file
+    from knowledge.text.storable_text import storable
     from knowledge.types import Failure
 
-    read = await asyncio.to_thread(read_file, path, path.name, max_bytes)
+    shown = storable(str(path))
+    read = await asyncio.to_thread(read_file, path, storable(path.name), max_bytes)
     if isinstance(read, Failure):
-        return {"file": str(path), "error": read.error}
+        return [{"file": shown, "error": read.error}]
     try:
-        return {"file": str(path), **as_json_document(await parser.parse(read, include_hidden=include_hidden))}
+        documents = await parse_all(partial(parser.parse, include_hidden=include_hidden), read)
     except ParseError as error:
-        return {"file": str(path), "error": f"{error}."}
+        return [{"file": shown, "error": f"{error}."}]
+    folder = shown.removesuffix(read.uri)
+    return [{"file": f"{folder}{document.uri}", **as_json_document(document)} for document in documents]
 
 
 COMMANDS = (parse,)

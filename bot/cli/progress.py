@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from bot.cli import user_messages
 from bot.cli.output import console, printable
@@ -21,16 +23,19 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 1.0
 """Seconds between two progress lines if stderr is not a terminal, for example if it is a log file."""
+_MIN_BAR = 4
+_BESIDE_DESCRIPTION = len("⠋") + _MIN_BAR + len("/") + len("0:00:00") + 4
+"""Columns of a line beside its description and the two numbers of its count, with a space between its five parts."""
 
 
 def bars() -> Progress:
-    """Return progress bars on stderr with description, count and elapsed time."""
+    """Return progress bars on stderr with description, count and elapsed time. The bar gives way on a narrow line."""
     return Progress(
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
         console=console(stderr=True),
     )
 
@@ -41,15 +46,28 @@ def follower(progress: Progress, *, clock: Callable[[], float] = time.monotonic)
     printed_at: dict[str, float] = {}
 
     def show(at: IngestProgress) -> None:
-        line = printable(f"{at.source}: {counted(at)}")
+        source, counts = printable(at.source), counted(at)
+        line = f"{source}: {counts}"
         if at.source not in tasks:
-            tasks[at.source] = progress.add_task(line, total=at.total)
-        progress.update(tasks[at.source], description=line, completed=at.done, total=at.total)
+            tasks[at.source] = progress.add_task("", total=at.total)
+        room = progress.console.width - _BESIDE_DESCRIPTION - 2 * len(str(at.total or 0)) - len(f": {counts}")
+        shown = f"{end_of(source, room)}: {counts}"
+        progress.update(tasks[at.source], description=shown, completed=at.done, total=at.total)
         if not progress.console.is_terminal and clock() - printed_at.get(at.source, 0.0) >= LINE_SECONDS:
             printed_at[at.source] = clock()
             progress.console.print(line)
 
     return show
+
+
+def end_of(name: str, columns: int) -> str:
+    """Return the name, or its end after an ellipsis if it is wider than this: the end of a path tells most."""
+    if cell_len(name) <= columns:
+        return name
+    kept = name
+    while kept and cell_len(kept) >= columns:
+        kept = kept[1:]
+    return f"…{kept}"
 
 
 class Steps:

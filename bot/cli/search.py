@@ -114,7 +114,7 @@ def search(query: str, k: int, audience: str, tenant: str, as_json: bool, **cond
 
     async def find(app: App) -> Found:
         await require_tenant(app.database, tenant)
-        return await app.retriever(query, scope, k=k)
+        return await app.services.search(query, scope, k=k)
 
     found = with_app(find, warm=True)
     if not found.passages:

@@ -13,6 +13,7 @@ from bot.commands.base import Command, Context, Reply, Table
 from bot.commands.document_preview import preview
 from bot.commands.document_table import COLUMNS, cells
 from bot.commands.ingest import follow_runs
+from bot.commands.text_excerpt import excerpt
 from bot.engine import user_messages as engine_messages
 from bot.engine.display.urls import urls_in
 from bot.errors import NotAllowed, UsageError
@@ -23,7 +24,6 @@ from knowledge.store import document_catalog, document_names, held_back_sources,
 from knowledge.types import ORDERS, Failure, Order
 from knowledge.whole_numbers import whole_number
 
-SHOWN_CHARS = 1500
 MAX_ROWS = 100
 MAX_PAGE = 100_000
 
@@ -221,10 +221,12 @@ async def _named(context: Context, words: Sequence[str]) -> str:
 
 
 async def _show(context: Context, document_id: str) -> Reply:
-    found = await _readable(context, document_id)
-    text = found.text + ("" if found.complete else " […]")
-    heading = "\n".join((f"**{found.row.title}**", found.row.source, *(f"- {one}" for one in found.row.warnings)))
-    return Reply(f"{heading}\n\n{text}", links=urls_in(found.row.source))
+    row = (await _readable(context, document_id)).row
+    async with context.services.database.tenant(context.tenant_id) as session:
+        whole = (await document_catalog.show(session, context.tenant_id, document_id)).text
+    text, file = excerpt(whole, row.title)
+    heading = "\n".join((f"**{row.title}**", row.source, *(f"- {one}" for one in row.warnings)))
+    return Reply(f"{heading}\n\n{text}", file=file, links=urls_in(row.source))
 
 
 async def _delete(context: Context, document_id: str) -> Reply:
@@ -241,12 +243,12 @@ async def _delete(context: Context, document_id: str) -> Reply:
 
 
 async def _readable(context: Context, document_id: str) -> document_catalog.DocumentText:
-    """Return the beginning of a document that this channel may read.
+    """Return a document that this channel may read, without its text.
 
     Raises UsageError, or KnowledgeError if it does not exist.
     """
     async with context.services.database.tenant(context.tenant_id) as session:
-        found = await document_catalog.show(session, context.tenant_id, document_id, max_chars=SHOWN_CHARS)
+        found = await document_catalog.show(session, context.tenant_id, document_id, max_chars=0)
     if not context.may_read(found.row.audience):
         raise UsageError(docs_user_messages.unknown_document(document_id) + _why_not_all(context))
     return found

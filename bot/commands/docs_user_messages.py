@@ -47,6 +47,11 @@ def preview(name: str, title: str, form: str, blocks: int, warnings: Sequence[st
     return "\n".join([heading, *(f"- {warning}" for warning in warnings)])
 
 
+def rest_in_file(chars: int, file: str) -> str:
+    """Return the line below the beginning of a text, whose whole is in the file of the reply."""
+    return f"This is the beginning. The whole text, {chars:,} characters, is in {file}."
+
+
 def no_preview(name: str, error: str) -> str:
     return f"**{name}**: {error}."
 

@@ -10,14 +10,13 @@ from typing import Any
 
 from bot.commands import docs_user_messages, ingest_user_messages
 from bot.commands.base import Context, File, Reply
+from bot.commands.text_excerpt import excerpt
 from bot.errors import UsageError
 from bot.types.conversation import Attachment
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
 from knowledge.types import Document, Fetched
 
-SHOWN_CHARS = 1500
-"""Characters of a file's text that a preview shows. A longer text comes as a file as well."""
 MAX_FILES = 5
 
 
@@ -47,29 +46,36 @@ def as_json_document(document: Document) -> dict[str, Any]:
 async def preview(context: Context) -> Reply:
     """Parse the attached files and show the beginning of each text. Raises UsageError if nothing is attached.
 
+    What is attached to a mail is shown after it, so far as the number of files allows.
+
     The reply carries the whole text of the first file that is longer than what is shown.
     """
     if not context.attachments:
         raise UsageError(docs_user_messages.PREVIEW_NEEDS_FILE)
-    shown = [await _preview(context, attachment) for attachment in context.attachments[:MAX_FILES]]
+    shown: list[tuple[str, File | None]] = []
+    for attachment in context.attachments[:MAX_FILES]:
+        shown += (await _previews(context, attachment))[: MAX_FILES - len(shown)]
     file = next((file for _, file in shown if file is not None), None)
     return Reply("\n\n".join(text for text, _ in shown), file=file)
 
 
-async def _preview(context: Context, attachment: Attachment) -> tuple[str, File | None]:
-    """Return the preview of one file, and its text as a file if that is longer."""
+async def _previews(context: Context, attachment: Attachment) -> list[tuple[str, File | None]]:
+    """Return the preview of one file and of what is attached to it, each with its text as a file if that is longer."""
     name, services = attachment.name, context.services
     if attachment.size > services.max_file_bytes:
         too_large = ingest_user_messages.too_large(services.settings.max_file_mb)
-        return docs_user_messages.no_preview(name, too_large), None
+        return [(docs_user_messages.no_preview(name, too_large), None)]
     try:
         fetched = Fetched(name, await attachment.read(), content_type=attachment.content_type)
-        document = await services.ingestor.read(fetched)
+        documents = await services.ingestor.read(fetched)
     except ParseError as error:
-        return docs_user_messages.no_preview(name, str(error)), None
+        return [(docs_user_messages.no_preview(name, str(error)), None)]
+    return [_preview(document) for document in documents]
+
+
+def _preview(document: Document) -> tuple[str, File | None]:
+    name = document.uri
     form = document.metadata.get(FORMAT, "")
     heading = docs_user_messages.preview(name, document.title, form, len(document.blocks), document.warnings)
-    text = document.text[:SHOWN_CHARS]
-    if len(document.text) <= SHOWN_CHARS:
-        return f"{heading}\n\n{text}", None
-    return f"{heading}\n\n{text} […]", File(f"{PurePath(name).stem}.txt", document.text.encode(), "text/plain")
+    text, file = excerpt(document.text, PurePath(name).stem)
+    return f"{heading}\n\n{text}", file

@@ -158,11 +158,11 @@ async def compose(services: Services, messenger: ChannelMessenger, tenant_id: st
         asked_in = set(await session.scalars(_CHANNELS, {"tenant": tenant_id, "start": start}))
     public = await messenger.public_channels(tenant_id, sorted(asked_in - {channel_id}))
     readers = Readers(channels=sorted({channel_id, *public}), audiences=audiences(channel_id, tenant_wide=True))
-    encode = encoder(services)
+    encode, model = encoder(services), services.models.current.model
     async with services.database.tenant(tenant_id) as session:
-        found = await gaps.gaps(session, tenant_id=tenant_id, start=start, encode=encode, readers=readers)
+        found = await gaps.gaps(session, tenant_id=tenant_id, start=start, encode=encode, model=model, readers=readers)
         disagreeing = await contradictions.contradictions(
-            session, tenant_id=tenant_id, start=start, encode=encode, readers=readers
+            session, tenant_id=tenant_id, start=start, encode=encode, model=model, readers=readers
         )
     names = await named(services, tenant_id, channel_id, found[:MOST_GAPS])
     return gap_user_messages.digest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
 from knowledge.ports import Source
 from knowledge.sources.files import UploadSource
-from knowledge.store import ingest_runs
+from knowledge.store import ingest_runs, upload_records
 from knowledge.store.ingest_runs import Run
 from knowledge.text.secret_redaction import redact
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport
@@ -168,12 +169,16 @@ async def _sources(context: Context, specs: list[str]) -> tuple[list[Source], li
             sources.append(services.open_source(address, files=False, channels=False))
         except KnowledgeError as error:
             failed.append(Failure(redact(spec), str(error)))
+    named = Counter[str]()
     for attachment in context.attachments:
         if attachment.size > services.max_file_bytes:
             refusal_counts.count("upload", context.tenant_id)
             failed.append(Failure(attachment.name, ingest_user_messages.too_large(services.settings.max_file_mb)))
             continue
-        sources.append(UploadSource(attachment.name, attachment.read, content_type=attachment.content_type))
+        # Pictures that are pasted into one message often have the same name.
+        named[attachment.name] += 1
+        name = upload_records.numbered(attachment.name, named[attachment.name])
+        sources.append(UploadSource(name, attachment.read, content_type=attachment.content_type))
     return sources, failed
 
 

@@ -110,6 +110,18 @@ def shown_late(seconds: float) -> str:
     return f"Shown {seconds:,.0f} s late: the platform could not be reached."
 
 
+def searched_database(use: str) -> str:
+    """Return the line about the database that a search read. ``use`` is a ``StandbyUse``."""
+    if use == "used":
+        return "Searched the standby of the database."
+    reasons = {
+        "behind": "the standby did not have the newest documents yet",
+        "away": "the standby did not answer",
+        "promoted": "the server of PARLEY_SEARCH_DATABASE_URL is no standby any more",
+    }
+    return f"Searched the primary database: {reasons.get(use, use)}."
+
+
 def which_answer(name: str) -> str:
     return f"Which answer? Use this command in the answer's thread, or write /{name} with the ID of the answer."
 

@@ -35,6 +35,7 @@ def _lines(trace: Trace) -> list[str]:
     lines = [
         f"**Answer {trace.turn_id}** ({trace.state})",
         f"- Searched for: {_searched(trace)}",
+        *([f"- Searched again for: {' | '.join(again)}"] if (again := trace.details.get("searched_again")) else []),
         f"- Route: {route.get('model', 'none')} ({route.get('tier', '-')}): {route.get('reason', '-')}",
         f"- Search confidence: {_number(trace.details.get('confidence'))}",
         f"- Time: {', '.join(times) or '-'}",
@@ -42,6 +43,8 @@ def _lines(trace: Trace) -> list[str]:
         *(f"- Call: {_call(call)}" for call in trace.calls),
         *(f"- Note: {note}" for note in (*trace.details.get("restarts", ()), *trace.details.get("notes", ()))),
     ]
+    if (use := trace.details.get("standby", "none")) != "none":
+        lines.append(f"- {user_messages.searched_database(use)}")
     if outdated := trace.details.get("outdated"):
         lines.append(f"- {user_messages.outdated_since(outdated)}")
     if verified := trace.details.get("verified"):

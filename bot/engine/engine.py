@@ -15,7 +15,6 @@ from bot.engine import user_messages
 from bot.engine.aio import alongside
 from bot.engine.answer import (
     allowed_links,
-    budget_limits,
     cached,
     finish,
     generation,
@@ -34,9 +33,11 @@ from bot.engine.answer.citations import Resolved
 from bot.engine.answer.context import Context
 from bot.engine.answer.final_reply import stronger_model
 from bot.engine.answer.lease import take_lease
+from bot.engine.answer.model_choice import choose_route
 from bot.engine.answer.poison import is_poison
-from bot.engine.answer.query import Query, initial_query
+from bot.engine.answer.query import initial_query
 from bot.engine.answer.results import Ending, Results, resolved
+from bot.engine.answer.second_search import search_again
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
@@ -48,19 +49,18 @@ from bot.engine.ports.llm import LLM
 from bot.engine.ports.memory import Memory
 from bot.engine.ports.rewriter import Rewriter
 from bot.engine.ports.search import Search
+from bot.engine.ports.search_planner import SearchPlanner
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.summarizer import Summarizer
 from bot.engine.ports.surface import Surface
 from bot.engine.ports.telemetry import NoTelemetry, Telemetry
 from bot.engine.ports.verified_answers import VerifiedAnswers
-from bot.engine.routing import choice
 from bot.engine.routing.local_classifier import LocalClassifier
 from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
 from bot.types.conversation import Incoming, StoredAttachment
 from bot.types.display import Activity
 from bot.types.settings import ChannelSettings
 from bot.types.turns import LateReply, Outcome, Turn, TurnRecord
-from bot.types.usage import Route
 from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
 
@@ -92,6 +92,7 @@ class Engine:
         classifier: Classifier | None = None,
         memory: Memory | None = None,
         rewriter: Rewriter | None = None,
+        planner: SearchPlanner | None = None,
         similar: SimilarAnswers | None = None,
         verified: VerifiedAnswers | None = None,
         reader: AttachmentReader | None = None,
@@ -120,6 +121,7 @@ class Engine:
             free,
             telemetry=telemetry or NoTelemetry(),
             verified=verified,
+            planner=planner,
         )
 
     async def handle(
@@ -207,6 +209,8 @@ class Engine:
         material = await alongside(searching, self._gather(attempt, results, surface))
         if material is None:
             return verified.stored_answer(attempt, results)
+        material = await search_again(self._context, attempt, material, display)
+        results.evidence = material.evidence
         display.activity.show(Activity(user_messages.is_reading(len(material.evidence.passages))))
         await generation.generate(self._context, attempt, material, display)
         attempt.journal.notes.extend(material.evidence.notes)
@@ -228,7 +232,7 @@ class Engine:
         if results.verified is not None:
             scope.explain(attempt, record, tenant_wide=query.tenant_wide)
             return None
-        results.route = route = await self._choose_route(attempt, query, record)
+        results.route = route = await choose_route(context, attempt, query, record)
         results.lookup = lookup = await cached.look_up(context, attempt, query, route, record, attached)
         if lookup.hit is not None:
             scope.explain(attempt, record, tenant_wide=query.tenant_wide)
@@ -249,7 +253,7 @@ class Engine:
     ) -> generation.Material:
         """Gather the messages that the question asks to summarize, in place of documents."""
         results.query = query = replace(initial_query(attempt.turn, record), earlier=())
-        results.route = route = await self._choose_route(attempt, query, record)
+        results.route = route = await choose_route(self._context, attempt, query, record)
         reservation.check(self._context, attempt)
         results.evidence = evidence = await transcripts.evidence(self._context, attempt, surface, messages, query)
         return generation.material(self._context, evidence, record, route)
@@ -262,28 +266,6 @@ class Engine:
         if turn.audience.given(record.settings.external).tenant_wide:
             return record
         return replace(record, history=record.history.for_anyone())
-
-    async def _choose_route(self, attempt: Attempt, query: Query, record: TurnRecord) -> Route:
-        context, accounting = self._context, attempt.accounting
-        return await choice.choose(
-            attempt.turn.question,
-            query=query.expanded,
-            wish=attempt.turn.wish,
-            channel=record.settings,
-            budget=budget_limits.pressing(accounting.limits),
-            last=record.history.tier,
-            model=context.llm.model,
-            classifier=self._classifier(attempt, query),
-            meter=accounting,
-            fixed=context.settings.fixed_tier,
-        )
-
-    def _classifier(self, attempt: Attempt, query: Query) -> Classifier:
-        """Return the classifier; for what needs no rating, one that asks no model and embeds nothing."""
-        if query.is_small_talk:
-            return choice.cheap_for_small_talk
-        may_rate = attempt.accounting.reservation is not None or self._context.free
-        return self._context.classifier if may_rate else reservation.cheap_without_rating
 
     # --- how an answer ends
 

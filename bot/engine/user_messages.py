@@ -28,6 +28,11 @@ def is_reading(passages: int) -> str:
     return f"is reading {passages} {'passage' if passages == 1 else 'passages'}…"
 
 
+def is_searching_again(searches: int) -> str:
+    """Return what the bot does in a second round of so many searches, as it follows its name."""
+    return f"is searching for {searches} more {'thing' if searches == 1 else 'things'}…"
+
+
 def queued(place: int) -> str:
     """Return the status of a question that waits in the queue; ``place`` 1 is next."""
     position = _ORDINALS[place - 1] if place <= len(_ORDINALS) else f"number {place}"
@@ -83,8 +88,8 @@ GIVEN_UP = (
 )
 BROKEN = "Something went wrong while answering. Ask again. The operator can find the cause in the log."
 FORGOTTEN = "_The question was deleted, so this answer was removed too._"
-NO_ANSWER = "The model returned an empty answer twice. Ask again, or ask the stronger model."
-BARE_ANSWER = "The model twice answered with one word and named no source. Ask again, or ask the stronger model."
+NO_ANSWER = "The model returned an empty answer twice. Ask again, or rephrase your question."
+BARE_ANSWER = "The model twice answered with one word and named no source. Ask again, or rephrase your question."
 DECLINED = "The model declined to answer this. Rephrase your question."
 EMPTY_QUESTION = "Your message contains no question. Ask me something about the team's documents."
 UNKNOWN_TURN = "I no longer have that answer. Please ask again."

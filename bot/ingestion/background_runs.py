@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +16,7 @@ from bot.store.database.advisory_locks import is_free
 from bot.store.database.job_queue import Queue
 from bot.store.database.session import Database
 from knowledge.ports import Source
-from knowledge.store import ingest_runs, source_records, upload_records
+from knowledge.store import ingest_runs, source_records, upload_records, uploaded_bytes
 from knowledge.store.ingest_runs import Run
 from knowledge.types import Fetched
 
@@ -29,7 +29,10 @@ NOT_YOURS = "Only the person who started this ingestion, or an admin, can stop i
 
 @dataclass(frozen=True, slots=True)
 class RequestedRun:
-    """An ingestion run that was requested. It is not ``new`` if an earlier request for the source is still running."""
+    """An ingestion run that was requested. It is not ``new`` if an earlier request for the source is still running.
+
+    An upload is always new: if an earlier file of its name is being read, the run reads this one after it.
+    """
 
     run: Run
     new: bool
@@ -95,24 +98,27 @@ class Ingestion:
                     now=self._clock(),
                     added_by=asked_by,
                 )
-            content_type = upload.content_type if upload else ""
-            run, new = await ingest_runs.begin(
-                session,
-                tenant_id=tenant_id,
-                source_id=source_id,
-                asked_by=asked_by,
-                files=files,
-                content_type=content_type,
-                limited=limited,
-            )
-            if new and upload and limited:
+            if upload and limited:
                 await self._limit.count(session, tenant_id=tenant_id, user_id=asked_by, size=len(upload.data))
-            if new and upload:
-                await ingest_runs.store_upload(session, tenant_id=tenant_id, run_id=run.id, data=upload.data)
-            return run, new
+            while True:
+                run, new = await ingest_runs.begin(
+                    session,
+                    tenant_id=tenant_id,
+                    source_id=source_id,
+                    asked_by=asked_by,
+                    files=files,
+                    content_type=upload.content_type if upload else "",
+                    limited=limited,
+                )
+                # An active run may have ended meanwhile. Then the file gets a run of its own.
+                if upload is None or await uploaded_bytes.store(
+                    session, tenant_id=tenant_id, run_id=run.id, file=upload
+                ):
+                    return run, new
 
         run, new = await self._database.run(tenant_id, begin)
-        return await self._enqueued(tenant_id, run, new)
+        requested = await self._enqueued(tenant_id, run, new)
+        return replace(requested, new=True) if upload else requested
 
     async def refresh(
         self,

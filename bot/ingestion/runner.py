@@ -24,7 +24,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import OnProgress, Source
 from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.sources.files import UploadSource
-from knowledge.store import ingest_runs, source_records
+from knowledge.store import ingest_runs, source_records, uploaded_bytes
 from knowledge.store.ingest_runs import Run
 from knowledge.types import IngestReport, Progress
 
@@ -75,30 +75,38 @@ class IngestRunner:
             if not acquired:
                 raise SourceBusy(f"{run.uri} is already being added.")
             async with self._memory(tenant_id, run):
-                try:
-                    source = await self._source(tenant_id, run)
-                except KnowledgeError as error:
-                    await self.fail(tenant_id, run.id, str(error))
-                    return
-                await _ingest_with_progress(self, tenant_id, run, source, None, asyncio.Event())
+                report = None
+                while report is None:
+                    try:
+                        source, digest = await self._source(tenant_id, run)
+                    except KnowledgeError as error:
+                        await self.fail(tenant_id, run.id, str(error))
+                        return
+                    report = await _ingest_with_progress(
+                        self, tenant_id, run, source, None, asyncio.Event(), digest=digest
+                    )
 
     @asynccontextmanager
     async def _memory(self, tenant_id: str, run: Run) -> AsyncIterator[None]:
         """Wait until no other large upload is in this process's memory; a small one does not wait."""
         async with self.database.tenant(tenant_id) as session:
-            size = await ingest_runs.upload_bytes(session, tenant_id=tenant_id, run_id=run.id)
+            size = await uploaded_bytes.size(session, tenant_id=tenant_id, run_id=run.id)
         async with self.ingestor.large_upload if size > LARGE_UPLOAD_BYTES else nullcontext():
             yield
 
-    async def _source(self, tenant_id: str, run: Run) -> Source:
+    async def _source(self, tenant_id: str, run: Run) -> tuple[Source, str]:
+        """Return the source of a run, and the digest of the uploaded file if it is one."""
         if run.kind != "upload":
             source = await asyncio.to_thread(self.open_source, run.uri, files=run.files, tenant_id=tenant_id)
-            return LimitedSource(source, self.limit, self.database, tenant_id, run) if run.limited else source
+            return LimitedSource(source, self.limit, self.database, tenant_id, run) if run.limited else source, ""
         async with self.database.tenant(tenant_id) as session:
-            data = await ingest_runs.load_upload(session, tenant_id=tenant_id, run_id=run.id)
+            digest = await uploaded_bytes.digest(session, tenant_id=tenant_id, run_id=run.id)
+            data = await uploaded_bytes.load(session, tenant_id=tenant_id, run_id=run.id)
+            latest = await ingest_runs.get(session, tenant_id, [run.id])
         if not data:
-            return self.open_source(run.uri, files=False, tenant_id=tenant_id)
-        return UploadSource(run.uri.removeprefix("upload:"), data, content_type=run.content_type)
+            return self.open_source(run.uri, files=False, tenant_id=tenant_id), digest
+        content_type = latest[0].content_type if latest else run.content_type
+        return UploadSource(run.uri.removeprefix("upload:"), data, content_type=content_type), digest
 
     async def fail(self, tenant_id: str, run_id: str, error: str) -> None:
         """End the run with this error."""
@@ -163,9 +171,11 @@ async def ingest_in_process(
 
         run, _ = await runner.database.run(tenant_id, begin)
         run = replace(run, accept_removals=run.accept_removals or accept_removals)
-        return await _ingest_with_progress(
+        report = await _ingest_with_progress(
             runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), options
         )
+        assert report is not None, "the terminal reads no upload"
+        return report
 
 
 async def _ingest_with_progress(
@@ -176,8 +186,12 @@ async def _ingest_with_progress(
     on_progress: OnProgress | None,
     stop: asyncio.Event,
     options: SourceOptions = UNCHANGED,
-) -> IngestReport:
-    """Ingest while the lock is held; store the progress, the end, and notice requests to stop."""
+    digest: str = "",
+) -> IngestReport | None:
+    """Ingest while the lock is held; store the progress, the end, and notice requests to stop.
+
+    Return None if the uploaded file with this ``digest`` was replaced meanwhile. Then the run has not ended.
+    """
     latest: list[Progress] = []
 
     def keep_latest(progress: Progress) -> None:
@@ -220,13 +234,17 @@ async def _ingest_with_progress(
         await asyncio.gather(updates, return_exceptions=True)
     state: ingest_runs.RunState = "stopped" if report.stopped else "done"
 
-    async def end(session: AsyncSession) -> None:
+    async def end(session: AsyncSession) -> bool:
+        if digest and state == "done":
+            latest_digest = await uploaded_bytes.digest(session, tenant_id=tenant_id, run_id=run.id)
+            if latest_digest not in ("", digest):
+                return False
         if latest:
             await ingest_runs.record_progress(session, tenant_id=tenant_id, run_id=run.id, at=latest[0])
         await ingest_runs.end(session, tenant_id=tenant_id, run_id=run.id, state=state, report=report)
+        return True
 
-    await runner.database.run(tenant_id, end)
-    return report
+    return report if await runner.database.run(tenant_id, end) else None
 
 
 async def _repeat(store_progress: Callable[[], Awaitable[None]], seconds: float) -> None:

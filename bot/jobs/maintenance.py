@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -22,7 +22,7 @@ from bot.store.budgets.budget_reservations import Owners
 from bot.store.database.retry import patiently
 from bot.store.database.session import Database
 from bot.store.privacy import retention
-from bot.store.tenants import every_tenant, with_sources, with_upkeep
+from bot.store.tenants import every_tenant, knowledge_versions, to_refresh, with_new_calls, with_upkeep
 from bot.store.turns import changed_answers
 from bot.store.verified_answers import staleness
 from bot.types.conversation import Author
@@ -37,8 +37,10 @@ Result = TypeVar("Result")
 
 RETENTION_BATCHES = 20
 """Batches of one maintenance run, so that a first run over years of conversations does not take long."""
-EVERY_TENANT = timedelta(hours=1)
-"""How often tenants are maintained that have nothing under way."""
+TENANTS_IN_USE = timedelta(hours=1)
+"""How often tenants are maintained whose documents changed, or who had model calls."""
+EVERY_TENANT = timedelta(days=1)
+"""How often all tenants are maintained. What nobody uses only ages, by days."""
 SCHEDULE = "schedule"
 ALERTS_KEPT = timedelta(days=90)
 """How long cost alerts are kept, for the admin page."""
@@ -63,21 +65,33 @@ async def for_each_tenant(
 
 
 class RegularMaintenance:
-    """Runs maintenance: of every tenant at the start and once an hour, in between of those with something to maintain.
+    """Runs maintenance: of all tenants at the start and once a day, and of those in use once an hour.
 
-    A tenant that nobody uses costs an index look in between, not a transaction of its own.
+    In between, tenants are maintained that have something short-lived or under way. A tenant that nobody uses costs
+    nothing then: each round asks for the work of all tenants at once.
     """
 
     def __init__(self) -> None:
         self._next_of_all: datetime | None = None
+        self._next_of_used: datetime | None = None
+        self._versions: Mapping[str, int] = {}
 
     async def __call__(self, services: Services) -> None:
         """Run one round. Raises StoreAway."""
-        now = services.clock()
+        now, database = services.clock(), services.database
         of_all = self._next_of_all is None or now >= self._next_of_all
-        await run_maintenance(services, None if of_all else await with_upkeep(services.database))
+        if not of_all and self._next_of_used is not None and now < self._next_of_used:
+            await run_maintenance(services, await with_upkeep(database))
+            return
+        versions = await knowledge_versions(database)  # Read first: what changes during the round is for the next one.
         if of_all:
+            await run_maintenance(services)
             self._next_of_all = now + EVERY_TENANT
+        else:
+            changed = {tenant for tenant, version in versions.items() if self._versions.get(tenant) != version}
+            used = {*changed, *await with_new_calls(database), *await with_upkeep(database)}
+            await run_maintenance(services, sorted(used))
+        self._versions, self._next_of_used = versions, now + TENANTS_IN_USE
 
 
 async def run_maintenance(services: Services, tenants: Iterable[str] | None = None) -> None:
@@ -148,7 +162,8 @@ async def record_cost_alerts(services: Services, tenant_id: str) -> None:
 
 async def refresh_due(services: Services) -> int:
     """Start a refresh of every source that is due; return how many."""
-    return sum(await for_each_tenant(services, await with_sources(services.database), refresh_due_of))
+    due = await to_refresh(services.database, every_seconds=services.settings.refresh_seconds, now=services.clock())
+    return sum(await for_each_tenant(services, due, refresh_due_of))
 
 
 async def refresh_due_of(services: Services, tenant_id: str) -> int:
@@ -160,7 +175,7 @@ async def refresh_due_of(services: Services, tenant_id: str) -> int:
         if await slack_workspaces.was_removed(session, tenant_id):
             return 0
         due = await source_records.due_for_refresh(
-            session, tenant_id, now=services.clock(), every_seconds=int(services.settings.refresh_hours * 3600)
+            session, tenant_id, now=services.clock(), every_seconds=services.settings.refresh_seconds
         )
     allowed = [one for one in due if one.has_own_interval or not reads_local_files(one.kind, one.uri)]
     for one in allowed:

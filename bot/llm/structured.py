@@ -17,24 +17,26 @@ from bot.llm import user_messages
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
-_MAX_RETRIES = 2
+_MAX_CORRECTIONS = 2
 _SUPPORTED_KEYWORDS = ("$ref", "anyOf", "const", "description", "enum", "type")
 _FENCED = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n?```\s*$", re.DOTALL)
 
 
-async def complete(llm: LLM, prompt: Prompt, schema: type[Answer], *, meter: Meter) -> Answer:
-    """Ask for an answer that fits ``schema``; on a validation error, ask for a correction, at most twice.
+async def complete(
+    llm: LLM, prompt: Prompt, schema: type[Answer], *, meter: Meter, corrections: int = _MAX_CORRECTIONS
+) -> Answer:
+    """Ask for an answer that fits ``schema``; on a validation error, ask for at most ``corrections`` corrections.
 
     Raises LLMError: what the provider raised, or kind ``refused``, ``cut`` or ``schema``.
     """
     request = replace(prompt, schema=strict(schema.model_json_schema()))
-    for attempt in range(_MAX_RETRIES + 1):
+    for attempt in range(corrections + 1):
         text = await complete_text(llm, request, meter)
         try:
             return schema.model_validate_json(without_fence(text))
         except ValidationError as error:
             problem = first_problem(error)
-            if attempt == _MAX_RETRIES:
+            if attempt == corrections:
                 raise LLMError(user_messages.wrong_format(problem), kind="schema") from None
         request = replace(request, messages=(*request.messages, *correction(text, problem)))
     raise AssertionError("the last attempt returns or raises")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
-import re
 import sys
 import uuid
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from bot.commands.services import Services
 from bot.engine import user_messages
 from bot.engine.display.character_filter import visible
 from bot.errors import MessageGone
+from bot.platforms.terminal_markdown import is_in_code, shows_bold, with_bold
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.display import Limits, Part
@@ -26,7 +25,6 @@ from bot.types.usage import Tier
 CHANNEL = "console"
 FROM_CACHE = "Cached answer from the same documents. Use --fresh, or /again in a chat, for a new one."
 TERMINAL_CLOSED = "The terminal was closed."
-_BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
 
 
 class Terminal:
@@ -40,7 +38,7 @@ class Terminal:
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._shown = ""
-        self._bold = self._out.isatty() and os.environ.get("TERM") != "dumb"
+        self._bold = shows_bold(self._out)
         self.error: OSError | None = None
         """Why the answer could not be printed."""
 
@@ -73,7 +71,7 @@ class Terminal:
             self._out.write("\n\n" if self._shown else "")
             self._shown = ""
         added = text[len(self._shown) :]
-        self._out.write(_with_bold(added, in_code=_is_in_code(self._shown)) if self._bold else added)
+        self._out.write(with_bold(added, in_code=is_in_code(self._shown)) if self._bold else added)
         self._out.flush()
         self._shown = text
 
@@ -89,21 +87,6 @@ class SilentTerminal(NullSurface):
     """A surface that prints nothing, because the caller prints the outcome as JSON."""
 
     limits = replace(NullSurface.limits, ends_with_process=True)
-
-
-def _with_bold(text: str, *, in_code: bool) -> str:
-    """Return Markdown with its bold words in bold for a terminal. ``in_code``: it starts in a code block."""
-    lines = []
-    for line in text.split("\n"):
-        fence = line.lstrip().startswith("```")
-        in_code ^= fence
-        lines.append(line if in_code or fence else _BOLD.sub("\x1b[1m\\1\x1b[22m", line))
-    return "\n".join(lines)
-
-
-def _is_in_code(text: str) -> bool:
-    """Return whether the text ends inside a code block."""
-    return sum(line.lstrip().startswith("```") for line in text.split("\n")) % 2 == 1
 
 
 def _complete_lines(text: str) -> str:

@@ -16,11 +16,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.reports.gaps import EVERYTHING, Encode, Readers
+from knowledge.embedders.cosine_scale import own_cosine
 from knowledge.store.document_writes import GONE_READINGS
 from knowledge.text.sentence_splitter import sentence_spans
 
 SAME_STATEMENT = 0.8
-"""Least cosine of two sentences that are about the same."""
+"""Least cosine of two sentences that are about the same, on the common scale of embedding models."""
 MOST_PASSAGES = 120
 MOST_SENTENCES = 300
 MOST_FOUND = 5
@@ -62,9 +63,18 @@ class Contradiction:
 
 
 async def contradictions(
-    session: AsyncSession, *, tenant_id: str, start: datetime, encode: Encode, readers: Readers = EVERYTHING
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    start: datetime,
+    encode: Encode,
+    model: str,
+    readers: Readers = EVERYTHING,
 ) -> list[Contradiction]:
-    """Return the statements that contradict each other most clearly, among what was found since ``start``."""
+    """Return the statements that contradict each other most clearly, among what was found since ``start``.
+
+    ``model`` is the embedding model of ``encode``.
+    """
     values = {
         "tenant": tenant_id,
         "start": start,
@@ -85,18 +95,21 @@ async def contradictions(
         return []
     # Without its numbers, a sentence tells what it is about.
     vectors = await encode([_NUMBER.sub("0", one.sentence) for one in statements])
-    return compared(statements, np.asarray(vectors @ vectors.T, np.float32))
+    return compared(statements, np.asarray(vectors @ vectors.T, np.float32), own_cosine(model, SAME_STATEMENT))
 
 
 def compared(
-    statements: Sequence[Statement], cosines: np.ndarray[tuple[int, int], np.dtype[np.float32]]
+    statements: Sequence[Statement], cosines: np.ndarray[tuple[int, int], np.dtype[np.float32]], alike: float
 ) -> list[Contradiction]:
-    """Return the pairs of different documents that say the same with other numbers, the most alike first."""
+    """Return the pairs of different documents that say the same with other numbers, the most alike first.
+
+    Sentences from a cosine of ``alike`` are about the same.
+    """
     pairs = [
         (float(cosines[one, other]), one, other)
         for one in range(len(statements))
         for other in range(one + 1, len(statements))
-        if cosines[one, other] >= SAME_STATEMENT and _differ(statements[one], statements[other])
+        if cosines[one, other] >= alike and _differ(statements[one], statements[other])
     ]
     found = [
         Contradiction(statements[one], statements[other]) for _, one, other in sorted(pairs, key=lambda pair: -pair[0])

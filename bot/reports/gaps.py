@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.llm.quoting.sentence_ranking import terms
 from bot.types.conversation import PRIVATE_THREAD
 from knowledge import superseded
+from knowledge.embedders.cosine_scale import own_cosine
 from knowledge.search import evidence_confidence
 from knowledge.search.followup_queries import leans_on_thread
 
@@ -27,7 +28,7 @@ Vectors = npt.NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Awaitable[Vectors]]
 
 SAME_SUBJECT = 0.6
-"""Least cosine of a question and the mean of a group that it joins."""
+"""Least cosine of a question and the mean of a group that it joins, on the common scale of embedding models."""
 MOST_QUESTIONS = 5000
 """The latest questions that are grouped."""
 LABEL_WORDS = 3
@@ -136,6 +137,7 @@ async def gaps(
     tenant_id: str,
     start: datetime,
     encode: Encode,
+    model: str,
     readers: Readers | None = None,
     most: int = MOST_QUESTIONS,
 ) -> list[Gap]:
@@ -162,7 +164,7 @@ async def gaps(
     if not asked:
         return []
     # Thousands of questions take seconds, in which the process must go on answering.
-    groups = await asyncio.to_thread(grouped, await encode([one.text for one in asked]))
+    groups = await asyncio.to_thread(grouped, await encode([one.text for one in asked]), model)
     sources = {one.source for one in asked if one.source}
     stale = await _stale(session, tenant_id, sorted(sources), datetime.now(UTC).date(), given.audiences)
     labels = await asyncio.to_thread(labelled, [[asked[place].text for place in group] for group in groups])
@@ -183,15 +185,19 @@ def _is_answered_follow_up(row: Any) -> bool:
     return bool(row.cited_later) and leans_on_thread(row.question)
 
 
-def grouped(vectors: Vectors) -> list[list[int]]:
-    """Return the rows of unit vectors in groups of one subject: each joins the nearest group that is near enough."""
+def grouped(vectors: Vectors, model: str) -> list[list[int]]:
+    """Return the rows of unit vectors in groups of one subject: each joins the nearest group that is near enough.
+
+    ``model`` is the embedding model that made them.
+    """
+    near_enough = own_cosine(model, SAME_SUBJECT)
     groups: list[list[int]] = []
     sums = np.zeros_like(vectors)
     norms = np.ones(len(vectors))
     for place, vector in enumerate(vectors):
         cosines = (sums[: len(groups)] @ vector) / norms[: len(groups)]
         best = int(np.argmax(cosines)) if groups else -1
-        if best >= 0 and cosines[best] >= SAME_SUBJECT:
+        if best >= 0 and cosines[best] >= near_enough:
             groups[best].append(place)
         else:
             best = len(groups)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bot.store import refusals
-from bot.store.database import connections, distribution, migrate, process_liveness, role_privileges
+from bot.store.database import connections, distribution, migrate, process_liveness, role_privileges, tls
 from bot.store.database.pipelined_transactions import APP_ROLE
 from bot.store.database.poolers import keeps_session
 from bot.store.database.session import Database
@@ -33,7 +33,7 @@ async def check(url: str, session_url: str, origin: str) -> list[Check]:
     """Run the checks. ``origin`` says where the address comes from. Raises ConfigError if the database is away."""
     server, facts = await asyncio.to_thread(migrate.read, url, _facts)
     problems = {one.name: one for one in role_privileges.problems(facts, migrates=False)}
-    checks = [_version(server, origin), _pgvector(facts, problems)]
+    checks = [_version(server, origin), await _encryption(url), _pgvector(facts, problems)]
     if "schema" in problems:
         return [*checks, _failed(problems["schema"]), await _sessions(session_url)]
     current, newest = await asyncio.to_thread(migrate.revisions, url)
@@ -79,6 +79,26 @@ def _failed(problem: role_privileges.Problem) -> Check:
 def _version(server: Any, origin: str) -> Check:
     ok = server.version >= OLDEST_POSTGRES
     return Check("database", ok, f"PostgreSQL {server.shown} ({origin})", "" if ok else "Use PostgreSQL 14 or later.")
+
+
+async def _encryption(url: str) -> Check:
+    """Report whether the connection is encrypted, and what of the server's certificate is checked."""
+    connection = await connections.connect(url)
+    try:
+        return Check("encryption", True, *_ENCRYPTION[tls.level(connection)])
+    finally:
+        await connection.close()
+
+
+_CHECK_THE_NAME = "To check it, add sslmode=verify-full and sslrootcert=FILE to the address."
+_ENCRYPTION: dict[tls.Level, tuple[str, str]] = {
+    "local": ("the connection stays on this machine", ""),
+    "plain": ("the connection is not encrypted", "To encrypt it, turn TLS on at the server, and add sslmode=require."),
+    "encrypted": ("the connection is encrypted, but the server's certificate is not checked", _CHECK_THE_NAME),
+    "authority": ("the connection is encrypted, and an authority signed the server's certificate", ""),
+    "name": ("the connection is encrypted, and the server's certificate has its name", ""),
+}
+"""What ``parley doctor`` says of each protection, and what to do."""
 
 
 def _pgvector(facts: Any, problems: dict[str, role_privileges.Problem]) -> Check:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store.database.pipelined_transactions import Statement
 from bot.types.conversation import PRIVATE_THREAD
 
 
@@ -153,15 +154,24 @@ async def waiting(session: AsyncSession, *, tenant_id: str) -> dict[str, Waiting
 _STORE = text("""
     UPDATE judgments SET state = CASE WHEN CAST(:passed AS boolean) IS NULL THEN 'not judged' ELSE 'judged' END,
         passed = :passed, score = :score, cause = :cause
-    WHERE tenant_id = :tenant AND turn_id = :turn
+    WHERE tenant_id = :tenant AND turn_id = :turn AND state = 'waiting'
 """)
+_WITHDRAW = """
+UPDATE judgments SET state = 'not judged', passed = NULL, score = NULL, cause = 'changed'
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
+"""
 
 
 async def store(session: AsyncSession, *, tenant_id: str, verdicts: Sequence[Verdicts]) -> None:
-    """Store what came of the judging of answers."""
+    """Store what came of the judging of answers that still wait for it."""
     for one in verdicts:
         values: dict[str, Any] = {"tenant": tenant_id, "turn": uuid.UUID(one.turn_id), "passed": one.passed}
         await session.execute(_STORE, values | {"score": one.score, "cause": one.cause})
+
+
+def withdrawing(*, tenant_id: str, turn_id: uuid.UUID) -> Statement:
+    """Take back the judgment of an answer whose question was edited or deleted. Its tokens still count."""
+    return Statement(_WITHDRAW, {"tenant": tenant_id, "turn": turn_id})
 
 
 _DAYS = text("""

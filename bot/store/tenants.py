@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import and_, bindparam, exists, or_, select, text, update
@@ -37,14 +38,31 @@ async def with_upkeep(database: Database) -> list[str]:
     return await _named_by(database, "SELECT tenants_with_upkeep()")
 
 
-async def with_sources(database: Database) -> list[str]:
-    """Return the tenants that have sources of documents, and the local tenant."""
-    return await _named_by(database, "SELECT tenants_with_sources()")
+async def with_new_calls(database: Database) -> list[str]:
+    """Return the tenants with model calls on days that are not summed up yet, and the local tenant."""
+    return await _named_by(database, "SELECT tenants_with_new_calls()")
 
 
-async def _named_by(database: Database, statement: str) -> list[str]:
+async def knowledge_versions(database: Database) -> dict[str, int]:
+    """Return the knowledge version of every tenant that ever had documents."""
     async with database.queue() as session:
-        return sorted({LOCAL_TENANT, *await session.scalars(text(statement))})
+        rows = await session.execute(text("SELECT tenant_id, version FROM knowledge_versions()"))
+        return {str(tenant_id): int(version) for tenant_id, version in rows}
+
+
+async def to_refresh(database: Database, *, every_seconds: int, now: datetime) -> list[str]:
+    """Return the tenants with a source that was read longer ago than its interval, and the local tenant.
+
+    ``every_seconds`` is the interval of sources without one of their own; 0 means never.
+    """
+    return await _named_by(
+        database, "SELECT tenants_to_refresh(CAST(:every AS integer), :at)", every=every_seconds, at=now
+    )
+
+
+async def _named_by(database: Database, statement: str, **values: object) -> list[str]:
+    async with database.queue() as session:
+        return sorted({LOCAL_TENANT, *await session.scalars(text(statement), values)})
 
 
 async def has_data(session: AsyncSession, *, tenant_id: str) -> bool:

@@ -37,6 +37,9 @@ class PrometheusMetrics:
             "parley_turn_part_seconds", "Time of each part of an answer", ("part",), buckets=SECONDS, registry=registry
         )
         self._searches = Counter("parley_searches", "Searches in the documents", ("result",), registry=registry)
+        self._standby = Counter(
+            "parley_searches_by_standby", "Searches by whether a standby served them", ("use",), registry=registry
+        )
         self._calls = Counter("parley_model_calls", "Model calls", (*_CALL, "status"), registry=registry)
         self._tokens = Counter("parley_model_tokens", "Tokens of model calls", (*_CALL, "kind"), registry=registry)
         self._cost = Counter("parley_model_cost_usd", "Cost of model calls in dollars", _CALL, registry=registry)
@@ -64,6 +67,8 @@ class PrometheusMetrics:
     def search_ended(self, turn: Turn, found: Found | None, milliseconds: float) -> None:
         result = "none" if found is None or not found.passages else "found"
         self._searches.labels(result).inc()
+        if found is not None and found.standby != "none":
+            self._standby.labels(found.standby).inc()
 
     def call_ended(self, turn: Turn, call: Call) -> None:
         names, usage = (call.provider, call.model, call.purpose), call.usage

@@ -10,7 +10,7 @@ from typing import Literal
 Tier = Literal["cheap", "strong"]
 
 
-Purpose = Literal["answer", "rewrite", "summary", "route", "judge", "embedding"]
+Purpose = Literal["answer", "rewrite", "plan", "summary", "route", "judge", "embedding"]
 
 
 CallStatus = Literal["open", "ok", "cancelled", "error"]

@@ -89,11 +89,14 @@ def token_count(run: Sequence[Unit]) -> int:
 def content_blocks(document: Document) -> list[Block]:
     """Return the blocks that are split into chunks.
 
-    A heading is in the heading path of the blocks below it, so it is left out, unless no block is below it.
+    A heading is in the heading path of the blocks below it, so it is left out, unless no block is below it. Running
+    headers and footers are left out too.
     """
     kept: list[Block] = []
     shallowest: int | None = None
     for block in reversed(document.blocks):
+        if block.kind == "running_lines":
+            continue
         if block.kind != "heading":
             kept.append(block)
             shallowest = None

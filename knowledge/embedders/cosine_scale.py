@@ -21,5 +21,15 @@ def comparable_cosine(model: str, cosine: float) -> float:
 
     ``model`` is the name that the vectors are stored under.
     """
-    unrelated = E5_UNRELATED if is_e5(split_name(model)[0]) else 0.0
+    unrelated = _unrelated(model)
     return (cosine - unrelated) / (1.0 - unrelated)
+
+
+def own_cosine(model: str, comparable: float) -> float:
+    """Return the cosine of ``model`` for one on the common scale, as the inverse of ``comparable_cosine``."""
+    unrelated = _unrelated(model)
+    return unrelated + comparable * (1.0 - unrelated)
+
+
+def _unrelated(model: str) -> float:
+    return E5_UNRELATED if is_e5(split_name(model)[0]) else 0.0

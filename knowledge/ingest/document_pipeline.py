@@ -1,64 +1,42 @@
-"""Processes the documents of one source, from fetched bytes to stored chunks: parse, chunk, embed, store.
+"""Processes the documents of one source, from fetched bytes to stored chunks.
 
-While some documents are parsed and chunked, the chunks of others are encoded, and others are stored, many documents per
-transaction. The model runs outside of transactions. A large document is chunked and encoded a batch at a time, and its
-chunks wait in a file until all of them are stored in one transaction, so that no search finds half of it.
+Those that changed are parsed and stored. While some are parsed, others are chunked, encoded and stored.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
-from sqlalchemy.exc import DataError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.chunking.chunk_headers import header, with_header
-from knowledge.chunking.chunker import chunk_batches
-from knowledge.embedders.micro_batching import MicroBatcher
 from knowledge.errors import NoTextError, ParseError, PrivateChatError, ReplacedError, SourceError
 from knowledge.ingest import removals
-from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
+from knowledge.ingest.document_writer import FAULTS_OF_A_DOCUMENT, DocumentWriter, unexpected
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.limited_sessions import limited
-from knowledge.ingest.read_document import ReadDocument
+from knowledge.ingest.read_document import ReadDocument, hash_of, read_document
 from knowledge.ingest.soft_error_detection import WEB_KINDS, ChangedPages, suspicion
 from knowledge.ingest.source_run import SourceRun
-from knowledge.ingest.staged_chunks import StagedChunks
 from knowledge.ingest.storable_items import storable_item
-from knowledge.off_loop_work import in_thread_if_large
 from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.store import document_removals, document_writes
-from knowledge.store.chunk_writes import NewChunk
-from knowledge.store.document_files import kept_file
-from knowledge.store.document_rows import EmbeddedChunk, NewDocument
-from knowledge.store.document_writes import OutdatedError
 from knowledge.store.embedding_models import Models
 from knowledge.store.knowledge_version import lock_unless_erased
-from knowledge.text import search_terms
-from knowledge.types import Chunk, Document, Failure, Fetched, Mark, Unchanged
+from knowledge.types import Failure, Fetched, Mark, SourceWarning, Unchanged
 
 log = logging.getLogger(__name__)
 
-BATCH_CHUNKS = 256
-"""Maximum number of chunks that are encoded together, or stored in one transaction.
-
-A process that dies loses about two batches of small documents. Larger batches would hardly be encoded faster.
-"""
-FAULTS_OF_A_DOCUMENT = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError, DataError)
-"""Errors that one document can cause in any step. They fail that document. Others, as of the database, end the run."""
 DOCUMENT_SESSIONS = 4
 """Transactions about single documents at the same time. Each takes a connection of the pool that everything uses."""
-STORE_ATTEMPTS = 5
-"""How often a document is stored again after another writer changed it."""
 
 
 class DocumentPipeline:
-    """Ingests the documents of one source run. ``embedder`` counts tokens; ``run.embedders`` compute the vectors."""
+    """Ingests the documents of one source run. ``embedder`` and ``models`` are as for ``DocumentWriter``."""
 
     def __init__(
         self,
@@ -72,27 +50,30 @@ class DocumentPipeline:
         in_flight: InFlightLimit,
     ) -> None:
         self._run = run
-        self._sessions = sessions
         self._document_sessions = limited(sessions, DOCUMENT_SESSIONS)
-        self._embedder = embedder
-        self._models = models
         self._parser = parser
         self._clock = clock
         self._in_flight = in_flight
         self._changed_pages = ChangedPages()
-        self._encoding = MicroBatcher(self._encode, max_weight=BATCH_CHUNKS, concurrency=2)
-        self._storing = MicroBatcher(self._store, max_weight=BATCH_CHUNKS)
+        self._writer = DocumentWriter(
+            run,
+            sessions=sessions,
+            document_sessions=self._document_sessions,
+            embedder=embedder,
+            models=models,
+            clock=clock,
+        )
 
     async def ingest_all(self) -> SourceError | None:
         """Ingest every document that the source yields. Return the error that ended the source early, if any."""
         try:
             error = await self._fetch_all()
+            self._run.warn_about_pictures()
             await self._store_changed_pages(is_complete=error is None)
             return error
         finally:
             self._changed_pages.close()
-            await self._encoding.aclose()
-            await self._storing.aclose()
+            await self._writer.aclose()
 
     async def _store_changed_pages(self, *, is_complete: bool) -> None:
         """Store the pages that changed, unless many of them have become the same page or lost their site."""
@@ -103,11 +84,11 @@ class DocumentPipeline:
                 await self.record_failure(page)
                 continue
             try:
-                chunks = await self._chunk_and_store(page)
+                await self._writer.store(page)
             except ParseError as error:
                 await self.record_failure(Failure(page.document.uri, f"{error}."))
-            else:
-                run.count_stored(page.document.uri, chunks, page.document.warnings)
+            except FAULTS_OF_A_DOCUMENT as error:
+                await self._record_fault(page.document.uri, error)
 
     async def _wait_if_replaced(self, page: ReadDocument, fetched: Fetched) -> bool:
         """Return True if a changed page waits for the rest of its site. Raises ReplacedError."""
@@ -127,8 +108,11 @@ class DocumentPipeline:
         await asyncio.to_thread(self._changed_pages.add, page)
         return True
 
-    async def record_failure(self, failure: Failure) -> None:
-        """Store why a document, or the source itself, could not be read, and count it."""
+    async def record_failure(self, failure: Failure, *, refused_hash: str = "") -> None:
+        """Store why a document, or the source itself, could not be read, and count it.
+
+        ``refused_hash`` is that of a picture without text: it is no failure of the run, and is not read again.
+        """
         run = self._run
         run.seen.append(failure.source)
         run.kept_pages += failure.replaced
@@ -142,15 +126,25 @@ class DocumentPipeline:
                 error=failure.error,
                 now=self._clock(),
                 gone=failure.gone,
+                content_hash=refused_hash,
+                recipe=run.recipe if refused_hash else "",
             )
-        run.count_failed(failure)
+        if refused_hash:
+            run.pictures_without_text += 1
+        else:
+            run.count_failed(failure)
+
+    async def _record_fault(self, uri: str, error: Exception) -> None:
+        """Record an error that no parser raises on purpose, with its trace in the log."""
+        log.error("%s cannot be added", uri, exc_info=error)
+        await self.record_failure(Failure(uri, f"{unexpected(error)}."))
 
     async def _forget(self, uri: str) -> None:
         """Delete what an earlier reading stored of a document that must not be read."""
         run = self._run
         async with self._document_sessions(run.tenant_id) as session:
             run.totals.deleted += await document_removals.delete_named(
-                session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri
+                session, tenant_id=run.tenant_id, source_id=run.source_id, names=[uri]
             )
 
     async def _fetch_all(self) -> SourceError | None:
@@ -167,6 +161,8 @@ class DocumentPipeline:
                             await self._record_unchanged(unchanged)
                         case Mark() as mark:
                             run.mark = mark.memo
+                        case SourceWarning() as warning:
+                            run.warn(warning.text)
                         case Fetched() as fetched:
                             await self._in_flight.acquire(fetched.size)
                             group.create_task(self._ingest(fetched))
@@ -178,17 +174,24 @@ class DocumentPipeline:
         return None
 
     async def _record_unchanged(self, item: Unchanged) -> None:
+        async with self._document_sessions(self._run.tenant_id) as session:
+            await self._mark_unchanged(session, item.uri, item.metadata)
+
+    async def _mark_unchanged(
+        self, session: AsyncSession, uri: str, metadata: Mapping[str, str] | None, memo: str | None = None
+    ) -> None:
+        """Record that a document, and so what is attached to it, has not changed, and count them."""
         run = self._run
-        async with self._document_sessions(run.tenant_id) as session:
-            chunks = await document_writes.mark_unchanged(
-                session,
-                tenant_id=run.tenant_id,
-                source_id=run.source_id,
-                uri=item.uri,
-                now=self._clock(),
-                metadata=item.metadata,
-            )
-        run.count_unchanged(item.uri, chunks)
+        mark = partial(
+            document_writes.mark_unchanged,
+            session,
+            tenant_id=run.tenant_id,
+            source_id=run.source_id,
+            now=self._clock(),
+        )
+        run.count_unchanged(uri, await mark(uri=uri, metadata=metadata, memo=memo))
+        for name in run.attached.get(uri, ()):
+            run.count_unchanged(name, await mark(uri=name))
 
     async def _ingest(self, fetched: Fetched) -> None:
         try:
@@ -197,154 +200,45 @@ class DocumentPipeline:
             self._in_flight.release(fetched.size)
 
     async def _ingest_document(self, fetched: Fetched) -> None:
-        content_hash = await in_thread_if_large(fetched.size, _sha256, fetched)
-        unchanged = await self._mark_if_unchanged(fetched, content_hash)
-        if unchanged is not None:
-            self._run.count_unchanged(fetched.uri, unchanged)
+        content_hash = await hash_of(fetched)
+        if await self._is_unchanged(fetched, content_hash):
             return
         try:
             readable = replace(fetched, private_chats=fetched.private_chats or self._run.private_chats)
-            document = await self._parser.parse(readable, include_hidden=self._run.include_hidden)
-            read = ReadDocument(document, fetched.memo, content_hash, kept_file(document, fetched.data))
-            if await self._wait_if_replaced(read, fetched):
-                return
-            chunks = await self._chunk_and_store(read)
+            hidden = self._run.include_hidden
+            read = await read_document(self._parser, readable, content_hash, include_hidden=hidden)
+            if not await self._wait_if_replaced(read, fetched):
+                await self._writer.store(read)
         except PrivateChatError as error:
             await self._forget(fetched.uri)
             await self.record_failure(Failure(fetched.uri, f"{error}."))
-            return
+        except NoTextError as error:
+            failure = Failure(fetched.uri, f"{error}.", gone=not fetched.picture)
+            await self.record_failure(failure, refused_hash=content_hash if fetched.picture else "")
         except ParseError as error:
-            gone, replaced = isinstance(error, NoTextError), isinstance(error, ReplacedError)
-            await self.record_failure(Failure(fetched.uri, f"{error}.", gone=gone, replaced=replaced))
-            return
+            replaced = isinstance(error, ReplacedError)
+            await self.record_failure(Failure(fetched.uri, f"{error}.", replaced=replaced))
         except FAULTS_OF_A_DOCUMENT as error:
-            log.exception("%s cannot be added", fetched.uri)
-            await self.record_failure(Failure(fetched.uri, f"{_unexpected(error)}."))
-            return
-        for warning in document.warnings:
-            log.warning("%s: %s", fetched.uri, warning)
-        self._run.count_stored(fetched.uri, chunks, document.warnings)
+            await self._record_fault(fetched.uri, error)
 
-    async def _mark_if_unchanged(self, fetched: Fetched, content_hash: str) -> int | None:
-        """If the same content is already stored, record that and return the number of its chunks; else return None."""
+    async def _is_unchanged(self, fetched: Fetched, content_hash: str) -> bool:
+        """Return whether the same content is already stored. If so, record and count that."""
         run, uri = self._run, fetched.uri
-        if uri not in run.known.documents:
-            return None
+        if uri not in run.known.documents and not fetched.picture:
+            return False
         async with self._document_sessions(run.tenant_id) as session:
             if run.read_at is not None:
                 await lock_unless_erased(session, run.tenant_id, run.read_at)
             stored = await document_writes.read_document_state(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, models=run.models
             )
-            if stored is None or stored.missing_vectors or stored.state != "ready":
-                return None
-            if (stored.content_hash, stored.recipe) != (content_hash, run.recipe):
-                return None
-            return await document_writes.mark_unchanged(
-                session,
-                tenant_id=run.tenant_id,
-                source_id=run.source_id,
-                uri=uri,
-                now=self._clock(),
-                metadata=fetched.metadata,
-                memo=fetched.memo,
-            )
-
-    async def _chunk_and_store(self, read: ReadDocument) -> int:
-        """Return the number of chunks. Raises ParseError if other writers keep changing the document."""
-        run, document = self._run, read.document
-        with closing(StagedChunks()) as staged:
-            async for chunks, tokens in chunk_batches(document, self._embedder, run.chunking):
-                run.totals.tokens += tokens
-                await self._embed(document, await asyncio.to_thread(_new_chunks, document, chunks), staged)
-            return await self._store_staged(read, staged)
-
-    async def _store_staged(self, read: ReadDocument, staged: StagedChunks) -> int:
-        run = self._run
-        for _ in range(STORE_ATTEMPTS):
-            new = NewDocument(read.document, read.memo, read.content_hash, staged, read.file)
-            stored = await self._storing.put(new, staged.chunks + 1)
-            if isinstance(stored, Exception):
-                raise stored
-            if stored:
-                return staged.chunks
-            run.serving = await self._models.announce(self._sessions, run.tenant_id)
-            run.embedders = await self._models.for_passages(run.serving)
-            # In a second pass, every chunk gets its vectors, whatever was stored before.
-            complete = StagedChunks()
-            async for batch in staged.batches():
-                await self._embed(read.document, batch, complete, every_chunk=True)
-            staged.replace(complete)
-        raise ParseError("another process keeps changing it at the same time. Add it again")
-
-    async def _embed(
-        self, document: Document, chunks: Sequence[EmbeddedChunk], staged: StagedChunks, *, every_chunk: bool = False
-    ) -> None:
-        """Compute the missing vectors of a batch, and stage it. The next batch waits for this one."""
-        await self._encoding.put(ChunkBatch(document.uri, chunks, every_chunk), len(chunks))
-        await staged.add(chunks)
-
-    async def _encode(self, batches: Sequence[ChunkBatch]) -> Sequence[None]:
-        await embed_missing_chunks(self._sessions, self._run, batches)
-        return [None] * len(batches)
-
-    async def _store(self, documents: Sequence[NewDocument]) -> Sequence[bool | Exception]:
-        """Return, for each document, whether it was stored. The others must be compared again.
-
-        A document that cannot be stored gets its error, and keeps no other one from being stored.
-        """
-        names = {new.document.uri for new in documents}
-        with suppress(*FAULTS_OF_A_DOCUMENT):
-            if len(names) == len(documents) and await self._store_together(documents):
-                return [True] * len(documents)
-        return [await self._store_alone(new) for new in documents]
-
-    async def _store_alone(self, document: NewDocument) -> bool | Exception:
-        try:
-            return await self._store_together([document])
-        except FAULTS_OF_A_DOCUMENT as error:
-            return error
-
-    async def _store_together(self, documents: Sequence[NewDocument]) -> bool:
-        """Store the documents in one transaction. Return False if another writer was faster."""
-        run = self._run
-        try:
-            async with self._sessions(run.tenant_id) as session:
-                await document_writes.replace_documents(
-                    session,
-                    tenant_id=run.tenant_id,
-                    source_id=run.source_id,
-                    audience=run.audience,
-                    recipe=run.recipe,
-                    documents=documents,
-                    serving=run.serving,
-                    models=run.models,
-                    now=self._clock(),
-                    read_at=run.read_at,
-                    keep_vectors=run.keep_vectors,
-                )
-        except OutdatedError:
-            return False
-        return True
-
-
-def _unexpected(error: Exception) -> str:
-    return f"it cannot be added ({type(error).__name__}). Save it again or in another format"
-
-
-def _sha256(fetched: Fetched) -> str:
-    digest = hashlib.sha256(fetched.data)
-    for mail in fetched.earlier_mails:
-        digest.update(hashlib.sha256(mail).digest())
-    return digest.hexdigest()
-
-
-def _new_chunks(document: Document, chunks: Sequence[Chunk]) -> list[EmbeddedChunk]:
-    """Return each chunk with its header, digest and terms, without vectors."""
-    new_chunks = []
-    for chunk in chunks:
-        chunk_header = header(document.title, chunk.heading)
-        text = with_header(chunk_header, chunk.text)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-        new_chunks.append(EmbeddedChunk(NewChunk(chunk, chunk_header, digest, search_terms.document_terms(text)), {}))
-    return new_chunks
+            if stored is None or (stored.content_hash, stored.recipe) != (content_hash, run.recipe):
+                return False
+            if fetched.picture and stored.is_without_text:
+                run.seen.append(uri)
+                run.pictures_without_text += 1
+                return True
+            if stored.missing_vectors or stored.state != "ready" or uri not in run.known.documents:
+                return False
+            await self._mark_unchanged(session, uri, fetched.metadata, fetched.memo)
+            return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -17,15 +17,16 @@ from knowledge.ingest.document_pipeline import DocumentPipeline
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.reembed import switch_if_complete
 from knowledge.ingest.source_run import IngestTotals, SourceRun
+from knowledge.parsing.attached_documents import parse_all
 from knowledge.parsing.isolation.parser_pool import ParserPool
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.source_options import UNCHANGED, SourceOptions
-from knowledge.store import document_removals, source_records
+from knowledge.store import attached_documents, document_removals, source_records
 from knowledge.store.embedding_models import Models
 from knowledge.store.knowledge_version import read_version
 from knowledge.store.message_erasure import CHAT_KINDS
-from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Known
+from knowledge.types import TENANT_AUDIENCE, Document, Earlier, Failure, Fetched, IngestReport, Known
 
 Result = TypeVar("Result")
 
@@ -41,7 +42,7 @@ The more small documents there are, the more of them are encoded together and st
 """
 MAX_BYTES_IN_FLIGHT = 64 * 2**20
 """Most bytes of these documents together. A single larger document is allowed."""
-PARSING = "4"
+PARSING = "5"
 """The version of the parsers. Increment it when the output of a parser changes, so that documents are parsed again."""
 
 
@@ -131,9 +132,9 @@ class Ingestor:
             warnings=tuple(sorted(totals.warnings, key=lambda one: one.source)),
         )
 
-    async def read(self, fetched: Fetched) -> Document:
-        """Parse a file with the same limits as for ingestion, and store nothing. Raises ParseError."""
-        return await self._parser.parse(fetched)
+    async def read(self, fetched: Fetched) -> list[Document]:
+        """Parse a file and what is attached to it with the same limits as for ingestion. Raises ParseError."""
+        return await parse_all(self._parser.parse, fetched)
 
     async def aclose(self) -> None:
         """End the parser's processes."""
@@ -196,8 +197,12 @@ class Ingestor:
             known = await source_records.read_known_documents(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, recipe=run.recipe, models=run.models
             )
+            run.attached = await attached_documents.read_attached(
+                session, tenant_id=run.tenant_id, source_id=run.source_id
+            )
             run.stored = await document_removals.count_stored(session, tenant_id=run.tenant_id, source_id=run.source_id)
-        return replace(known, memo=read_memo, private_chats=run.private_chats)
+        documents = _without_attached(known.documents, run.attached)
+        return replace(known, documents=documents, memo=read_memo, private_chats=run.private_chats)
 
     async def _ingest_source(self, run: SourceRun, stop: asyncio.Event) -> None:
         pipeline = DocumentPipeline(
@@ -235,6 +240,16 @@ async def _run_unless_stopped(work: Coroutine[Any, Any, Result], stop: asyncio.E
         for pending in (task, waiting):
             pending.cancel()
         await asyncio.gather(task, waiting, return_exceptions=True)
+
+
+def _without_attached(complete: Mapping[str, Earlier], attached: Mapping[str, Sequence[str]]) -> Mapping[str, Earlier]:
+    """Return the complete documents that a source has itself: a mail is complete with what is attached to it."""
+    names = {name for below in attached.values() for name in below}
+    return {
+        uri: earlier
+        for uri, earlier in complete.items()
+        if uri not in names and all(name in complete for name in attached.get(uri, ()))
+    }
 
 
 def _first_error(group: BaseExceptionGroup[Exception]) -> Exception:

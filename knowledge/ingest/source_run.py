@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -11,7 +12,10 @@ from knowledge.chunking import Chunking
 from knowledge.ports import Embedder, OnProgress, Source
 from knowledge.store.message_erasure import CHAT_KINDS
 from knowledge.store.serving_model import Serving
+from knowledge.text.counted_nouns import counted
 from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, DocumentWarning, Failure, Known, Progress
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -46,7 +50,9 @@ class SourceRun:
     erasure of a person's data concerns the source, else None. ``stored`` is the number of documents with text before
     the reading. ``accept_removals``: a reading that removes many documents is not held back.
     ``keep_gone`` is the time after which a document that no longer exists is removed. ``kept_pages`` is the number of
-    pages that keep their earlier text, because they show a notice or a sign-in now.
+    pages that keep their earlier text, because they show a notice or a sign-in now. ``attached`` has the names of the
+    stored documents that are attached to a mail, by the name of the mail. ``pictures_without_text`` are those that were
+    read among documents.
     """
 
     source: Source
@@ -61,6 +67,8 @@ class SourceRun:
     totals: IngestTotals
     on_progress: OnProgress | None
     known: Known = NOTHING_KNOWN
+    pictures_without_text: int = 0
+    attached: Mapping[str, Sequence[str]] = field(default_factory=dict)
     read_at: int | None = None
     stored: int = 0
     accept_removals: bool = False
@@ -92,8 +100,20 @@ class SourceRun:
             self.totals.warnings.append(DocumentWarning(uri, "; ".join(warnings)))
         self.totals.documents += 1
         self.totals.chunks += chunks
+        for warning in warnings:
+            log.warning("%s: %s", uri, warning)
         self.seen.append(uri)
         self._report(uri)
+
+    def warn(self, text: str) -> None:
+        """Record what the source left out."""
+        log.warning("%s: %s", self.source.uri, text)
+        self.totals.warnings.append(DocumentWarning(self.source.uri, text))
+
+    def warn_about_pictures(self) -> None:
+        """Record how many pictures of the source have no text."""
+        if self.pictures_without_text:
+            self.warn(f"{counted(self.pictures_without_text, 'picture')} without text left out")
 
     def count_unchanged(self, uri: str, chunks: int) -> None:
         """Count a document that has not changed since it was stored, and report progress."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from knowledge.text.storable_text import storable, storable_values
-from knowledge.types import Failure, Fetched, Item, Mark, Unchanged
+from knowledge.text.storable_text import storable, storable_file_name, storable_values
+from knowledge.types import Failure, Fetched, Item, Mark, SourceWarning, Unchanged
 
 
 def storable_item(item: Item) -> Item:
@@ -14,7 +14,7 @@ def storable_item(item: Item) -> Item:
         case Fetched():
             return replace(
                 item,
-                uri=storable(item.uri),
+                uri=storable_file_name(item.uri),
                 title=storable(item.title),
                 content_type=storable(item.content_type),
                 metadata=storable_values(item.metadata),
@@ -22,8 +22,10 @@ def storable_item(item: Item) -> Item:
             )
         case Unchanged():
             metadata = None if item.metadata is None else storable_values(item.metadata)
-            return replace(item, uri=storable(item.uri), metadata=metadata)
+            return replace(item, uri=storable_file_name(item.uri), metadata=metadata)
         case Failure():
-            return replace(item, source=storable(item.source), error=storable(item.error))
+            return replace(item, source=storable_file_name(item.source), error=storable(item.error))
         case Mark():
             return Mark(storable(item.memo))
+        case SourceWarning():
+            return item

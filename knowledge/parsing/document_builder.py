@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
 from knowledge.types import Block, BlockKind
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file attached to a mail: its name, below the mail's in a mailbox (``Offer (Ann)/plan.pdf``), and its bytes.
+
+    ``content_type`` is what the mail says about it, and only a hint.
+    """
+
+    name: str
+    data: bytes
+    content_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +33,8 @@ class ParsedDocument:
     """The keys of ``knowledge.metadata`` that the file has values for."""
     warnings: tuple[str, ...] = ()
     """What was left out of the text, such as hidden sheets or pages without text: a sentence for users each."""
+    attached: tuple[AttachedFile, ...] = ()
+    """Files that are documents of their own. Their names differ."""
 
 
 @dataclass(slots=True)
@@ -28,6 +43,7 @@ class Builder:
 
     page: int | None = None
     warnings: list[str] = field(default_factory=list)
+    _attached: dict[str, AttachedFile] = field(default_factory=dict)
     _parts: list[str] = field(default_factory=list)
     _length: int = 0
     _blocks: list[Block] = field(default_factory=list)
@@ -75,6 +91,11 @@ class Builder:
         lines.insert(1, "|" + " --- |" * width)
         self.add("table", "\n".join(lines))
 
+    def running_lines(self, lines: Sequence[str]) -> None:
+        """Add headers and footers that repeat, at the end of the document, where they stand below no heading."""
+        self.page, self._path = None, []
+        self.add("running_lines", "\n".join(lines))
+
     def include(self, document: ParsedDocument, level: int = 1) -> None:
         """Add the blocks of another document with their pages. Its highest headings get this level."""
         page = self.page
@@ -92,6 +113,16 @@ class Builder:
         if sentence not in self.warnings:
             self.warnings.append(sentence)
 
+    def attach(self, file: AttachedFile) -> str:
+        """Add an attached file, and return its name. Of files with one name, the second is called ``plan (2).pdf``."""
+        path = PurePosixPath(file.name)
+        name, number = file.name, 1
+        while name in self._attached:
+            number += 1
+            name = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
+        self._attached[name] = replace(file, name=name)
+        return PurePosixPath(name).name
+
     def first_heading(self) -> str:
         """Return the text of the first heading; empty if there is none."""
         text = "".join(self._parts)
@@ -100,4 +131,6 @@ class Builder:
     def build(self, title: str = "") -> ParsedDocument:
         """Return the document built so far. Without a ``title``, its first heading is the title."""
         text, blocks = "".join(self._parts), tuple(self._blocks)
-        return ParsedDocument(title or self.first_heading(), text, blocks, warnings=tuple(self.warnings))
+        return ParsedDocument(
+            title or self.first_heading(), text, blocks, {}, tuple(self.warnings), tuple(self._attached.values())
+        )

@@ -42,7 +42,7 @@ BINARY_PARSERS = MappingProxyType[Format, str](
 )
 """Modules with ``parse(data: bytes) -> ParsedDocument``."""
 WITH_OPTIONS = frozenset[Format](
-    ("pdf", "image", "docx", "pptx", "xlsx", "xls", "opendocument", "slack", "discord", "mail", "msg", "mbox")
+    ("pdf", "image", "docx", "pptx", "xlsx", "xls", "opendocument", "slack", "discord", "mail")
 )
 """Formats whose modules have ``parse(data: bytes, options: ParseOptions) -> ParsedDocument``."""
 TEXT_PARSERS = MappingProxyType[Format, str](
@@ -97,6 +97,7 @@ def _storable(parsed: ParsedDocument) -> ParsedDocument:
         tuple(replace(block, heading=tuple(map(storable, block.heading))) for block in parsed.blocks),
         storable_values(parsed.metadata),
         tuple(map(storable, parsed.warnings)),
+        tuple(replace(file, name=storable(file.name)) for file in parsed.attached),
     )
 
 

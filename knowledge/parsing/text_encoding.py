@@ -52,6 +52,14 @@ def decode(data: bytes, charset: str = "") -> str:
         return _guessed(data)
 
 
+def decode_known(data: bytes, charset: str) -> str:
+    """Decode text whose charset is known, as ``decode`` does. Bytes that no charset fits are replaced, not refused."""
+    try:
+        return decode(data, charset)
+    except ParseError:
+        return data.decode(codec_of(charset) or "cp1252", "replace")
+
+
 def decode_page(data: bytes, charset: str = "") -> str:
     """Decode an HTML page, which may state its charset itself. Raises ParseError."""
     if charset and codec_of(charset) and _as_stated(data, charset) is not None:
@@ -81,12 +89,15 @@ def codec_of(charset: str) -> str:
     label = charset.strip().strip("\"'").lower()
     if label in _LABELS:
         return _LABELS[label]
-    try:
-        name = codecs.lookup(label).name
-        b"".decode(name)
-    except (LookupError, ValueError):
-        return ""
-    return _STANDARD.get(name, name)
+    # Python knows the code pages of Windows that are no others by their numbers only.
+    for name in (label, label.replace("windows-", "cp")):
+        try:
+            found = codecs.lookup(name).name
+            b"".decode(found)
+        except (LookupError, ValueError):
+            continue
+        return _STANDARD.get(found, found)
+    return ""
 
 
 def _as_stated(data: bytes, charset: str) -> str | None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from knowledge import confidence_calibration
 from knowledge.confidence_calibration import OTHER_LATIN, OTHER_SCRIPT
+from knowledge.embedders.model_files import MULTILINGUAL_MODEL, OFFLINE_MODEL
 from knowledge.embedders.token_vectors import Signs, sign_cosines
 from knowledge.ports import Vectors
 from knowledge.search.followup_queries import spoken_languages
@@ -30,7 +31,8 @@ from knowledge.text.search_terms import AskedWord, asked_words, document_terms, 
 from knowledge.text.sentence_splitter import sentence_spans
 from knowledge.text.word_splitter import words
 
-_FILE = "confidence.json"
+FILES = {OFFLINE_MODEL: "confidence.json", MULTILINGUAL_MODEL: "confidence_multilingual.json"}
+"""The weights of each embedding model. Their thresholds are equal, so that they mean the same with every model."""
 MAX_CHARS = 20_000
 """Maximum number of characters of a passage that are used."""
 SPECIFIC_CHARS = 7
@@ -82,6 +84,16 @@ def word_features(question: str, evidence: Sequence[Evidence]) -> list[float]:
         max(_covered(named, found) for found in terms) / len(named) if named else 0.0,
         float(not named),
     ]
+
+
+def words_in_one_passage(question: str, texts: Sequence[str]) -> tuple[int, float]:
+    """Return the number of a question's words, and the largest share of them that one text has.
+
+    May load a word list, which takes seconds.
+    """
+    asked = asked_words(question, [one for one in spoken_languages(question) if one != languages.ENGLISH])
+    most = max((_covered(dict.fromkeys(asked, 1.0), _terms(text[:MAX_CHARS])) for text in texts), default=0.0)
+    return len(set(asked)), most / (len(set(asked)) or 1)
 
 
 def embedding_features(evidence: Sequence[Evidence]) -> list[float] | None:
@@ -168,7 +180,8 @@ class Weights:
         """Return how likely the passages contain the answer, 0 to 1; 0 if there are no passages.
 
         It is at least ``threshold`` if the question names a row of a table in them, or is one word that they have: the
-        meaning of a word alone says little, and one that the model has never read says nothing.
+        meaning of a word alone says little, and one that the model has never read says nothing. So it is for a question
+        in another language than all passages, if there are only words: the right passage may share none.
         """
         if not evidence:
             return 0.0
@@ -180,9 +193,11 @@ class Weights:
 
     def _estimated(self, question: str, evidence: Sequence[Evidence]) -> float:
         words, embedding = word_features(question, evidence), embedding_features(evidence)
-        models = self.models_of(confidence_calibration.calibration_of(question, [one.text for one in evidence]))
+        calibration = confidence_calibration.calibration_of(question, [one.text for one in evidence])
+        models = self.models_of(calibration)
         if embedding is None:
-            return models.words.probability(words)
+            known = models.words.probability(words)
+            return max(known, self.threshold) if calibration == confidence_calibration.ACROSS else known
         return models.meaning.probability([*words, *embedding])
 
     def models_of(self, calibration: str) -> LanguageModels:
@@ -220,9 +235,10 @@ def _log_odds(probability: float) -> float:
 
 
 @cache
-def shipped() -> Weights:
-    """Return the weights that are part of Parley."""
-    return Weights.loads(resources.files(__package__).joinpath(_FILE).read_text(encoding="utf-8"))
+def shipped(model: str = OFFLINE_MODEL) -> Weights:
+    """Return the weights for an embedding model; those of the offline model if there are none for it."""
+    file = FILES.get(model, FILES[OFFLINE_MODEL])
+    return Weights.loads(resources.files(__package__).joinpath(file).read_text(encoding="utf-8"))
 
 
 def _weight(word: AskedWord, names: Collection[str]) -> float:

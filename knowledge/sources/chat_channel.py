@@ -1,7 +1,8 @@
 """Source that reads the history of a chat channel as one document per month. A thread belongs to the month it began in.
 
 The first reading goes from the newest month to the oldest, and a later reading continues where it was interrupted.
-After that, a reading fetches only new messages and those that may have been edited or deleted since.
+After that, a reading fetches only new messages and those that may have been edited or deleted since. Earlier months are
+not requested again: a message that was erased must not come back.
 """
 
 from __future__ import annotations
@@ -91,14 +92,18 @@ class ChannelSource:
             now = self._clock()
             stored = _StoredMonths(self.uri, known)
             before: datetime | None = None
-            if known.documents:
-                since = now - LOOK_BACK
+            if known.read_at is not None:
+                # A channel that was not read for long has messages that are older than the period.
+                since = min(now - LOOK_BACK, known.read_at - REREAD_WINDOW)
                 async for fetched in self._recent_months(reader, stored, since, now):
                     yield fetched
                 before = _month_start(_month(since))
-            if known.mark:
-                for name in stored.names_before(before):
-                    yield Unchanged(name)
+            if known.last_mark:
+                for month in stored.months_before(before):
+                    if stored.is_complete(month):
+                        yield Unchanged(stored.name(month))
+                    elif posts := await stored.posts(month):
+                        yield await asyncio.to_thread(self._document, reader, month, posts.values())
             else:
                 async for item in self._earlier_months(reader, stored, before, now):
                     yield item
@@ -111,7 +116,7 @@ class ChannelSource:
         recent = [post async for post in reader.posts(after=since, before=None)]
         first_month = _month(since)
         first_posts = await stored.posts(first_month)
-        if first_posts is None and stored.known.mark:
+        if first_posts is None and stored.known.last_mark:
             first_posts = {}
         if first_posts is None:
             earlier = [post async for post in reader.posts(after=_month_start(first_month), before=since)]
@@ -149,8 +154,9 @@ class ChannelSource:
         self, reader: ChannelReader, stored: _StoredMonths, month: str, posts: Mapping[str, Post]
     ) -> Fetched | Unchanged:
         """Return a stored month as Unchanged, or build its document from its messages if the document is incomplete."""
-        name = stored.name(month)
-        return Unchanged(name) if name in stored.known.documents else self._document(reader, month, posts.values())
+        if stored.is_complete(month):
+            return Unchanged(stored.name(month))
+        return self._document(reader, month, posts.values())
 
     def _document(self, reader: ChannelReader, month: str, posts: Iterable[Post]) -> Fetched:
         """Build the document of a month. Its memo stores the messages for the next reading.
@@ -175,10 +181,15 @@ class _StoredMonths:
         """Return the name of a month's document."""
         return f"{self._uri}/{month}"
 
-    def names_before(self, before: datetime | None) -> list[str]:
-        """Return the documents of the months before that time; all of them without one."""
+    def is_complete(self, month: str) -> bool:
+        """Return whether the document of the month need not be built again."""
+        return self.name(month) in self.known.documents
+
+    def months_before(self, before: datetime | None) -> list[str]:
+        """Return the months before that time that have a document; all of them without one."""
         end = _month(before) if before else "9999"
-        return [name for name in self.known.documents if name.rpartition("/")[2] < end]
+        names = (name.rpartition("/") for name in self.known.names)
+        return [month for uri, _, month in names if uri == self._uri and month < end]
 
     async def posts(self, month: str) -> dict[str, Post] | None:
         """Return the stored messages of a month by key; None if the month is not stored."""

@@ -24,6 +24,7 @@ from knowledge.parsing.chats.slack_export_layout import (
     normalized,
     of_single_member,
 )
+from knowledge.parsing.zip_archives import DAMAGED
 
 MAX_CHANNEL_BYTES = 8 * 2**20
 """A channel with more bytes is split into months."""
@@ -32,15 +33,21 @@ _EMPTY_DAY = b"[]"
 
 @dataclass(frozen=True, slots=True)
 class ExportPart:
-    """A document to make from ``members``, the names of its files. ``hidden`` are days that it names but never reads.
+    """A document to make from ``messages``, the names of its files. ``lists`` are files about channels and people.
 
-    The parser counts the channels of ``hidden`` as left out.
+    ``hidden`` are days that it names but never reads. The parser counts the channels of ``hidden`` as left out.
     """
 
     name: str
     title: str
-    members: tuple[str, ...]
+    messages: tuple[str, ...]
+    lists: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of all files that are read for the document."""
+        return (*self.lists, *self.messages)
 
     def archive(self, contents: Mapping[str, bytes]) -> bytes:
         """Return the files that could be read as an uncompressed archive."""
@@ -61,6 +68,14 @@ class ExportPlan:
     taken: set[str] = field(default_factory=set)
     private_files: set[str] = field(default_factory=set)
     """Files of exports of one member's conversations, which are not read."""
+    private_channels: set[str] = field(default_factory=set)
+    """Names of the documents that channels would have that must not be read."""
+    unreadable_lists: list[str] = field(default_factory=list)
+    """Lists without which nobody knows which channels of their export are public. The export is not read."""
+
+    def is_private(self, name: str) -> bool:
+        """Return whether a document is that of a channel, or of its month, that must not be read."""
+        return name in self.private_channels or name.rpartition("/")[0] in self.private_channels
 
 
 def plan(
@@ -68,7 +83,7 @@ def plan(
 ) -> ExportPlan:
     """Return how to read the exports among the files, whose sizes in bytes ``sizes`` has by name.
 
-    ``read`` returns the content of a list of channels; what it raises counts as a list that is missing. ``discord``
+    ``read`` returns the content of a list of channels; it raises what a damaged archive or file raises. ``discord``
     also joins the numbered files of a Discord channel.
     """
     exports = [export for export in find_exports(sizes) if export.lists]
@@ -76,7 +91,15 @@ def plan(
     made.private_files = of_single_member(sizes)
     made.taken |= made.private_files
     for export in exports:
-        made.parts += _slack_parts(export, sizes, read, private_chats)
+        lists = {name: _json_list(read, export.lists[name]) for name in CHANNEL_LISTS if name in export.lists}
+        if unreadable := [export.lists[name] for name, value in lists.items() if value is None]:
+            made.unreadable_lists += unreadable
+            continue
+        readable = {
+            channel: may_read(slack_visibility(channel, lists), private_chats=private_chats) for channel in export.days
+        }
+        made.private_channels |= {f"{export.root}{channel}" for channel in export.days if not readable[channel]}
+        made.parts += _slack_parts(export, sizes, readable)
     for name, members in _discord_channels(sizes).items() if discord else ():
         if made.taken.isdisjoint(members):
             made.taken.update(members)
@@ -84,23 +107,17 @@ def plan(
     return made
 
 
-def _slack_parts(
-    export: SlackExport, sizes: Mapping[str, int], read: Callable[[str], bytes], private_chats: bool
-) -> Iterator[ExportPart]:
-    lists = {name: _json_list(read, export.lists[name]) for name in CHANNEL_LISTS if name in export.lists}
-    readable = {
-        channel: may_read(slack_visibility(channel, lists), private_chats=private_chats) for channel in export.days
-    }
+def _slack_parts(export: SlackExport, sizes: Mapping[str, int], readable: Mapping[str, bool]) -> Iterator[ExportPart]:
     hidden = tuple(days[0] for channel, days in export.days.items() if not readable[channel])
     # Lists of the top of an organization's export name the members of all its workspaces.
-    shared = (*export.lists.values(), *(name for name in member_lists(sizes) if name not in export.lists.values()))
+    lists = (*export.lists.values(), *(name for name in member_lists(sizes) if name not in export.lists.values()))
     for channel, days in export.days.items():
         if readable[channel]:
             for name, some in _split(f"{export.root}{channel}", days, sizes).items():
-                yield ExportPart(name, f"Slack export #{channel}", (*shared, *some), hidden)
+                yield ExportPart(name, f"Slack export #{channel}", tuple(some), lists, hidden)
                 hidden = ()
     if hidden:
-        yield ExportPart(export.root.rstrip("/"), "Slack export", tuple(export.lists.values()), hidden)
+        yield ExportPart(export.root.rstrip("/"), "Slack export", (), tuple(export.lists.values()), hidden)
 
 
 def _split(name: str, days: Sequence[str], sizes: Mapping[str, int]) -> dict[str, list[str]]:
@@ -114,9 +131,10 @@ def _split(name: str, days: Sequence[str], sizes: Mapping[str, int]) -> dict[str
 
 
 def _json_list(read: Callable[[str], bytes], name: str) -> Any:
+    """Return the content of a list of channels; None if it cannot be read."""
     try:
         return json.loads(read(name))
-    except (ValueError, RecursionError, OSError, zipfile.BadZipFile):
+    except DAMAGED:
         return None
 
 

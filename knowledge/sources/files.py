@@ -10,27 +10,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from knowledge.errors import SourceError
+from knowledge.errors import EmptySourceError, SourceError
 from knowledge.parsing.chats.slack_export_layout import find_exports
 from knowledge.parsing.format_detection import MAX_MEMBERS
 from knowledge.parsing.zip_archives import DAMAGED
-from knowledge.sources.chat_exports import ExportPart, plan
+from knowledge.sources.chat_exports import ExportPart, ExportPlan, plan
+from knowledge.sources.lfs_pointers import is_lfs_pointer, lfs_pointer
 from knowledge.sources.mail_threads_in_folder import MailThreads
+from knowledge.sources.skipped_files import SKIPPED_EXTENSIONS, PictureFilter, as_picture, is_picture
 from knowledge.text.counted_nouns import counted
-from knowledge.text.storable_text import storable
-from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
+from knowledge.text.storable_text import storable, storable_file_name
+from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, SourceWarning
 
-SKIPPED_EXTENSIONS = frozenset(
-    """.png .jpg .jpeg .gif .bmp .webp .ico .svg .tif .tiff .mp3 .mp4 .m4a .wav .ogg .mov .avi .mkv .webm .woff .woff2
-    .ttf .otf .eot .zip .gz .tgz .bz2 .xz .7z .rar .tar .exe .dll .so .dylib .o .a .class .jar .pyc .pyo .wasm .bin
-    .iso .dmg .db .sqlite .sqlite3 .parquet .npy .npz .safetensors .pt .onnx .lock .map""".split()
-)
-"""Extensions that a folder skips: images, audio, video, fonts, archives, programs and databases."""
 READ_FILES, READ_BYTES = 32, 1_000_000
 """Files, and their bytes, that are read of a folder at once. A larger file is read alone."""
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
-_LFS_POINTER_BYTES = 1024
 _OF_EXPORT = "it is a part of a chat export. The export is read as a whole, without private conversations."
+_PRIVATE_CHANNEL = "it is a private channel or a direct message in the export now, so it was left out."
+_UNREADABLE_LIST = "it is damaged or cannot be read, so nobody knows which channels are public. Export it again."
+_UNREADABLE_LISTS = "A list of channels cannot be read, so its chat export was left out. Nothing was removed."
 _SINGLE_MEMBER_EXPORT = (
     "it belongs to a Slack export of one member's conversations, which are private. It was left out."
 )
@@ -44,7 +41,7 @@ class FileSource:
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._path = path.resolve()
         self._max_bytes = max_bytes
-        self.uri = storable(str(self._path))
+        self.uri = storable_file_name(str(self._path))
         self._found = 1
 
     def count(self) -> int | None:
@@ -53,16 +50,25 @@ class FileSource:
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
         """Yield the file, or the channels of a Slack export."""
         sizes = await asyncio.to_thread(_export_members, self._path)
+        name = self._path.name
         if not sizes:
-            yield await asyncio.to_thread(read_file, self._path, self._path.name, self._max_bytes)
+            yield await asyncio.to_thread(read_file, self._path, name, self._max_bytes)
+            if any(earlier.startswith(f"{name}/") for earlier in known.names):
+                raise EmptySourceError(
+                    f"{name} has no channels of a chat export now, so nothing was removed. Check it."
+                )
             return
         with zipfile.ZipFile(self._path) as archive:
-            files = ExportFiles(self._path.name, sizes, archive.read, self._max_bytes)
+            files = ExportFiles(name, sizes, archive.read, self._max_bytes)
             made = await asyncio.to_thread(plan, sizes, files.read, private_chats=known.private_chats, discord=False)
             self._found = len(made.parts)
+            for item in (*files.private(made, known), *files.unreadable_lists(made)):
+                yield item
             for part in made.parts:
-                for item in await asyncio.to_thread(files.items, part):
-                    yield item
+                for read in await asyncio.to_thread(files.items, part):
+                    yield read
+        if made.unreadable_lists:
+            raise SourceError(_UNREADABLE_LISTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +100,34 @@ class ExportFiles:
             except DAMAGED as error:
                 contents.pop(file, None)
                 items.append(_broken(f"{self.name}/{file}", error))
-        if contents or part.hidden:
+        if part.messages and contents.keys().isdisjoint(part.messages):
+            items.append(Failure(uri, "none of its files can be read. Export it again."))
+        else:
             items.append(Fetched(uri, part.archive(contents), part.title))
         return items
+
+    def private(self, made: ExportPlan, known: Known) -> list[Failure]:
+        """Return a failure for each stored document that must not be read now: a channel, a file of an export."""
+        prefix, files = f"{self.name}/", made.taken - made.private_files
+        failures = []
+        for name in known.names:
+            inside = name.removeprefix(prefix)
+            if made.is_private(inside):
+                failures.append(Failure(name, _PRIVATE_CHANNEL, private=True))
+            elif inside in files:
+                failures.append(Failure(name, _OF_EXPORT, private=True))
+        return failures
+
+    def unreadable_lists(self, made: ExportPlan) -> list[Failure]:
+        """Return a failure for each list of channels that cannot be read."""
+        return [Failure(f"{self.name}/{name}", _UNREADABLE_LIST) for name in made.unreadable_lists]
 
 
 class FolderSource:
     """Every document below a folder, in order of path, and the channels of exports of chats.
 
-    Hidden files and folders are skipped, and so are extensions that are not documents. A symbolic link is followed only
-    to a file inside the folder. A folder that cannot be read is a failure, and keeps what is known of it.
+    Hidden files and folders are skipped, and what is no document. A symbolic link is followed only to a file inside
+    the folder. A folder that cannot be read is a failure, and keeps what is known of it.
     """
 
     kind = "folder"
@@ -111,14 +135,14 @@ class FolderSource:
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._root = path.resolve()
         self._max_bytes = max_bytes
-        self.uri = storable(str(self._root))
+        self.uri = storable_file_name(str(self._root))
         self._listing: _Listing | None = None
         self._found = 0
 
     def count(self) -> int | None:
         return self._found or len(self._files().paths)
 
-    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure | SourceWarning]:
         """Yield each file and channel. Raises SourceError after the last one if a folder could not be read."""
         listing = await asyncio.to_thread(self._files)
         files = ExportFiles(self._root.name, listing.sizes(), self._bytes, self._max_bytes)
@@ -127,20 +151,23 @@ class FolderSource:
         self._found = len(single) + len(exports.parts)
         for name in sorted(exports.private_files):
             yield Failure(f"{self._root.name}/{name}", _SINGLE_MEMBER_EXPORT, private=True)
-        for name in known.documents:
-            if name.removeprefix(f"{self._root.name}/") in exports.taken - exports.private_files:
-                yield Failure(name, _OF_EXPORT, private=True)
+        for failure in (*files.private(exports, known), *files.unreadable_lists(exports)):
+            yield failure
         for part in exports.parts:
             for item in await asyncio.to_thread(files.items, part):
                 yield item
         threads = await asyncio.to_thread(MailThreads, single)
         for group in _groups(single, [files.sizes[self._relative(path)] for path in single]):
             for read in await asyncio.to_thread(self._read, group, threads):
-                yield read
+                yield as_picture(read) if isinstance(read, Fetched) else read
+        for warning in listing.pictures.warnings():
+            yield warning
         for folder, error in listing.unreadable:
             yield unreadable(f"{self._root.name}/{self._relative(folder)}".removesuffix("/."), error)
         if listing.unreadable:
             raise SourceError(_unreadable_folders(len(listing.unreadable)))
+        if exports.unreadable_lists:
+            raise SourceError(_UNREADABLE_LISTS)
 
     def _files(self) -> _Listing:
         if self._listing is None:
@@ -153,7 +180,7 @@ class FolderSource:
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(names):
                 path = Path(folder) / name
-                if not name.startswith(".") and path.suffix.lower() not in SKIPPED_EXTENSIONS and self._inside(path):
+                if not name.startswith(".") and listing.may_be_read(path) and self._inside(path):
                     yield path
 
     def _inside(self, path: Path) -> bool:
@@ -184,9 +211,15 @@ class _Listing:
     root: Path
     paths: list[Path] = field(default_factory=list)
     unreadable: list[tuple[Path, OSError]] = field(default_factory=list)
+    pictures: PictureFilter = field(default_factory=PictureFilter)
 
     def add_error(self, error: OSError) -> None:
         self.unreadable.append((Path(error.filename or self.root), error))
+
+    def may_be_read(self, path: Path) -> bool:
+        if is_picture(path.name):
+            return self.pictures.takes(_size(path))
+        return path.suffix.lower() not in SKIPPED_EXTENSIONS
 
     def sizes(self) -> dict[str, int]:
         """Return the size of each file in bytes, by its path below the folder; 0 if the size cannot be read."""
@@ -239,18 +272,6 @@ def read_file(path: Path, name: str, max_bytes: int) -> Fetched | Failure:
     except OSError as error:
         return unreadable(name, error)
     return lfs_pointer(name) if is_lfs_pointer(data) else Fetched(name, data)
-
-
-def is_lfs_pointer(data: bytes) -> bool:
-    """Return whether the data is a pointer that Git LFS stores in place of a large file."""
-    return len(data) <= _LFS_POINTER_BYTES and data.startswith(_LFS_POINTER)
-
-
-def lfs_pointer(name: str) -> Failure:
-    """Return the failure of a file of which only the Git LFS pointer is there."""
-    return Failure(
-        name, "it is a Git LFS pointer, not the file itself. Run git lfs pull in a clone and add the folder."
-    )
 
 
 def unreadable(name: str, error: Exception) -> Failure:

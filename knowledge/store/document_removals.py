@@ -36,9 +36,12 @@ def is_too_much(removed: int, stored: int) -> bool:
 
 
 async def count_stored(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID) -> int:
-    """Return how many documents of the source have text."""
+    """Return how many documents of the source have text, without those that are attached to mails."""
     found = await session.scalar(
-        text("SELECT count(*) FROM documents WHERE tenant_id = :tenant AND source_id = :source AND text <> ''"),
+        text(
+            "SELECT count(*) FROM documents "
+            "WHERE tenant_id = :tenant AND source_id = :source AND text <> '' AND attached_to = ''"
+        ),
         {"tenant": tenant_id, "source": source_id},
     )
     return int(found or 0)
@@ -57,6 +60,7 @@ _VANISHED = text("""
     FROM documents
     WHERE tenant_id = :tenant
         AND source_id = :source
+        AND attached_to = ''
         AND (NOT uri = ANY(CAST(:seen AS text[])) OR (gone_readings >= 2 AND gone_since < :gone_before))
 """)
 
@@ -64,7 +68,10 @@ _VANISHED = text("""
 async def find_vanished(
     session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, seen: Sequence[str], gone_before: datetime
 ) -> list[Vanished]:
-    """Return the source's documents whose names are not among ``seen``, or that are gone since ``gone_before``."""
+    """Return the source's documents whose names are not among ``seen``, or that are gone since ``gone_before``.
+
+    What is attached to a mail is not among them: it goes with the mail.
+    """
     values = {"tenant": tenant_id, "source": source_id, "seen": list(seen), "gone_before": gone_before}
     return [Vanished(*row) for row in await session.execute(_VANISHED, values)]
 
@@ -91,13 +98,15 @@ async def keep(session: AsyncSession, *, tenant_id: str, ids: Sequence[uuid.UUID
     )
 
 
-async def delete_named(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str) -> int:
-    """Delete the source's document of this name; return 1, or 0 if there is none."""
+async def delete_named(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, names: Sequence[str], keep_vectors: bool = False
+) -> int:
+    """Delete the source's documents with these names and what is attached to them; return how many there were."""
     found = await session.scalars(
-        text("SELECT id FROM documents WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri"),
-        {"tenant": tenant_id, "source": source_id, "uri": uri},
+        text("SELECT id FROM documents WHERE tenant_id = :tenant AND source_id = :source AND uri = ANY(:names)"),
+        {"tenant": tenant_id, "source": source_id, "names": list(names)},
     )
-    return await delete_documents(session, tenant_id, list(found))
+    return await delete_documents(session, tenant_id, list(found), keep_vectors=keep_vectors)
 
 
 async def stored_characters(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import text_locations
-from knowledge.metadata import dated_at
+from knowledge.metadata import ATTACHED_TO, dated_at
 from knowledge.store.chunk_vectors import Embedded
 from knowledge.store.chunk_writes import NewChunk
 from knowledge.types import Document
@@ -58,17 +58,18 @@ class NewDocument:
 _UPSERT_DOCUMENTS = text("""
     INSERT INTO documents (
         tenant_id, id, source_id, uri, title, text, blocks, metadata,
-        content_hash, recipe, audience, state, fetched_at, memo, dated_at, warnings
+        content_hash, recipe, audience, state, fetched_at, memo, dated_at, warnings, attached_to
     )
     SELECT
         :tenant, new.id, :source, new.uri, new.title, new.body, CAST(new.places AS jsonb), CAST(new.metadata AS jsonb),
         new.hash, :recipe, :audience, 'ready', :now, new.memo, coalesce(new.dated, same.dated_at, :now),
-        CAST(new.warnings AS jsonb)
+        CAST(new.warnings AS jsonb), new.attached_to
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:uris AS text[]), CAST(:titles AS text[]), CAST(:texts AS text[]),
         CAST(:metadata AS text[]), CAST(:hashes AS text[]), CAST(:memos AS text[]),
-        CAST(:dates AS timestamptz[]), CAST(:places AS text[]), CAST(:warnings AS text[])
-    ) AS new (id, uri, title, body, metadata, hash, memo, dated, places, warnings)
+        CAST(:dates AS timestamptz[]), CAST(:places AS text[]), CAST(:warnings AS text[]),
+        CAST(:attached AS text[])
+    ) AS new (id, uri, title, body, metadata, hash, memo, dated, places, warnings, attached_to)
     LEFT JOIN documents AS same
         ON same.tenant_id = :tenant AND same.source_id = :source AND same.uri = new.uri AND same.content_hash = new.hash
     ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
@@ -85,6 +86,7 @@ _UPSERT_DOCUMENTS = text("""
         fetched_at = excluded.fetched_at,
         memo = excluded.memo,
         warnings = excluded.warnings,
+        attached_to = excluded.attached_to,
         changed_at = CASE
             WHEN documents.content_hash IN (excluded.content_hash, '') THEN documents.changed_at
             ELSE excluded.fetched_at
@@ -124,6 +126,7 @@ async def upsert_documents(
             "dates": [dated_at(document.metadata) for document in documents],
             "places": [text_locations.to_json(document) for document in documents],
             "warnings": [json.dumps(document.warnings) for document in documents],
+            "attached": [document.metadata.get(ATTACHED_TO, "") for document in documents],
         },
     )
     ids = {row.uri: row.id for row in rows}

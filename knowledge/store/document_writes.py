@@ -18,7 +18,7 @@ from knowledge import bm25
 from knowledge.bm25 import IndexedChunk
 from knowledge.errors import ErasedError
 from knowledge.metadata import dated_at
-from knowledge.store import document_files, serving_model
+from knowledge.store import attached_documents, document_files, serving_model
 from knowledge.store.chunk_vectors import add_embeddings
 from knowledge.store.chunk_writes import (
     chunks_without_vector,
@@ -46,6 +46,7 @@ class StoredDocument:
     recipe: str
     state: str
     missing_vectors: int
+    is_without_text: bool = False
 
 
 class OutdatedError(Exception):
@@ -54,7 +55,7 @@ class OutdatedError(Exception):
 
 # The document's hash, recipe and state, its number of chunks, and how many vectors of the models they have.
 _DOCUMENT_STATE = text("""
-    SELECT content_hash, recipe, state,
+    SELECT content_hash, recipe, state, state = 'failed' AND text = '' AS is_without_text,
         (
             SELECT count(*) FROM chunks
             WHERE chunks.tenant_id = :tenant AND document_id = documents.id
@@ -78,7 +79,8 @@ async def read_document_state(
     row = rows.one_or_none()
     if row is None:
         return None
-    return StoredDocument(row.content_hash, row.recipe, row.state, row.chunks * len(models) - row.vectors)
+    missing = row.chunks * len(models) - row.vectors
+    return StoredDocument(row.content_hash, row.recipe, row.state, missing, row.is_without_text)
 
 
 # A parameter that is NULL keeps the stored value. Returns the number of the document's chunks.
@@ -222,8 +224,10 @@ _RECORD_FAILURE = text("""
         tenant_id, id, source_id, uri, title, text, blocks, metadata,
         content_hash, recipe, audience, state, error, fetched_at
     )
-    VALUES (:tenant, :id, :source, :uri, :uri, '', '[]', '{}', '', '', :audience, 'failed', :error, :now)
+    VALUES (:tenant, :id, :source, :uri, :uri, '', '[]', '{}', :hash, :recipe, :audience, 'failed', :error, :now)
     ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
+        content_hash = CASE WHEN documents.text = '' THEN excluded.content_hash ELSE documents.content_hash END,
+        recipe = CASE WHEN documents.text = '' THEN excluded.recipe ELSE documents.recipe END,
         state = 'failed',
         error = excluded.error,
         fetched_at = CASE WHEN documents.text = '' THEN excluded.fetched_at ELSE documents.fetched_at END,
@@ -243,10 +247,13 @@ async def record_failure(
     error: str,
     now: datetime,
     gone: bool = False,
+    content_hash: str = "",
+    recipe: str = "",
 ) -> None:
     """Record why a document could not be ingested. A version stored earlier stays searchable.
 
     ``gone``: it no longer exists. After the second such reading, citations of the earlier version say so.
+    ``content_hash`` and ``recipe`` are those of a file that need not be read again as long as it stays as it is.
     """
     rows = await session.execute(
         _RECORD_FAILURE,
@@ -259,6 +266,8 @@ async def record_failure(
             "error": error,
             "now": now,
             "gone": gone,
+            "hash": content_hash,
+            "recipe": recipe,
         },
     )
     readings, has_text = rows.one()
@@ -269,13 +278,14 @@ async def record_failure(
 async def delete_documents(
     session: AsyncSession, tenant_id: str, ids: Sequence[uuid.UUID], *, keep_vectors: bool = False
 ) -> int:
-    """Delete documents with their chunks, vectors and postings; return how many existed.
+    """Delete documents with what is attached to them, its chunks, vectors and postings; return how many existed.
 
     ``keep_vectors``: the documents may come back, so the vectors of their texts are kept for a while.
     """
     if not ids:
         return 0
     await lock_and_increment(session, tenant_id)
+    ids = await attached_documents.with_attached(session, tenant_id, ids)
     stored = await stored_chunks(session, tenant_id, ids)
     await delete_chunks(session, tenant_id, stored.left(), keep_vectors=keep_vectors)
     deleted = await session.scalars(

@@ -1,4 +1,4 @@
-"""Short ids: the first characters of a UUID, as people see and type them. Does no I/O."""
+"""Reads ids from requests: whole UUIDs, and the first characters of one, as people see and type them. Does no I/O."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import uuid
 
 SHORT_CHARS = 8
 _PREFIX = re.compile(rf"[0-9a-f]{{{SHORT_CHARS},32}}")
+
+
+def full_id(given: str) -> uuid.UUID | None:
+    """Return the UUID that a text names; None if it is none, or not a whole one."""
+    try:
+        return uuid.UUID(given)
+    except ValueError:
+        return None
 
 
 def id_range(typed: str) -> tuple[uuid.UUID, uuid.UUID] | None:

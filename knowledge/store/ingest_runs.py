@@ -16,14 +16,12 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.store.file_parts import PartsTable
 from knowledge.types import DocumentWarning, Failure, IngestReport, Progress
 
 RunState = Literal["waiting", "running", "done", "stopped", "failed"]
 ACTIVE: tuple[RunState, ...] = ("waiting", "running")
 MAX_STORED_FAILURES = 50
 """Maximum number of failures, and of warnings, in a stored report. The rows of the documents have all of them."""
-_UPLOAD_PARTS = PartsTable("upload_parts", "ingest_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,25 +271,6 @@ async def count_once(session: AsyncSession, *, tenant_id: str, run_id: str, name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
     values = {"tenant": tenant_id, "id": uuid.UUID(run_id), "digest": digest}
     return bool(await session.scalar(_COUNT_ONCE, values))
-
-
-async def store_upload(session: AsyncSession, *, tenant_id: str, run_id: str, data: bytes) -> None:
-    """Store uploaded bytes until the worker reads them."""
-    await _UPLOAD_PARTS.write(session, tenant_id, uuid.UUID(run_id), data)
-
-
-async def load_upload(session: AsyncSession, *, tenant_id: str, run_id: str) -> bytes:
-    """Return the uploaded bytes of the run."""
-    return await _UPLOAD_PARTS.read(session, tenant_id, uuid.UUID(run_id))
-
-
-async def upload_bytes(session: AsyncSession, *, tenant_id: str, run_id: str) -> int:
-    """Return the size of the uploaded file of the run."""
-    size = await session.scalar(
-        text("SELECT sum(octet_length(data)) FROM upload_parts WHERE tenant_id = :tenant AND ingest_id = :id"),
-        {"tenant": tenant_id, "id": uuid.UUID(run_id)},
-    )
-    return int(size or 0)
 
 
 def _report_to_json(report: IngestReport) -> dict[str, Any]:

@@ -81,7 +81,8 @@ held_back_notices = Table(
 # recipe names how the text was parsed and chunked: a document is unchanged only if its content and recipe are.
 # dated_at is the date from the document's metadata, else the time when its content was first seen. memo is text that
 # the source receives again at its next run. changed_at is when a stored text was last replaced by another; NULL if it
-# never was. warnings say what was left out of the text.
+# never was. warnings say what was left out of the text. attached_to is the name of the mail that a document is
+# attached to, in the same source; it is empty for others.
 documents = Table(
     "documents",
     metadata,
@@ -105,10 +106,12 @@ documents = Table(
     Column("dated_at", DateTime(timezone=True)),
     Column("warnings", JSONB, nullable=False, server_default="[]"),
     Column("changed_at", DateTime(timezone=True)),
+    Column("attached_to", Text, nullable=False, server_default=""),
     UniqueConstraint("tenant_id", "source_id", "uri", name="documents_identity"),
     ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
     CheckConstraint("state IN ('ready', 'failed')"),
     Index("documents_dated", "tenant_id", "dated_at"),
+    Index("documents_attached", "tenant_id", "source_id", "attached_to", postgresql_where=text("attached_to <> ''")),
 )
 
 # The parts of a document's file, if its pages are shown as pictures.

@@ -107,7 +107,7 @@ async def find_or_add_source(
 # The last column is true if the document is complete: parsed, chunked by this recipe, and every chunk has a vector of
 # every model.
 _KNOWN_DOCUMENTS = text("""
-    SELECT uri, fetched_at, metadata, state = 'ready' AND recipe = :recipe AND NOT EXISTS (
+    SELECT uri, fetched_at, metadata, text <> '' OR memo <> '', state = 'ready' AND recipe = :recipe AND NOT EXISTS (
         SELECT FROM chunks
         CROSS JOIN unnest(CAST(:models AS text[])) AS wanted (model)
         LEFT JOIN embeddings
@@ -133,20 +133,26 @@ _KNOWN_DOCUMENTS = text("""
 async def read_known_documents(
     session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, recipe: str, models: Sequence[str]
 ) -> Known:
-    """Return the source's complete documents: parsed, chunked by this recipe, with a vector of each model per chunk.
+    """Return the source's documents. The others than the complete ones are outdated.
 
-    If its pages are shown as pictures, its file is stored too. The caller sets ``Known.memo``.
+    A complete document is parsed, chunked by this recipe, and has a vector of each model per chunk. If its pages are
+    shown as pictures, its file is stored too. The caller sets ``Known.memo``.
     """
     values = {"tenant": tenant_id, "source": source_id, "recipe": recipe, "models": list(models)}
     rows = await session.execute(_KNOWN_DOCUMENTS, {**values, "file_formats": list(document_files.FORMATS)})
-    found = [(uri, Earlier(fetched_at, metadata), complete) for uri, fetched_at, metadata, complete in rows]
-    mark = ""
-    if found and all(complete for _, _, complete in found):
-        mark = await session.scalar(
-            text("SELECT memo FROM sources WHERE tenant_id = :tenant AND id = :source"),
-            {"tenant": tenant_id, "source": source_id},
-        )
-    return Known({uri: earlier for uri, earlier, complete in found if complete}, mark=mark or "")
+    documents: dict[str, Earlier] = {}
+    outdated: dict[str, Earlier] = {}
+    are_complete = True
+    for uri, fetched_at, metadata, has_content, is_complete in rows:
+        are_complete &= is_complete
+        if is_complete or has_content:
+            (documents if is_complete else outdated)[uri] = Earlier(fetched_at, metadata)
+    last_mark = await session.scalar(
+        text("SELECT memo FROM sources WHERE tenant_id = :tenant AND id = :source"),
+        {"tenant": tenant_id, "source": source_id},
+    )
+    mark = str(last_mark or "") if documents or outdated else ""
+    return Known(documents, outdated, mark=mark if are_complete else "", last_mark=mark)
 
 
 async def read_memo(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str) -> str:

@@ -61,14 +61,14 @@ async def find_or_add(
         if found and replaces_others:
             await session.execute(_TAKE_OVER, {**values, "id": found[0].id})
             return str(found[0].id)
-        added = await session.scalar(_ADD, {**values, "id": uuid.uuid4(), "stored_uri": _numbered(uri, number)})
+        added = await session.scalar(_ADD, {**values, "id": uuid.uuid4(), "stored_uri": numbered(uri, number)})
         if added is not None:
             return str(added)
     raise AssertionError("unreachable")
 
 
-def _numbered(uri: str, number: int) -> str:
-    """Return ``upload:notes (2).md`` for ``upload:notes.md`` and 2, and the URI itself for 1."""
+def numbered(uri: str, number: int) -> str:
+    """Return ``upload:notes (2).md`` for ``upload:notes.md`` and 2, and the URI itself for 1. Names work alike."""
     if number == 1:
         return uri
     stem, dot, extension = uri.rpartition(".")

@@ -12,11 +12,18 @@ from collections.abc import Mapping
 
 REPLACEMENT = "\ufffd"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_BYTE_OF_FILE_NAME = re.compile("[\udc80-\udcff]")
+"""What Python reads in place of a byte of a file name that is not UTF-8 (PEP 383)."""
 
 
 def storable(text: str) -> str:
     """Replace each character that PostgreSQL cannot store. The length stays the same, so offsets stay valid."""
     return _UNSTORABLE.sub(REPLACEMENT, text)
+
+
+def storable_file_name(name: str) -> str:
+    """Return a file name that PostgreSQL can store. Two files keep different names: the byte E9 becomes ``\\xe9``."""
+    return storable(_BYTE_OF_FILE_NAME.sub(lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", name))
 
 
 def storable_values(values: Mapping[str, str]) -> dict[str, str]:

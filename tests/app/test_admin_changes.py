@@ -57,6 +57,13 @@ async def test_a_limit_is_set_and_removed_and_each_change_is_recorded(app: App, 
     assert {one["Admin"] for one in changes} != {""}
 
 
+@pytest.mark.parametrize("job", ["1", "x", "9" * 5000])
+async def test_a_job_that_does_not_exist_is_the_clients_fault(app: App, http: aiohttp.ClientSession, job: str) -> None:
+    async with served(app) as url:
+        status, page = await post(http, f"{url}/admin/jobs/{job}/retry", Origin=url)
+    assert (status, "was changed in the meantime" in page) == (400, True)
+
+
 async def test_what_is_wrong_with_a_form_is_said_on_the_page(app: App, http: aiohttp.ClientSession) -> None:
     async with served(app) as url:
         for fields in ({"subject": "ann", "tokens": "many"}, {"subject": "", "tokens": "5"}, {}):

@@ -23,7 +23,8 @@ from bot.jobs.judged_sample import fallen, judge_sample
 from bot.llm import build
 from bot.store import judgments
 from bot.store.judgments import JudgedDay
-from bot.types.conversation import LOCAL_TENANT, PRIVATE_THREAD
+from bot.types.audience import MEMBERS
+from bot.types.conversation import LOCAL_TENANT, PRIVATE_THREAD, Author
 from bot.types.turns import Outcome
 from tests.app.conftest import incoming, key, open_ingested_app
 from tests.doubles.models import ModelDouble, Reply, Seen, quoting
@@ -111,6 +112,23 @@ async def test_what_cannot_be_judged_never_passes(
     models.script = judging(reply)
     await ask(judged, HOTEL)
     assert await judge(judged, models, admin_url) == [("not judged", None, None, cause)]
+
+
+@pytest.mark.parametrize("is_judged", [False, True])
+async def test_an_edited_question_takes_back_the_judgment_of_its_first_answer(
+    judged: App, models: ModelDouble, admin_url: str, is_judged: bool
+) -> None:
+    models.script = judging(verdict(1))
+    outcome = await ask(judged, HOTEL)
+    await judge_sample(judged.services, LOCAL_TENANT)
+    if is_judged:
+        assert await judge(judged, models, admin_url) == [("judged", False, 1.0, "")]
+    turn = await judged.dispatcher.change(
+        outcome.turn_id, Author("ann", "Ann"), "What may a hotel cost?", tenant_id=LOCAL_TENANT, audience=MEMBERS
+    )
+    assert turn is not None
+    await judged.dispatcher.start(turn, NullSurface())
+    assert await judge(judged, models, admin_url) == [("not judged", None, None, "changed")]
 
 
 async def test_a_batch_that_expires_is_not_judged(judged: App, models: ModelDouble, admin_url: str) -> None:

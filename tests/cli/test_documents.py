@@ -102,6 +102,15 @@ def test_an_answer_is_found_by_the_beginning_of_its_id(parley: Parley, database_
     assert parley("why", short[:7]).status == 1
 
 
+def test_the_terminal_shows_the_whole_text_of_a_document(parley: Parley, bare: Path) -> None:
+    rules = "\n\n".join(f"Rule {number}: keep the receipt of every journey." for number in range(100))
+    (bare / "rules.md").write_text(f"# Rules\n\n{rules}\n")
+    assert parley("ingest", "rules.md").status == 0
+    shown = parley("docs", "show", "rules.md").out
+    assert [line for line in shown.splitlines() if line.startswith("Rule ")] == rules.split("\n\n")
+    assert rules in parley("docs", "show", "rules.md", "--json").document["text"]
+
+
 def test_the_terminal_names_what_was_left_out(parley: Parley, bare: Path) -> None:
     hidden = "hidden sheets left out: Pay. Add them with --include-hidden"
     (bare / "pay.xlsx").write_bytes(workbook())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -119,11 +121,38 @@ def test_the_kinds_of_sources_are_those_that_exist() -> None:
     assert set(SOURCE_KINDS) == (fixed - {None}) | {"slack", "discord"}
 
 
-@pytest.mark.parametrize("args", [("ask", "caf\udce9?"), ("ingest", "caf\udce9.md"), ("budget", "set", "\udcff", "5")])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("ask", "caf\udce9?"),
+        ("budget", "set", "\udcff", "5"),
+        ("ingest", "a.md", "--audience", "caf\udce9"),
+        ("ingest", "a.md", "--tenant", "caf\udce9"),
+        ("parse\udcff", "a.md"),
+    ],
+)
 def test_an_argument_that_is_not_utf8_is_told(parley: Parley, args: tuple[str, ...]) -> None:
     line = refused(parley, *args)
-    assert "not UTF-8" in line
-    assert "caf\\xe9" in line or "\\xff" in line
+    assert "not UTF-8" in line or "is not a tenant" in line
+    assert "caf\\xe9" in line or "\\xff" in line or "caf\\udce9" in line
+
+
+def test_a_file_whose_name_is_not_utf8_is_read_beside_others(parley: Parley, tmp_path: Path) -> None:
+    paths = [tmp_path / os.fsdecode(b"caf\xe9.md"), tmp_path / "tea.md", tmp_path / os.fsdecode(b"gone\xff.md")]
+    for path in paths[:2]:
+        path.write_text("Tea is served at four.")
+    shown = [str(path).encode("utf-8", "replace").decode().replace("?", "\ufffd") for path in paths]
+
+    parsed = parley("parse", *map(str, paths), "--json")
+    assert parsed.status == 1
+    lines = list(map(json.loads, parsed.out.splitlines()))
+    assert [line["file"] for line in lines] == shown
+    assert [line.get("text") for line in lines] == ["Tea is served at four.", "Tea is served at four.", None]
+    assert "Tea is served at four." in parley("parse", str(paths[0])).out
+
+    ingested = parley("ingest", *map(str, paths), "--json")
+    assert ingested.document["documents"] == 2
+    assert [failure["source"] for failure in ingested.document["failed"]] == [shown[2]]
 
 
 def test_no_limit_and_the_default_limit_are_told_apart(parley: Parley) -> None:

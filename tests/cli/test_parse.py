@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,23 @@ def test_each_file_is_one_line_of_json(bare: Path, parley: Parley) -> None:
     assert "picture" in clip["error"]
     assert "smile \N{REPLACEMENT CHARACTER} here" in half["text"]
     assert not list(bare.glob("**/postgres*"))
+
+
+def test_what_is_attached_to_a_mail_has_lines_of_its_own(bare: Path, parley: Parley) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "eve@example.org", "Offer"
+    mail.set_content("See the files.")
+    mail.add_attachment("Plan,Price\nTeam,12\n", subtype="csv", filename="prices.csv")
+    mail.add_attachment(b"MZ\x90\0", maintype="application", subtype="x-any", filename="tool.exe")
+    (bare / "box").mkdir()
+    (bare / "box" / "offer.eml").write_bytes(mail.as_bytes())
+    ran = parley("parse", "box/offer.eml", "--json")
+    assert ran.status == 0
+    offer, prices = map(json.loads, ran.out.splitlines())
+    assert (offer["file"], prices["file"]) == ("box/offer.eml", "box/offer.eml/prices.csv")
+    assert (prices["title"], prices["metadata"]["attached_to"]) == ("prices.csv", "offer.eml")
+    assert "Team" not in offer["text"]
+    assert [warning.partition(":")[0] for warning in offer["warnings"]] == ["attachment tool.exe left out"]
 
 
 def test_an_archive_may_unpack_to_what_the_setting_allows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from email.message import EmailMessage
 
 import pytest
 
@@ -28,6 +29,22 @@ async def test_a_long_text_comes_as_a_file_too(app: App) -> None:
     assert len(reply.text) < 2000
     assert reply.file is not None
     assert (reply.file.name, reply.file.data.decode()) == ("long.txt", long)
+
+
+async def test_what_is_attached_to_a_mail_is_shown_after_it(app: App) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "eve@example.org", "Offer"
+    mail.set_content("See the files.")
+    for number in range(9):
+        mail.add_attachment(f"Words of file{number}.", filename=f"plan{number}.txt")
+    files = (replace(upload("offer.eml", mail.as_string()), content_type="message/rfc822"),)
+    reply = await commands.run("docs", "preview", replace(by(app), attachments=files))
+    assert [line.partition(" (")[0] for line in reply.text.splitlines() if line.startswith("**")] == [
+        "**offer.eml**: Offer",
+        *(f"**offer.eml/plan{number}.txt**: plan{number}.txt" for number in range(4)),
+    ]
+    assert "Words of file3." in reply.text
+    assert "Words of file4." not in reply.text
 
 
 async def test_a_preview_needs_a_file(app: App) -> None:

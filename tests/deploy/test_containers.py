@@ -116,6 +116,13 @@ def test_every_variable_of_compose_is_explained_or_has_a_default() -> None:
     assert set(COMPOSE["services"]["parley"]["build"]["args"]) <= arguments
 
 
+def test_a_build_without_arguments_has_torch_for_the_processor() -> None:
+    defaults = dict(rest.split("=", 1) for name, rest in INSTRUCTIONS if name == "ARG")
+    (backend,) = re.findall(r"--torch-backend \"\$(\w+)\"", DOCKERFILE)
+    assert defaults[backend] == "cpu"
+    assert COMPOSE["services"]["parley"]["build"]["args"] == {backend: f"${{{backend}:-cpu}}"}
+
+
 def test_kubernetes_names_settings_that_exist() -> None:
     (secret,), (config,) = manifests("Secret"), manifests("ConfigMap")
     assert {*secret["stringData"], *config["data"]} <= SETTINGS

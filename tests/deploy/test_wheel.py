@@ -9,13 +9,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
+import tempfile
 import urllib.request
 import venv
 import zipfile
+from collections.abc import Iterator
+from email import message_from_bytes
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+
+from tests.test_package import runtime_distributions
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bot", "knowledge", "migrations")
@@ -38,16 +43,42 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a virtual environment with the wheel. What it requires is linked from this environment."""
-    folder = tmp_path_factory.mktemp("environment")
+def environment(wheel: Path) -> Iterator[Path]:
+    """Return a virtual environment with the wheel and what it requires, which is linked from this environment.
+
+    Nothing else can be imported there, so that a requirement that is not declared is missed.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        # Everybody may enter it, as an installation: PostgreSQL runs as another user if the tests run as root.
+        folder = Path(name)
+        folder.chmod(0o755)
+        _install(wheel, folder)
+        yield folder
+
+
+def _install(wheel: Path, folder: Path) -> None:
     venv.create(folder, symlinks=True)
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "-q", "--no-deps"]
     subprocess.run([*pip, "--no-index", str(wheel)], check=True)
     (site_packages,) = folder.glob("lib/python*/site-packages")
-    # Lines of a .pth file are added after the environment's own packages. This tree is not among them.
-    (site_packages / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder
+    for name in runtime_distributions(_requirements(wheel)):
+        _link(distribution(name), site_packages)
+
+
+def _requirements(wheel: Path) -> list[str]:
+    """Return what the wheel's metadata requires without extras."""
+    with zipfile.ZipFile(wheel) as packed:
+        (metadata,) = (name for name in packed.namelist() if name.endswith(".dist-info/METADATA"))
+        found = message_from_bytes(packed.read(metadata)).get_all("Requires-Dist", [])
+    return [text for text in found if "extra ==" not in text]
+
+
+def _link(installed: Distribution, site_packages: Path) -> None:
+    """Link the top-level files and folders of a distribution into another environment."""
+    for name in {file.parts[0] for file in installed.files or ()} - {"..", "__pycache__"}:
+        target = site_packages / name
+        if not target.exists():
+            target.symlink_to(Path(str(installed.locate_file(name))))
 
 
 def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
@@ -59,6 +90,15 @@ def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert packed == here - NOT_INSTALLED
+
+
+def test_what_is_not_required_cannot_be_imported(environment: Path) -> None:
+    """Guards the next test, which would otherwise find what only developers install."""
+    for module, expected in (("sqlalchemy", 0), ("pytest", 1), ("hypothesis", 1)):
+        run = subprocess.run(
+            [environment / "bin" / "python", "-c", f"import {module}"], capture_output=True, check=False
+        )
+        assert run.returncode == expected, (module, run.stderr)
 
 
 def test_the_sample_is_asked_in_an_empty_environment(environment: Path, tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from bot.store.database import distribution
+from bot.store.database import distribution, migrate
 from bot.store.database.session import Database
 from bot.store.database.tables import tables_in_order
 from tests import superuser_access
@@ -29,19 +29,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"{URL} and {ADMIN_URL} name no Citus cluster"))
 
 
-@pytest.fixture(scope="session")
-def cluster_url() -> str:
-    """Return the address of the application's database, emptied, migrated and distributed."""
-    url = os.environ[URL]
+def empty(url: str) -> None:
+    """Delete everything that the role of the address owns, and its settings."""
     with psycopg.connect(url) as connection:
         role = sql.Identifier(connection.info.user)
     with psycopg.connect(os.environ[ADMIN_URL], autocommit=True) as connection:
         connection.execute("SET citus.multi_shard_modify_mode TO 'sequential'")
         connection.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
         connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(role))
+
+
+@pytest.fixture(scope="session")
+def cluster_url() -> str:
+    """Return the address of the application's database, emptied, migrated and distributed."""
+    url = os.environ[URL]
+    empty(url)
     done = distribution.distribute(url)
     assert done.distributed[0] == distribution.FIRST
     return url
+
+
+@pytest.fixture
+def undistributed_url(cluster_url: str) -> Iterator[str]:
+    """Return the address of the same database with tables on the coordinator alone. They are distributed afterwards."""
+    empty(cluster_url)
+    migrate.upgrade(cluster_url)
+    yield cluster_url
+    distribution.distribute(cluster_url)
 
 
 @pytest.fixture

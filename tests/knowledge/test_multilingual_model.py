@@ -19,6 +19,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ingest.reembed import reembed
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import EncodeKind, Sessions
+from knowledge.search.rerankers import LateInteraction
 from knowledge.search.retriever import Retriever
 from knowledge.store import serving_model
 from knowledge.store.embedding_models import Models
@@ -142,3 +143,15 @@ async def test_switching_reembeds_and_then_finds_documents_of_another_language(
         found = await retriever(question, Scope("t"), k=1)
         assert [one.source for one in found.passages] == [page]
     await english.aclose()
+
+
+@needs_package
+async def test_meaning_tells_what_is_answered_in_another_language(
+    sessions: Sessions, parser: Parser, model: SentenceTransformerEmbedder
+) -> None:
+    pages = [markdown(name, page) for name, page in PAGES.items()]
+    await Ingestor(sessions, model, parser=parser).ingest([ListSource("pages", *pages)], tenant_id="t")
+    retriever = Retriever(sessions, model, LateInteraction(model))
+    held = await retriever("Wie viele Urlaubstage habe ich?", Scope("t"))
+    missing = await retriever("Wer leitet den Betriebsrat?", Scope("t"))
+    assert missing.confidence < missing.decline_below <= held.confidence

@@ -32,6 +32,7 @@ from bot.store.schema import feedback as ratings
 from bot.store.schema import ledger, turns
 from bot.store.schema.conversations import COPIED
 from bot.types.conversation import LOCAL_TENANT
+from knowledge.embedders import OFFLINE_MODEL
 from knowledge.ingest import Ingestor
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.reports.test_costs import call
@@ -66,11 +67,11 @@ async def every_report(database: Database) -> dict[str, Any]:
                 await activity.citations(session, **where),
             ),
             "answer_sources": await answer_sources.answer_sources(session, **where, prices=prices),
-            "contradictions": await contradictions.contradictions(session, **where, encode=alike),
+            "contradictions": await contradictions.contradictions(session, **where, encode=alike, model=OFFLINE_MODEL),
             "costs": await costs.savings(session, **where, prices=prices, strong_model="claude-opus-5"),
             "feedback": await feedback.count_ratings(session, **where),
             "feedback_cases": await feedback_cases.cases(session, **where),
-            "gaps": await gaps.gaps(session, **where, encode=alike),
+            "gaps": await gaps.gaps(session, **where, encode=alike, model=OFFLINE_MODEL),
             "questions": len(found.rows),
             "slo": await slo.objectives(session, **where),
             "unprompted_answers": await unprompted_answers.tally(session, tenant_id=LOCAL_TENANT, since=LONG_AGO),

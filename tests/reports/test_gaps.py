@@ -16,6 +16,7 @@ from bot.reports import gaps as gaps_report
 from bot.reports.gaps import SAME_SUBJECT, Gap, Vectors, gaps, grouped, labelled
 from bot.store.database.session import Database
 from bot.store.schema import feedback, threads, turns
+from knowledge.embedders import OFFLINE_MODEL
 from knowledge.ingest import Ingestor
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.reports.test_slo import NOW, TENANT, THREAD, turn
@@ -57,7 +58,9 @@ async def test_what_is_missing_is_grouped(database: Database) -> None:
         await session.execute(insert(turns), rows)
         thumb = {"tenant_id": TENANT, "turn_id": uuid.UUID(int=5 << 96), "user_id": "U9", "value": -1, "reason": "old"}
         await session.execute(insert(feedback), [thumb])
-        found = await gaps(session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject)
+        found = await gaps(
+            session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject, model=OFFLINE_MODEL
+        )
     assert [(gap.askers, gap.best_source, gap.stale) for gap in found] == [
         (2, None, False),
         (1, None, False),
@@ -100,19 +103,21 @@ async def test_a_follow_up_that_was_answered_with_a_source_is_no_gap_for_its_low
         await session.execute(insert(threads), [THREAD])
         for row in (*first, follow_up):
             await session.execute(insert(turns), [row])
-        found = await gaps(session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject)
+        found = await gaps(
+            session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject, model=OFFLINE_MODEL
+        )
     assert [gap.questions for gap in found] == ([(question,)] if is_gap else [])
 
 
 async def test_without_questions_there_is_no_gap(database: Database) -> None:
     async with database.tenant(TENANT) as session:
-        found: list[Gap] = await gaps(session, tenant_id=TENANT, start=NOW, encode=by_subject)
+        found: list[Gap] = await gaps(session, tenant_id=TENANT, start=NOW, encode=by_subject, model=OFFLINE_MODEL)
     assert found == []
 
 
 def test_a_question_joins_the_nearest_group_only() -> None:
     vectors = np.array([[1, 0], [0.9, 0.436], [0, 1], [0.5, 0.866]], dtype=np.float32)
-    assert grouped(vectors) == [[0, 1], [2, 3]]
+    assert grouped(vectors, OFFLINE_MODEL) == [[0, 1], [2, 3]]
 
 
 def grouped_one_by_one(vectors: Vectors) -> list[list[int]]:
@@ -136,7 +141,7 @@ def test_groups_are_those_of_comparing_one_by_one(noise: float) -> None:
     vectors = subjects[random.integers(0, 12, 150)] + noise * random.normal(size=(150, 16))
     unit = np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
     unit[5] = 0
-    found = grouped(unit)
+    found = grouped(unit, OFFLINE_MODEL)
     assert found == grouped_one_by_one(unit)
     assert 1 < len(found) < len(unit)
 
@@ -146,15 +151,17 @@ async def test_the_event_loop_goes_on_while_questions_are_grouped(
 ) -> None:
     threads_of: list[threading.Thread] = []
 
-    def noted(vectors: Vectors) -> list[list[int]]:
+    def noted(vectors: Vectors, model: str) -> list[list[int]]:
         threads_of.append(threading.current_thread())
-        return grouped(vectors)
+        return grouped(vectors, model)
 
     monkeypatch.setattr(gaps_report, "grouped", noted)
     async with database.tenant(TENANT) as session:
         await session.execute(insert(threads), [THREAD])
         await session.execute(insert(turns), [asked(1, "Is parking free?", unanswered=True)])
-        found = await gaps(session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject)
+        found = await gaps(
+            session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject, model=OFFLINE_MODEL
+        )
     assert [gap.times for gap in found] == [1]
     assert len(threads_of) == 1
     assert threads_of[0] is not threading.current_thread()

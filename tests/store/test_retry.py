@@ -45,6 +45,23 @@ async def test_a_full_pool_is_told_so(database_url: str) -> None:
     await database.aclose()
 
 
+@pytest.mark.parametrize(
+    ("message", "is_away"),
+    [("failure on connection marked as essential: 10.0.0.2:5432", True), ("tuple concurrently updated", False)],
+)
+async def test_a_node_of_a_cluster_that_is_lost_is_told_apart_from_other_internal_errors(
+    database: Database, message: str, is_away: bool
+) -> None:
+    raising = f"DO $$ BEGIN RAISE EXCEPTION '{message}' USING ERRCODE = 'XX000'; END $$"
+    with pytest.raises(Exception, match=message if not is_away else "does not answer") as by_pipeline:
+        async with database.work("slack:T1") as work:
+            await work.last(Statement(raising))
+    with pytest.raises(Exception, match=message if not is_away else "does not answer") as by_session:
+        async with database.tenant("slack:T1") as session:
+            await session.execute(text(raising))
+    assert isinstance(by_pipeline.value, StoreAway) == isinstance(by_session.value, StoreAway) == is_away
+
+
 async def test_a_running_turn_outlives_connections_that_break(database: Database, database_url: str) -> None:
     stores = store_of(database)
     turn = await accepted(stores, "1")

@@ -142,5 +142,24 @@ async def type_keys(driver: Chrome, *keys: str, into: str = "#question") -> None
     await look(driver, lambda driver: find_all(driver, into)[0].send_keys(*keys))
 
 
+async def run_async(driver: Chrome, promise: str) -> Any:
+    """Return what a promise of the page, written in JavaScript, resolves to. Fails if it is rejected."""
+    script = f"""
+        const done = arguments[arguments.length - 1];
+        ({promise}).then((value) => done({{ value }}), (error) => done({{ error: String(error) }}));
+    """
+    found = await look(driver, lambda driver: driver.execute_async_script(script))
+    assert "error" not in found, found["error"]
+    return found.get("value")
+
+
+async def allow_clipboard(driver: Chrome, *, setting: str = "granted") -> None:
+    """Answer, in place of the user, whether pages may read and write the clipboard: ``granted`` or ``denied``."""
+    await asyncio.to_thread(driver.execute_cdp_cmd, "Page.bringToFront", {})
+    for name in ("clipboard-read", "clipboard-write"):
+        given = {"permission": {"name": name}, "setting": setting}
+        await asyncio.to_thread(driver.execute_cdp_cmd, "Browser.setPermission", given)
+
+
 def console_errors(driver: Chrome) -> list[str]:
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]

@@ -46,6 +46,9 @@ class ScriptedWelcome:
         self.admins.append(admin)
         return self.offered if admin else replace(self.offered, steps=())
 
+    async def aclose(self) -> None:
+        """Do nothing."""
+
 
 TRAVEL = "11111111-1111-1111-1111-111111111111"
 """The document that the first source is from."""

@@ -140,8 +140,10 @@ async def test_a_wrong_branch_leaves_nothing_behind(
         turn = await ask(http, stream, FIRST)
         status, found = await post(http, f"/api/turns/{turn}/branch", {"thread": BRANCH, **wrong})
         assert (status, bool(found["error"])) == (400, True)
-        status, _ = await post(http, f"/api/turns/{uuid.uuid4()}/branch", {"thread": BRANCH, "text": "x"})
-        assert status == 400
+        for unknown in (uuid.uuid4(), "x"):
+            status, _ = await post(http, f"/api/turns/{unknown}/branch", {"thread": BRANCH, "text": "x"})
+            assert status == 400
+            assert (await post(http, f"/api/turns/{unknown}/forget", {}))[0] == 400
     assert await said(database, BRANCH) == []
     async with database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT count(*) FROM threads")) == 1

@@ -103,6 +103,15 @@ async def test_a_dead_connection_is_noticed_and_replaced(
         await wait_until(driver, lambda driver: find_all(driver, ".msg.assistant.final"))
 
 
+async def work_done(driver: Chrome) -> dict[str, int]:
+    """Return how often the page was laid out, how many nodes it has, and how often it read the long conversation."""
+    found = await look(driver, lambda driver: driver.execute_cdp_cmd("Performance.getMetrics", {}))
+    counted = {one["name"]: int(one["value"]) for one in found["metrics"] if one["name"] in ("LayoutCount", "Nodes")}
+    addresses = "return performance.getEntriesByType('resource').map((one) => one.name)"
+    read = [name for name in await look(driver, lambda driver: driver.execute_script(addresses)) if LONG in name]
+    return counted | {"requests": len(read)}
+
+
 async def test_a_long_conversation_opens_at_its_end_and_shows_earlier_messages_on_demand(
     page: Running, chrome: Chrome
 ) -> None:
@@ -121,8 +130,15 @@ async def test_a_long_conversation_opens_at_its_end_and_shows_earlier_messages_o
             set(value) { window.scrolls += 1; place.set.call(this, value); } });
         location.hash = arguments[0];
     """
+    await look(chrome, lambda driver: driver.execute_cdp_cmd("Performance.enable", {}))
+    before = await work_done(chrome)
     await look(chrome, lambda driver: driver.execute_script(count_layouts, LONG))
     await wait_until(chrome, lambda driver: len(find_all(driver, ".msg")) == 80)
+    after = await work_done(chrome)
+    done = {name: after[name] - before[name] for name in after}
+    assert done["requests"] == 1
+    assert done["LayoutCount"] < 80, "not one for each message that is drawn, let alone for each of 2,000"
+    assert done["Nodes"] < 80 * 100, "what is not drawn has no elements"
     assert (await shown(chrome, ".msg.user .body"))[-1] == "Question 999?"
     measure = (
         "const box = document.querySelector('#scroll'); return box.scrollHeight - box.scrollTop - box.clientHeight"

@@ -143,7 +143,12 @@ async def test_pages_over_http(handbook_app: App, database: Database) -> None:
             assert (response.status, response.content_type) == (200, "image/png")
             assert response.headers["Cache-Control"] == "no-store"
             assert Image.open(io.BytesIO(await response.read())).height == 1600
-        for path in (f"{document}/pages/9", f"{uuid.uuid4()}/pages/1", f"{document}/pages/{2**70}"):
+        for path in (
+            f"{document}/pages/9",
+            f"{uuid.uuid4()}/pages/1",
+            f"{document}/pages/{2**70}",
+            f"{document}/pages/{'9' * 5000}",
+        ):
             async with http.get(f"/api/documents/{path}") as response:
                 assert response.status == 400
                 assert "error" in await response.json()

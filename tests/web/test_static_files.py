@@ -12,13 +12,10 @@ from PIL import Image
 from bot.platforms.web.api import STATIC
 from tests.web.browser import (
     browsing,
-    click,
     console_errors,
     look,
     requires_chromium,
     texts,
-    value_of,
-    visible,
     wait_until,
 )
 from tests.web.conftest import Running
@@ -79,19 +76,4 @@ async def test_chromium_finds_no_obstacle_to_install_the_page(page: Running, tmp
         assert (found["errors"], found["url"]) == ([], f"{page.address}/static/manifest.webmanifest")
         found = await look(driver, lambda driver: driver.execute_cdp_cmd("Page.getInstallabilityErrors", {}))
         assert found["installabilityErrors"] == []
-
-        address = "https://handbook.example/travel"
-        drop = """
-            const dragged = new DataTransfer();
-            dragged.setData("text/uri-list", arguments[0]);
-            for (const kind of ["dragenter", "dragover", "drop"]) {
-              const event = { dataTransfer: dragged, bubbles: true, cancelable: true };
-              document.body.dispatchEvent(new DragEvent(kind, event));
-            }
-        """
-        await look(driver, lambda driver: driver.execute_script(drop, address))
-        assert await value_of(driver, "#question") == address
-        await click(driver, "#offer button")
-        await wait_until(driver, lambda driver: f"/ingest {address}" in texts(driver, ".msg.user .body"))
-        assert not await visible(driver, "offer")
         assert await look(driver, console_errors) == []

@@ -15,9 +15,11 @@ from sqlalchemy import insert
 
 from bot.config import load
 from bot.health import SAMPLE
+from bot.llm.model_checks import ModelChecks
 from bot.platforms.web.welcome import Step, StoredWelcome, Welcome, questions_about
 from bot.store.database.session import Database
 from bot.store.schema import threads, turns
+from bot.types.checks import Check
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample
 from knowledge.store.document_topics import Topic
@@ -75,7 +77,13 @@ def welcome(
     database: Database, folder: Path, unready: Mapping[str, str] | None = None, **settings: object
 ) -> StoredWelcome:
     made = load(data_dir=folder, **settings)
-    return StoredWelcome(database.tenant, made, lambda: unready or {}, lambda: NOW)
+    return StoredWelcome(
+        database.tenant, made, lambda: unready or {}, lambda: NOW, ModelChecks(all_is_well, lambda: NOW)
+    )
+
+
+async def all_is_well() -> list[Check]:
+    return [Check("model m", True, "answers")]
 
 
 async def test_suggestions_are_about_the_documents_that_are_there(database: Database, tmp_path: Path) -> None:
@@ -115,7 +123,7 @@ async def test_the_sample_has_its_own_questions(database: Database, tmp_path: Pa
     ("settings", "unready", "done", "words"),
     [
         ({}, {}, [False, False, False], "Set the tokens of Slack or Discord"),
-        ({"anthropic_api_key": "k", "discord_token": "t"}, {}, [False, True, True], "Discord is connected."),
+        ({"discord_token": "t"}, {}, [False, False, True], "Discord is connected."),
         ({"discord_token": "t"}, {"discord": "the token is wrong"}, [False, False, False], "the token is wrong"),
     ],
 )

@@ -15,6 +15,7 @@ from bot.engine.ports.llm import LLM
 from bot.engine.ports.memory import Memory
 from bot.engine.ports.rewriter import Rewriter
 from bot.engine.ports.search import Search
+from bot.engine.ports.search_planner import SearchPlanner
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.summarizer import Summarizer
 from bot.engine.ports.telemetry import NoTelemetry, Telemetry
@@ -45,6 +46,7 @@ class Context:
     """No call can count against a budget, so nothing is reserved."""
     telemetry: Telemetry = field(default_factory=NoTelemetry)
     verified: VerifiedAnswers | None = None
+    planner: SearchPlanner | None = None
     windows: dict[str, Window] = field(default_factory=dict)
     """The contexts that servers have named, by model, until the process ends."""
 

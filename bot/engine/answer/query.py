@@ -67,6 +67,10 @@ class Query:
         """Whether the message neither asks nor states anything."""
         return self.asks_nothing and not self.statements
 
+    def searched(self, asked: str) -> tuple[str, ...]:
+        """Return the different texts that are searched for a question: as ``asked``, as rewritten, and its parts."""
+        return tuple(dict.fromkeys((asked, self.question, *(part.text for part in self.parts))))
+
     @property
     def tenant_wide(self) -> bool:
         """Whether the search includes the documents of the whole tenant."""
@@ -101,7 +105,7 @@ async def search(context: Context, attempt: Attempt, query: Query, history: Hist
         if not rewritten.needs_search:
             attempt.journal.events.append("the model says that this needs no search")
             return replace(query, needs_search=False), None
-        if _same(rewritten.question, question):
+        if same_words(rewritten.question, question):
             return query, await _with_parts(context, query, plain)
         found = await _with_parts(context, query, _search(context, query, question, rewritten.question))
         return query, max(found, await plain, key=lambda one: one.confidence)
@@ -165,5 +169,6 @@ async def _rewrite(context: Context, attempt: Attempt, history: History) -> Rewr
         journal.timings_ms["rewrite"] = context.since(start)
 
 
-def _same(one: str, other: str) -> bool:
+def same_words(one: str, other: str) -> bool:
+    """Return whether two questions are equal but for case, spaces and end marks."""
     return " ".join(one.lower().split()).rstrip("?!. ") == " ".join(other.lower().split()).rstrip("?!. ")

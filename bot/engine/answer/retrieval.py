@@ -36,6 +36,8 @@ class Evidence:
     passages: tuple[Passage, ...] = ()
     low_confidence: bool = False
     notes: tuple[str, ...] = ()
+    searched_again: tuple[str, ...] = ()
+    """What a second round searched for, because the first passages lacked it."""
     overview: bool = False
     """The question is about all the passages, such as the messages that it asks to summarize."""
 
@@ -62,7 +64,7 @@ async def retrieve(
     start, found = context.monotonic(), None
     try:
         query, found = await search(context, attempt, query, history)
-        return Evidence(query) if found is None else _judge(context, query, found, attachments)
+        return Evidence(query) if found is None else judge(context, query, found, attachments)
     except KnowledgeError as error:
         log.warning("turn %s: search failed: %s", attempt.turn.id, for_operator(error))
         if not (attachments.passages or attachments.context):
@@ -79,7 +81,7 @@ def is_confident(found: Found) -> bool:
     return bool(found.passages) and found.confidence >= (1 + max(found.weak_below, found.decline_below)) / 2
 
 
-def _judge(context: Context, query: Query, found: Found, attachments: Attachments) -> Evidence:
+def judge(context: Context, query: Query, found: Found, attachments: Attachments) -> Evidence:
     """Remove passages that do not contain the answer, and mark passages that may not contain it."""
     files_read = attachments.files_read
     declined = found.confidence < found.decline_below

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bot.types.recent_entries import RecentEntries
 from bot.types.turns import Turn
 
 PROBE_SECONDS = 0.1
@@ -84,7 +85,7 @@ class TurnSlots:
         self._due: float | None = None
         self._taken: dict[str, Turn] = {}
         self._waiting: dict[str, tuple[Turn, asyncio.Future[None]]] = {}
-        self._served: dict[str, int] = {}
+        self._served: RecentEntries[str, int] = RecentEntries()
         self._count = 0
 
     @property

@@ -34,6 +34,7 @@ from bot.platforms.web.playground import Playground
 from bot.platforms.web.sign_in.identity import Identity
 from bot.platforms.web.sign_in.sign_in_setup import Access
 from bot.types.conversation import Attachment
+from knowledge.whole_numbers import whole_number
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +168,9 @@ class Api:
 
     async def document_page(self, request: Request) -> Response:
         """Return a page of a document as a picture."""
-        document_id, page = request.path_params["document_id"], request.path_params["page"]
+        document_id, page = request.path_params["document_id"], whole_number(request.path_params["page"])
+        if page is None:
+            raise UsageError(user_messages.NO_PAGES)
         picture = await self.playground.pages.picture(document_id, author_of(request, ""), page)
         return Response(picture, media_type="image/png", headers=NO_STORE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from starlette.routing import BaseRoute
 
@@ -14,6 +15,8 @@ from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.answer.final_reply import stronger_model
 from bot.errors import ConfigError, for_operator
+from bot.llm.diagnostics import check as check_models
+from bot.llm.model_checks import ModelChecks
 from bot.platforms.web import uvicorn_server
 from bot.platforms.web.admin.routes import routes
 from bot.platforms.web.api import PageConfig
@@ -72,7 +75,11 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
         files=StoredPageFiles(services.database),
         cards=StoredCommandCards(services.database),
         welcome=StoredWelcome(
-            services.database.tenant, services.settings, lambda: services.health.unready, services.clock
+            services.database.tenant,
+            services.settings,
+            lambda: services.health.unready,
+            services.clock,
+            ModelChecks(partial(check_models, services.settings), services.clock),
         ),
         documents=StoredDocuments(services.database.tenant),
         branches=StoredBranches(services.database),
@@ -151,6 +158,7 @@ async def run(
         await asyncio.gather(*background, return_exceptions=True)
         await playground.close()
         await playground.pages.aclose()
+        await playground.welcome.aclose()
         sock.close()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,6 +23,7 @@ from bot.store.turns import turns as stored_turns
 from bot.types.conversation import LOCAL_TENANT, ThreadKey
 from bot.types.display import Action
 from bot.types.turns import TurnState
+from knowledge.store.id_prefixes import full_id
 
 CHANNEL = "playground"
 THREAD_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
@@ -169,10 +169,11 @@ def thread_key(thread_id: str) -> ThreadKey:
 
 
 def _turn_id(given: str | None) -> str | None:
-    try:
-        return given and str(uuid.UUID(given))
-    except ValueError:
-        raise UsageError(user_messages.NOT_JSON) from None
+    if not given:
+        return None
+    if (found := full_id(given)) is None:
+        raise UsageError(user_messages.NOT_JSON)
+    return str(found)
 
 
 def thread_views(stored: Sequence[ThreadRow], live: Sequence[ThreadView]) -> list[ThreadView]:

@@ -58,7 +58,7 @@ def build_app(
         Route("/api/files/{key}", api.file),
         Route("/api/documents/{document_id}", api.document, methods=["POST"]),
         Route("/api/documents/{document_id}/pages", api.document_pages, methods=["POST"]),
-        Route("/api/documents/{document_id}/pages/{page:int}", api.document_page),
+        Route("/api/documents/{document_id}/pages/{page}", api.document_page),
         Route("/api/ask", api.ask, methods=["POST"]),
         Route("/api/command", api.command, methods=["POST"]),
         Route("/api/upload", api.upload, methods=["POST"]),

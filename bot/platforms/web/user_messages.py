@@ -44,6 +44,7 @@ PORT_NOT_PERMITTED = "This process is not permitted to use port {port}. Choose o
 CANNOT_LISTEN = "Cannot listen on {host} port {port}: {reason}. Choose others with --host and --port."
 
 MODEL_STEP_DONE = "A model writes the answers."
+MODEL_STEP_CHECKING = "Checking the key and the models…"
 MODEL_STEP = (
     "Set ANTHROPIC_API_KEY or OPENAI_API_KEY in .env and start Parley again. Without a model, answers are quotes from "
     "the documents."
@@ -58,6 +59,12 @@ _NO_REPLY: dict[TurnState, str] = {
     "refused": "This question was not answered.",
     "done": "There is no answer to show. Ask again.",
 }
+
+
+def model_fails(name: str, problem: str, fix: str) -> str:
+    """Return why a configured model gives no answers, and what to do."""
+    sentences = f"{name[:1].upper()}{name[1:]}: {problem}. {fix}".strip()
+    return f"{sentences} Parley checks again every minute. A change in .env takes effect when Parley starts again."
 
 
 def documents_step(count: int) -> str:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from bot.config import Settings
 from bot.engine.ports.clock import Clock
 from bot.health import SAMPLE
+from bot.llm.model_checks import ModelChecks
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL
 from bot.store.browser_page import page_conversations
@@ -56,17 +57,26 @@ class WelcomeSource(Protocol):
     async def read(self, *, admin: bool) -> Welcome:
         """Return what to offer now. Raises StoreAway if the database cannot be reached."""
 
+    async def aclose(self) -> None:
+        """Stop what runs in the background."""
+
 
 class StoredWelcome:
     """Reads the documents, the questions of the week and the state of this process's parts."""
 
     def __init__(
-        self, sessions: Sessions, settings: Settings, unready: Callable[[], Mapping[str, str]], clock: Clock
+        self,
+        sessions: Sessions,
+        settings: Settings,
+        unready: Callable[[], Mapping[str, str]],
+        clock: Clock,
+        models: ModelChecks,
     ) -> None:
         self._sessions = sessions
         self._settings = settings
         self._unready = unready
         self._clock = clock
+        self._models = models
 
     async def read(self, *, admin: bool) -> Welcome:
         readable = audiences(CHANNEL, tenant_wide=True)
@@ -90,12 +100,23 @@ class StoredWelcome:
         return Welcome(questions, documents, adding, self._steps(documents) if admin else ())
 
     def _steps(self, documents: int) -> tuple[Step, ...]:
-        has_model = self._settings.has_model
         return (
             Step("documents", documents > 0, user_messages.documents_step(documents)),
-            Step("model", has_model, user_messages.MODEL_STEP_DONE if has_model else user_messages.MODEL_STEP),
+            self._model_step(),
             self._chat_step(),
         )
+
+    def _model_step(self) -> Step:
+        """Return the step of the model, which is done when every configured model has answered a request."""
+        if not self._settings.has_model:
+            return Step("model", False, user_messages.MODEL_STEP)
+        found = self._models.newest()
+        if found is None:
+            return Step("model", False, user_messages.MODEL_STEP_CHECKING)
+        failed = next((one for one in found if not one.ok), None)
+        if failed is None:
+            return Step("model", True, user_messages.MODEL_STEP_DONE)
+        return Step("model", False, user_messages.model_fails(failed.name, failed.detail, failed.fix))
 
     def _chat_step(self) -> Step:
         wanted: dict[ChatPart, bool] = {
@@ -106,6 +127,9 @@ class StoredWelcome:
         lines = [user_messages.chat_part(part, unready.get(part)) for part, is_set in wanted.items() if is_set]
         done = any(is_set and part not in unready for part, is_set in wanted.items())
         return Step("chat", done, " ".join(lines) or user_messages.CHAT_STEP)
+
+    async def aclose(self) -> None:
+        await self._models.aclose()
 
 
 def questions_about(topics: Sequence[Topic]) -> tuple[str, ...]:

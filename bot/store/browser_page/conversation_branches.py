@@ -17,6 +17,7 @@ from bot.store.schema import COPIED
 from bot.store.threads import thread_uid
 from bot.store.threads import title as title_from
 from bot.types.conversation import PRIVATE_THREAD, ThreadKey
+from knowledge.store.id_prefixes import full_id
 
 _ASKED = text("""
     SELECT thread_uid, seq FROM turns
@@ -93,7 +94,7 @@ async def begin(session: AsyncSession, *, turn_id: str, branch: ThreadKey, quest
     ``branch`` is its key, in the channel of the turn. Return False if the turn is not one of that channel, if it was
     deleted, or if the branch exists.
     """
-    turn = uuid.UUID(turn_id)
+    turn = full_id(turn_id)
     tenant = {"tenant": branch.tenant_id}
     place = {"platform": branch.platform, "channel": branch.channel_id, "private": f"{PRIVATE_THREAD}%"}
     asked = (await session.execute(_ASKED, {**tenant, **place, "turn": turn})).one_or_none()
@@ -186,5 +187,5 @@ _COPIES = text("""
 
 async def copies(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Sequence[str]:
     """Return the IDs of the copies of a question in branches, also of its repetitions, that are not deleted."""
-    named = {"tenant": tenant_id, "turn": uuid.UUID(turn_id), "kind": COPIED}
+    named = {"tenant": tenant_id, "turn": full_id(turn_id), "kind": COPIED}
     return [str(one) for one in await session.scalars(_COPIES, named)]

@@ -154,18 +154,35 @@ def _distribute(connection: Connection[Any]) -> Distribution:
     names, kept = tenant_tables(connection)
     missing = [name for name in names if name not in cluster.distributed]
     settings = () if cluster.propagates else (_propagate(connection, cluster.role),)
-    if missing:
-        by_name = {table.name: table for table in tables_in_order(connection)}
-        restoring = lift_isolation(connection, [by_name[name] for name in missing])
-        connection.execute("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'")
-        for name in missing:
-            beside = "none" if name == FIRST else FIRST
-            connection.execute(
-                "SELECT create_distributed_table(quote_ident(%s), 'tenant_id', colocate_with => %s)", (name, beside)
-            )
-        for statement in restoring:
-            connection.execute(statement)
+    _distribute_tables(connection, missing)
     return Distribution(cluster.nodes, missing, [n for n in names if n in cluster.distributed], kept, settings)
+
+
+def distribute_added(connection: Connection[Any]) -> None:
+    """Distribute the tables that a migration added, inside its transaction, if the others are distributed.
+
+    A table on the coordinator could not refer to rows on the nodes.
+    """
+    cluster = read(connection)
+    if cluster is not None and FIRST in cluster.distributed:
+        names, _ = tenant_tables(connection)
+        _distribute_tables(connection, [name for name in names if name not in cluster.distributed])
+
+
+def _distribute_tables(connection: Connection[Any], names: Sequence[str]) -> None:
+    """Distribute the tables in this order, with their rows."""
+    if not names:
+        return
+    by_name = {table.name: table for table in tables_in_order(connection)}
+    restoring = lift_isolation(connection, [by_name[name] for name in names])
+    connection.execute("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'")
+    for name in names:
+        beside = "none" if name == FIRST else FIRST
+        connection.execute(
+            "SELECT create_distributed_table(quote_ident(%s), 'tenant_id', colocate_with => %s)", (name, beside)
+        )
+    for statement in restoring:
+        connection.execute(statement)
 
 
 def _propagate(connection: Connection[Any], role: str) -> str:

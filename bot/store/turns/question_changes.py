@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store import judgments
 from bot.store.answer_cache import similar_answer_statements
 from bot.store.database import lock_order
 from bot.store.database.pipelined_transactions import Statement, send
@@ -156,9 +157,9 @@ WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND summary_upto >= {_O
 def _erasures(given: dict[str, Any]) -> list[Statement]:
     """Erase what was derived from the turn.
 
-    This includes cache entries and ratings of the answer, the notice that it is out of date, facts stated by the
-    question, the claim that others wait for, vectors of its messages, and a summary that includes it. The summary is
-    written again from the remaining messages.
+    This includes cache entries, ratings and the judgment of the answer, the notice that it is out of date, facts stated
+    by the question, the claim that others wait for, vectors of its messages, and a summary that includes it. The
+    summary is written again from the remaining messages.
     """
     of_turn = "DELETE FROM {} WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
     return [
@@ -167,6 +168,7 @@ def _erasures(given: dict[str, Any]) -> list[Statement]:
             for table in ("answers", "facts", "feedback", "changed_answer_notices")
         ),
         similar_answer_statements.landing(tenant_id=given["tenant"], turn_id=given["turn"].hex),
+        judgments.withdrawing(tenant_id=given["tenant"], turn_id=given["turn"]),
         Statement(_DELETE_VECTORS, given),
         Statement(_CLEAR_SUMMARY, given),
     ]

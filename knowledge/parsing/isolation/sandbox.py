@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from knowledge import refusal_counts
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.off_loop_work import in_thread_if_large
+from knowledge.parsing.attached_documents import attached_file
 from knowledge.parsing.isolation import page_protocol, worker_protocol
 from knowledge.parsing.isolation.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.isolation.worker_process import MAX_MEMORY_BYTES
@@ -71,7 +72,7 @@ class Parser:
         """
         options = ParseOptions(include_hidden, fetched.private_chats, self._max_unpacked, self._recognized_pages)
         head = {
-            "name": fetched.uri,
+            "name": fetched.name or fetched.uri,
             "content_type": fetched.content_type,
             "max_chars": max_chars,
             "options": asdict(options),
@@ -83,7 +84,8 @@ class Parser:
         )
         metadata = {**parsed.metadata, **fetched.metadata}
         title = fetched.title or parsed.title
-        return Document(fetched.uri, title, parsed.text, parsed.blocks, metadata, parsed.warnings)
+        attached = tuple(attached_file(fetched, one.name, one.data, one.content_type) for one in parsed.attached)
+        return Document(fetched.uri, title, parsed.text, parsed.blocks, metadata, parsed.warnings, attached)
 
     async def isolation(self) -> Isolation:
         """Return how the worker process is isolated on this system.
@@ -169,7 +171,7 @@ class Parser:
                     if response.get("recognized") is not True:
                         break
                     limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
-                    response, body = await _response(process)
+                    response, body = await _response(process, len(data))
                 return response, body
         except TimeoutError:
             refusal_counts.count("parser")
@@ -236,15 +238,17 @@ async def _request(
         process.stdin.write(rest[start : start + WRITE_BYTES])
         await process.stdin.drain()
     await process.stdin.drain()
-    return await _response(process)
+    return await _response(process, len(body))
 
 
-async def _response(process: asyncio.subprocess.Process) -> tuple[dict[str, Any], bytearray]:
-    """Read one frame. Raises EOFError as above, and ValueError or RecursionError if the head is no JSON object."""
+async def _response(process: asyncio.subprocess.Process, sent: int = 0) -> tuple[dict[str, Any], bytearray]:
+    """Read the answer to ``sent`` bytes. Raises EOFError as above, and ValueError or RecursionError
+    if its head is no JSON object.
+    """
     assert process.stdout is not None
     lengths = await process.stdout.readexactly(worker_protocol.LENGTHS.size)
     head_size, body_size = worker_protocol.LENGTHS.unpack(lengths)
-    if head_size > worker_protocol.MAX_HEAD_BYTES or body_size > worker_protocol.MAX_BODY_BYTES:
+    if head_size > worker_protocol.MAX_HEAD_BYTES or body_size > worker_protocol.max_body_bytes(sent):
         raise EOFError
     head = json.loads(await process.stdout.readexactly(head_size))
     body = bytearray()

@@ -1,7 +1,8 @@
 """Wire format between the sandbox and its worker process: both lengths, a JSON head, then raw bytes.
 
 The body of a parsed document has its text in UTF-8, its heading paths as a line of JSON each, and its blocks as records
-of fixed size. So neither process holds the document a second time as JSON.
+of fixed size. So neither process holds the document a second time as JSON. The attached files follow: a list of names,
+media types and sizes as JSON, then the bytes of each file.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, get_args
 
 from knowledge.errors import ParseError
-from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.parsing.document_builder import AttachedFile, ParsedDocument
 from knowledge.text.storable_text import storable, storable_values
 from knowledge.types import Block, BlockKind
 
@@ -25,7 +26,12 @@ MAX_TEXT_BYTES = 64 * 2**20
 MAX_BLOCKS = 400_000
 MAX_HEADING_BYTES = 16 * 2**20
 MAX_HEAD_BYTES = 2**20
-MAX_BODY_BYTES = MAX_TEXT_BYTES + MAX_HEADING_BYTES + MAX_BLOCKS * BLOCK.size
+MAX_ATTACHED_LIST_BYTES = 8 * 2**20
+MAX_BODY_BYTES = MAX_TEXT_BYTES + MAX_HEADING_BYTES + MAX_BLOCKS * BLOCK.size + MAX_ATTACHED_LIST_BYTES
+"""Most bytes of a body without attached files."""
+ATTACHED_GROWTH = 2
+"""How many times larger than a mail the files attached to it may be: a mail from Outlook is encoded again."""
+MAX_ATTACHED_NAME_CHARS = 300
 MAX_HEADING_CHARS = 200
 """Characters kept of a heading in heading paths, which every chunk below it repeats. The text keeps them all."""
 MAX_HEADING_DEPTH = 20
@@ -72,6 +78,11 @@ def read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
     return json.loads(stream.read(head)), stream.read(body)
 
 
+def max_body_bytes(file_bytes: int) -> int:
+    """Return the most bytes of a body that answers about a file of this size."""
+    return MAX_BODY_BYTES + ATTACHED_GROWTH * file_bytes
+
+
 def document_response(parsed: ParsedDocument, max_chars: int | None = None) -> Response:
     """Convert a parsed document, or the first ``max_chars`` characters of its text. Raises ParseError if it is too
     large.
@@ -93,13 +104,16 @@ def document_response(parsed: ParsedDocument, max_chars: int | None = None) -> R
     headings = "\n".join(paths.lines).encode()
     if len(headings) > MAX_HEADING_BYTES:
         raise ParseError("it has too many headings. Split it into smaller files")
+    listed = _encoded([[file.name, file.content_type, len(file.data)] for file in parsed.attached])
+    if len(listed) > MAX_ATTACHED_LIST_BYTES:
+        raise ParseError("it has too many attachments. Split it into smaller files")
     head = {
         "title": storable(parsed.title)[:MAX_TITLE_CHARS],
         "metadata": {key: value[:MAX_METADATA_CHARS] for key, value in storable_values(parsed.metadata).items()},
         "warnings": [storable(sentence)[:MAX_WARNING_CHARS] for sentence in parsed.warnings[:MAX_WARNINGS]],
-        "sizes": [len(text), len(headings), len(blocks_packed)],
+        "sizes": [len(text), len(headings), len(blocks_packed), len(listed)],
     }
-    return Response(head, (text, headings, blocks_packed))
+    return Response(head, (text, headings, blocks_packed, listed, *(file.data for file in parsed.attached)))
 
 
 def document_of(head: dict[str, Any], body: bytearray) -> ParsedDocument:
@@ -107,9 +121,9 @@ def document_of(head: dict[str, Any], body: bytearray) -> ParsedDocument:
 
     Every value is checked, because an untrusted file may have taken control of the worker.
     """
-    text_size, headings_size, blocks_size = head["sizes"]
-    sizes = (text_size, headings_size, blocks_size)
-    if any(type(size) is not int or size < 0 for size in sizes) or sum(sizes) != len(body):
+    text_size, headings_size, blocks_size, listed_size = head["sizes"]
+    sizes = (text_size, headings_size, blocks_size, listed_size)
+    if any(type(size) is not int or size < 0 for size in sizes) or sum(sizes) > len(body):
         raise ValueError("no sizes of the parts")
     if headings_size > MAX_HEADING_BYTES or blocks_size > MAX_BLOCKS * BLOCK.size or blocks_size % BLOCK.size:
         raise ValueError("too many parts")
@@ -121,12 +135,29 @@ def document_of(head: dict[str, Any], body: bytearray) -> ParsedDocument:
     if "\0" in text:
         raise ValueError("no storable text")
     paths = _heading_paths(view[text_size : text_size + headings_size])
-    records = BLOCK.iter_unpack(view[text_size + headings_size :])
+    after_headings = view[text_size + headings_size :]
+    records = BLOCK.iter_unpack(after_headings[:blocks_size])
+    attached = _attached_files(after_headings[blocks_size:], listed_size)
     blocks = tuple(_block(record, len(text), paths) for record in records)
     values = list(head["metadata"].items())[:MAX_METADATA_VALUES]
     metadata = {_text(str(key)): _text(str(value))[:MAX_METADATA_CHARS] for key, value in values}
     warnings = tuple(_line(_text(sentence)[:MAX_WARNING_CHARS]) for sentence in head["warnings"][:MAX_WARNINGS])
-    return ParsedDocument(_text(head["title"])[:MAX_TITLE_CHARS], text, blocks, metadata, warnings)
+    return ParsedDocument(_text(head["title"])[:MAX_TITLE_CHARS], text, blocks, metadata, warnings, attached)
+
+
+def _attached_files(view: memoryview, listed_size: int) -> tuple[AttachedFile, ...]:
+    """Return the attached files from their list and the bytes that follow it. Raises ValueError as above."""
+    listed, data = json.loads(bytes(view[:listed_size])), view[listed_size:]
+    files: list[AttachedFile] = []
+    start = 0
+    for name, content_type, size in listed:
+        if type(size) is not int or size < 0 or not 0 < len(_text(name)) <= MAX_ATTACHED_NAME_CHARS:
+            raise ValueError("no attached file")
+        files.append(AttachedFile(name, bytes(data[start : start + size]), _text(content_type)))
+        start += size
+    if start != len(data) or len({file.name for file in files}) != len(files):
+        raise ValueError("no sizes of the attached files")
+    return tuple(files)
 
 
 def error_from_json(head: dict[str, Any]) -> str:
@@ -204,8 +235,8 @@ _NARROW = bytes((*range(0x80), 0xC2, 0xC3))
 _BELOW_ASTRAL = bytes(range(0xF0))
 
 
-def _encoded(head: dict[str, Any]) -> bytes:
-    """Encode a head. Half of a surrogate pair, which UTF-8 cannot encode, passes, as in the name of a file."""
+def _encoded(head: Any) -> bytes:
+    """Encode a head or a list. Half of a surrogate pair, which UTF-8 cannot encode, passes, as in a file name."""
     return json.dumps(head, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 

@@ -1,20 +1,24 @@
-"""Parses email messages (.eml): the headers From, To, Cc, Date and Subject, the sender's words, quotes, attachments."""
+"""Parses email messages (.eml): the headers From, To, Cc, Date and Subject, the sender's words, quotes, attached files.
+
+The text names the attached files and mails. Each of them is a document of its own.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from email.message import EmailMessage
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE
 from knowledge.parsing import plain_text
+from knowledge.parsing.attached_documents import left_out
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.html import html_document
-from knowledge.parsing.mail import calendar_events, tnef
+from knowledge.parsing.mail import attached_files, calendar_events, tnef
 from knowledge.parsing.mail.mail_message import (
     attached_parts,
-    charset_of,
     header,
     parse_message,
     payload_of,
@@ -25,14 +29,15 @@ from knowledge.parsing.mail.mail_replies import Known, Reply, split_blocks, spli
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_DEPTH = 5
-"""Levels of mails that are attached to mails."""
+"""Levels of mails that Outlook packs into mails."""
 MAX_ATTACHMENTS = 200
+"""Attachments of one mail."""
 _SHOWN_HEADERS = ("From", "To", "Cc", "Date")
 _WORD = re.compile(r"\w")
 
 
 def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
-    """Parse a message with its attachments, each under a heading. Raises ParseError if nothing in it can be read.
+    """Parse a message. Raises ParseError if it has neither text nor attachments.
 
     What it quotes of ``options.earlier_mails`` is left out.
     """
@@ -40,11 +45,11 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
     for earlier in options.earlier_mails:
         for part in shown_parts(parse_message(earlier)):
             _write_part(Builder(), part, known)
-    return document_of(parse_message(data), options, known)
+    return document_of(parse_message(data), known)
 
 
-def document_of(message: EmailMessage, options: ParseOptions, known: Known | None = None) -> ParsedDocument:
-    """Return a message with its attachments as a document. Raises ParseError if nothing in it can be read.
+def document_of(message: EmailMessage, known: Known | None = None) -> ParsedDocument:
+    """Return a message as a document. Raises ParseError if it has neither text nor attachments.
 
     Quotations whose words are in ``known`` are left out.
     """
@@ -52,31 +57,30 @@ def document_of(message: EmailMessage, options: ParseOptions, known: Known | Non
     builder = Builder()
     if subject:
         builder.heading(1, subject)
-    write(builder, message, options, known)
+    write(builder, message, known)
     metadata = {AUTHOR: header(message, "From"), DATE: header(message, "Date")}
     return replace(builder.build(subject), metadata={key: value for key, value in metadata.items() if value})
 
 
-def write(
-    builder: Builder, message: EmailMessage, options: ParseOptions, known: Known | None = None, depth: int = 0
-) -> None:
-    """Add the message below the current heading. Raises ParseError if nothing in it can be read.
+def write(builder: Builder, message: EmailMessage, known: Known | None = None, *, folder: str = "") -> None:
+    """Add the message below the current heading. Raises ParseError if it has neither text nor attachments.
 
     Quotations and signatures whose lines are in ``known`` are left out; the message's lines are added to it.
+    ``folder`` is put before the names of attached files, which otherwise only need to differ within the message.
     """
     known = known or Known()
     headers = ((name, header(message, name)) for name in _SHOWN_HEADERS)
     builder.add("paragraph", "\n".join(f"{name}: {value}" for name, value in headers if value))
     attached = [*attached_parts(message)]
-    packed = [inside for part in attached if _is_packed(part) if (inside := _unpacked(builder, part, depth))]
+    packed = [inside for part in attached if _is_packed(part) if (inside := _unpacked(builder, part))]
     files = [part for part in attached if not _is_packed(part)]
     files += [part for inside in packed for part in attached_parts(inside)]
     found = [_write_part(builder, part, known) for part in shown_parts(message)]
     if not any(found):
         found += [_write_part(builder, part, known) for inside in packed for part in shown_parts(inside)]
-    found += [_attach(builder, part, options, known, depth) for part in files[:MAX_ATTACHMENTS]]
-    if not any(found):
-        raise ParseError("the message has no text. Add its attachments as separate files")
+    if not any(found) and not files:
+        raise ParseError("the message has no text. Check that you chose the right file")
+    _write_attachments(builder, files, folder)
 
 
 def _write_part(builder: Builder, part: EmailMessage, known: Known) -> bool:
@@ -118,45 +122,26 @@ def _is_packed(part: EmailMessage) -> bool:
     return part.get_content_type() == "application/ms-tnef" or (part.get_filename() or "").lower() == "winmail.dat"
 
 
-def _unpacked(builder: Builder, part: EmailMessage, depth: int) -> EmailMessage | None:
+def _unpacked(builder: Builder, part: EmailMessage) -> EmailMessage | None:
     try:
-        return tnef.message_of(payload_of(part), MAX_DEPTH - depth)
+        return tnef.message_of(payload_of(part), MAX_DEPTH)
     except ParseError as error:
-        builder.warn(f"attachment {part.get_filename() or part.get_content_type()} left out: {error}")
+        builder.warn(left_out(part.get_filename() or part.get_content_type(), str(error)))
         return None
 
 
-def _attach(builder: Builder, part: EmailMessage, options: ParseOptions, known: Known, depth: int) -> bool:
-    """Add an attachment under a heading, and return whether it could be read. A warning names one that could not."""
-    name = part.get_filename() or ""
-    try:
-        if part.get_content_type() == "message/rfc822":
-            inner = part.get_content()
-            builder.heading(2, f"Attached mail: {header(inner, 'Subject') or name or '(no subject)'}")
-            if depth >= MAX_DEPTH:
-                raise ParseError("it is attached too deep. Add it as a file of its own")
-            write(builder, inner, options, known, depth + 1)
-            return True
-        return _attach_file(builder, part, name, options)
-    except ParseError as error:
-        builder.warn(f"attachment {name or part.get_content_type()} left out: {error}")
-    except (KeyError, ValueError, LookupError, TypeError, AttributeError):
-        builder.warn(f"attachment {name or part.get_content_type()} left out: it is damaged. Add it as a file")
-    return False
-
-
-def _attach_file(builder: Builder, part: EmailMessage, name: str, options: ParseOptions) -> bool:
-    from knowledge.parsing import parsers
-
-    data = payload_of(part)
-    kind = part.get_content_type()
-    if kind == "text/calendar":
-        builder.add("paragraph", calendar_events.describe(text_of(part)))
-        return True
-    charset = charset_of(part)
-    parsed = parsers.parse(data, name, f'{kind}; charset="{charset}"' if charset else kind, options)
-    builder.heading(2, f"Attachment: {name or kind}")
-    for warning in parsed.warnings:
-        builder.warn(f"{name or kind}: {warning}")
-    builder.include(parsed, 3)
-    return True
+def _write_attachments(builder: Builder, parts: Sequence[EmailMessage], folder: str) -> None:
+    """Add invitations to the text, attach the other files and name them. A warning tells what could not be attached."""
+    names = []
+    for part in parts[:MAX_ATTACHMENTS]:
+        if part.get_content_type() == "text/calendar":
+            builder.add("paragraph", calendar_events.describe(text_of(part)))
+            continue
+        name = attached_files.name_of(part)
+        try:
+            names.append(builder.attach(attached_files.read(part, f"{folder}/{name}" if folder else name)))
+        except (KeyError, ValueError, LookupError, TypeError, AttributeError):
+            builder.warn(left_out(name, "it is damaged. Add it as a file"))
+    if len(parts) > MAX_ATTACHMENTS:
+        builder.warn(f"only {MAX_ATTACHMENTS} of {len(parts)} attachments are read. Add the others as files")
+    builder.add("list", "\n".join(("Attached:", *(f"- {name}" for name in names))) if names else "")

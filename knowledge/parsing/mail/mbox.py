@@ -13,19 +13,19 @@ from email.utils import parseaddr, parsedate_to_datetime
 from knowledge.errors import ParseError
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.mail import mail_document, mail_message
+from knowledge.parsing.mail.attached_files import one_name
 from knowledge.parsing.mail.mail_replies import Known
 from knowledge.parsing.mail.mail_threads import in_thread_order, read_headers
-from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_MAILS = 50_000
 _SEPARATOR = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*\n(?=[A-Za-z][A-Za-z-]{0,60}:)")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
-def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
+def parse(data: bytes) -> ParsedDocument:
     """Parse the mailbox. Raises ParseError if it has more than ``MAX_MAILS`` emails.
 
-    The section of an email whose text cannot be read says why.
+    Attached files are named by the section of their email. The section of an email whose text cannot be read says why.
     """
     builder = Builder()
     known = Known()
@@ -37,7 +37,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         message = mail_message.parse_message(_QUOTED_FROM.sub(rb"\1", raw))
         builder.heading(1, _heading(message))
         try:
-            mail_document.write(builder, message, options, known)
+            mail_document.write(builder, message, known, folder=one_name(_heading(message)))
         except ParseError as error:
             problem, _, _ = str(error).partition(". ")
             builder.add("paragraph", f"({problem})")

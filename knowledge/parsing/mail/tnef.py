@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from knowledge.errors import ParseError
+from knowledge.parsing import text_encoding
+from knowledge.parsing.mail.outlook_properties import charset_of_code_page
 from knowledge.parsing.mail.outlook_text import set_header, set_text
 
 _SIGNATURE = 0x223E9F78
@@ -54,11 +55,11 @@ def message_of(data: bytes, depth: int) -> EmailMessage:
 def _message(data: bytes, depth: int) -> EmailMessage:
     found: dict[int, bytes] = {}
     files: list[_File] = []
-    encoding = "cp1252"
+    encoding = "windows-1252"
     properties: Mapping[int, bytes | str] = {}
     for number, value in _attributes(data):
         if number == _CODE_PAGE:
-            encoding = _code_page(int.from_bytes(value[:4], "little"))
+            encoding = charset_of_code_page(int.from_bytes(value[:4], "little"))
         elif number == _PROPERTIES:
             properties = _properties(value, encoding)
         elif number == _ATTACHMENT_BEGINS:
@@ -160,7 +161,7 @@ def _value(value: bytes, kind: int, encoding: str) -> bytes | str:
 
 
 def _text(value: bytes, encoding: str) -> str:
-    return value.decode(encoding, "replace").rstrip("\0")
+    return text_encoding.decode_known(value.rstrip(b"\0"), encoding)
 
 
 def _bytes(value: bytes | str) -> bytes:
@@ -168,12 +169,4 @@ def _bytes(value: bytes | str) -> bytes:
 
 
 def _page(value: bytes | str, encoding: str) -> str:
-    return value if isinstance(value, str) else value.decode(encoding, "replace")
-
-
-def _code_page(number: int) -> str:
-    name = "utf-8" if number == 65001 else f"cp{number}"
-    try:
-        return codecs.lookup(name).name
-    except LookupError:
-        return "cp1252"
+    return value if isinstance(value, str) else text_encoding.decode_known(value, encoding)

@@ -5,7 +5,7 @@ Deleted text, hidden text and comments are left out, and a warning says so.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -28,12 +28,12 @@ from knowledge.parsing.office.ooxml_package import (
     descendants,
     local_name,
 )
+from knowledge.parsing.office.page_headers import add_page_headers
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_NESTING = 50
 """Levels of tables, text boxes and content controls that are read, one inside the other."""
 _TRANSPARENT = frozenset(("sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag", "AlternateContent", "Choice"))
-_LETTER = re.compile(r"[^\W\d_]")
 _NOTE_KINDS = ("footnote", "endnote", "comment")
 
 
@@ -96,15 +96,24 @@ class _Writer:
     def page_headers(self, body: Any) -> None:
         """Add each header and footer of a page once. One without letters, such as a page number, is left out."""
         parts = self._package.relationships(self._part)
-        seen: set[str] = set()
+        texts: list[str] = []
         for reference in descendants(body, "headerReference", "footerReference"):
             linked = parts.get(attribute(reference, "id"))
             root = None if linked is None else self._read_part(linked.target)
-            lines = [] if root is None else [self._reader.read(p).text.strip() for p in descendants(root, "p")]
-            text = "\n".join(line for line in lines if line)
-            if text not in seen and _LETTER.search(text):
-                seen.add(text)
-                self.builder.add("paragraph", text)
+            texts.append("" if root is None else "\n".join(self._lines(root)))
+        add_page_headers(self.builder, texts)
+
+    def _lines(self, container: Any) -> Iterator[str]:
+        """Yield the text of each paragraph of a header, footer or note, also of those in its tables and text boxes."""
+        for item in container:
+            name = local_name(item)
+            if name == "p":
+                found = self._reader.read(item)
+                yield from filter(None, [found.text.strip()])
+                for box in found.boxes:
+                    yield from self._lines(box)
+            elif name != "Fallback":
+                yield from self._lines(item)
 
     def blocks(self, container: Any) -> None:
         """Add the paragraphs and tables of a body, cell, text box or note."""
@@ -231,7 +240,7 @@ class _Writer:
         if kind == "comment" and not self._include_hidden:
             self._comments_left_out += 1
             return
-        text = "\n".join(found for p in descendants(note, "p") if (found := self._reader.read(p).text.strip()))
+        text = "\n".join(self._lines(note))
         if not text:
             return
         self._note_count += kind != "comment"

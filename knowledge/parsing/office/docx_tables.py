@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from knowledge.parsing.csv_tables import add_rows
 from knowledge.parsing.document_builder import Builder
 from knowledge.parsing.office.docx_text import ParagraphText
-from knowledge.parsing.office.ooxml_package import attribute, child, descendants, local_name
+from knowledge.parsing.office.ooxml_package import CELL_ERRORS, attribute, child, descendants, local_name
 from knowledge.whole_numbers import whole_number
 
 MAX_REPEATED = 100
@@ -55,12 +55,20 @@ def _grid(writer: Writer, rows: list[list[tuple[int, Any]]], beside: list[Paragr
             span = _span(cell)
             merge = child(cell, "tcPr", "vMerge")
             continued = merge is not None and attribute(merge, "val") != "restart"
-            text = above.get(column, "") if continued else _text(writer, cell, beside)
+            text = above.get(column, "") if continued else _text_or_warning(writer, cell, beside)
             above[column] = text if merge is not None and len(text) <= MAX_REPEATED else ""
             alone = len(row) == 1
             cells += [text, *([text if len(text) <= MAX_REPEATED and not alone else ""] * (span - 1))]
         grid.append(cells)
     return grid
+
+
+def _text_or_warning(writer: Writer, cell: Any, beside: list[ParagraphText]) -> str:
+    try:
+        return _text(writer, cell, beside)
+    except CELL_ERRORS:
+        writer.builder.warn("a cell of a table is damaged and was left out. Save the document again in Word")
+        return ""
 
 
 def _text(writer: Writer, cell: Any, beside: list[ParagraphText]) -> str:

@@ -22,6 +22,8 @@ from knowledge.parsing.zip_archives import DAMAGED
 
 PACKAGE_ERRORS = (*DAMAGED, etree.LxmlError, KeyError, TypeError)
 """Errors that reading a damaged package raises."""
+CELL_ERRORS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+"""Errors that interpreting the value or the format of a damaged cell raises."""
 
 _STRICT = "http://purl.oclc.org/ooxml/"
 _NAMESPACES = tuple(

@@ -1,4 +1,7 @@
-"""Parses OpenDocument files: texts (ODT), workbooks (ODS) and presentations (ODP)."""
+"""Parses OpenDocument files: texts (ODT), workbooks (ODS) and presentations (ODP).
+
+Comments are left out, and a warning says so.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,14 @@ from knowledge.whole_numbers import whole_number
 MAX_REPEATED_COLUMNS = 1000
 MAX_DEPTH = 50
 _SKIPPED = frozenset(("annotation", "annotation-end", "tracked-changes", "bookmark", "notes", "forms", "note-citation"))
+_VALUES = ("string-value", "date-value", "time-value", "boolean-value", "value")
+"""Attributes with the value of a cell, which a program may save without a text."""
 _WHITE_SPACE = {"tab": "\t", "line-break": "\n", "s": " "}
 _METADATA = {"creator": AUTHOR, "date": DATE, "language": LANGUAGE}
 
 
 def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
-    """Parse an OpenDocument file. ``options.include_hidden`` adds hidden sheets, rows, columns and slides.
+    """Parse an OpenDocument file. ``options.include_hidden`` adds comments, hidden sheets, rows, columns and slides.
 
     Raises ParseError if it is damaged or encrypted.
     """
@@ -47,6 +52,7 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         for body in children(child(root, "body"), "presentation"):
             for number, page in enumerate(children(body, "page"), 1):
                 writer.slide(page, number)
+        writer.warn()
         about = _about(package)
     except (*PACKAGE_ERRORS, AttributeError):
         raise ParseError("it is damaged or encrypted and cannot be opened. Save it again without a password") from None
@@ -64,6 +70,8 @@ class _Writer:
     def __init__(self, root: Any, *, include_hidden: bool) -> None:
         self.builder = Builder()
         self._include_hidden = include_hidden
+        self._comments_left_out = 0
+        self._seen_comments: set[Any] = set()
         styles = list(descendants(root, "style"))
         self._raised = {
             attribute(style, "name")
@@ -80,6 +88,25 @@ class _Writer:
             )
         }
 
+    def warn(self) -> None:
+        """Say how many comments were left out."""
+        if self._comments_left_out:
+            self.builder.warn(f"comments left out ({self._comments_left_out}). Add them with --include-hidden")
+
+    def _comments(self, element: Any) -> None:
+        """Add the comments within an element, each once, or count those that are left out."""
+        for comment in descendants(element, "annotation"):
+            if comment in self._seen_comments:
+                continue
+            self._seen_comments.add(comment)
+            if not self._include_hidden:
+                self._comments_left_out += 1
+                continue
+            text = "\n".join(filter(None, (self._text(p).strip() for p in descendants(comment, "p"))))
+            author = child(comment, "creator")
+            name = "Comment" if author is None else f"Comment by {author.text}"
+            self.builder.add("paragraph", f"{name}: {text}" if text else "")
+
     def _text(self, paragraph: Any) -> str:
         return superscripts.written(_text(paragraph, self._raised))
 
@@ -91,11 +118,13 @@ class _Writer:
             name = local_name(item)
             if name == "h":
                 self.builder.heading(whole_number(attribute(item, "outline-level")) or 1, self._text(item))
+                self._beside(item, depth)
             elif name == "p":
                 self.builder.add("list" if self._in_list(item) else "paragraph", self._prefix(item) + self._text(item))
                 self._beside(item, depth)
             elif name == "table":
                 add_rows(self.builder, [row for row, _ in self._rows(item)])
+                self._comments(item)
             elif name not in _SKIPPED:
                 self.blocks(item, depth + 1)
 
@@ -119,6 +148,7 @@ class _Writer:
                 region = []
         if region:
             add_rows(self.builder, region)
+        self._comments(table)
 
     def slide(self, page: Any, number: int) -> None:
         """Add a slide of a presentation without its notes."""
@@ -132,6 +162,8 @@ class _Writer:
         for shape in page:
             if shape not in titles and local_name(shape) not in _SKIPPED:
                 self.blocks([shape], 0)
+        for comment in children(page, "annotation"):
+            self._comments(comment)
 
     def _is_hidden(self, element: Any) -> bool:
         return not self._include_hidden and attribute(element, "style-name") in self._hidden
@@ -149,26 +181,34 @@ class _Writer:
             cells: list[str] = []
             for cell in row:
                 if local_name(cell) in ("table-cell", "covered-table-cell"):
-                    cells += ["\n".join(self._text(p) for p in descendants(cell, "p"))] * _repeated(
-                        cell, "number-columns-repeated"
-                    )
+                    cells += [self._cell_text(cell)] * _repeated(cell, "number-columns-repeated")
             cells = [text for index, text in enumerate(cells) if index >= len(columns) or columns[index]]
             while cells and not cells[-1].strip():
                 cells.pop()
             shown = self._include_hidden or attribute(row, "visibility") in ("", "visible")
             yield cells, shown or not cells
 
+    def _cell_text(self, cell: Any) -> str:
+        """Return the text of a cell without its comments; of one that stores no text, its value."""
+        lines = [self._text(p) for p in descendants(cell, "p") if not _is_in(p, "annotation")]
+        return "\n".join(lines) if any(lines) else next(filter(None, (attribute(cell, name) for name in _VALUES)), "")
+
     def _beside(self, paragraph: Any, depth: int) -> None:
-        """Add the notes and text boxes of a paragraph."""
+        """Add the notes, text boxes and comments of a paragraph."""
+        self._comments(paragraph)
         for note in descendants(paragraph, "note-body", "text-box"):
             self.blocks(note, depth + 1)
 
     def _in_list(self, paragraph: Any) -> bool:
-        return any(local_name(e) == "list-item" for e in paragraph.iterancestors())
+        return _is_in(paragraph, "list-item")
 
     def _prefix(self, paragraph: Any) -> str:
         level = sum(local_name(e) == "list-item" for e in paragraph.iterancestors())
         return "  " * (level - 1) + "- " if level else ""
+
+
+def _is_in(element: Any, name: str) -> bool:
+    return any(local_name(above) == name for above in element.iterancestors())
 
 
 def _repeated(element: Any, name: str) -> int:

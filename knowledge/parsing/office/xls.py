@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import xlrd
@@ -16,7 +17,9 @@ from knowledge.errors import ParseError
 from knowledge.parsing.csv_tables import MAX_ROWS
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.office.number_format import show_number
-from knowledge.parsing.office.xlsx import add_table, warn_hidden
+from knowledge.parsing.office.ooxml_package import CELL_ERRORS
+from knowledge.parsing.office.xlsx import add_table, warn_damaged, warn_hidden
+from knowledge.parsing.office.xlsx_cells import shown
 from knowledge.parsing.office.xlsx_layout import Merge
 from knowledge.parsing.office.xlsx_tables import Row, TableFinder, regions
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
@@ -54,25 +57,39 @@ def _add_sheet(builder: Builder, book: Any, sheet: Any, *, include_hidden: bool)
     columns = set() if include_hidden else {n for n, info in sheet.colinfo_map.items() if info.hidden}
     merges = [Merge(left + 1, top + 1, right, bottom) for top, bottom, left, right in sheet.merged_cells]
     finder = TableFinder(merges)
-    for rows in regions(_rows(book, sheet, hidden_rows, columns), MAX_ROWS):
+    damaged: list[str] = []
+    for rows in regions(_rows(book, sheet, hidden_rows, columns, damaged), MAX_ROWS):
         add_table(builder, finder.table(rows))
+    warn_damaged(builder, sheet.name, damaged)
     filled = [n for n in sorted(hidden_rows) if n < sheet.nrows and any(sheet.row_values(n))]
     warn_hidden(builder, f"hidden rows of sheet {sheet.name}", [str(n + 1) for n in filled])
     named = [get_column_letter(n + 1) for n in sorted(columns) if n < sheet.ncols]
     warn_hidden(builder, f"hidden columns of sheet {sheet.name}", named)
 
 
-def _rows(book: Any, sheet: Any, hidden_rows: set[int], hidden_columns: set[int]) -> Iterator[Row]:
+def _rows(book: Any, sheet: Any, hidden_rows: set[int], hidden_columns: set[int], damaged: list[str]) -> Iterator[Row]:
     for number in range(sheet.nrows):
         if number in hidden_rows:
             continue
         cells = sheet.row(number)
-        row = ["" if n in hidden_columns else _text(book, cell) for n, cell in enumerate(cells)]
+        row = [
+            ""
+            if n in hidden_columns
+            else shown(cell, partial(_text, book), partial(damaged.append, f"{get_column_letter(n + 1)}{number + 1}"))
+            for n, cell in enumerate(cells)
+        ]
         values = sum(1 << n for n, cell in enumerate(cells) if row[n] and cell.ctype != xlrd.XL_CELL_TEXT)
-        bold = all(book.font_list[book.xf_list[c.xf_index].font_index].bold for n, c in enumerate(cells) if row[n])
+        bold = all(_is_bold(book, cell) for n, cell in enumerate(cells) if row[n])
         while row and not row[-1]:
             row.pop()
         yield Row(number + 1, row, values, bold)
+
+
+def _is_bold(book: Any, cell: Any) -> bool:
+    try:
+        return bool(book.font_list[book.xf_list[cell.xf_index].font_index].bold)
+    except CELL_ERRORS:
+        return False
 
 
 def _text(book: Any, cell: Any) -> str:

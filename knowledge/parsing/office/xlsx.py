@@ -6,9 +6,8 @@ left out, and a warning says so.
 
 from __future__ import annotations
 
-import datetime as dt
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +19,9 @@ from openpyxl.utils.exceptions import InvalidFileException
 from knowledge.errors import ParseError
 from knowledge.parsing.csv_tables import MAX_ROWS, add_rows
 from knowledge.parsing.document_builder import Builder, ParsedDocument
-from knowledge.parsing.office.number_format import show_duration, show_number
 from knowledge.parsing.office.ooxml_graphics import add_graphic, rich_text
 from knowledge.parsing.office.ooxml_package import PACKAGE_ERRORS, Package, transitional
+from knowledge.parsing.office.xlsx_cells import SheetCells, is_bold
 from knowledge.parsing.office.xlsx_layout import SheetLayout, read_comments, read_drawings, read_layout, text_boxes
 from knowledge.parsing.office.xlsx_tables import Row, Table, TableFinder, regions
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
@@ -70,7 +69,6 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
 def _add_sheet(builder: Builder, sheet: Any, package: Package, rows_left: int, *, include_hidden: bool) -> int:
     """Add a sheet, and return how many rows further sheets may have."""
     builder.heading(1, sheet.title)
-    sheet.reset_dimensions()
     part = sheet._worksheet_path
     layout = read_layout(package, part)
     if include_hidden:
@@ -80,12 +78,14 @@ def _add_sheet(builder: Builder, sheet: Any, package: Package, rows_left: int, *
         warn_hidden(builder, f"hidden columns of sheet {sheet.title}", columns)
     finder = TableFinder(layout.merges)
     hidden_rows: list[str] = []
-    for rows in regions(_rows(sheet, layout, hidden_rows), MAX_ROWS):
+    cells = SheetCells(sheet, package, part)
+    for rows in regions(_rows(cells, layout, hidden_rows), MAX_ROWS):
         rows_left -= len(rows)
         if rows_left < 0:
             raise ParseError(f"it has more than {MAX_ROWS} rows. Split it into smaller files")
         add_table(builder, finder.table(rows))
     warn_hidden(builder, f"hidden rows of sheet {sheet.title}", hidden_rows)
+    warn_damaged(builder, sheet.title, cells.damaged)
     _add_beside(builder, package, part, layout)
     return rows_left
 
@@ -95,6 +95,14 @@ def warn_hidden(builder: Builder, what: str, names: list[str]) -> None:
     if names:
         more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
         builder.warn(f"{what} left out: {', '.join(names[:_MAX_NAMED])}{more}. Add them with --include-hidden")
+
+
+def warn_damaged(builder: Builder, sheet: str, cells: Sequence[str]) -> None:
+    """Warn that cells are damaged, by their names; without names nothing is said."""
+    if cells:
+        more = f" and {len(cells) - _MAX_NAMED} more" if len(cells) > _MAX_NAMED else ""
+        named = ", ".join(cells[:_MAX_NAMED])
+        builder.warn(f"damaged cells of sheet {sheet}: {named}{more}. They are shown as they are stored, or left out")
 
 
 def add_table(builder: Builder, table: Table) -> None:
@@ -119,33 +127,25 @@ def _add_beside(builder: Builder, package: Package, part: str, layout: SheetLayo
         builder.warn("comments or text boxes of a sheet are damaged and were left out. Save it again in Excel")
 
 
-def _rows(sheet: Any, layout: SheetLayout, hidden_rows: list[str]) -> Iterator[Row]:
-    """Yield the rows that are shown. The numbers of hidden rows with values are added to ``hidden_rows``."""
-    for number, cells in enumerate(sheet.iter_rows(), 1):
+def _rows(cells: SheetCells, layout: SheetLayout, hidden_rows: list[str]) -> Iterator[Row]:
+    """Yield the rows that are shown, an empty one for those that are not stored between two of them.
+
+    The numbers of hidden rows with values are added to ``hidden_rows``.
+    """
+    last = 0
+    for number, stored in cells.rows():
+        if number > last + 1:
+            yield Row(last + 1, [])
+        last = number
         if number in layout.hidden_rows:
-            if any(cell.value is not None for cell in cells):
+            if any(cell.value is not None for cell in stored):
                 hidden_rows.append(str(number))
             continue
-        row = [_cell_text(cell) for cell in cells]
-        for first, last in layout.hidden_columns:
-            row[first - 1 : last] = [""] * (min(last, len(row)) - first + 1)
-        values = sum(1 << i for i, cell in enumerate(cells) if row[i] and not isinstance(cell.value, str))
-        bold = all(cell.font and cell.font.b for i, cell in enumerate(cells) if row[i])
+        row = [cells.text(cell) for cell in stored]
+        for first, end in layout.hidden_columns:
+            row[first - 1 : end] = [""] * (min(end, len(row)) - first + 1)
+        values = sum(1 << i for i, cell in enumerate(stored) if row[i] and not isinstance(cell.value, str))
+        bold = is_bold([cell for i, cell in enumerate(stored) if row[i]])
         while row and not row[-1]:
             row.pop()
         yield Row(number, row, values, bold)
-
-
-def _cell_text(cell: Any) -> str:
-    value = cell.value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, dt.datetime):
-        return value.date().isoformat() if value.time() == dt.time() else value.isoformat(" ", "minutes")
-    if isinstance(value, dt.timedelta):
-        return show_duration(value, str(cell.number_format))
-    if isinstance(value, int | float):
-        return show_number(value, str(cell.number_format))
-    return str(value).strip()

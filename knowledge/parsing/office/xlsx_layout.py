@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -50,10 +51,19 @@ def read_layout(package: Package, part: str) -> SheetLayout:
         if name == "row" and hidden and (row := whole_number(attribute(element, "r"))) is not None:
             layout.hidden_rows.add(row)
         elif name == "col" and hidden:
-            layout.hidden_columns.append((int(attribute(element, "min")), int(attribute(element, "max"))))
+            first, last = (whole_number(attribute(element, end)) for end in ("min", "max"))
+            layout.hidden_columns += [(first, last)] if first and last else []
         elif name == "mergeCell" and len(layout.merges) < MAX_MERGED:
-            layout.merges.append(Merge(*range_boundaries(attribute(element, "ref"))))
+            layout.merges += _merges(attribute(element, "ref"))
     return layout
+
+
+def _merges(reference: str) -> Iterator[Merge]:
+    """Yield the merged range that a reference such as ``A1:B2`` names; nothing if it is damaged or has no end."""
+    with suppress(ValueError, TypeError):
+        boundaries = range_boundaries(reference)
+        if all(boundaries):
+            yield Merge(*boundaries)
 
 
 def read_comments(package: Package, part: str) -> Iterator[tuple[tuple[int, int], str]]:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
+from knowledge.parsing.pdf.page_pieces import line_text
 from knowledge.parsing.pdf.page_space import PageSpace
 from knowledge.parsing.pdf.ruled_grid import MAX_RULES, Grid, Rule, grids_of
-from knowledge.parsing.reading_order import Word, lines_of
+from knowledge.parsing.reading_order import Word, rows_in_order
 
 MAX_OBJECTS = 20_000
 MAX_SEGMENTS = 4 * MAX_RULES
@@ -23,6 +24,9 @@ MIN_LENGTH = 4.0
 MAX_HEADER_ROWS = 3
 MIN_FILLED = 0.3
 """Share of the cells of a table that have text. Charts have fewer."""
+
+MAX_REPEATED = 2.0
+"""How many times as long as its text a table is with its merged cells repeated. Forms and drawings are longer."""
 
 Point = tuple[float, float]
 
@@ -51,7 +55,7 @@ def table_of(grid: Grid, words: Sequence[tuple[int, Word]]) -> PdfTable | None:
     inside: dict[int, list[Word]] = defaultdict(list)
     for cell, word in words:
         inside[cell].append(word)
-    texts = {cell: " ".join(lines_of(found)) for cell, found in inside.items()}
+    texts = {cell: " ".join(line_text(row) for row in rows_in_order(found)) for cell, found in inside.items()}
     cells = {cell for row in grid.cells for cell in row}
     if len(texts) < MIN_FILLED * len(cells):
         return None
@@ -62,6 +66,8 @@ def table_of(grid: Grid, words: Sequence[tuple[int, Word]]) -> PdfTable | None:
     kept = [index for index in range(len(rows[0])) if any(row[index] for row in rows)]
     rows = [[row[index] for index in kept] for row in rows if any(row)]
     if len(rows) < 2 or len(kept) < 2:
+        return None
+    if sum(len(cell) for row in rows for cell in row) > MAX_REPEATED * sum(map(len, texts.values())):
         return None
     return PdfTable(rows, tuple(grid.xs[index] for index in kept), title)
 

@@ -1,4 +1,4 @@
-"""Cleans the text of PDF pages: joins words that a line end broke, and leaves out headers and footers that repeat."""
+"""Cleans the text of PDF pages: joins words that a line end broke, and takes out headers and footers that repeat."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def clean(text: str) -> str:
     return clean_pages([text])[0]
 
 
-def without_running_lines(pages: Sequence[str]) -> list[str]:
-    """Remove the lines at the edges of pages that repeat on more than half of the pages; the first one stays.
+def without_running_lines(pages: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the pages without the lines at their edges that repeat on more than half of them, and these lines.
 
-    A line repeats if it is the same, or if only the page number in it differs.
+    A line repeats if it is the same, or if only the page number in it differs. The first one stays on its page.
     """
     if len(pages) < MIN_PAGES:
-        return list(pages)
+        return list(pages), []
     split = [page.split("\n") for page in pages]
     edges = [_edges(lines) for lines in split]
     counts = Counter(
@@ -56,7 +56,8 @@ def without_running_lines(pages: Sequence[str]) -> list[str]:
     )
     running = {key for key, count in counts.items() if count > len(pages) / 2}
     seen: set[tuple[str, int]] = set()
-    kept = []
+    kept: list[str] = []
+    removed: list[str] = []
     for number, lines in enumerate(split):
         dropped = set()
         for edge in edges[number]:
@@ -67,7 +68,8 @@ def without_running_lines(pages: Sequence[str]) -> list[str]:
         if dropped >= {index for index, line in enumerate(lines) if line.strip()}:
             dropped.clear()  # a page of nothing else is no page with a header
         kept.append("\n".join(line for index, line in enumerate(lines) if index not in dropped))
-    return kept
+        removed += [lines[index] for index in sorted(dropped)]
+    return kept, removed
 
 
 def _clean(text: str, known: Container[str]) -> str:

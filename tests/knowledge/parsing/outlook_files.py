@@ -11,7 +11,7 @@ Values = list[tuple[int, int, str | bytes | int]]
 
 _SECTOR, _MINI, _END, _FREE, _FAT = 512, 64, 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD
 _CUTOFF = 4096
-_STRING, _BINARY, _INT, _TIME = 0x001F, 0x0102, 0x0003, 0x0040
+_STRING, _STRING8, _BINARY, _INT, _TIME = 0x001F, 0x001E, 0x0102, 0x0003, 0x0040
 
 
 def message(
@@ -25,8 +25,12 @@ def message(
     attachments: tuple[Tree, ...] = (),
     embedded: bool = False,
     code_page: int = 65001,
+    charset: str = "",
 ) -> Tree:
-    """Return the tree of a message that was sent on 3 March 2031 at 09:00 UTC."""
+    """Return the tree of a message that was sent on 3 March 2031 at 09:00 UTC.
+
+    With a ``charset``, its texts are not Unicode but in this charset, whose number is ``code_page``.
+    """
     values: Values = [
         (0x0037, _STRING, subject),
         (0x0C1A, _STRING, sender[0]),
@@ -35,11 +39,12 @@ def message(
         (0x1013, _BINARY, html),
         (0x1009, _BINARY, rtf),
         (0x3FDE, _INT, code_page),
+        *([(0x3FFD, _INT, code_page)] if charset else []),
         (0x0039, _TIME, (11_644_473_600 + 1_930_294_800) * 10_000_000),
     ]
-    tree = dict(_properties(values, 24 if embedded else 32))
+    tree = dict(_properties(values, 24 if embedded else 32, charset))
     recipient: Values = [(0x3001, _STRING, to[0]), (0x39FE, _STRING, to[1]), (0x0C15, _INT, 1)]
-    tree["__recip_version1.0_#00000000"] = _properties(recipient, 8)
+    tree["__recip_version1.0_#00000000"] = _properties(recipient, 8, charset)
     for number, attachment in enumerate(attachments):
         tree[f"__attach_version1.0_#{number:08X}"] = attachment
     return tree
@@ -61,13 +66,15 @@ def attached_message(tree: Tree) -> Tree:
     return {**_properties([(0x3705, _INT, 5)], 8), "__substg1.0_3701000D": tree}
 
 
-def _properties(values: Values, header: int) -> Tree:
+def _properties(values: Values, header: int, charset: str = "") -> Tree:
     tree: dict[str, bytes | Tree] = {}
     entries = bytes(header)
     for number, kind, value in values:
         if isinstance(value, int):
             entries += struct.pack("<HHI", kind, number, 6) + struct.pack("<q", value)
         elif value:
+            if isinstance(value, str) and charset:
+                value, kind = value.encode(charset), _STRING8
             data = value.encode("utf-16-le") if isinstance(value, str) else value
             entries += struct.pack("<HHIII", kind, number, 6, len(data), 0)
             tree[f"__substg1.0_{number:04X}{kind:04X}"] = data

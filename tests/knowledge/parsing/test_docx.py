@@ -129,6 +129,46 @@ async def test_notes_follow_their_paragraph_and_page_headers_are_read_once(parse
     ]
 
 
+async def test_text_boxes_and_tables_of_page_headers_and_notes_are_read_once(parser: Parser) -> None:
+    box = f"<w:txbxContent>{paragraph(run('Draft of May'))}</w:txbxContent>"
+    alternatives = (
+        f"<w:r><mc:AlternateContent><mc:Choice><w:drawing>{box}</w:drawing></mc:Choice>"
+        f"<mc:Fallback><w:pict>{box}</w:pict></mc:Fallback></mc:AlternateContent></w:r>"
+    )
+    table = f"<w:tbl><w:tr><w:tc>{paragraph(run('Ann'))}</w:tc><w:tc>{paragraph(run('Legal'))}</w:tc></w:tr></w:tbl>"
+    document = await read(
+        parser,
+        paragraph(run("Dogs."), '<w:r><w:footnoteReference w:id="2"/></w:r>')
+        + '<w:sectPr><w:headerReference r:id="header"/></w:sectPr>',
+        header=f"<root>{paragraph(run('Contract'), alternatives)}{table}</root>",
+        footnotes=f'<root><w:footnote w:id="2">{paragraph(run("Not cats."), alternatives)}</w:footnote></root>',
+    )
+    assert [text for _, text in texts(document)] == [
+        "Contract\nDraft of May\nAnn\nLegal",
+        "Dogs.",
+        "Note 1: Not cats.\nDraft of May",
+    ]
+
+
+async def test_content_controls_around_blocks_are_read_in_their_place(parser: Parser) -> None:
+    cell = f"<w:tc>{paragraph(run('Team'))}</w:tc><w:tc>{paragraph(run('12'))}</w:tc>"
+    control = "<w:sdt><w:sdtPr/><w:sdtContent>{}</w:sdtContent></w:sdt>"
+    inner = control.format(
+        paragraph(run("Dogs may enter.")) + f"<w:tbl>{control.format(f'<w:tr>{cell}</w:tr>')}</w:tbl>"
+    )
+    body = (
+        paragraph(run("Before")) + control.format(paragraph(run("Rules"), style="H1") + inner) + paragraph(run("After"))
+    )
+    document = await read(parser, body, styles=STYLES)
+    assert texts(document) == [
+        ("paragraph", "Before"),
+        ("heading", "Rules"),
+        ("paragraph", "Dogs may enter."),
+        ("table", "| Team | 12 |\n| --- | --- |"),
+        ("paragraph", "After"),
+    ]
+
+
 STYLES = (
     '<root><w:style w:type="paragraph" w:styleId="H1"><w:name w:val="heading 1"/></w:style>'
     '<w:style w:type="paragraph" w:styleId="Firm"><w:name w:val="Firm"/><w:basedOn w:val="H1"/></w:style>'
@@ -168,6 +208,23 @@ async def test_list_numbers_are_those_that_word_shows(parser: Parser) -> None:
     )
     document = await read(parser, body, numbering=NUMBERING)
     assert [text.strip() for _, text in texts(document)] == ["I. x", "I.a) x", "I.b) x", "II. x", "II.a) x", "I. x"]
+
+
+async def test_numbers_of_headings_are_those_that_word_shows(parser: Parser) -> None:
+    numbered = '<w:numPr><w:ilvl w:val="{}"/><w:numId w:val="3"/></w:numPr>'
+    body = (
+        paragraph(run("Terms"), style="H1", properties=numbered.format(0))
+        + paragraph(run("Pets"), properties=numbered.format(1) + '<w:outlineLvl w:val="1"/>')
+        + paragraph(run("Fish only."))
+        + paragraph(run("Rent"), style="H1", properties=numbered.format(0))
+    )
+    document = await read(parser, body, styles=STYLES, numbering=NUMBERING)
+    assert [(b.kind, b.heading, document.text[b.start : b.end]) for b in document.blocks] == [
+        ("heading", (), "I. Terms"),
+        ("heading", ("I. Terms",), "I.a) Pets"),
+        ("paragraph", ("I. Terms", "I.a) Pets"), "Fish only."),
+        ("heading", (), "II. Rent"),
+    ]
 
 
 def row(*cells: str, before: int = 0) -> str:

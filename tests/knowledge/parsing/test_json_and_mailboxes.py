@@ -102,10 +102,8 @@ Content-Type: text/html; charset=utf-8
 
 From nobody Tue Mar  3 11:00:00 2026
 MIME-Version: 1.0
-Content-Type: image/png
-Content-Transfer-Encoding: base64
+Content-Type: text/plain
 
-iVBORw0KGgo=
 """
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from email.message import EmailMessage
+from functools import partial
 
 import openpyxl
 import pytest
 
 from knowledge.errors import ParseError
+from knowledge.parsing.attached_documents import parse_all
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.mail.calendar_events import describe
 from knowledge.types import Document, Fetched
@@ -126,11 +128,14 @@ def with_attachments() -> EmailMessage:
 
 
 async def test_attachments_are_read_under_their_names_or_told(parser: Parser) -> None:
-    document = await read(parser, with_attachments().as_bytes())
-    found = [(b.heading, document.text[b.start : b.end]) for b in document.blocks]
-    assert (("Files", "Attached mail: Minutes"), "Kim takes the keys.") in found
-    assert (("Files", "Attachment: prices.csv"), "| Plan | Price |\n| --- | --- |\n| Team | 12 |") in found
-    assert any(text == "Event: Party, big\nStarts: 2026-06-01 17:00 UTC" for _, text in found)
+    document, minutes, prices = await parse_all(parser.parse, Fetched("mail.eml", with_attachments().as_bytes()))
+    found = [document.text[b.start : b.end] for b in document.blocks]
+    assert found[-2:] == [
+        "Event: Party, big\nStarts: 2026-06-01 17:00 UTC",
+        "Attached:\n- Minutes.eml\n- prices.csv\n- logo.png",
+    ]
+    assert (minutes.title, minutes.text) == ("Minutes", "Minutes\n\nKim takes the keys.")
+    assert (prices.title, prices.text) == ("prices.csv", "| Plan | Price |\n| --- | --- |\n| Team | 12 |")
     assert [warning.split(" left out")[0] for warning in document.warnings] == [
         "attachment winmail.dat",
         "attachment logo.png",
@@ -159,14 +164,14 @@ async def test_hidden_parts_of_attachments_are_read_when_they_are_asked_for(pars
     message.add_attachment(saved.getvalue(), maintype="application", subtype="octet-stream", filename="pay.xlsx")
     separator = b"From eve@example.org Mon May  4 09:00:00 2026\n" if name.endswith("mbox") else b""
     mail = Fetched(name, separator + message.as_bytes())
-    document = await parser.parse(mail)
-    assert document.warnings == ("pay.xlsx: hidden sheets left out: Pay. Add them with --include-hidden",)
-    assert "91000" not in document.text
-    everything = await parser.parse(mail, include_hidden=True)
+    _, pay = await parse_all(parser.parse, mail)
+    assert pay.warnings == ("hidden sheets left out: Pay. Add them with --include-hidden",)
+    assert "91000" not in pay.text
+    _, everything = await parse_all(partial(parser.parse, include_hidden=True), mail)
     assert "91000" in everything.text
     assert everything.warnings == ()
 
 
 async def test_message_without_anything_to_read_is_refused(parser: Parser) -> None:
     with pytest.raises(ParseError, match="no text"):
-        await read(parser, raw("image/png", b"\x89PNG\r\n\x1a\n"))
+        await read(parser, raw("multipart/mixed; boundary=b1", b"--b1\nContent-Type: text/plain\n\n\n--b1--\n"))

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from knowledge.parsing import parsers
+from knowledge.parsing.attached_documents import parse_all
 from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.parsing.mail import tnef
 from knowledge.types import Fetched
+from tests.knowledge.parsing import outlook_files
+from tests.knowledge.tnef_files import attached_file, winmail
 
 HEAD = "From: eve@example.org\nSubject: Prices\nMIME-Version: 1.0\n"
 CHARSETS = pytest.mark.parametrize(
@@ -40,4 +45,40 @@ async def test_an_attached_text_is_read_in_the_charset_that_is_meant(
     )
     mail = parts.encode() + text.encode(written_in) + b"\n--b1--\n"
 
-    assert (await parser.parse(Fetched("mail.eml", mail))).text.endswith(text)
+    _, prices = await parse_all(parser.parse, Fetched("mail.eml", mail))
+    assert prices.text.endswith(text)
+
+
+CODE_PAGES = pytest.mark.parametrize(
+    ("code_page", "written_in", "text"),
+    [
+        (28591, "cp1252", "The plan “Team” costs 12 € – per month."),
+        (936, "gb18030", "朱镕基的办公室在三楼，周一开门。"),
+        (932, "cp932", "事務所は①番出口の近く、㈱山田の隣です。"),
+        (949, "cp949", "똠방각하는 삼 층에 있습니다."),
+        (950, "big5hkscs", "辦公室在三樓，星期一開門。"),
+        (1251, "cp1251", "Офис открыт с девяти."),
+        (99999, "cp1252", "The plan “Team” costs 12 € – per month."),
+    ],
+)
+
+
+@CODE_PAGES
+def test_the_texts_of_an_outlook_message_are_read_in_its_code_page(code_page: int, written_in: str, text: str) -> None:
+    html = f"<p>{text}</p>".encode(written_in)
+    for body in ({"body": text}, {"html": html}):
+        tree = outlook_files.message(
+            subject=text, to=(text, "ann@example.org"), code_page=code_page, charset=written_in, **body
+        )
+        document = parsers.parse(outlook_files.compound_file(tree), "plan.msg")
+        assert document.title == text
+        assert document.text.count(text) == 3
+
+
+@CODE_PAGES
+def test_the_texts_of_packed_attachments_are_read_in_their_code_page(
+    code_page: int, written_in: str, text: str
+) -> None:
+    packed = winmail(attached_file(text.replace(".", "").encode(written_in) + b".txt", b"words"), code_page=code_page)
+    [file] = tnef.message_of(packed, 1).iter_attachments()
+    assert file.get_filename() == text.replace(".", "") + ".txt"

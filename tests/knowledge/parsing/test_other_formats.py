@@ -184,6 +184,14 @@ async def test_rich_text_is_read_without_its_commands(parser: Parser) -> None:
     assert [text for _, text, _ in texts(document)] == ["Die Gebühr ist 15 €.", "Zweiter Absatz."]
 
 
+async def test_headers_and_footers_of_rich_text_are_read_once(parser: Parser) -> None:
+    data = rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0\fcharset204 Arial;}}{\header \pard\plain Entw\'fcrf\{e\}\par }"
+    data += rb"{\headerf {\b Entw\'fcrf\{e\}}\par}{\footer\pard\qc {\field{\*\fldinst PAGE}{\fldrslt 3}}\par}"
+    data += rb"{\footerl {\f0 \'d2\'e0\'e9\'ed\'e0}\par}Die Geb\'fchr ist 15.\par}"
+    document = await parser.parse(Fetched("note.rtf", data))
+    assert [text for _, text, _ in texts(document)] == ["Entwürf{e}", "Тайна", "Die Gebühr ist 15."]
+
+
 @pytest.mark.parametrize("name", ["old.doc", "old.ppt", "old"])
 async def test_old_office_files_are_refused_with_the_way_out(parser: Parser, name: str) -> None:
     with pytest.raises(ParseError, match="save it as DOCX or PPTX"):

@@ -6,6 +6,9 @@ import pytest
 
 from knowledge.errors import ParseError
 from knowledge.parsing import parsers
+from knowledge.parsing.attached_documents import parse_all
+from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.types import Fetched
 from tests.knowledge.parsing.outlook_files import Tree, attached_message, attachment, compound_file, message
 
 ANN, BOB = ("Ann Muñoz", "ann@example.org"), ("Bob, the Guard", "bob@example.org")
@@ -36,15 +39,18 @@ def test_attached_files_and_messages_are_read_under_their_names() -> None:
     picture = attachment("logo.png", b"\x89PNG\r\n", "image/png", content_id="logo@1")
     files = (attachment("fees.txt", long, "text/plain"), attached_message(inner), picture)
     document = parsers.parse(compound_file(message(subject="Gate", body="See below.", sender=ANN, attachments=files)))
-    text = document.text
-    assert text.index("Attachment: fees.txt") < text.index("The fee of the lot is 12.")
-    assert text.index("Attached mail: Older") < text.index("It was red.")
+    assert document.text.endswith("See below.\n\nAttached:\n- fees.txt\n- Older.eml")
+    fees, older = document.attached
+    assert (fees.name, fees.data) == ("fees.txt", long)
+    inside = parsers.parse(older.data, older.name, older.content_type)
+    assert (inside.title, inside.text.endswith("It was red.")) == ("Older", True)
     assert document.warnings == ()
 
 
-def test_a_file_that_cannot_be_read_is_named() -> None:
+async def test_a_file_that_cannot_be_read_is_named(parser: Parser) -> None:
     files = (attachment("run.exe", b"MZ" + bytes(900)),)
-    document = parsers.parse(compound_file(message(subject="Gate", body="See below.", sender=ANN, attachments=files)))
+    data = compound_file(message(subject="Gate", body="See below.", sender=ANN, attachments=files))
+    [document] = await parse_all(parser.parse, Fetched("gate.msg", data))
     assert document.warnings[0].startswith("attachment run.exe left out: ")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
+from knowledge.chunking import chunk
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.pdf.pdf_text import clean, without_running_lines
 from knowledge.types import Document, Fetched
@@ -11,10 +14,10 @@ from knowledge.types import Document, Fetched
 HELVETICA = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
 
 
-def pdf_of(*streams: str, page: str = "", catalog: str = "", extra: tuple[str, ...] = ()) -> bytes:
+def pdf_of(*streams: str, page: str = "", catalog: str = "", extra: tuple[str, ...] = (), fonts: str = "") -> bytes:
     """Return a handwritten PDF with a page for each content stream. Object 3 is the font, ``extra`` begin at 4.
 
-    ``page`` and ``catalog`` are entries of their dictionaries. The first page is the object after ``extra``.
+    ``page``, ``catalog`` and ``fonts`` are entries of their dictionaries. The first page is the object after ``extra``.
     """
     first = 4 + len(extra)
     kids = " ".join(f"{first + 2 * n} 0 R" for n in range(len(streams)))
@@ -27,7 +30,7 @@ def pdf_of(*streams: str, page: str = "", catalog: str = "", extra: tuple[str, .
     for n, stream in enumerate(streams):
         objects.append(
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {first + 2 * n + 1} 0 R "
-            f"/Resources << /Font << /F1 3 0 R >> >> {page} >>"
+            f"/Resources << /Font << /F1 3 0 R {fonts} >> >> {page} >>"
         )
         objects.append(f"<< /Length {len(stream.encode('cp1252'))} >>\nstream\n{stream}\nendstream")
     out, places = b"%PDF-1.4\n", []
@@ -112,6 +115,13 @@ async def test_form_values_stand_with_their_labels(parser: Parser) -> None:
     ]
 
 
+async def test_values_of_a_page_that_was_taken_out_of_its_form_stand_with_their_labels(parser: Parser) -> None:
+    stream = lines("Supplier:", "Approved:", "Freight by:", leading=50)
+    data = pdf_of(stream, page="/Annots [5 0 R 6 0 R 7 0 R 8 0 R]", extra=FIELDS)
+    last = (await read(parser, data)).text.split("\n\n")[-1]
+    assert last.splitlines() == ["Supplier: Acme Bolts Ltd", "Freight by: Air", "order.note: ring twice"]
+
+
 async def test_entries_of_the_outline_are_headings(parser: Parser) -> None:
     extra = (
         "<< /Type /Outlines /First 5 0 R /Last 5 0 R /Count 2 >>",
@@ -137,17 +147,34 @@ async def test_pages_without_text_are_named(parser: Parser) -> None:
     assert "2, 3" in document.warnings[0]
 
 
-def test_headers_and_footers_that_repeat_are_kept_once() -> None:
+def test_headers_and_footers_that_repeat_are_kept_once_on_their_page() -> None:
     pages = [
         f"Acme report 2031\nBody {n} says {n * n}.\nMore of it.\n\nEven more {n}.\nend of {n}\nPage {n}\n{n}"
         for n in range(1, 6)
     ]
-    found = without_running_lines(pages)
+    found, removed = without_running_lines(pages)
     assert sum("Acme report" in page for page in found) == 1
     assert sum("Page" in page for page in found) == 1
     assert [f"says {n * n}." in page for n, page in enumerate(found, 1)] == [True] * 5
+    assert Counter(removed) == Counter(
+        ["Acme report 2031"] * 4 + [f"Page {n}" for n in range(2, 6)] + [str(n) for n in range(1, 6)]
+    )
+
+
+async def test_headers_and_footers_that_repeat_are_text_of_the_document_but_of_no_chunk(parser: Parser) -> None:
+    pages = (
+        lines("Handbook of the harbour", f"Crane {n} lifts {n * 7} tonnes.", f"Pier {n} of 5") for n in range(1, 6)
+    )
+    document = await read(parser, pdf_of(*pages))
+    last = document.blocks[-1]
+    assert (last.kind, last.page) == ("running_lines", None)
+    assert document.text[last.start :].split("\n")[-2:] == ["Handbook of the harbour", "Pier 5 of 5"]
+    assert document.text.count("Handbook of the harbour") == 5
+    chunks = chunk(document, count=lambda texts: [len(one.split()) for one in texts])
+    assert sum(one.text.count("Handbook of the harbour") for one in chunks) == 1
+    assert all(any(f"Crane {n} lifts" in one.text for one in chunks) for n in range(1, 6))
 
 
 def test_few_pages_keep_every_line() -> None:
     pages = ["Same\nx", "Same\ny", "Same\nz"]
-    assert without_running_lines(pages) == pages
+    assert without_running_lines(pages) == (pages, [])

@@ -17,6 +17,7 @@ from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.office.number_format import show_number
 from knowledge.types import Document, Fetched
+from tests.knowledge.parsing.ooxml_files import changed
 
 
 def saved(book: openpyxl.Workbook) -> bytes:
@@ -122,6 +123,21 @@ async def test_comments_and_charts_are_read(parser: Parser) -> None:
     text = (await read(parser, book)).text
     assert "Comment on B2: excludes VAT" in text
     assert "Prices by plan" in text
+
+
+async def test_text_boxes_are_read(parser: Parser) -> None:
+    book = sheet_of(["Plan", "Price"], ["Team", 12])
+    book.active.add_chart(BarChart(), "D2")
+    drawing = "http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing"
+    main = "http://schemas.openxmlformats.org/drawingml/2006/main"
+    box = (
+        f'<x:twoCellAnchor xmlns:x="{drawing}" xmlns:a="{main}"><x:sp><x:txBody><a:p><a:r><a:t>Prices </a:t></a:r>'
+        "<a:r><a:t>without VAT</a:t></a:r></a:p><a:p><a:r><a:t>since May</a:t></a:r></a:p></x:txBody></x:sp>"
+        "</x:twoCellAnchor>"
+    )
+    data = changed(saved(book), "xl/drawings/drawing1.xml", r"</(\w+:)?wsDr>", rf"{box}\g<0>")
+    document = await parser.parse(Fetched("list.xlsx", data))
+    assert document.text.endswith("| Team | 12 |\n\nPrices without VAT\nsince May")
 
 
 def with_hidden() -> openpyxl.Workbook:

@@ -20,6 +20,7 @@ from bot.platforms.web.http_messages import identity_of
 from bot.reports import contradictions, gaps
 from bot.reports.contradictions import Contradiction
 from bot.reports.gaps import WHY, Gap, Readers
+from bot.types.recent_entries import RecentEntries
 from knowledge.whole_numbers import whole_number
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
@@ -34,7 +35,7 @@ class GapsPage:
     def __init__(self, services: Services, tenant_id: str) -> None:
         self._services = services
         self._tenant = tenant_id
-        self._vectors: dict[str, Any] = {}
+        self._vectors: RecentEntries[str, Any] = RecentEntries(MOST_VECTORS)
 
     def routes(self) -> list[Route]:
         """Return the route of the page."""
@@ -48,18 +49,19 @@ class GapsPage:
         """Return the page for an admin. Other people's private questions are left out."""
         days = days if days in PERIODS else 7
         start = self._services.clock() - timedelta(days=days)
-        readers = Readers(user_id=reader)
+        readers, model = Readers(user_id=reader), self._services.models.current.model
         async with self._services.database.tenant(self._tenant) as session:
             found = await gaps.gaps(
                 session,
                 tenant_id=self._tenant,
                 start=start,
                 encode=self._encode,
+                model=model,
                 readers=readers,
                 most=MOST_QUESTIONS,
             )
             disagreeing = await contradictions.contradictions(
-                session, tenant_id=self._tenant, start=start, encode=self._encode
+                session, tenant_id=self._tenant, start=start, encode=self._encode, model=model
             )
         choices = [Choice(label, link("gaps", days=one), one == days) for one, label in PERIODS.items()]
         return Page("gaps", "What the documents do not answer", [_gaps(found), _pairs(disagreeing)], [choices])
@@ -71,9 +73,7 @@ class GapsPage:
         if unknown:
             added = dict(zip(unknown, await encoder(self._services)(unknown), strict=True))
             found |= added
-            self._vectors |= added
-        while len(self._vectors) > MOST_VECTORS:
-            del self._vectors[next(iter(self._vectors))]
+            self._vectors.update(added)
         return np.stack([found[text] for text in texts])
 
 

@@ -23,6 +23,7 @@ from bot.store.admin_changes import AdminAction
 from knowledge.sources.source_factory import reads_local_files
 from knowledge.store import ingest_runs
 from knowledge.store.ingest_runs import Run
+from knowledge.whole_numbers import whole_number
 
 INGEST = "ingest"
 """The task of a reading, which is retried and stopped as a reading."""
@@ -39,8 +40,8 @@ class JobPages:
         """Return the routes of the page and of its buttons."""
         return [
             Route("/admin/jobs", self._shown),
-            Route("/admin/jobs/{job_id:int}/retry", posted(self._retry, self._page), methods=["POST"]),
-            Route("/admin/jobs/{job_id:int}/stop", posted(self._stop, self._page), methods=["POST"]),
+            Route("/admin/jobs/{job_id}/retry", posted(self._retry, self._page), methods=["POST"]),
+            Route("/admin/jobs/{job_id}/stop", posted(self._stop, self._page), methods=["POST"]),
             Route("/admin/runs/{run_id}/retry", posted(self._read_again, self._page), methods=["POST"]),
             Route("/admin/runs/{run_id}/stop", posted(self._stop_reading, self._page), methods=["POST"]),
         ]
@@ -55,13 +56,13 @@ class JobPages:
         return Page("jobs", "Background jobs", [_readings(runs), _jobs(jobs)])
 
     async def _retry(self, request: Request, given: Mapping[str, str]) -> str:
-        job = request.path_params["job_id"]
+        job = _job_number(request)
         if not await self._services.queue.retry_failed(self._tenant, job):
             raise UsageError(user_messages.JOB_GONE)
         return await self._recorded(request, "retry a job", f"job {job}")
 
     async def _stop(self, request: Request, given: Mapping[str, str]) -> str:
-        job = request.path_params["job_id"]
+        job = _job_number(request)
         if not await self._services.queue.cancel_waiting(self._tenant, job):
             raise UsageError(user_messages.JOB_GONE)
         return await self._recorded(request, "stop a job", f"job {job}")
@@ -95,6 +96,13 @@ class JobPages:
 
         await self._services.database.run(self._tenant, store)
         return link("jobs")
+
+
+def _job_number(request: Request) -> int:
+    job = whole_number(request.path_params["job_id"])
+    if job is None:
+        raise UsageError(user_messages.JOB_GONE)
+    return job
 
 
 def _can_be_read_again(run: Run) -> bool:

@@ -6,6 +6,12 @@ import { DEFAULT_NAME, NOT_REACHABLE, httpStatus } from "./user-messages.js";
 /** HTTP status of a request without a valid session. */
 export const SIGNED_OUT_STATUS = 401;
 
+/** Milliseconds until a failed request that the page needs is sent again. */
+export const RETRY_MS = 2_000;
+
+/** Returns whether a failed request may succeed later: the server was not reached, or it has a fault. */
+export const mayWorkLater = ({ status }) => status === undefined || status >= 500;
+
 /** Returns the name of the sign-in, or the one that the user has chosen on this page. */
 export const userName = () => state.config.user.name || localStorage.getItem("name") || DEFAULT_NAME;
 

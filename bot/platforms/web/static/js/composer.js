@@ -5,10 +5,13 @@ import { announce, byId, isPhone, orNotice, randomId, showNotice } from "./dom.j
 import { drawCommandMenu, handleMenuKey, hideCommandMenu, parseCommand } from "./command-menu.js";
 import { showUnsent } from "./log.js";
 import { ANNOUNCE_COMMAND, ANNOUNCE_SEARCHING, SHORT_PLACEHOLDER, questionTooLong } from "./user-messages.js";
-import { questionText, setQuestionText, updateQuestionBox } from "./question-box.js";
+import { putBack, questionText, setQuestionText, updateQuestionBox } from "./question-box.js";
 import { state } from "./state.js";
-import { clearAttachments, ingestAttachments } from "./uploads.js";
+import { ingestAttachments, removeAttachments } from "./uploads.js";
 import { putThreadInUrl } from "./url-hash.js";
+
+/** A question whose request got no response, with its message ID. The server may have accepted it. */
+let unanswered = null;
 
 function submit() {
   const text = questionText().trim();
@@ -18,20 +21,22 @@ function submit() {
   orNotice(() => send(text));
 }
 
-/** Sends a question or a command. Puts the text back into the box if the server refuses it. */
+/** Sends a question or a command. Puts the text back into the box if the server refuses it or cannot be reached. */
 export async function send(text) {
   showNotice("");
   const command = parseCommand(text);
   if (command?.name === "ingest" && state.attachments.length) return ingestAttachments(command.args);
   const limit = state.config.question_limit;
   if (!command && text.length > limit) throw new Error(questionTooLong(text.length, limit));
+  const { thread } = state;
   const takeBack = showUnsent(text, { isCommand: Boolean(command) });
-  putThreadInUrl(state.thread);
+  putThreadInUrl(thread);
   try {
-    await (command ? sendCommand(command) : sendQuestion(text));
+    const isShown = await (command ? sendCommand(command) : sendQuestion(text));
+    if (isShown) takeBack();
   } catch (error) {
     takeBack();
-    if (!questionText()) setQuestionText(text);
+    putBack(text, thread);
     throw error;
   }
 }
@@ -41,11 +46,22 @@ async function sendCommand({ name, args }) {
   announce(ANNOUNCE_COMMAND);
 }
 
+/** Sends a question. Returns whether the server had accepted it before, so that it is shown already. */
 async function sendQuestion(text) {
   const files = state.attachments.map(({ key }) => key);
-  await request("api/ask", { thread: state.thread, id: randomId(), text, files });
-  if (files.length) clearAttachments();
-  announce(ANNOUNCE_SEARCHING);
+  const question = JSON.stringify({ thread: state.thread, text, files });
+  // With the same ID, the server answers a question once, although it is sent again after a lost response.
+  const id = unanswered?.question === question ? unanswered.id : randomId();
+  unanswered = null;
+  try {
+    const { turn } = await request("api/ask", { ...JSON.parse(question), id });
+    removeAttachments(files);
+    announce(ANNOUNCE_SEARCHING);
+    return !turn;
+  } catch (error) {
+    if (error.isUnreachable) unanswered = { question, id };
+    throw error;
+  }
 }
 
 export function setUpComposer() {

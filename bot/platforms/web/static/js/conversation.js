@@ -1,6 +1,6 @@
 /** Opens a conversation, loads its messages, and applies the events that follow. */
 
-import { request } from "./api.js";
+import { RETRY_MS, mayWorkLater, request } from "./api.js";
 import { byId, isPhone, orNotice, randomId, showNotice } from "./dom.js";
 import { branchLink } from "./message-elements.js";
 import { announceAnswer, isInLog, patchMessage, prependToLog, removeMessage, replaceLog, showMessage } from "./log.js";
@@ -38,7 +38,10 @@ async function openThread(id) {
   if (!isPhone()) focusQuestion();
 }
 
-/** Loads the messages of the open conversation, then applies the events that arrived meanwhile. */
+/**
+ * Loads the messages of the open conversation, then applies the events that arrived meanwhile. Tries again until that
+ * works: the events that a failed load was to make up for do not come again.
+ */
 export async function reloadThread() {
   const load = ++loads;
   queuedEvents = [];
@@ -46,7 +49,9 @@ export async function reloadThread() {
   try {
     response = await request(`api/threads/${state.thread}`);
   } catch (error) {
-    if (load === loads) showFailedLoad(error);
+    if (load !== loads) return;
+    showFailedLoad(error);
+    if (mayWorkLater(error)) setTimeout(() => { if (load === loads) reloadThread(); }, RETRY_MS);
     return;
   }
   if (load !== loads) return;

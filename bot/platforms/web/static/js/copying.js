@@ -15,15 +15,25 @@ export async function copyAnswer(card, message) {
 /** Returns the text of a rendered answer, a line for each row of a table. */
 function readableText(body) {
   const copied = body.cloneNode(true);
-  copied.querySelectorAll(".cite, .code-head").forEach((control) => control.remove());
+  copied.querySelectorAll(".code-head").forEach((head) => head.remove());
+  copied.querySelectorAll(".cite").forEach(removeCitation);
   copied.querySelectorAll("math").forEach((formula) => {
     formula.replaceWith(formula.querySelector("annotation").textContent);
   });
-  copied.querySelectorAll("tr").forEach((row) => {
-    row.replaceWith([...row.cells].map((cell) => cell.textContent.trim()).join("\t"), "\n");
+  copied.querySelectorAll("table").forEach((table) => {
+    table.replaceWith([...table.rows].map((row) => `${cellTexts(row).join("\t")}\n`).join(""));
   });
   copied.querySelectorAll("p, li, pre, h1, h2, h3, h4, blockquote").forEach((block) => block.append("\n"));
   return copied.textContent.replace(/[ \t]+$/gm, "").replace(/\n{3,}/g, "\n\n").trim();
+}
+
+const cellTexts = (row) => [...row.cells].map((cell) => cell.textContent.trim());
+
+/** Removes the number of a citation and the space before it. */
+function removeCitation(citation) {
+  const before = citation.previousSibling;
+  if (before?.nodeType === Node.TEXT_NODE) before.data = before.data.trimEnd();
+  citation.remove();
 }
 
 async function copy(text, label) {

@@ -1,6 +1,6 @@
 /** Receives the server's event stream: connects, reconnects where it left off, and passes the events on. */
 
-import { SIGNED_OUT_STATUS, request } from "./api.js";
+import { RETRY_MS, SIGNED_OUT_STATUS, mayWorkLater, request } from "./api.js";
 import { applyEvent, reloadThread } from "./conversation.js";
 import { byId, hideConnectionNotice, orNotice, showNotice } from "./dom.js";
 import { CONNECTED, CONNECTION_LOST, RECONNECTING, SIGNED_OUT } from "./user-messages.js";
@@ -8,7 +8,6 @@ import { loadThreads } from "./sidebar.js";
 import { state } from "./state.js";
 
 const KINDS = ["message", "patch", "gone", "thread", "title", "pin"];
-const RETRY_MS = 2_000;
 /** Heartbeats that may be missing before the connection counts as dead. */
 const MISSED_HEARTBEATS = 2.5;
 /** Milliseconds without a connection after which a notice says so. */
@@ -47,8 +46,20 @@ export function connect() {
   }
   stream.addEventListener("snapshot", (event) => {
     lastEvent = event.lastEventId;
-    orNotice(loadThreads);
+    reloadThreads();
     if (state.thread) reloadThread();
+  });
+}
+
+/** Loads the list of conversations, and tries again until that works. */
+function reloadThreads() {
+  return orNotice(async () => {
+    try {
+      await loadThreads();
+    } catch (error) {
+      if (mayWorkLater(error)) setTimeout(reloadThreads, RETRY_MS);
+      throw error;
+    }
   });
 }
 

@@ -42,8 +42,12 @@ export function announceAnswer(message, before) {
   if (message.role === "assistant" && message.final && !before?.final) announce(ANNOUNCE_ANSWERED);
 }
 
-/** Replaces a message's element. Keeps the open panel under it and the keyboard focus on its button. */
+/**
+ * Replaces a message's element, unless its question is being edited. Keeps the open panel under it and the keyboard focus
+ * on its button.
+ */
 function replaceMessage(shown, created) {
+  if (shown.querySelector(".editor")) return;
   const panel = shown.querySelector(".panel");
   if (panel && created.querySelector(".actions")) created.append(panel);
   created.style.animation = "none";
@@ -118,7 +122,7 @@ function logElements(messages) {
 
 /** Shows a question or command before the server has accepted it. Returns a function that takes it back. */
 export function showUnsent(text, { isCommand }) {
-  const body = element("div", { className: "body clamp" }, element("p", { className: "plain", textContent: text || "…" }));
+  const body = element("div", { className: "body clamp" }, element("p", { className: "plain", textContent: text || "…", dir: "auto" }));
   const sent = element("article", { className: "msg user sending" }, body);
   byId("log").append(sent);
   if (!isCommand) byId("log").append(waitingLine(UNSENT));

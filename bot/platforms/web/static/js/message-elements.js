@@ -36,7 +36,7 @@ function questionElement(message) {
 
 /** Creates a link to a conversation that a branch connects with this one. */
 export const branchLink = ({ thread_id: thread, title }, label) =>
-  element("a", { className: "branch", href: `#${thread}`, textContent: label(title) });
+  element("a", { className: "branch", href: `#${thread}`, textContent: label(title), dir: "auto" });
 
 /** Limits the height of a long question. The keyboard scrolls it when it has the focus. */
 function makeScrollable(body) {
@@ -123,7 +123,7 @@ function sourceList(message) {
   list.setAttribute("aria-label", SOURCES);
   for (const source of message.sources) {
     const place = [source.heading.at(-1), source.page && shortPage(source.page_label || source.page)].filter(Boolean).join(", ");
-    const title = element("span", { className: "source-title", textContent: source.title });
+    const title = element("span", { className: "source-title", textContent: source.title, dir: "auto" });
     if (place && place !== source.title) title.append(element("small", { textContent: `  ${place}` }));
     const number = element("span", { className: "source-number", textContent: source.n });
     const control = button({ title: SHOW_PASSAGE }, number, title);

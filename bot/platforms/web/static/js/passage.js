@@ -40,7 +40,7 @@ export function closePassage({ refocus = false } = {}) {
 function header(source) {
   const headings = source.heading.filter((heading, level) => level || heading !== source.title);
   const place = [...headings, source.page && longPage(source.page_label || source.page)].filter(Boolean).join(" › ");
-  const title = element("div", {}, element("h2", { textContent: source.title }), element("p", { textContent: place }));
+  const title = element("div", {}, element("h2", { textContent: source.title, dir: "auto" }), element("p", { textContent: place }));
   const close = button({ className: "icon", innerHTML: icon("close"), onclick: () => closePassage({ refocus: true }) });
   close.setAttribute("aria-label", CLOSE);
   return element("header", {}, title, close);

@@ -38,40 +38,50 @@ function deleteQuestion(clicked, message) {
 }
 
 /** Asks an edited question in a conversation of its own, which has what came before it, and opens that. */
-async function askInBranch(message, text) {
+async function askInBranch({ turn }, text) {
   const thread = randomId();
-  await request(`api/turns/${message.turn}/branch`, { thread, text });
-  showMessage(message);
+  await request(`api/turns/${turn}/branch`, { thread, text });
   location.hash = thread;
 }
 
 function openEditor(message) {
   const body = byId(message.id).querySelector(".body");
   if (!body) return;
-  const box = element("textarea", { value: body.textContent, rows: 3 });
+  const box = element("textarea", { value: body.textContent, rows: 3, dir: "auto" });
   box.setAttribute("aria-label", EDIT_BOX);
   const branch = element("button", { type: "submit", textContent: ASK_IN_BRANCH });
   const replace = button({ textContent: REPLACE_QUESTION });
-  const cancel = button({ textContent: CANCEL, onclick: () => showMessage(message) });
+  const close = () => {
+    form.remove();
+    // The message may have changed, or be deleted, since the editor was opened.
+    const latest = state.messages.get(message.id);
+    if (latest) showMessage(latest);
+  };
+  const cancel = button({ textContent: CANCEL, onclick: close });
   const form = element("form", { className: "editor" }, box, element("div", {}, branch, replace, cancel));
+  /** Sends the text once, however often Enter is pressed, and closes the editor. */
+  const send = (sending) => orNotice(async () => {
+    if (form.inert) return;
+    form.inert = true;
+    try {
+      await sending(message, box.value);
+    } finally {
+      form.inert = false;
+    }
+    close();
+  });
   form.onsubmit = (event) => {
     event.preventDefault();
-    orNotice(() => askInBranch(message, box.value));
+    send(askInBranch);
   };
-  replace.onclick = () => {
-    orNotice(async () => {
-      await request(`api/turns/${message.turn}/change`, { text: box.value });
-      // Without a change in the text the server sends no event that would close the editor.
-      if (form.isConnected) showMessage(message);
-    });
-  };
+  replace.onclick = () => send(({ turn }, text) => request(`api/turns/${turn}/change`, { text }));
   box.onkeydown = (event) => {
     event.stopPropagation();
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       form.requestSubmit();
     }
-    if (event.key === "Escape") showMessage(message);
+    if (event.key === "Escape") close();
   };
   body.replaceWith(form);
   box.focus();

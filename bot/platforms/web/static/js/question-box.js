@@ -22,6 +22,13 @@ export function updateQuestionBox() {
   byId("send").disabled = !box.value.trim() && !state.attachments.length;
 }
 
+/** Puts a text that was not sent back into the box of its conversation, before what was written meanwhile. */
+export function putBack(text, thread) {
+  const before = (written) => (written ? `${text}\n${written}` : text);
+  if (thread === state.thread) setQuestionText(before(questionText()));
+  else state.drafts.set(thread, before(state.drafts.get(thread)));
+}
+
 /** Keeps the text of the open conversation and shows the draft of another one. */
 export function switchDraft(from, to) {
   if (from) state.drafts.set(from, questionText());

@@ -80,7 +80,7 @@ export function drawThreads() {
 }
 
 function threadLink(thread) {
-  const title = element("span", { textContent: thread.title });
+  const title = element("span", { textContent: thread.title, dir: "auto" });
   const link = element("a", { className: "thread-link", href: `#${thread.id}`, title: thread.title }, title);
   if (thread.id === state.thread) link.setAttribute("aria-current", "page");
   if (runningTurnsOf(thread.id).size) link.classList.add("running");

@@ -17,7 +17,7 @@ const isPinned = () => byId("pin").getAttribute("aria-pressed") === "true";
 function rename() {
   const shown = byId("title");
   const before = shown.textContent;
-  const input = element("input", { className: "title-input", value: before, maxLength: MAX_TITLE_CHARS });
+  const input = element("input", { className: "title-input", value: before, dir: "auto", maxLength: MAX_TITLE_CHARS });
   input.setAttribute("aria-label", CONVERSATION_TITLE);
   // Removing the focused input fires blur, so finish would run twice.
   let done = false;

@@ -1,8 +1,8 @@
-/** Attaches files to the next question by button, paste or drag and drop, and uploads them as documents. */
+/** Attaches files to the next question or uploads them as documents: by button, paste or drag and drop. */
 
 import { upload, userName } from "./api.js";
 import { announce, button, byId, element, icon, orNotice, showNotice } from "./dom.js";
-import { announceAttached, announceUploading, fileTooLarge, removeFile } from "./user-messages.js";
+import { announceAttached, announceUploading, DROP_TO_ADD, DROP_TO_ATTACH, fileTooLarge, removeFile } from "./user-messages.js";
 import { focusQuestion, setQuestionText, updateQuestionBox } from "./question-box.js";
 import { state } from "./state.js";
 import { putThreadInUrl } from "./url-hash.js";
@@ -29,8 +29,9 @@ function setAttachments(attachments) {
   drawAttachments();
 }
 
-/** Removes all files from the next question. */
-export const clearAttachments = () => setAttachments([]);
+/** Removes the files with these keys from the next question. Others may have been attached meanwhile. */
+export const removeAttachments = (keys) =>
+  setAttachments(state.attachments.filter(({ key }) => !keys.includes(key)));
 
 function drawAttachments() {
   byId("attachments").hidden = !state.attachments.length;
@@ -49,7 +50,7 @@ function attachmentElement(attachment) {
 /** Ingests the attached files as documents, with further arguments of /ingest. */
 export async function ingestAttachments(args = "") {
   const files = state.attachments.map(({ file }) => file);
-  clearAttachments();
+  setAttachments([]);
   await ingestFiles(files, args);
 }
 
@@ -101,6 +102,12 @@ export function setUpUploads() {
   setUpDragAndDrop();
 }
 
+/** Adds dropped files to the documents on an empty page, as it says, and attaches them in a conversation. */
+function takeDropped(files) {
+  if (state.isEmpty) ingestFiles(files);
+  else attach(files);
+}
+
 /** Puts a dropped address into the question box, which then offers to add it to the documents. */
 function dropAddress(list) {
   const [address] = list.split("\n").map((line) => line.trim()).filter((line) => /^https?:/.test(line));
@@ -130,6 +137,7 @@ function setUpDragAndDrop() {
   const showDropZone = (newDepth) => {
     depth = Math.max(newDepth, 0);
     byId("drop").hidden = depth === 0;
+    byId("drop").firstElementChild.textContent = state.isEmpty ? DROP_TO_ADD : DROP_TO_ATTACH;
   };
   addEventListener("dragenter", (event) => { if (isWelcome(event)) showDropZone(depth + 1); });
   addEventListener("dragleave", (event) => { if (isWelcome(event)) showDropZone(depth - 1); });
@@ -139,7 +147,7 @@ function setUpDragAndDrop() {
     event.preventDefault();
     showDropZone(0);
     const { files } = event.dataTransfer;
-    if (files.length) attach([...files]);
+    if (files.length) takeDropped([...files]);
     else dropAddress(event.dataTransfer.getData("text/uri-list"));
   });
 }

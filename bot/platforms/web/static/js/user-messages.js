@@ -73,6 +73,8 @@ export const questionTooLong = (length, limit) =>
   + "Shorten it, or attach the text as a file.";
 export const fileTooLarge = (name, megabytes) =>
   `${name} is larger than ${megabytes} MB. Split it, or raise PARLEY_MAX_FILE_MB.`;
+export const DROP_TO_ADD = "Drop to add to the documents";
+export const DROP_TO_ATTACH = "Drop to attach to your question";
 export const removeFile = (name) => `Remove ${name}`;
 
 export const COPIED = "Copied";

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bot.llm.quoting import question_kinds
@@ -117,10 +117,14 @@ def units_of(passages: Sequence[Passage]) -> list[Unit]:
     """Return the pieces of passages, each once, without headings and what is too long to quote."""
     units: list[Unit] = []
     seen: set[str] = set()
-    for n, passage in enumerate(passages, 1):
+    split = [pieces(passage.text) for passage in passages]
+    headers = _headers(passages, split)
+    for n, (passage, own) in enumerate(zip(passages, split, strict=True), 1):
         inside = (heading for place in passage.places for heading in place.heading or ())
         headings = {" ".join(terms(heading)) for heading in (passage.title, *passage.heading, *inside)}
-        for piece in pieces(passage.text) or [Piece(passage.text.strip()[:_MAX_UNIT_CHARS], "sentence")]:
+        for piece in own or [Piece(passage.text.strip()[:_MAX_UNIT_CHARS], "sentence")]:
+            if piece.kind == "row" and not piece.header:
+                piece = replace(piece, header=headers.get((passage.document_id, _columns(piece)), ""))
             words = terms(piece.text)
             key = " ".join(words)
             too_long = len(piece.text) > (MAX_CODE_CHARS if piece.kind == "code" else _MAX_UNIT_CHARS)
@@ -130,6 +134,23 @@ def units_of(passages: Sequence[Passage]) -> list[Unit]:
             above, meaning = _above(piece, passage), _meaning(piece, passage)
             units.append(Unit(n, len(units), piece, frozenset(_forms(piece.text)), above, meaning, passage.superseded))
     return units
+
+
+def _headers(passages: Sequence[Passage], split: Sequence[Sequence[Piece]]) -> dict[tuple[str, int], str]:
+    """Return the headers by document and number of columns, where there is one.
+
+    A passage that begins inside a table has rows whose header stands elsewhere.
+    """
+    found: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+    for passage, own in zip(passages, split, strict=True):
+        for piece in own:
+            if piece.header:
+                found[passage.document_id, _columns(piece)].add(piece.header)
+    return {place: one for place, (one, *others) in found.items() if not others}
+
+
+def _columns(row: Piece) -> int:
+    return row.text.count("|")
 
 
 def term_weights(question: str, carried: Sequence[str], units: Sequence[Unit]) -> dict[str, float]:

@@ -17,15 +17,17 @@ from functools import lru_cache
 
 from bot.llm.quoting import question_kinds
 from bot.llm.quoting.quotable_pieces import MAX_CODE_CHARS, Piece, pieces
+from knowledge.text import languages
 from knowledge.text.word_forms import fold, transliterate
 from knowledge.text.word_splitter import is_unspaced, script_words
+from knowledge.text.word_splitter import words as split_words
 from knowledge.types import Passage
 
 _MAX_UNIT_CHARS = 600
 _MIN_COSINE = 0.35
 """Cosine from which a sentence without a word of the question may answer it."""
-_CARRIED_SHARE = 0.3
-"""The weight of a word of an earlier question: the subject stays, but a new name replaces the earlier one."""
+_CARRIED_SHARE = 0.45
+"""The weight of a word of an earlier question: the subject stays."""
 _QUESTION_SHARE = 0.95
 """How much of a word's weight counts if it is not in the piece, but in the question that the piece answers."""
 _HEADING_SHARE = 0.8
@@ -133,6 +135,8 @@ def units_of(passages: Sequence[Passage]) -> list[Unit]:
 def term_weights(question: str, carried: Sequence[str], units: Sequence[Unit]) -> dict[str, float]:
     """Return the share of each word of the question, 1 in total; rare words have more, carried words less."""
     own = _with_pairs(_as_spelled(question, units), units)
+    if question_kinds.names(question) and not _capitalizes_nouns(question):
+        carried = [word for word in carried if not word[:1].isupper()]  # a new name replaces the earlier one
     query = own | _with_pairs(frozenset(terms(" ".join(carried))), units)
     count = Counter(term for unit in units for term in unit.terms & query)
     weights = {
@@ -141,6 +145,11 @@ def term_weights(question: str, carried: Sequence[str], units: Sequence[Unit]) -
     }
     total = sum(weights.values())
     return {term: weight / total for term, weight in weights.items()}
+
+
+def _capitalizes_nouns(question: str) -> bool:
+    """Return whether a question may be German, in which a capital letter tells no name."""
+    return "de" in languages.of_question(split_words(question))
 
 
 def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit]) -> list[float]:

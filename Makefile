@@ -35,8 +35,9 @@ test-peers: $(VENV)/.tools peers ## install model servers and process managers o
 	@PYTHON=$(BIN)/python scripts/peers.sh .venv-peers
 	$(BIN)/pytest tests/peers -rs
 
-chaos: $(VENV)/.tools ## run the nightly chaos check: 10 minutes of kills, PostgreSQL crashes and outages
-	$(BIN)/python -m benchmarks.chaos --minutes 10 --events 3000 --outage-every 60 120 --outage-seconds 10 60
+chaos: $(VENV)/.tools ## run the nightly chaos check: 10 minutes of kills, PostgreSQL crashes, network faults and outages
+	$(BIN)/python -m benchmarks.chaos --minutes 10 --events 3000 --outage-every 60 120 --outage-seconds 10 60 \
+	  --network-every 20 40 $(CHAOS)
 
 docs-check: $(VENV)/.tools ## check the links, commands and examples in the documentation
 	$(BIN)/python -m tests.docs.docs_check

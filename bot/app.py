@@ -168,6 +168,7 @@ async def open_app(
                 count_tokens=counter.count,
                 clock=clock,
                 holder=lambda: notifications.holder,
+                settling=lambda: notifications.settling,
                 expected=(lambda _: 0) if free else expected_tokens(settings, counter.count),
             )
         )

@@ -15,7 +15,9 @@ ATTACHED_TO = "attached_to"
 """The name of the mail or mailbox that a document is attached to."""
 PAGE_LABELS = "page_labels"
 """The numbers that the pages bear, as ``page_labels.ranges_of`` returns them."""
-DATES = (DATE, "last-modified")
+LAST_MODIFIED = "last_modified"
+"""The Last-Modified header that a web server sent with the document."""
+DATES = (DATE, LAST_MODIFIED)
 """The keys that may hold a document's date, the most reliable first."""
 
 

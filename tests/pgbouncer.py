@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.certificates import Certificates
-from tests.doubles.silent_network import SilentNetwork
+from tests.doubles.faulty_network import FaultyNetwork
 from tests.web.serving import free_port
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
@@ -53,7 +53,7 @@ async def pgbouncer(
     """
     assert PROGRAM
     address, port = make_url(url), free_port()
-    async with SilentNetwork(url) as network:
+    async with FaultyNetwork(url) as network:
         server = make_url(network.url).port
         (folder / "users").write_text(f'"{address.username}" "{address.password}"\n')
         config = CONFIG if certificates is None else CONFIG + TLS

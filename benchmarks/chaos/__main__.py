@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.chaos.run import Result, run_chaos
+from benchmarks.chaos.simulated_users import DUPLICATE_SHARE
 from benchmarks.chaos.state_edge_kills import kill_at_edges
 from benchmarks.shared.harness import run, table
 
@@ -47,6 +48,14 @@ def main() -> None:
         help="also cut off each platform and each model provider, for --outage-seconds",
     )
     options.add_argument("--outage-seconds", type=float, nargs=2, default=(10.0, 45.0), metavar="SECONDS")
+    options.add_argument(
+        "--network-every",
+        type=float,
+        nargs=2,
+        metavar="SECONDS",
+        help="also break the network to Postgres: slow, silent, cut, reset, half closed",
+    )
+    options.add_argument("--duplicates", type=float, default=DUPLICATE_SHARE, metavar="SHARE")
     options.add_argument("--edges", type=int, nargs="?", const=50, default=0, metavar="TIMES")
     options.add_argument("--logs", type=Path, help="folder for the logs of the processes")
     given = options.parse_args()
@@ -64,6 +73,8 @@ def main() -> None:
                 freeze_every=tuple(given.freeze_every) if given.freeze_every else None,
                 outage_every=tuple(given.outage_every) if given.outage_every else None,
                 outage_seconds=tuple(given.outage_seconds),
+                network_every=tuple(given.network_every) if given.network_every else None,
+                duplicates=given.duplicates,
                 logs=given.logs,
                 note=lambda line: print(line, file=sys.stderr, flush=True),
             )

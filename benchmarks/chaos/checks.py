@@ -56,6 +56,8 @@ class Verdict:
     orphans_after_death: int = 0
     takeover_seconds: list[float] = field(default_factory=list)
     """Seconds from a process's death until each of its turns was taken over."""
+    reachable_takeover_seconds: list[float] = field(default_factory=list)
+    """The same without the seconds during which the database or a platform was away."""
     shown_late: int = 0
     """Replies that were stored while their platform was away, and shown later."""
     answer_seconds: list[float] = field(default_factory=list)
@@ -114,7 +116,7 @@ def judge(
     verdict.shown_late = sum(row.shown_late for row in database.turns)
     verdict.reserved = database.reserved
     verdict.open_calls = sum(row.is_open for row in database.ledger)
-    verdict.without_exact_row, verdict.missing_rows = _missing_rows(database, models)
+    verdict.without_exact_row, verdict.missing_rows = missing_rows(database, models)
     return verdict
 
 
@@ -214,7 +216,8 @@ def _out_of_order(
     return found
 
 
-def _missing_rows(database: DatabaseState, models: ModelDouble) -> tuple[int, int]:
+def missing_rows(database: DatabaseState, models: ModelDouble) -> tuple[int, int]:
+    """Return how many billed calls have no exact row in the ledger, and how many have no estimated row either."""
     exact: Counter[tuple[object, ...]] = Counter()
     for row in database.ledger:
         if not row.estimated:
@@ -255,6 +258,7 @@ def judge_orphans(
         until = one.taken_at or now
         verdict.takeover_seconds.append(until - one.at)
         away = sum(max(0.0, min(until, end) - max(one.at, start)) for start, end in outages)
+        verdict.reachable_takeover_seconds.append(until - one.at - away)
         if until - one.at - away > AFTER_DEATH:
             verdict.orphans_after_death += 1
         back = [process for process in history if process.spec.name == one.by.spec.name and process.ready_at > one.at]

@@ -37,6 +37,7 @@ class Process:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     load_samples: list[dict[str, Any]] = field(default_factory=list)
+    object_counts: list[dict[str, Any]] = field(default_factory=list)
 
     def signal(self, number: int) -> None:
         """Send a signal, unless the process has ended."""
@@ -62,6 +63,9 @@ class ForkServer:
     def __init__(self) -> None:
         self.processes: dict[int, Process] = {}
         self.orphaned: list[OrphanedTurn] = []
+        self.taken_from_living = 0
+        """Turns that a process leased while another one that lived ran them: it was paused or cut off, or the question
+        was edited."""
         self._open: dict[str, OrphanedTurn] = {}
         self._forks: dict[int, tuple[Spec, asyncio.Future[Process]]] = {}
         self._number = 0
@@ -120,6 +124,10 @@ class ForkServer:
             process.ready_at = now
             process.ready.set()
         elif "leased" in message:
+            runs_it = [
+                one for one in self.processes.values() if one is not process and message["leased"] in one.running
+            ]
+            self.taken_from_living += len(runs_it)
             self._remove_running(message["leased"])
             process.running[message["leased"]] = message["fence"]
             if (orphan := self._open.pop(message["leased"], None)) is not None:
@@ -130,6 +138,8 @@ class ForkServer:
                 orphan.taken_at = now
         elif "died_at" in message:
             process.died_at = message["died_at"]
+        elif "objects" in message:
+            process.object_counts.append(message | {"at": now})
         elif "late_ms" in message:
             process.load_samples.append(message | {"at": now})
         elif "gone" in message:

@@ -16,6 +16,7 @@ from benchmarks.chaos.checks import Verdict, is_unfinished
 from benchmarks.chaos.database_state import read_database
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
+from benchmarks.chaos.simulated_users import DUPLICATE_SHARE
 from benchmarks.chaos.test_bed import Environment, open_environment
 from bot.evals.metrics import percentile
 
@@ -39,10 +40,13 @@ class Result:
     restarts: int
     crashes: int
     freezes: int
+    network_faults: int
     outages: Mapping[str, Sequence[tuple[float, float]]]
     violations: Counter[str]
     load: float
     verdict: Verdict
+    taken_from_living: int
+    """Turns that a process took over although their process lived, which may have been paused or cut off."""
 
     def rows(self) -> dict[str, object]:
         """Return the printed names and figures."""
@@ -57,6 +61,7 @@ class Result:
             "restarts": self.restarts,
             "Postgres crashes": self.crashes,
             "processes paused": self.freezes,
+            "network faults before Postgres": self.network_faults,
             **{f"{name} away, s": _lengths(outages) for name, outages in self.outages.items()},
             "answered": seen.answered,
             "refused with a reason": seen.refused,
@@ -66,6 +71,8 @@ class Result:
             "billed calls whose process died": seen.without_exact_row,
             "turns taken over": len(seen.takeover_seconds),
             "taken over after, s (p50, p95, max)": _percentiles(seen.takeover_seconds),
+            "  without outages of the database, s": _percentiles(seen.reachable_takeover_seconds),
+            "turns taken from a living process": self.taken_from_living,
             "replies shown late": seen.shown_late,
             "answered after, s (p50, p95, max)": _percentiles(seen.answer_seconds),
             "repeated notices to wait": seen.repeated_notices,
@@ -93,6 +100,8 @@ async def run_chaos(
     freeze_every: tuple[float, float] | None = None,
     outage_every: tuple[float, float] | None = None,
     outage_seconds: tuple[float, float] = (10.0, 45.0),
+    network_every: tuple[float, float] | None = None,
+    duplicates: float = DUPLICATE_SHARE,
     logs: Path | None = None,
     settle_timeout: float = SETTLE_TIMEOUT,
     note: Callable[[str], None] = lambda line: None,
@@ -100,6 +109,7 @@ async def run_chaos(
     """Send ``events`` events within ``seconds`` while faults are injected."""
     began = time.monotonic()
     async with open_environment(seed, folder=logs) as environment:
+        environment.users.duplicate_share = duplicates
         pool = environment.pool(processes, away=AWAY_SECONDS if outage_every else 0.0)
         await pool.start()
         note(
@@ -117,6 +127,8 @@ async def run_chaos(
             links=environment.links,
             outage_every=outage_every,
             outage_seconds=outage_seconds,
+            network=environment.network,
+            network_every=network_every,
         )
         injecting = asyncio.create_task(faults.run())
         reporting = asyncio.create_task(_report_progress(environment, faults, note))
@@ -135,6 +147,7 @@ async def run_chaos(
             kills=faults.kills,
             crashes=faults.crashes,
             freezes=faults.freezes,
+            network_faults=faults.network_faults,
             outages=faults.outages,
         )
 
@@ -148,6 +161,7 @@ async def report(
     kills: int,
     crashes: int = 0,
     freezes: int = 0,
+    network_faults: int = 0,
     outages: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     armed_until: float = 0.0,
 ) -> Result:
@@ -164,6 +178,8 @@ async def report(
         outages=outages or {},
         violations=Counter([*environment.slack.violations, *environment.discord.violations]),
         load=os.getloadavg()[0],
+        taken_from_living=environment.fork_server.taken_from_living,
+        network_faults=network_faults,
         verdict=await environment.verdict(
             pools, armed_until=armed_until, outages=[one for name in PLATFORMS for one in (outages or {}).get(name, ())]
         ),

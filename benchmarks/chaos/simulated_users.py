@@ -250,8 +250,7 @@ class SimulatedUsers:
     def __init__(self, people: dict[PlatformName, People], rng: random.Random) -> None:
         self.conversations, self.max_questions, self.follow_up_share = 60, 10, 0.6
         self.questions: list[Question] = []
-        self.events = 0
-        self.duplicates = 0
+        self.events, self.duplicates, self.duplicate_share = 0, 0, DUPLICATE_SHARE
         self.patient = False
         """Whether the users ask nothing for now, since too many of their questions wait."""
         self.people = people
@@ -301,7 +300,7 @@ class SimulatedUsers:
         delay = self._rng.uniform(0, LATE_SECONDS) if self._rng.random() < LATE_SHARE else 0.0
         self._announce_later(question, delay)
         self._maybe_edit_or_delete(question)
-        while self._rng.random() < DUPLICATE_SHARE:
+        while self._rng.random() < self.duplicate_share:
             self.duplicates += 1
             self._announce_later(question, self._rng.uniform(0, DUPLICATE_WITHIN_SECONDS))
 

@@ -20,7 +20,6 @@ from benchmarks.chaos.bot_messages import discord_messages, slack_messages
 from benchmarks.chaos.checks import Verdict, judge, judge_orphans, orphaned_turns
 from benchmarks.chaos.database_state import read_database
 from benchmarks.chaos.delivered_questions import as_delivered
-from benchmarks.chaos.network import Link
 from benchmarks.chaos.postgres import Postgres, crashing_postgres
 from benchmarks.chaos.process_pool import ForkServer, ProcessPool
 from benchmarks.chaos.simulated_users import DiscordPeople, PlatformName, SimulatedUsers, SlackPeople, script
@@ -31,10 +30,14 @@ from bot.store.database.session import Database
 from bot.store.maintenance import look
 from bot.store.tenants import every_tenant
 from tests.doubles.discord import DiscordDouble
+from tests.doubles.faulty_network import FaultyNetwork
 from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
 from tests.superuser_access import superuser_connection
 
+KEEPALIVE_SECONDS = 11.0
+"""Seconds until keepalives end a connection to Postgres whose network is gone; see ``bot.store.database.connections``.
+"""
 SLACK_PACE = 120.0
 """Seconds of Slack's rate limits in a real second: the run has the traffic of many workspaces."""
 
@@ -58,19 +61,21 @@ class Environment:
     discord: DiscordDouble
     models: ModelDouble
     postgres: Postgres
+    network: FaultyNetwork
+    """The network between the processes and Postgres."""
     fork_server: ForkServer
     users: SimulatedUsers
     discord_people: DiscordPeople
     folder: Path
     rng: random.Random
-    links: dict[str, Link]
+    links: dict[str, FaultyNetwork]
     extra_settings: dict[str, Any] = field(default_factory=dict)
     _names: itertools.count[int] = field(default_factory=itertools.count)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of every process."""
         return {
-            "database_url": self.postgres.url,
+            "database_url": self.network.url,
             "anthropic_api_key": self.models.anthropic_key,
             "anthropic_base_url": self.links["Anthropic"].url,
             "openai_api_key": self.models.openai_key,
@@ -192,9 +197,12 @@ async def open_environment(
                 "Anthropic": models.anthropic_url,
                 "OpenAI": models.openai_url,
             }
-            links = {name: await stack.enter_async_context(Link(url)) for name, url in targets.items()}
+            links = {name: await stack.enter_async_context(FaultyNetwork(url)) for name, url in targets.items()}
             people = DiscordPeople(discord, rng)
             users = SimulatedUsers({"slack": SlackPeople(slack, rng), "discord": people}, rng)
-            yield Environment(slack, discord, models, postgres, fork_server, users, people, logs, rng, links, settings)
+            network = await stack.enter_async_context(FaultyNetwork(postgres.url, keepalive=KEEPALIVE_SECONDS))
+            yield Environment(
+                slack, discord, models, postgres, network, fork_server, users, people, logs, rng, links, settings
+            )
         # Leaving without an error would assert that no platform rule was broken; a kill breaks Retry-After.
         await slack.__aexit__(KeyboardInterrupt, None, None)

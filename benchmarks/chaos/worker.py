@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
+import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -25,6 +28,9 @@ from bot.store.turns import leases
 LOOP_CHECK_SECONDS = 0.02
 """Seconds between two checks of the event loop's delay."""
 
+MOST_TYPES = 60
+"""Types that a count of objects names. A line to the harness must be written in one piece, so it is short."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -37,6 +43,9 @@ class Spec:
     point: str = ""
     at: int = 1
     sample_load: bool = False
+    count_objects_every: float = 0.0
+    """Seconds between two counts of the process's objects by type; 0 for none. A count stops the process for a second
+    or so."""
     lease: float = 0.0
     """Seconds that a lease lasts, which other timeouts follow; 0 keeps the default."""
     away: float = 0.0
@@ -61,6 +70,8 @@ async def work(spec: Spec, send: Send) -> None:
             group.create_task(_serve(platform, app, event))
         if spec.sample_load:
             group.create_task(_send_load_samples(send))
+        if spec.count_objects_every:
+            group.create_task(_send_object_counts(send, spec.count_objects_every))
         for event in ready:
             await event.wait()
         send({"ready": True})
@@ -99,3 +110,13 @@ async def _send_load_samples(send: Send) -> None:
             used = resource.getrusage(resource.RUSAGE_SELF)
             send({"late_ms": late, "cpu": used.ru_utime + used.ru_stime, "rss_mb": resident_mb()})
             late, next_send = [], time.monotonic() + 1
+
+
+async def _send_object_counts(send: Send, every: float) -> None:
+    """Report the number of objects by type, the blocks that Python has allocated, and the resident memory."""
+    while True:
+        await asyncio.sleep(every)
+        gc.collect()
+        counts = Counter(f"{kind.__module__}.{kind.__qualname__}" for kind in map(type, gc.get_objects()))
+        counted = dict(counts.most_common(MOST_TYPES))
+        send({"objects": counted, "blocks": sys.getallocatedblocks(), "rss_mb": resident_mb()})

@@ -27,6 +27,10 @@ def _no_holder() -> int | None:
     return None
 
 
+def _usual_settling() -> float:
+    return SETTLING
+
+
 def _nothing_expected(question_tokens: int) -> int:
     return 0
 
@@ -39,15 +43,15 @@ def open_stores(
     clock: Callable[[], datetime],
     holder: Callable[[], int | None] = _no_holder,
     retry_seconds: float = RETRY_SECONDS,
-    settling: float = SETTLING,
+    settling: Callable[[], float] = _usual_settling,
     expected: Callable[[int], int] = _nothing_expected,
 ) -> Stores:
     """Return one implementation of each storage port over an open database.
 
     ``holder`` returns the number under which this process may hold turns now. ``retry_seconds`` is how long a running
     turn waits for an unavailable database; an acceptance waits less, because the platform does not wait long.
-    ``expected`` takes the length of a question in tokens and returns the tokens to reserve for it. A process counts as
-    dead ``settling`` seconds after its connection ended.
+    ``expected`` takes the length of a question in tokens and returns the tokens to reserve for it. ``settling`` returns
+    the seconds after the start of the server within which no process counts as dead.
     """
     transactions, days = Transactions(database, retry_seconds), BudgetDays(database, settings, clock)
     return Stores(

@@ -25,13 +25,14 @@ MAX_LINES = 3000
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A piece of a line without a wide gap, and its place."""
+    """A piece of a line without a wide gap, and its place. ``spaced``: a space is written before it."""
 
     text: str
     left: float
     top: float
     right: float
     bottom: float
+    spaced: bool = False
 
     @property
     def height(self) -> float:

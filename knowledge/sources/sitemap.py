@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from knowledge.errors import EmptySourceError, SourceError
 from knowledge.sources.polite_fetch import PoliteFetcher
@@ -17,6 +18,8 @@ from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Item, Know
 
 MAX_SITEMAPS = 200
 """Sitemaps of an index that are read."""
+_CHANGED = "lastmod"
+"""The metadata key of the date of the last change that the sitemap gave for the stored version of a page."""
 _OTHER_HOST = "it is on another host than the sitemap. Add it by its own URL."
 _REFUSED_TYPES = ("image/", "audio/", "video/", "font/")
 
@@ -33,7 +36,7 @@ class SitemapSource(SiteSource):
         """
         async with self._client as client:
             fetcher = self._fetcher(client)
-            pages, failures = await self._list_pages(fetcher)
+            pages, failures, unread = await self._list_pages(fetcher)
             if not pages and not failures:
                 raise EmptySourceError(f"{self._start_url} lists no pages, so nothing was removed. Check the sitemap.")
             ends = RedirectEnds()
@@ -46,6 +49,8 @@ class SitemapSource(SiteSource):
                     yield item
             for waited in ends.decided():
                 yield waited
+        if unread:
+            yield Failure(self.uri, _unread_sitemaps(unread))
         if len(pages) > self._max_pages:
             left = len(pages) - self._max_pages
             yield Failure(
@@ -62,8 +67,9 @@ class SitemapSource(SiteSource):
     ) -> Fetched | Unchanged | Failure:
         if not self._is_own(entry.url):
             return Failure(entry.url, _OTHER_HOST)
-        if earlier is not None and entry.is_older_than(earlier.fetched_at):
+        if earlier is not None and _is_known(entry, earlier):
             return Unchanged(entry.url)
+        changed = {_CHANGED: entry.changed} if entry.changed else {}
         try:
             page = await fetcher.get_if_modified(
                 entry.url,
@@ -72,16 +78,19 @@ class SitemapSource(SiteSource):
             )
         except PageError as error:
             return Failure(entry.url, str(error), gone=error.gone, replaced=error.replaced)
-        return Unchanged(entry.url) if isinstance(page, NotModified) else page_document(entry.url, page)
+        if isinstance(page, NotModified):
+            return Unchanged(entry.url, changed)
+        fetched = page_document(entry.url, page)
+        return replace(fetched, metadata={**fetched.metadata, **changed})
 
     def _is_own(self, url: str) -> bool:
         """Return whether the URL is on the sitemap's own host, with or without ``www``."""
         return _site_without_www(url) == _site_without_www(self._start_url)
 
-    async def _list_pages(self, fetcher: PoliteFetcher) -> tuple[dict[str, SitemapEntry], list[Failure]]:
+    async def _list_pages(self, fetcher: PoliteFetcher) -> tuple[dict[str, SitemapEntry], list[Failure], int]:
         """Return every listed page once, by URL, and a failure for each sitemap of an index that cannot be read.
 
-        An index may list further indexes.
+        An index may list further indexes. The last value is the number of sitemaps that were left out.
         """
         first = await self._sitemap(fetcher, self._start_url, may_redirect=None)
         pages = {entry.url: entry for entry in first.pages}
@@ -101,11 +110,25 @@ class SitemapSource(SiteSource):
                 waiting.extend(listed.sitemaps)
             except SourceError as error:
                 failures.append(Failure(entry.url, str(error)))
-        return pages, failures
+        left = {entry.url for entry in waiting} - seen
+        return pages, failures, 0 if len(pages) > self._max_pages else len(left)
 
     async def _sitemap(self, fetcher: PoliteFetcher, url: str, *, may_redirect: RedirectFilter | None) -> Sitemap:
         page = await fetcher.get(url, may_redirect=may_redirect, refused=_REFUSED_TYPES)
         return await asyncio.to_thread(parse_sitemap, page.data, url)
+
+
+def _is_known(entry: SitemapEntry, earlier: Earlier) -> bool:
+    """Return whether a page has not changed since it was stored, as far as the sitemap tells.
+
+    A page is stored some time after it is read, when its whole site is. If it changed in between, only its date tells.
+    """
+    return entry.is_older_than(earlier.fetched_at) and earlier.metadata.get(_CHANGED, entry.changed) == entry.changed
+
+
+def _unread_sitemaps(left: int) -> str:
+    more = counted(left, "more sitemap")
+    return f"only the first {MAX_SITEMAPS} sitemaps were read, and {more} of the index are left out. Add them by URL."
 
 
 def _site_without_www(url: str) -> tuple[str, int | None]:

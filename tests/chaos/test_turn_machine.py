@@ -360,7 +360,7 @@ class TurnMachine(RuleBasedStateMachine):
             count_tokens=len,
             clock=lambda: NOW,
             holder=lambda: process,
-            settling=0.0,
+            settling=lambda: 0.0,
             expected=lambda _: EXPECTED,
         )
 

@@ -22,7 +22,7 @@ from bot.store.database.notifications import Notifications
 from bot.store.database.pipelined_transactions import Statement
 from bot.store.database.session import Database
 from bot.types.turns import Notice
-from tests.doubles.silent_network import SilentNetwork
+from tests.doubles.faulty_network import FaultyNetwork
 from tests.superuser_access import superuser_connection
 
 ROOT = Path(__file__).parents[2]
@@ -32,13 +32,13 @@ FAR_LONGER = 30.0
 
 
 @pytest.fixture
-async def network(database_url: str) -> AsyncIterator[SilentNetwork]:
-    async with SilentNetwork(database_url) as network:
+async def network(database_url: str) -> AsyncIterator[FaultyNetwork]:
+    async with FaultyNetwork(database_url) as network:
         yield network
 
 
 @pytest.fixture
-async def behind(network: SilentNetwork) -> AsyncIterator[Database]:
+async def behind(network: FaultyNetwork) -> AsyncIterator[Database]:
     database = Database(network.url)
     yield database
     await database.aclose()
@@ -69,7 +69,7 @@ async def until_asleep(database: Database, number: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_write_with_patience_ends_when_its_patience_does(network: SilentNetwork, behind: Database) -> None:
+async def test_a_write_with_patience_ends_when_its_patience_does(network: FaultyNetwork, behind: Database) -> None:
     await behind.flush("slack:A", ONE)
     network.silent = True
     transactions = Transactions(behind, retry_seconds=1.0)
@@ -83,7 +83,7 @@ async def test_a_write_with_patience_ends_when_its_patience_does(network: Silent
 
 @pytest.mark.parametrize("kind", ["pipeline", "session"])
 async def test_without_patience_each_round_trip_is_bounded(
-    network: SilentNetwork, behind: Database, kind: str, monkeypatch: pytest.MonkeyPatch
+    network: FaultyNetwork, behind: Database, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.store.database.session.ROUND_TRIP_SECONDS", 1.0)
 
@@ -105,7 +105,7 @@ async def test_without_patience_each_round_trip_is_bounded(
 
 
 async def test_a_silent_idle_connection_is_replaced(
-    network: SilentNetwork, behind: Database, monkeypatch: pytest.MonkeyPatch
+    network: FaultyNetwork, behind: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.store.database.session.SURELY_ALIVE", 0.0)
     monkeypatch.setattr("bot.store.database.session.QUICK_SECONDS", 0.5)
@@ -118,7 +118,7 @@ async def test_a_silent_idle_connection_is_replaced(
 
 
 async def test_a_canceled_statement_does_not_wait_for_its_cancellation(
-    network: SilentNetwork,
+    network: FaultyNetwork,
     behind: Database,
     database: Database,
     caplog: pytest.LogCaptureFixture,
@@ -151,7 +151,7 @@ async def test_a_canceled_statement_ends_on_the_server(database: Database) -> No
 
 
 async def test_the_listening_connection_notices_and_reconnects(
-    network: SilentNetwork, monkeypatch: pytest.MonkeyPatch
+    network: FaultyNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.store.database.notifications.ROUND_TRIP_SECONDS", 0.5)
     notifications, heard = Notifications(network.url, beat=0.05), asyncio.Queue[Notice]()
@@ -167,7 +167,7 @@ async def test_the_listening_connection_notices_and_reconnects(
     await asyncio.gather(serving, return_exceptions=True)
 
 
-async def test_the_job_queue_is_bounded_too(network: SilentNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_job_queue_is_bounded_too(network: FaultyNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.store.database.job_queue.QueueConnection.round_trip_seconds", 1.0)
     queue = Queue(network.url, seconds=2.0)
     await queue.has_worker()
@@ -182,7 +182,7 @@ async def test_the_job_queue_is_bounded_too(network: SilentNetwork, monkeypatch:
 
 @pytest.mark.parametrize("which", ["pool", "session", "listening", "queue", "migrations", "move"])
 async def test_every_connection_over_tcp_has_keepalives_and_a_user_timeout(
-    network: SilentNetwork, behind: Database, which: str
+    network: FaultyNetwork, behind: Database, which: str
 ) -> None:
     seen: dict[str, int] = {}
 

@@ -32,7 +32,13 @@ from tests.superuser_access import as_superuser
 def store_of(database: Database, holder: int | None = None) -> Stores:
     made = Settings(_env_file=None)
     return open_stores(
-        database, made, count_tokens=len, clock=lambda: NOON, holder=lambda: holder, settling=0.0, retry_seconds=5.0
+        database,
+        made,
+        count_tokens=len,
+        clock=lambda: NOON,
+        holder=lambda: holder,
+        settling=lambda: 0.0,
+        retry_seconds=5.0,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from bot.engine.ports.stores import Stores
 from bot.types.conversation import Incoming
+from bot.types.recent_entries import RecentEntries
 from bot.types.settings import ChannelSettings
 from bot.types.usage import BudgetState
 
@@ -45,7 +46,7 @@ class ChannelRateLimit:
         self._monotonic = monotonic
         self._answers = answers
         self._seconds = seconds
-        self._answered: dict[tuple[str, str], deque[float]] = {}
+        self._answered: RecentEntries[tuple[str, str], deque[float]] = RecentEntries()
 
     def allow(self, tenant_id: str, channel_id: str) -> bool:
         """Return whether the channel may get another unrequested answer now."""

@@ -7,9 +7,10 @@ look like a person. Does no I/O.
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Literal
+
+from bot.types.recent_entries import RecentEntries
 
 MAX_MESSAGES, WINDOW_SECONDS = 15, 60.0
 """Maximum number of messages of one author to the bot in one conversation within this time."""
@@ -35,21 +36,17 @@ class LoopGuard:
     ) -> None:
         self._max_messages = max_messages
         self._window_seconds = window_seconds
-        self._max_pairs = max_pairs
-        self._sent: OrderedDict[Hashable, dict[str, float]] = OrderedDict()
+        self._sent: RecentEntries[Hashable, dict[str, float]] = RecentEntries(max_pairs)
 
     def check(self, pair: Hashable, message_id: str, sent_at: float) -> Verdict:
         """Return ``allow`` up to the limit, ``warn`` for the first message beyond it, then ``ignore``.
 
         A message that is delivered or retried several times counts once and always gets the same verdict.
         """
-        sent = self._sent.setdefault(pair, {})
-        self._sent.move_to_end(pair)
+        sent = self._sent[pair] = self._sent.get(pair, {})
         for old in [one for one, at in sent.items() if at <= sent_at - self._window_seconds]:
             del sent[old]
         sent.setdefault(message_id, sent_at)
-        if len(self._sent) > self._max_pairs:
-            self._sent.popitem(last=False)
         received_before = itertools.takewhile(lambda one: one != message_id, sent)
         position = sum(sent[one] <= sent[message_id] for one in received_before)
         if position > self._max_messages:

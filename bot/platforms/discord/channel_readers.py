@@ -20,6 +20,7 @@ import discord
 from bot.platforms.discord import parse
 from bot.types.audience import Audience, Readers, Standing, decide
 from bot.types.conversation import Author
+from bot.types.recent_entries import RecentEntries
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class ChannelReaders:
         self._tenant_of = tenant_of
         self._admins = admins
         self._clock = clock
-        self._cache: dict[tuple[int, int], tuple[float, Standing]] = {}
+        self._cache: RecentEntries[tuple[int, int], tuple[float, Standing]] = RecentEntries()
 
     async def of_message(self, message: discord.Message, channel_id: str, author: Author) -> tuple[Author, Audience]:
         """Return the author of a message with their standing, and who reads an answer to it. Never raises."""

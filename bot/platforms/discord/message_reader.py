@@ -15,6 +15,7 @@ import discord
 from bot.platforms.discord import message_text, parse
 from bot.platforms.discord.message_text import NamedChannel, Names
 from bot.platforms.question_about_message import question_about
+from bot.types.recent_entries import RecentEntries
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class MessageReader:
         self._client = client
         self._channels = channels
         self._clock = clock
-        self._users: dict[tuple[int, str], tuple[float, str]] = {}
+        self._users: RecentEntries[tuple[int, str], tuple[float, str]] = RecentEntries()
 
     async def question(self, message: discord.Message, channel: object, me: int) -> str:
         """Return the question in a message, with what it is about: a forwarded message, a poll, a forum post.

@@ -17,6 +17,7 @@ from bot.platforms.slack import errors, payloads
 from bot.platforms.slack.users import LOOKUP_TIMEOUT_SECONDS, UserDirectory
 from bot.types.audience import Audience, Readers, decide
 from bot.types.conversation import Author
+from bot.types.recent_entries import RecentEntries
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class ChannelReaders:
         self._users = users
         self._clock = clock
         self._timeout = timeout
-        self._cache: dict[str, tuple[float, Readers]] = {}
+        self._cache: RecentEntries[str, tuple[float, Readers]] = RecentEntries()
         self._lookups: dict[str, asyncio.Task[Readers | None]] = {}
 
     async def asker(self, user_id: str, channel_id: str, *, shared: bool = False) -> tuple[Author, Audience]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import Author, Incoming
+from bot.types.recent_entries import RecentEntries
 from bot.types.turns import Turn
 from bot.types.usage import Tier
 
@@ -50,16 +50,13 @@ class RecentKeys:
     """A set of the most recent keys, to recognize repetitions."""
 
     def __init__(self, size: int = MAX_RECENT_KEYS) -> None:
-        self._keys: OrderedDict[Hashable, None] = OrderedDict()
-        self._size = size
+        self._keys: RecentEntries[Hashable, None] = RecentEntries(size)
 
     def add(self, key: Hashable) -> bool:
         """Add the key. Return False if it was already there."""
         if key in self._keys:
             return False
         self._keys[key] = None
-        if len(self._keys) > self._size:
-            self._keys.popitem(last=False)
         return True
 
 

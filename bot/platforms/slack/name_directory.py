@@ -16,6 +16,7 @@ from bot.errors import ParleyError
 from bot.platforms.slack import message_text
 from bot.platforms.slack.message_text import PRIVATE_CHANNEL, Names
 from bot.platforms.slack.users import CACHE_SECONDS, LOOKUP_TIMEOUT_SECONDS, UserDirectory
+from bot.types.recent_entries import RecentEntries
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class NameDirectory:
         self._timeout = timeout
         self._groups: tuple[float, Mapping[str, str]] | None = None
         self._groups_lock = asyncio.Lock()
-        self._channels: dict[str, tuple[float, str]] = {}
+        self._channels: RecentEntries[str, tuple[float, str]] = RecentEntries()
 
     async def readable(self, raw: str, bot_user_id: str = "") -> str:
         """Return a text in Slack's markup as people read it, with names, without the bot's own mention."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.platforms.slack import render
 from bot.types.display import Part
+from bot.types.recent_entries import RecentEntries
 
 Chunk = dict[str, Any]
 Mode = Literal["everywhere", "direct", "off"]
@@ -116,7 +117,7 @@ class StreamPolicy:
     mode: Mode
     team: Callable[[str], Awaitable[str]]
     shared: SharedPacing = field(default_factory=SharedPacing)
-    _refused_until: dict[str, float] = field(default_factory=dict)
+    _refused_until: RecentEntries[str, float] = field(default_factory=RecentEntries)
 
     def allow(self, channel_id: str, now: float) -> bool:
         """Return whether a stream may start there now. True counts as one start of this minute."""

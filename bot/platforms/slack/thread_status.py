@@ -16,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import RateLimited
 from bot.platforms.slack import errors
+from bot.types.recent_entries import RecentEntries
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class ThreadStatus:
         self._monotonic = monotonic
         self._sending = asyncio.Lock()
         self._free_at = float("-inf")
-        self._refused_until: dict[str, float] = {}
+        self._refused_until: RecentEntries[str, float] = RecentEntries()
         self._limited_until = float("-inf")
 
     async def show(self, client: AsyncWebClient, channel_id: str, thread_ts: str, text: str) -> None:

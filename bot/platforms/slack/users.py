@@ -17,6 +17,7 @@ from bot.platforms.slack import payloads
 from bot.platforms.slack.payloads import BotUser
 from bot.types.audience import Standing
 from bot.types.conversation import Author
+from bot.types.recent_entries import RecentEntries
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ class UserDirectory:
         self._timeout = timeout
         self._guests: tuple[float, frozenset[str]] | None = None
         self._guests_lock = asyncio.Lock()
-        self._teams: dict[str, str] = {}
-        self._cache: dict[str, tuple[float, Author]] = {}
+        self._teams: RecentEntries[str, str] = RecentEntries()
+        self._cache: RecentEntries[str, tuple[float, Author]] = RecentEntries()
         self._lookups: dict[str, asyncio.Task[Author]] = {}
 
     async def author(self, user_id: str) -> Author:

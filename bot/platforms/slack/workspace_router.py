@@ -19,6 +19,7 @@ from bot.platforms.slack import modals, payloads, render
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.installation import manifest
 from bot.platforms.slack.workspace import EventHandlers, Workspaces
+from bot.types.recent_entries import RecentEntries
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class WorkspaceRouter:
         self._background = background
         self._record_event = record_event
         self._clock = clock
-        self._recorded_at: dict[tuple[str, str], float] = {}
+        self._recorded_at: RecentEntries[tuple[str, str], float] = RecentEntries()
 
     def select_installation(self, context: AsyncBoltContext, body: dict[str, Any]) -> None:
         """Correct the workspace in the context, because Bolt takes that of the person who acts.

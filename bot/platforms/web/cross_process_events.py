@@ -20,6 +20,7 @@ from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import OPEN_STATES, THREAD_ID, History, message_views
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp, placeholder_id, stored_answer_id
 from bot.store.browser_page.page_conversations import MessageRow, ThreadRow
+from bot.types.recent_entries import RecentEntries
 from bot.types.turns import TurnState
 
 RECENT_THREADS = 20
@@ -59,7 +60,7 @@ class CrossProcessPoller:
     _first_poll: datetime | None = None
     _cards_read: int = 0
     """The position in the cards' changes up to which they have been shown."""
-    _read_until: dict[str, datetime] = field(default_factory=dict)
+    _read_until: RecentEntries[str, datetime] = field(default_factory=RecentEntries)
     """For each conversation, the update time up to which it has been read."""
     _pending_threads: set[str] = field(default_factory=set)
     """Conversations to read again although their update time has not changed."""

@@ -107,6 +107,7 @@ class EventHub:
             self._private_threads[thread.id] = only_for
         else:
             self._private_threads.pop(thread.id, None)
+        self._drop_oldest_threads()
         self._publish("thread", asdict(thread), self._private_threads.get(thread.id, ""))
 
     def retitle(self, thread_id: str, title: str) -> None:
@@ -243,6 +244,13 @@ class EventHub:
             if oldest is not None:
                 del self._messages[oldest]
                 self._private.pop(oldest, None)
+                self._patches.pop(oldest, None)
+
+    def _drop_oldest_threads(self) -> None:
+        while len(self._threads) > self._max_messages:
+            oldest = next(iter(self._threads))
+            del self._threads[oldest]
+            self._private_threads.pop(oldest, None)
 
 
 def _patch(before: MessageView, after: MessageView) -> dict[str, Any]:

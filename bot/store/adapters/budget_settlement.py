@@ -21,6 +21,7 @@ from bot.store.budgets.budget_reservations import Owners
 from bot.store.database.pipelined_transactions import Statement
 from bot.store.database.session import Database
 from bot.types.conversation import Role
+from bot.types.recent_entries import RecentEntries
 from bot.types.turns import Turn
 from bot.types.usage import BudgetState, Call, Reservation
 
@@ -52,7 +53,7 @@ class BudgetDays:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._zones: dict[str, tuple[ZoneInfo, float]] = {}
+        self._zones: RecentEntries[str, tuple[ZoneInfo, float]] = RecentEntries()
 
     @property
     def count_free(self) -> bool:

@@ -16,10 +16,18 @@ from bot.store.adapters.transactions import Transactions
 from bot.store.answer_cache import answers, similar_answer_statements
 from bot.store.budgets import budget_reservations, ledger
 from bot.store.database.pipelined_transactions import Rows, Statement, Work
+from bot.store.database.retry import patiently
 from bot.store.turns import leases, turn_queue
 from bot.types.answer_cache import NO_CACHE_NOTE, CacheNote
 from bot.types.turns import Lease, Outcome, Turn
 from bot.types.usage import Call, Reservation
+
+RENEW_SECONDS, RENEW_ATTEMPT_SECONDS = 6.0, 3.0
+"""Seconds for which a lease is renewed, and those that one attempt may take.
+
+With the ``HEARTBEAT_SECONDS`` before it they are less than half of a lease, so that a connection that goes silent costs
+no process its turns.
+"""
 
 
 class PostgresLeases:
@@ -75,8 +83,11 @@ class PostgresLeases:
         await self._transactions.work(tenant_id, once)
 
     async def renew(self, turn: Turn, lease: Lease) -> None:
-        renewing = leases.renewing(turn, lease, self._holder())
-        (rows,) = await self._transactions.database.flush(turn.thread.tenant_id, renewing)
+        async def once(_: bool) -> list[Rows]:
+            renewing = leases.renewing(turn, lease, self._holder())
+            return await self._transactions.database.flush(turn.thread.tenant_id, renewing)
+
+        (rows,) = await patiently(once, RENEW_SECONDS, longest=RENEW_ATTEMPT_SECONDS)
         if not rows:
             raise LeaseLost(LOST)
 

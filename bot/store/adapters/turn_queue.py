@@ -22,12 +22,10 @@ class PostgresTurnQueue:
 
     ``holder`` returns the number under which this process may hold turns, None while it may not.
 
-    A process counts as dead ``settling`` seconds after its connection ended.
+    ``settling`` returns the seconds after the start of the server within which no process counts as dead.
     """
 
-    def __init__(
-        self, database: Database, *, holder: Callable[[], int | None], settling: float = process_liveness.SETTLING
-    ) -> None:
+    def __init__(self, database: Database, *, holder: Callable[[], int | None], settling: Callable[[], float]) -> None:
         self._database = database
         self._holder = holder
         self._settling = settling
@@ -60,7 +58,7 @@ class PostgresTurnQueue:
 
     async def _free_turns_of_dead_processes(self) -> None:
         async with self._database.queue() as session:
-            left = await turn_queue.left_behind(session, holder=self._holder(), settling=self._settling)
+            left = await turn_queue.left_behind(session, holder=self._holder(), settling=self._settling())
         for (tenant_id, _), of_tenant in groupby(left, key=lambda one: (one.tenant_id, one.suspect)):
             freed = partial(turn_queue.set_free, tenant_id=tenant_id, left=list(of_tenant))
             await self._database.run(tenant_id, freed)

@@ -12,6 +12,7 @@ from bot.engine.ports.answer_cache import SimilarAnswer
 from bot.errors import for_operator
 from bot.store.answer_cache import similar_answer_statements
 from bot.store.database.session import Database
+from bot.types.recent_entries import RecentEntries
 from bot.types.turns import Turn
 from knowledge.embedders.cosine_scale import comparable_cosine
 from knowledge.errors import KnowledgeError
@@ -30,7 +31,7 @@ class PostgresSimilarAnswers:
         self._database = database
         self._encode = encode
         self._model = model
-        self._vectors: dict[str, Sequence[float]] = {}
+        self._vectors: RecentEntries[str, Sequence[float]] = RecentEntries(MOST_KEPT)
 
     async def near(self, turn: Turn, ground: str) -> Sequence[SimilarAnswer]:
         try:
@@ -102,5 +103,3 @@ class PostgresSimilarAnswers:
 
     def _remember(self, turn_id: str, vector: Sequence[float]) -> None:
         self._vectors[turn_id] = vector
-        while len(self._vectors) > MOST_KEPT:
-            del self._vectors[next(iter(self._vectors))]

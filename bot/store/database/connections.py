@@ -11,10 +11,11 @@ import asyncio
 import contextlib
 import os
 import socket
-from typing import Any, TypeVar
+from contextvars import ContextVar
+from typing import Any, Self, TypeVar
 
 import psycopg
-from psycopg.abc import PQGen
+from psycopg.abc import PQGen, PQGenConn
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ConnStatus
 from sqlalchemy import Engine, create_engine
@@ -42,6 +43,22 @@ PARAMETERS: dict[str, int] = {
     "tcp_user_timeout": 10_000,
 }
 """Connection parameters of libpq, which an address can override. A host that has gone is noticed within about 11 s."""
+IDLE_TRANSACTION_SECONDS = 300
+"""Seconds without a statement after which the server rolls an open transaction back. None is open across a model call.
+
+The server may not learn that a client has gone: its transaction would keep its locks for ever. Between the round trips
+of a pipeline, PostgreSQL does not count these seconds; the keepalives below still hold there.
+"""
+_LOOK_AFTER_CLIENT = """
+    SELECT set_config('idle_in_transaction_session_timeout', %(transaction)s, false),
+           set_config('tcp_keepalives_idle', %(keepalives_idle)s, false),
+           set_config('tcp_keepalives_interval', %(keepalives_interval)s, false),
+           set_config('tcp_keepalives_count', %(keepalives_count)s, false)
+"""
+"""Lets the server notice within 11 s, instead of two hours, that the client's host has gone.
+
+It is a statement because poolers refuse the parameter ``options``. Through a socket file it changes nothing.
+"""
 POOLER_HINT = "pgbouncer"
 """A query parameter of addresses that hosting services hand out. libpq refuses it; it says nothing that matters here.
 
@@ -83,6 +100,10 @@ def migration_engine(url: str) -> Engine:
     return create_engine(driver_url(url), poolclass=NullPool, connect_args={**defaults, "prepare_threshold": None})
 
 
+_attempts: ContextVar[list[PQGenConn[Any]]] = ContextVar("_attempts")
+"""The attempts to open a connection that the current task makes."""
+
+
 class BoundedConnection(psycopg.AsyncConnection[Any]):
     """A connection on which no round trip, and no cancellation, takes longer than its bound.
 
@@ -92,6 +113,38 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
     round_trip_seconds: float = ROUND_TRIP_SECONDS
     _waiting: asyncio.TimerHandle | None = None
     """The timer that ends the round trip under way."""
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **parameters: Any) -> Self:
+        """Open a connection. Close the socket of every attempt that fails, times out or is canceled.
+
+        psycopg leaves such a socket to the garbage collector. Until then, the server waits for a password and keeps one
+        of its places, for up to a minute (``authentication_timeout``). Raises psycopg.Error.
+        """
+        attempts: list[PQGenConn[Any]] = []
+        before = _attempts.set(attempts)
+        try:
+            opened = await super().connect(conninfo, **parameters)
+        finally:
+            _attempts.reset(before)
+            for attempt in attempts:
+                attempt.close()
+        try:
+            opened.round_trip_seconds, usual = CONNECT_SECONDS, opened.round_trip_seconds
+            await opened.execute(_LOOK_AFTER_CLIENT, _client_limits())
+            await opened.commit()
+            opened.round_trip_seconds = usual
+        except BaseException:
+            opened.pgconn.finish()
+            raise
+        return opened
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "") -> PQGenConn[Self]:
+        """Return an attempt to connect, and note it for ``connect``, which ends it."""
+        attempt = super()._connect_gen(conninfo)
+        _attempts.get().append(attempt)
+        return attempt
 
     async def wait(self, gen: PQGen[Result], *args: Any, **more: Any) -> Result:
         """Wait for one exchange with the server. Raises psycopg.OperationalError at the bound."""
@@ -122,6 +175,11 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
             return
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.pgconn.socket)) as copied:
             copied.shutdown(socket.SHUT_RDWR)
+
+
+def _client_limits() -> dict[str, str]:
+    limits = {"transaction": 1000 * IDLE_TRANSACTION_SECONDS, **PARAMETERS}
+    return {name: str(value) for name, value in limits.items()}
 
 
 def connect_blocking(url: str) -> psycopg.Connection[Any]:

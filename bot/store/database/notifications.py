@@ -68,14 +68,17 @@ class Notifications:
         *,
         process_id: int | None = None,
         beat: float = BEAT_SECONDS,
-        settling: float = process_liveness.SETTLING,
+        settling: float | None = None,
         health: Health | None = None,
     ) -> None:
         self._url = url
         self._beat = beat
         self.process_id = process_id or random.SystemRandom().randrange(1, 2**31)
         """The number of this process."""
-        self._who = {"id": self.process_id, "host": socket.gethostname(), "pid": os.getpid(), "settling": settling}
+        self._who = {"id": self.process_id, "host": socket.gethostname(), "pid": os.getpid()}
+        self._fixed_settling = settling
+        self.settling = process_liveness.SETTLING if settling is None else settling
+        """Seconds after the start of the server within which no process counts as dead."""
         self._connected = asyncio.Event()
         self._health = health or Health()
 
@@ -132,7 +135,8 @@ class Notifications:
                         paced(notice)
                 locked = locked or await self._lock(connection)
                 await connection.execute(process_liveness.BEAT, self._beating())
-                left = await (await connection.execute(process_liveness.LEFT, self._who)).fetchone()
+                asked = {**self._who, "settling": self.settling}
+                left = await (await connection.execute(process_liveness.LEFT, asked)).fetchone()
                 if left is not None and left[0]:
                     heard(Notice("dead"))
         finally:
@@ -145,7 +149,11 @@ class Notifications:
     async def _lock(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
         """Take the advisory lock that shows that this process is alive. An earlier connection may still hold it."""
         row = await (await connection.execute(process_liveness.LOCK, self._who)).fetchone()
-        return row is not None and bool(row[0])
+        if row is None or not row[0]:
+            return False
+        if self._fixed_settling is None:
+            self.settling = process_liveness.settling_after(float(str(row[1])))
+        return True
 
 
 def payload(notice: Notice) -> str:

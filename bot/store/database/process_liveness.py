@@ -2,8 +2,8 @@
 
 A process is dead if its lock is free and its heartbeat has stopped. The lock reveals a killed process at once; the
 heartbeat protects a live process while it reconnects. Right after a start of the server no process has taken its lock
-again, so none counts as dead. A process that is paused or hangs keeps its lock. It counts as dead once its heartbeat
-has been missing for as long as a lease lasts.
+again, so none counts as dead: the longer this process needed to reconnect, the more time the others get. A process that
+is paused or hangs keeps its lock. It counts as dead once its heartbeat has been missing for as long as a lease lasts.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ NO_BEAT = 1.5
 SILENT = 30.0
 """Seconds without a heartbeat after which a process counts as dead although it holds its lock: a lease's length."""
 
-SETTLING = 5.0
-"""Seconds after the start of the server within which live processes take their locks again."""
+SETTLING, SHORTEST_SETTLING, LONGEST_SETTLING = 5.0, 2.0, 15.0
+"""Seconds after the start of the server within which live processes take their locks again: while this process has not
+reconnected itself, and the least and the most otherwise."""
+SETTLING_FACTOR = 4.0
+"""How much longer than this process another one may need to reconnect."""
 
 KEPT = "1 day"
 
@@ -61,7 +64,20 @@ BEAT = """
 """Updates the process's heartbeat, and what it reports about its parts."""
 
 
-LOCK = f"SELECT pg_try_advisory_lock({LOCKS}, %(id)s)"
+LOCK = f"""
+    SELECT pg_try_advisory_lock({LOCKS}, %(id)s),
+           CAST(extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) AS float8)
+"""  # noqa: S608
+"""Takes the lock of a process. Also returns how long the server has been running, in seconds."""
+
+
+def settling_after(seconds: float) -> float:
+    """Return how long after the server's start no process counts as dead, for one that reconnected after ``seconds``.
+
+    A machine that is busy makes all of them slow, so a fixed time is too short for some and too long for others.
+    """
+    return min(max(SHORTEST_SETTLING, SETTLING_FACTOR * seconds), LONGEST_SETTLING)
+
 
 _DEAD = dead("others.holder").replace(":settling", "%(settling)s")
 

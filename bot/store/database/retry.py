@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,6 +24,9 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+ATTEMPT_SECONDS = 10.0
+"""Seconds that one attempt may take where there is patience for several: its connection may have gone silent, while
+others work."""
 CONFLICT_ATTEMPTS = 8
 """How often a transaction is run that another one made fail, however short the patience is."""
 CONFLICT_PAUSE = 0.05
@@ -32,6 +37,7 @@ Many transactions that conflict at once would otherwise meet again.
 
 _AWAY_CLASSES = ("08", "53", "57P", "58", "25006")
 """SQLSTATE: connections, resources (disk, memory, too many clients), shutdown and start, system errors, read only."""
+_DISK_FULL = "53100"
 _CONFLICTS = ("40001", "40P01", "55P03")
 """Serialization failure, deadlock, lock not available: the same transaction may succeed when run again."""
 _NODE_LOST = ("XX000", "failure on connection marked as essential")
@@ -44,6 +50,8 @@ Whether the node committed it is unknown then, as after any connection that brea
 def unreachable(error: Exception) -> str:
     """Return a one-line message that says why the database cannot be reached and what to do."""
     reason = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+    if getattr(getattr(error, "orig", error), "sqlstate", None) == _DISK_FULL or os.strerror(errno.ENOSPC) in reason:
+        return f"The database's disk is full ({reason}). Free disk space there. Parley goes on by itself afterwards."
     advice = tls.advice(reason) or "Start it, correct DATABASE_URL, or unset DATABASE_URL to use the bundled server"
     return f"The database cannot be reached ({reason}). {advice}."
 
@@ -94,15 +102,16 @@ async def patiently(
 
     An unavailable database is waited for during ``seconds``; then StoreAway is raised. A transaction that conflicts
     with another one (deadlock, serialization failure) was rolled back, so it runs again at once, also if ``seconds`` is
-    0. One attempt may take ``longest`` seconds, or as long as there is time left. After that it is canceled, which
-    counts as StoreAway. If ``seconds`` is 0, only its round trips are bounded.
+    0. One attempt may take ``longest`` seconds, or ``ATTEMPT_SECONDS`` if that much time is left. After that it is
+    canceled, which counts as StoreAway. If ``seconds`` is 0, only its round trips are bounded.
 
     ``work`` gets True if an earlier attempt may have been committed although its confirmation was lost.
     """
     until, pause, again, conflicts = monotonic() + seconds, FIRST_PAUSE, False, 0
     while True:
         try:
-            return await _attempt(work, again, longest or (max(until - monotonic(), FIRST_PAUSE) if seconds else None))
+            left = min(ATTEMPT_SECONDS, max(until - monotonic(), FIRST_PAUSE)) if seconds else None
+            return await _attempt(work, again, longest or left)
         except StoreAway as away:
             if monotonic() + pause > until:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from ctypes import addressof
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
@@ -66,10 +67,22 @@ def _repeated_letters(text: Any) -> frozenset[int]:
         column, row = int(x // CELL), int(y // CELL)
         places = [place for i in (-1, 0, 1) for j in (-1, 0, 1) for place in seen.get((code, column + i, row + j), ())]
         if any(abs(x - other[0]) <= near and abs(y - other[1]) <= near for other in places):
-            repeated.add(index)
+            if not _is_ligature(text, index):
+                repeated.add(index)
         else:
             seen[code, column, row].append((x, y))
     return frozenset(repeated)
+
+
+def _is_ligature(text: Any, index: int) -> bool:
+    """Return whether a letter was drawn in one glyph with the letter before it."""
+    before, after = (pdfium.FPDFText_GetTextObject(text, at) for at in (index - 1, index))
+    if index == 0 or not before or not after or addressof(before.contents) != addressof(after.contents):
+        return False
+    one, other = pdfium.FS_RECTF(), pdfium.FS_RECTF()
+    pdfium.FPDFText_GetLooseCharBox(text, index - 1, one)
+    pdfium.FPDFText_GetLooseCharBox(text, index, other)
+    return bool(one.left == other.left and one.right == other.right)
 
 
 def _may_have_turned_letters(pieces: Sequence[Box]) -> bool:

@@ -55,16 +55,21 @@ def words_of(text: Any, space: PageSpace, grids: Sequence[Grid], marks: LetterMa
     """
     place: Place = None
     current: Word | None = None
+    last: Box | None = None
     spaced = ended = False
     for index, char, box in _letters(text, space):
         if index in marks.repeated or index in marks.turned:
             continue
         if box is None:
-            spaced = True
+            spaced |= char not in _LINE_ENDS
             ended |= char in _LINE_ENDS
             if char in LINE_END_MARKS and current is not None:
                 current = replace(current, text=current.text + char)
             continue
+        if current is not None and box == last:
+            current = replace(current, text=current.text + char)  # another letter of one ligature
+            continue
+        last = box
         letter = Word(char, *box)
         where = _place_of(letter, grids)
         if current is not None and (index in marks.raised or index in marks.lowered):
@@ -76,7 +81,7 @@ def words_of(text: Any, space: PageSpace, grids: Sequence[Grid], marks: LetterMa
         else:
             if current is not None:
                 yield place, _written(current)
-            current, place = letter, where
+            current, place = replace(letter, spaced=spaced), where
         spaced = ended = False
     if current is not None:
         yield place, _written(current)
@@ -177,6 +182,7 @@ def joined(before: Word, after: Word, between: str = "") -> Word:
         min(before.top, after.top),
         max(before.right, after.right),
         max(before.bottom, after.bottom),
+        before.spaced,
     )
 
 
@@ -185,5 +191,5 @@ def line_text(pieces: Sequence[Word]) -> str:
     parts = [pieces[0].text]
     for before, after in pairwise(pieces):
         touch = abs(after.left - before.right) < TOUCHING * max(before.height, after.height)
-        parts.append(after.text if touch else f" {after.text}")
+        parts.append(after.text if touch and not after.spaced else f" {after.text}")
     return "".join(parts)

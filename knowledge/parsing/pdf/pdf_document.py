@@ -11,7 +11,6 @@ from typing import Any
 
 import pypdfium2
 from pypdf import PdfReader
-from pypdf.errors import DeprecationError, PyPdfError
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE, PAGE_LABELS
@@ -25,26 +24,13 @@ from knowledge.parsing.pdf.pdf_pages import PageWriter
 from knowledge.parsing.pdf.pdf_pictures import PagePictures, is_scan
 from knowledge.parsing.pdf.pdf_tables import PdfTable
 from knowledge.parsing.pdf.pdf_text import clean, clean_pages, without_running_lines
+from knowledge.parsing.pdf.unreadable_pages import PYPDF_ERRORS, readable_pages
 from knowledge.text.page_labels import ranges_of
 
 MAX_PAGES = 10_000
 MAX_ARRANGED_PAGES = 1000
 """Pages whose columns and tables are looked for, which takes a few milliseconds each."""
-MAX_BAD_SHARE = 0.2
-"""Share of characters without Unicode value from which on the text of a page is not used."""
-_BAD = re.compile("[\ufffd\ue000-\uf8ff]|\x00")
 _PLACEHOLDERS = ("untitled", "anonymous", "(anonymous)", "(unspecified)")
-_PYPDF_ERRORS = (
-    PyPdfError,
-    DeprecationError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    IndexError,
-    RecursionError,
-)
-"""Errors that pypdf raises for a damaged file."""
 _WRONG_PASSWORD = 4
 """``FPDF_ERR_PASSWORD`` of pdfium."""
 _DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:Z(?:\d\d'?\d\d'?)?|([+-])(\d\d)'?(\d\d)?'?)?")
@@ -62,6 +48,8 @@ class _PdfText:
     pages: list[str]
     fields: Mapping[int, list[str]] = field(default_factory=dict)
     """The form fields of a page, by its index, as lines of label and value, and what was typed on the page."""
+    unreadable: frozenset[int] = frozenset()
+    """Pages whose letters have no Unicode values, by their index. ``pages`` has the lines of them that can be read."""
     scans: frozenset[int] = frozenset()
     """Pages that are a picture with hardly any text, by their index."""
     outline: Mapping[int, list[tuple[int, str]]] = field(default_factory=dict)
@@ -80,14 +68,16 @@ def parse(data: bytes, options: ParseOptions = NO_OPTIONS) -> ParsedDocument:
         pdf = _read_with_pypdf(data)
     builder = Builder()
     pages = clean_pages(pdf.pages)
-    scans = {index for index, text in enumerate(pages) if not text.strip() and index not in pdf.fields} | pdf.scans
+    scans = {index for index, text in enumerate(pages) if not text.strip() and index not in pdf.fields}
+    scans |= pdf.scans | pdf.unreadable
     recognized = RecognizedPages(builder, options.recognizer)
     pictures = PagePictures(data, MAX_SIDE)
     writer = PageWriter(builder, pdf.tables)
     pages, running_lines = without_running_lines(pages)
     for index, text in enumerate(pages):
         builder.page = index + 1
-        writer.add(text, pdf.outline.get(index, []))
+        if index not in pdf.unreadable or options.recognizer is None:
+            writer.add(text, pdf.outline.get(index, []))
         builder.add("paragraph", "\n".join(pdf.fields.get(index, [])))
         if index in scans:
             recognized.add(pictures.of(index) if options.recognizer is not None else None, index + 1)
@@ -155,13 +145,13 @@ def _read_with_pdfium(data: bytes) -> _PdfText:
             if is_scan(page, pages[-1]):
                 scans.add(index)
             values = typed_texts(page)
-            if document.formenv is not None:
-                values += [f"{label}: {value}" for label, value in form_values(document, page, text)]
+            values += [f"{label}: {value}" for label, value in form_values(document, page, text)]
             fields |= {index: values} if values else {}
             text.close()
             page.close()
         labels = ranges_of([clean(document.get_page_label(index)) for index in range(len(document))])
-        return _PdfText(info, labels, _readable(pages, data), fields, frozenset(scans), _outline(document), tables)
+        texts, unreadable = readable_pages(pages, data)
+        return _PdfText(info, labels, texts, fields, unreadable, frozenset(scans), _outline(document), tables)
     finally:
         document.close()
 
@@ -179,27 +169,6 @@ def _outline(document: Any) -> dict[int, list[tuple[int, str]]]:
     return found
 
 
-def _readable(pages: list[str], data: bytes) -> list[str]:
-    """Return the pages with another library's text where characters have no Unicode value; nothing if neither can."""
-    bad = [index for index, text in enumerate(pages) if _bad_share(text) > MAX_BAD_SHARE]
-    if not bad:
-        return pages
-    try:
-        other = PdfReader(io.BytesIO(data)).pages
-        for index in bad:
-            text = other[index].extract_text()
-            pages[index] = text if _bad_share(text) <= MAX_BAD_SHARE else ""
-    except _PYPDF_ERRORS:
-        for index in bad:
-            pages[index] = ""
-    return pages
-
-
-def _bad_share(text: str) -> float:
-    characters = len("".join(text.split()))
-    return len(_BAD.findall(text)) / characters if characters else 0.0
-
-
 def _read_with_pypdf(data: bytes) -> _PdfText:
     try:
         reader = PdfReader(io.BytesIO(data))
@@ -208,7 +177,7 @@ def _read_with_pypdf(data: bytes) -> _PdfText:
         _check_length(len(reader.pages))
         info = _clean_values({name.lstrip("/"): value for name, value in (reader.metadata or {}).items()})
         return _PdfText(info, ranges_of(reader.page_labels), [page.extract_text() for page in reader.pages])
-    except _PYPDF_ERRORS:
+    except PYPDF_ERRORS:
         raise ParseError("it is damaged and cannot be opened. Export or download it again") from None
 
 

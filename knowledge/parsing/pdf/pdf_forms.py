@@ -26,18 +26,25 @@ def _typed_text(annotation: Any) -> str:
         return ""
     if pdfium.FPDFAnnot_GetFlags(annotation) & _NOT_SHOWN:
         return ""
-    return _string(lambda *out: pdfium.FPDFAnnot_GetStringValue(annotation, b"Contents", *out))
+    return _entry(annotation, b"Contents")
 
 
 def form_values(document: Any, page: Any, text: Any) -> Iterator[tuple[str, str]]:
     """Yield the label and the value of each field: the text, or ``yes`` or ``no`` for a check box.
 
-    A radio button is yielded if it is chosen, with its own value. Fields without a value are left out.
+    A radio button is yielded if it is chosen, with its own value. Fields without a value are left out. If the document
+    has lost the list of its fields, as a single page of a form does, only the texts of the fields are known.
     """
     for annotation in _annotations(page):
-        value = _value(document.formenv, annotation)
+        value = _typed_value(annotation) if document.formenv is None else _value(document.formenv, annotation)
         if value:
             yield _label(document, annotation, text), value
+
+
+def _typed_value(annotation: Any) -> str:
+    if pdfium.FPDFAnnot_GetSubtype(annotation) != pdfium.FPDF_ANNOT_WIDGET or _entry(annotation, b"FT") == "Btn":
+        return ""
+    return _entry(annotation, b"V")
 
 
 def _annotations(page: Any) -> Iterator[Any]:
@@ -72,8 +79,15 @@ def _label(document: Any, annotation: Any, text: Any) -> str:
         )
         if above:
             return above
+    if document.formenv is None:
+        return _entry(annotation, b"TU") or _entry(annotation, b"T")
     alternate = _string(lambda *out: pdfium.FPDFAnnot_GetFormFieldAlternateName(document.formenv, annotation, *out))
     return alternate or _string(lambda *out: pdfium.FPDFAnnot_GetFormFieldName(document.formenv, annotation, *out))
+
+
+def _entry(annotation: Any, key: bytes) -> str:
+    """Return the text of an entry of an annotation's dictionary."""
+    return _string(lambda *out: pdfium.FPDFAnnot_GetStringValue(annotation, key, *out))
 
 
 def _last_line(text: str) -> str:

@@ -115,6 +115,13 @@ async def test_form_values_stand_with_their_labels(parser: Parser) -> None:
     ]
 
 
+async def test_values_of_a_page_that_was_taken_out_of_its_form_stand_with_their_labels(parser: Parser) -> None:
+    stream = lines("Supplier:", "Approved:", "Freight by:", leading=50)
+    data = pdf_of(stream, page="/Annots [5 0 R 6 0 R 7 0 R 8 0 R]", extra=FIELDS)
+    last = (await read(parser, data)).text.split("\n\n")[-1]
+    assert last.splitlines() == ["Supplier: Acme Bolts Ltd", "Freight by: Air", "order.note: ring twice"]
+
+
 async def test_entries_of_the_outline_are_headings(parser: Parser) -> None:
     extra = (
         "<< /Type /Outlines /First 5 0 R /Last 5 0 R /Count 2 >>",

@@ -51,6 +51,8 @@ def test_subscripts_belong_to_the_word_before_them() -> None:
     water = "BT /F1 12 Tf 72 500 Td (The CO) Tj /F1 8 Tf -3 Ts (2) Tj /F1 12 Tf 0 Ts ( and H) Tj /F1 8 Tf -3 Ts (2) Tj "
     assert text(f"{water} /F1 12 Tf 0 Ts (O of the room) Tj ET") == "The CO2 and H2O of the room"
     assert text(f"{BODY} {water} /F1 12 Tf 0 Ts (O rise) Tj ET").split("\n")[-1] == "The CO2 and H2O rise"
+    tight = "BT /F1 12 Tf 72 500 Td (between V) Tj /F1 8 Tf -3 Ts (1) Tj /F1 12 Tf 0 Ts -3.2 Tw ( and) Tj ET"
+    assert text(f"{BODY} {tight}").split("\n")[-1] == "between V1 and"
 
 
 @pytest.mark.parametrize(("across", "down"), [(0.3, 0), (0, 0.3), (0, 0)])
@@ -102,22 +104,26 @@ def test_letters_beyond_the_first_plane_of_unicode_are_whole_on_arranged_pages()
     assert document.text.startswith("\U0001d449\U0001d462\n")
 
 
-ODD_VALUES = "3 beginbfchar <0001> <E001> <0002> <E002> <0003> <E003> endbfchar"
-
-
-@pytest.mark.parametrize("values", [ODD_VALUES, ""], ids=["private use", "no values"])
-def test_pages_whose_letters_have_no_unicode_value_are_named_and_the_others_read(values: str) -> None:
-    data = pdf_of(
-        odd(72, 700, "000100020003" * 9), at(72, 700, "The fee is 15."), fonts="/F2 4 0 R", extra=cid_font(values)
+def wide_ligature() -> tuple[str, ...]:
+    """Return objects 4 to 6: a font whose only glyph is wider than high, and stands for ``ffi``."""
+    glyph = "900 0 0 0 900 500 d1 0 0 900 500 re f"
+    values = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap 1 begincodespacerange <00> <FF> "
+        "endcodespacerange 1 beginbfchar <01> <006600660069> endbfchar endcmap end end"
     )
-    document = pdf_document.parse(data)
-    assert document.text == "The fee is 15."
-    assert [block.page for block in document.blocks] == [2]
-    assert len(document.warnings) == 1
-    assert re.search(r"\b1\b", document.warnings[0])
+    return (
+        "<< /Type /Font /Subtype /Type3 /FontBBox [0 0 900 500] /FontMatrix [0.001 0 0 0.001 0 0] "
+        "/CharProcs << /ffi 5 0 R >> /Encoding << /Type /Encoding /Differences [1 /ffi] >> "
+        "/FirstChar 1 /LastChar 1 /Widths [900] /ToUnicode 6 0 R >>",
+        f"<< /Length {len(glyph)} >>\nstream\n{glyph}\nendstream",
+        f"<< /Length {len(values)} >>\nstream\n{values}\nendstream",
+    )
 
 
-def test_a_page_with_few_letters_without_unicode_value_keeps_its_text() -> None:
-    line = "The fee of the second lot is 15 euros a month."
-    data = pdf_of(f"{at(72, 700, line)} {odd(72, 660, '0001')}", fonts="/F2 4 0 R", extra=cid_font(ODD_VALUES))
-    assert pdf_document.parse(data).text.split("\n")[0] == line
+@pytest.mark.parametrize("twice", ["", at(72, 500, "air") + at(300, 500, "tea") + at(72, 500, "air")])
+def test_letters_of_a_wide_ligature_stay_together_on_arranged_pages(twice: str) -> None:
+    rows = [["Lot", "Day", "Month", "Remark"], *([f"A{n}", "1", "2", "x"] for n in range(3))]
+    word = "BT /F1 11 Tf 72 740 Td (insu) Tj /F2 11 Tf (\\001) Tj /F1 11 Tf (cient) Tj ET"
+    stream = f"{word} {ruled(XS, YS)} {cells(XS, YS, rows)} {twice}"
+    document = pdf_document.parse(pdf_of(stream, fonts="/F2 4 0 R", extra=wide_ligature()))
+    assert document.text.split("\n")[0] == "insufficient"

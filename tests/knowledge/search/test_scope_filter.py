@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from knowledge import bm25, scope_filter
 from knowledge.ingest import Ingestor
-from knowledge.metadata import as_date, dated_at
+from knowledge.metadata import LAST_MODIFIED, as_date, dated_at
 from knowledge.parsing.parsers import parse
 from knowledge.ports import Sessions
 from knowledge.scope_filter import passing
@@ -167,8 +167,8 @@ def test_metadata_of_parsed_documents() -> None:
 
 def test_date_formats_are_parsed() -> None:
     assert as_date("2024-02-03") == datetime(2024, 2, 3, tzinfo=UTC)
-    assert dated_at({"last-modified": "Wed, 21 Oct 2015 07:28:00 GMT"}) == datetime(2015, 10, 21, 7, 28, tzinfo=UTC)
-    assert dated_at({"date": "yesterday", "last-modified": ""}) is None
+    assert dated_at({LAST_MODIFIED: "Wed, 21 Oct 2015 07:28:00 GMT"}) == datetime(2015, 10, 21, 7, 28, tzinfo=UTC)
+    assert dated_at({"date": "yesterday", LAST_MODIFIED: ""}) is None
 
 
 PREFIXES = st.none() | st.lists(st.text("ab", max_size=3), max_size=3).map(tuple)

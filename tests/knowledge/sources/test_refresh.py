@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from sqlalchemy import text
 
 from knowledge.ingest import Ingestor
+from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions, Source
 from knowledge.sources.crawl import CrawlSource
 from knowledge.sources.files import FolderSource
@@ -21,7 +23,7 @@ from knowledge.sources.sitemap_parser import SitemapEntry
 from knowledge.sources.web_page import UrlSource
 from knowledge.store import document_catalog
 from knowledge.types import NOTHING_KNOWN, Failure, Item, Known, Mark, Unchanged
-from tests.knowledge.fakes import ListSource, markdown
+from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 LOOPBACK = ("127.0.0.1",)
 MAX_BYTES = 1_000_000
@@ -116,6 +118,14 @@ async def test_unchanged_page_is_not_transferred_again(site: Site, ingestor: Ing
     assert site.statuses() == {"/a": 304}
 
 
+async def test_page_is_dated_by_its_server(site: Site, ingestor: Ingestor, sessions: Sessions) -> None:
+    site.dated = True
+    site.pages["/page"] = html_page("words")
+    await ingestor.ingest([site.one("/page")], tenant_id="t")
+    async with sessions("t") as session:
+        assert await session.scalar(text("SELECT dated_at FROM documents")) == datetime(2026, 6, 1, 10, tzinfo=UTC)
+
+
 async def test_new_version_with_the_same_content_is_stored(site: Site, ingestor: Ingestor) -> None:
     site.pages = {"/a": html_page("The same words.")}
     await ingestor.ingest([site.one("/a")], tenant_id="t")
@@ -165,6 +175,30 @@ async def test_lastmod_in_a_sitemap_saves_the_request(site: Site, ingestor: Inge
     again = await ingestor.ingest([site.sitemap()], tenant_id="t")
     assert site.statuses() == {"/map.xml": 200, "/new": 304, "/today": 304, "/x": 304}
     assert (again.unchanged, again.deleted) == (4, 0)
+
+
+async def test_page_that_changes_while_its_site_is_read_is_read_again(
+    site: Site, sessions: Sessions, parser: Parser
+) -> None:
+    begin = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+    async def read(stored_at: datetime, changed: datetime) -> None:
+        entry = f"<url><loc>{site.url}/page</loc><lastmod>{changed.isoformat()}</lastmod></url>"
+        site.pages["/map.xml"] = f"<urlset>{entry}</urlset>"
+        ingestor = Ingestor(sessions, WordEmbedder(), parser=parser, clock=lambda: stored_at)
+        await ingestor.ingest([site.sitemap()], tenant_id="t")
+
+    site.pages["/page"] = html_page("The first version")
+    await read(begin, begin - timedelta(days=1))
+    site.pages["/page"], site.versions["/page"] = html_page("The second version"), "2"
+    await read(begin + timedelta(hours=5), begin + timedelta(hours=1))
+    site.pages["/page"], site.versions["/page"] = html_page("The third version"), "3"
+    await read(begin + timedelta(days=1), begin + timedelta(hours=4))
+    async with sessions("t") as session:
+        assert "third" in str(await session.scalar(text("SELECT text FROM documents")))
+    site.statuses()
+    await read(begin + timedelta(days=2), begin + timedelta(hours=4))
+    assert site.statuses() == {"/map.xml": 200}
 
 
 @pytest.mark.parametrize(
@@ -221,8 +255,8 @@ async def test_memo_is_returned_to_the_source(ingestor: Ingestor) -> None:
 
 
 def commit(folder: Path, **files: str) -> None:
-    for name, text in files.items():
-        (folder / f"{name}.md").write_text(text)
+    for name, words in files.items():
+        (folder / f"{name}.md").write_text(words)
     options = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
     for arguments in (("init", "-q"), ("add", "-A"), (*options, "commit", "-q", "-m", "x")):
         subprocess.run(["git", *arguments], cwd=folder, check=True)

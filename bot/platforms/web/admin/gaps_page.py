@@ -20,6 +20,7 @@ from bot.platforms.web.http_messages import identity_of
 from bot.reports import contradictions, gaps
 from bot.reports.contradictions import Contradiction
 from bot.reports.gaps import WHY, Gap, Readers
+from bot.types.recent_entries import RecentEntries
 from knowledge.whole_numbers import whole_number
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
@@ -34,7 +35,7 @@ class GapsPage:
     def __init__(self, services: Services, tenant_id: str) -> None:
         self._services = services
         self._tenant = tenant_id
-        self._vectors: dict[str, Any] = {}
+        self._vectors: RecentEntries[str, Any] = RecentEntries(MOST_VECTORS)
 
     def routes(self) -> list[Route]:
         """Return the route of the page."""
@@ -72,9 +73,7 @@ class GapsPage:
         if unknown:
             added = dict(zip(unknown, await encoder(self._services)(unknown), strict=True))
             found |= added
-            self._vectors |= added
-        while len(self._vectors) > MOST_VECTORS:
-            del self._vectors[next(iter(self._vectors))]
+            self._vectors.update(added)
         return np.stack([found[text] for text in texts])
 
 

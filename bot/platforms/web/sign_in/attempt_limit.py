@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bot.types.recent_entries import RecentEntries
 from knowledge import refusal_counts
 
 WINDOW_SECONDS = 60.0
@@ -22,7 +23,7 @@ class AttemptLimit:
     clock: Callable[[], float]
     per_client: int = PER_CLIENT
     overall: int = OVERALL
-    _by_client: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
+    _by_client: RecentEntries[str, deque[float]] = field(default_factory=lambda: RecentEntries(MAX_CLIENTS))
     _all: deque[float] = field(default_factory=deque)
 
     def wait_seconds(self, client: str) -> float:
@@ -34,14 +35,12 @@ class AttemptLimit:
         """Count a wrong attempt."""
         refusal_counts.count("sign-in")
         now = self.clock()
-        own = self._by_client.setdefault(_network(client), deque(maxlen=self.per_client))
-        self._by_client.move_to_end(_network(client))
+        network = _network(client)
+        own = self._by_client[network] = self._by_client.get(network) or deque(maxlen=self.per_client)
         own.append(now)
         self._all.append(now)
         while len(self._all) > self.overall:
             self._all.popleft()
-        while len(self._by_client) > MAX_CLIENTS:
-            self._by_client.popitem(last=False)
 
     def _wait(self, failures: deque[float], limit: int) -> float:
         recent = [at for at in failures if at > self.clock() - WINDOW_SECONDS]

@@ -117,7 +117,7 @@ class Fetched:
     ``content_type`` is only a hint; the content decides the format. ``metadata`` is stored with the document, and so
     is ``memo``, which only the source itself receives again. ``private_chats`` is as in ``Known``.
     ``earlier_mails`` are the beginnings of mails of its thread, oldest first, whose words it may quote. ``name`` is the
-    name of the file, if ``uri`` does not end in it.
+    name of the file, if ``uri`` does not end in it. ``picture``: it stands among documents and may hold no text.
     """
 
     uri: str
@@ -129,6 +129,7 @@ class Fetched:
     private_chats: bool = False
     earlier_mails: tuple[bytes, ...] = ()
     name: str = ""
+    picture: bool = False
 
     @property
     def size(self) -> int:
@@ -155,6 +156,13 @@ class Mark:
     """
 
     memo: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceWarning:
+    """What the source left out, in a sentence for users."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +397,7 @@ class DocumentWarning:
     warning: str
 
 
-Item = Fetched | Unchanged | Failure | Mark
+Item = Fetched | Unchanged | Failure | Mark | SourceWarning
 """What a source yields."""
 
 

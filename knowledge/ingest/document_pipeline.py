@@ -27,7 +27,7 @@ from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.store import document_removals, document_writes
 from knowledge.store.embedding_models import Models
 from knowledge.store.knowledge_version import lock_unless_erased
-from knowledge.types import Failure, Fetched, Mark, Unchanged
+from knowledge.types import Failure, Fetched, Mark, SourceWarning, Unchanged
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class DocumentPipeline:
         """Ingest every document that the source yields. Return the error that ended the source early, if any."""
         try:
             error = await self._fetch_all()
+            self._run.warn_about_pictures()
             await self._store_changed_pages(is_complete=error is None)
             return error
         finally:
@@ -86,6 +87,8 @@ class DocumentPipeline:
                 await self._writer.store(page)
             except ParseError as error:
                 await self.record_failure(Failure(page.document.uri, f"{error}."))
+            except FAULTS_OF_A_DOCUMENT as error:
+                await self._record_fault(page.document.uri, error)
 
     async def _wait_if_replaced(self, page: ReadDocument, fetched: Fetched) -> bool:
         """Return True if a changed page waits for the rest of its site. Raises ReplacedError."""
@@ -105,8 +108,11 @@ class DocumentPipeline:
         await asyncio.to_thread(self._changed_pages.add, page)
         return True
 
-    async def record_failure(self, failure: Failure) -> None:
-        """Store why a document, or the source itself, could not be read, and count it."""
+    async def record_failure(self, failure: Failure, *, refused_hash: str = "") -> None:
+        """Store why a document, or the source itself, could not be read, and count it.
+
+        ``refused_hash`` is that of a picture without text: it is no failure of the run, and is not read again.
+        """
         run = self._run
         run.seen.append(failure.source)
         run.kept_pages += failure.replaced
@@ -120,8 +126,18 @@ class DocumentPipeline:
                 error=failure.error,
                 now=self._clock(),
                 gone=failure.gone,
+                content_hash=refused_hash,
+                recipe=run.recipe if refused_hash else "",
             )
-        run.count_failed(failure)
+        if refused_hash:
+            run.pictures_without_text += 1
+        else:
+            run.count_failed(failure)
+
+    async def _record_fault(self, uri: str, error: Exception) -> None:
+        """Record an error that no parser raises on purpose, with its trace in the log."""
+        log.error("%s cannot be added", uri, exc_info=error)
+        await self.record_failure(Failure(uri, f"{unexpected(error)}."))
 
     async def _forget(self, uri: str) -> None:
         """Delete what an earlier reading stored of a document that must not be read."""
@@ -145,6 +161,8 @@ class DocumentPipeline:
                             await self._record_unchanged(unchanged)
                         case Mark() as mark:
                             run.mark = mark.memo
+                        case SourceWarning() as warning:
+                            run.warn(warning.text)
                         case Fetched() as fetched:
                             await self._in_flight.acquire(fetched.size)
                             group.create_task(self._ingest(fetched))
@@ -194,17 +212,19 @@ class DocumentPipeline:
         except PrivateChatError as error:
             await self._forget(fetched.uri)
             await self.record_failure(Failure(fetched.uri, f"{error}."))
+        except NoTextError as error:
+            failure = Failure(fetched.uri, f"{error}.", gone=not fetched.picture)
+            await self.record_failure(failure, refused_hash=content_hash if fetched.picture else "")
         except ParseError as error:
-            gone, replaced = isinstance(error, NoTextError), isinstance(error, ReplacedError)
-            await self.record_failure(Failure(fetched.uri, f"{error}.", gone=gone, replaced=replaced))
+            replaced = isinstance(error, ReplacedError)
+            await self.record_failure(Failure(fetched.uri, f"{error}.", replaced=replaced))
         except FAULTS_OF_A_DOCUMENT as error:
-            log.exception("%s cannot be added", fetched.uri)
-            await self.record_failure(Failure(fetched.uri, f"{unexpected(error)}."))
+            await self._record_fault(fetched.uri, error)
 
     async def _is_unchanged(self, fetched: Fetched, content_hash: str) -> bool:
         """Return whether the same content is already stored. If so, record and count that."""
         run, uri = self._run, fetched.uri
-        if uri not in run.known.documents:
+        if uri not in run.known.documents and not fetched.picture:
             return False
         async with self._document_sessions(run.tenant_id) as session:
             if run.read_at is not None:
@@ -212,9 +232,13 @@ class DocumentPipeline:
             stored = await document_writes.read_document_state(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, models=run.models
             )
-            if stored is None or stored.missing_vectors or stored.state != "ready":
+            if stored is None or (stored.content_hash, stored.recipe) != (content_hash, run.recipe):
                 return False
-            if (stored.content_hash, stored.recipe) != (content_hash, run.recipe):
+            if fetched.picture and stored.is_without_text:
+                run.seen.append(uri)
+                run.pictures_without_text += 1
+                return True
+            if stored.missing_vectors or stored.state != "ready" or uri not in run.known.documents:
                 return False
             await self._mark_unchanged(session, uri, fetched.metadata, fetched.memo)
             return True

@@ -12,6 +12,7 @@ from knowledge.chunking import Chunking
 from knowledge.ports import Embedder, OnProgress, Source
 from knowledge.store.message_erasure import CHAT_KINDS
 from knowledge.store.serving_model import Serving
+from knowledge.text.counted_nouns import counted
 from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, DocumentWarning, Failure, Known, Progress
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ class SourceRun:
     the reading. ``accept_removals``: a reading that removes many documents is not held back.
     ``keep_gone`` is the time after which a document that no longer exists is removed. ``kept_pages`` is the number of
     pages that keep their earlier text, because they show a notice or a sign-in now. ``attached`` has the names of the
-    stored documents that are attached to a mail, by the name of the mail.
+    stored documents that are attached to a mail, by the name of the mail. ``pictures_without_text`` are those that were
+    read among documents.
     """
 
     source: Source
@@ -65,6 +67,7 @@ class SourceRun:
     totals: IngestTotals
     on_progress: OnProgress | None
     known: Known = NOTHING_KNOWN
+    pictures_without_text: int = 0
     attached: Mapping[str, Sequence[str]] = field(default_factory=dict)
     read_at: int | None = None
     stored: int = 0
@@ -101,6 +104,16 @@ class SourceRun:
             log.warning("%s: %s", uri, warning)
         self.seen.append(uri)
         self._report(uri)
+
+    def warn(self, text: str) -> None:
+        """Record what the source left out."""
+        log.warning("%s: %s", self.source.uri, text)
+        self.totals.warnings.append(DocumentWarning(self.source.uri, text))
+
+    def warn_about_pictures(self) -> None:
+        """Record how many pictures of the source have no text."""
+        if self.pictures_without_text:
+            self.warn(f"{counted(self.pictures_without_text, 'picture')} without text left out")
 
     def count_unchanged(self, uri: str, chunks: int) -> None:
         """Count a document that has not changed since it was stored, and report progress."""

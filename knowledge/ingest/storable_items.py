@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from knowledge.text.storable_text import storable, storable_file_name, storable_values
-from knowledge.types import Failure, Fetched, Item, Mark, Unchanged
+from knowledge.types import Failure, Fetched, Item, Mark, SourceWarning, Unchanged
 
 
 def storable_item(item: Item) -> Item:
@@ -27,3 +27,5 @@ def storable_item(item: Item) -> Item:
             return replace(item, source=storable_file_name(item.source), error=storable(item.error))
         case Mark():
             return Mark(storable(item.memo))
+        case SourceWarning():
+            return item

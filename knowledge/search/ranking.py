@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import bm25
 from knowledge.chunking import indexed_text
@@ -119,11 +120,14 @@ class Ranker:
             (dense, spread, serving, dense_version), (sparse, sparse_version) = await asyncio.gather(
                 self._search_dense(timer, encoded.vector, scope), self._search_sparse(timer, query.terms, scope)
             )
+            # One transaction reads for the fusion and its result: to begin and end one takes as long as the reading.
             with timer.stage("fuse"):
-                similar = await self._similarities(dense, sparse, encoded.vector, scope)
-                dense = sort_scores({number: similar[number].score for number, _ in dense if number in similar})
-                fused = self._fuse(dense, sparse, similar, spread)
-                passages, signs = await self._load(fused[: max(self._reranked, least * 3)], similar, sparse, scope)
+                async with self._sessions(scope.tenant_id) as session:
+                    similar = await self._similarities(session, dense, sparse, encoded.vector, scope)
+                    dense = sort_scores({number: similar[number].score for number, _ in dense if number in similar})
+                    fused = self._fuse(dense, sparse, similar, spread)
+                    head = fused[: max(self._reranked, least * 3)]
+                    passages, signs = await self._load(session, head, similar, sparse, scope)
             with timer.stage("rerank"):
                 final = await self._rerank(encoded, passages, signs)
             confidence = await asyncio.to_thread(self._confidence, encoded, query.text, final[:least], similar, signs)
@@ -191,11 +195,12 @@ class Ranker:
                 version = await read_version(session, scope.tenant_id)
                 return await bm25.candidates(session, terms, scope, self._candidates), version
 
-    async def _similarities(self, dense: Scores, sparse: Scores, vector: Vector, scope: Scope) -> dict[int, Similarity]:
+    async def _similarities(
+        self, session: AsyncSession, dense: Scores, sparse: Scores, vector: Vector, scope: Scope
+    ) -> dict[int, Similarity]:
         """Read the similarity of every candidate, so that chunks found by BM25 alone have a cosine too."""
         numbers = list(dict(dense) | dict(sparse))
-        async with self._sessions(scope.tenant_id) as session:
-            return await read_similarities(session, vector, scope, numbers, model=self.embedder.model)
+        return await read_similarities(session, vector, scope, numbers, model=self.embedder.model)
 
     def _fuse(self, dense: Scores, sparse: Scores, similar: Mapping[int, Similarity], spread: Spread) -> Scores:
         if self._fusion == "rrf":
@@ -205,21 +210,20 @@ class Ranker:
         return sort_scores(add_document_scores(fused, {number: one.document_id for number, one in similar.items()}))
 
     async def _load(
-        self, fused: Scores, similar: Mapping[int, Similarity], sparse: Scores, scope: Scope
+        self, session: AsyncSession, fused: Scores, similar: Mapping[int, Similarity], sparse: Scores, scope: Scope
     ) -> tuple[list[Passage], dict[int, Signs]]:
         """Return the passages in their order, and the signs of their tokens if late interaction reads them."""
         numbers = [number for number, _ in fused]
         signs: dict[int, Signs] = {}
-        async with self._sessions(scope.tenant_id) as session:
-            rows = await load_chunks(session, scope, numbers, refresh_seconds=self._refresh_seconds)
-            if isinstance(self._reranker, LateInteraction):
-                signs = await read_token_signs(
-                    session,
-                    scope,
-                    numbers[: self._reranked],
-                    model=self.embedder.model,
-                    dimensions=self.embedder.dimensions,
-                )
+        rows = await load_chunks(session, scope, numbers, refresh_seconds=self._refresh_seconds)
+        if isinstance(self._reranker, LateInteraction):
+            signs = await read_token_signs(
+                session,
+                scope,
+                numbers[: self._reranked],
+                model=self.embedder.model,
+                dimensions=self.embedder.dimensions,
+            )
         sparse_scores = dict(sparse)
         passages = []
         for number, score in fused:

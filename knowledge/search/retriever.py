@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from knowledge import superseded
 from knowledge.embedders.cosine_scale import comparable_cosine
 from knowledge.embedders.token_vectors import TokenEmbedder
@@ -84,13 +86,14 @@ class Retriever:
         ranking = await self.rank(query, scope, least=k, earlier=earlier)
         began = time.perf_counter()
         ranked = superseded.ranked_lower(self._attach_sentences(ranking, limit=3 * k), query)
-        widened = await self._widen_to_windows(ranked, scope)
-        groups = group_neighbors(without_duplicates(widened), k)
-        merged = await self._merge_groups(groups, scope)
-        async with self._sessions(scope.tenant_id) as session:
-            passages = await with_places(session, scope.tenant_id, merged)
         weights = evidence_confidence.shipped()
         declines = ranking.confidence < weights.threshold
+        async with self._sessions(scope.tenant_id) as session:
+            widened = await self._widen_to_windows(session, ranked, scope)
+            groups = group_neighbors(without_duplicates(widened), k)
+            merged = await self._merge_groups(session, groups, scope)
+            passages = await with_places(session, scope.tenant_id, merged)
+            documents = await count_documents(session, scope) if declines else 0
         timings = dict(ranking.timings_ms)
         timings["total"] = round(timings["total"] + (time.perf_counter() - began) * 1000, 2)
         return Found(
@@ -99,7 +102,7 @@ class Retriever:
             confidence=ranking.confidence,
             decline_below=weights.threshold,
             weak_below=weights.weak_below,
-            documents=await self._count_documents(scope) if declines else 0,
+            documents=documents,
             knowledge_version=ranking.version,
             embedding_model=ranking.model,
             embedding_tokens=ranking.tokens,
@@ -181,13 +184,13 @@ class Retriever:
         ]
         return [*head, *ranking.final[limit:]]
 
-    async def _widen_to_windows(self, passages: Sequence[Passage], scope: Scope) -> list[Passage]:
+    @staticmethod
+    async def _widen_to_windows(session: AsyncSession, passages: Sequence[Passage], scope: Scope) -> list[Passage]:
         """Replace each passage that has a window, such as a single sentence, with the text of the window."""
         numbers = [passage.chunk_id for passage in passages if passage.window]
         if not numbers:
             return list(passages)
-        async with self._sessions(scope.tenant_id) as session:
-            bodies = await load_windows(session, scope, numbers)
+        bodies = await load_windows(session, scope, numbers)
         return [
             replace(passage, text=bodies[passage.chunk_id], start=passage.window[0], end=passage.window[1], window=None)
             if passage.window and passage.chunk_id in bodies
@@ -195,18 +198,14 @@ class Retriever:
             for passage in passages
         ]
 
-    async def _merge_groups(self, groups: Sequence[Sequence[Passage]], scope: Scope) -> list[Passage]:
+    @staticmethod
+    async def _merge_groups(session: AsyncSession, groups: Sequence[Sequence[Passage]], scope: Scope) -> list[Passage]:
         """Merge each group into one passage, unless its document changed meanwhile."""
         if all(len(group) == 1 for group in groups):
             return [group[0] for group in groups]
         result: list[Passage] = []
-        async with self._sessions(scope.tenant_id) as session:
-            for group in groups:
-                start, end = group[0].start, group[-1].end
-                text = await load_span(session, scope, group[0].document_id, start, end)
-                result += [merge_group(group, text)] if len(text) == end - start else group
+        for group in groups:
+            start, end = group[0].start, group[-1].end
+            text = await load_span(session, scope, group[0].document_id, start, end)
+            result += [merge_group(group, text)] if len(text) == end - start else group
         return result
-
-    async def _count_documents(self, scope: Scope) -> int:
-        async with self._sessions(scope.tenant_id) as session:
-            return await count_documents(session, scope)

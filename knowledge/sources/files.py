@@ -15,21 +15,15 @@ from knowledge.parsing.chats.slack_export_layout import find_exports
 from knowledge.parsing.format_detection import MAX_MEMBERS
 from knowledge.parsing.zip_archives import DAMAGED
 from knowledge.sources.chat_exports import ExportPart, ExportPlan, plan
+from knowledge.sources.lfs_pointers import is_lfs_pointer, lfs_pointer
 from knowledge.sources.mail_threads_in_folder import MailThreads
+from knowledge.sources.skipped_files import SKIPPED_EXTENSIONS, PictureFilter, as_picture, is_picture
 from knowledge.text.counted_nouns import counted
 from knowledge.text.storable_text import storable, storable_file_name
-from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
+from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, SourceWarning
 
-SKIPPED_EXTENSIONS = frozenset(
-    """.png .jpg .jpeg .gif .bmp .webp .ico .svg .tif .tiff .mp3 .mp4 .m4a .wav .ogg .mov .avi .mkv .webm .woff .woff2
-    .ttf .otf .eot .zip .gz .tgz .bz2 .xz .7z .rar .tar .exe .dll .so .dylib .o .a .class .jar .pyc .pyo .wasm .bin
-    .iso .dmg .db .sqlite .sqlite3 .parquet .npy .npz .safetensors .pt .onnx .lock .map""".split()
-)
-"""Extensions that a folder skips: images, audio, video, fonts, archives, programs and databases."""
 READ_FILES, READ_BYTES = 32, 1_000_000
 """Files, and their bytes, that are read of a folder at once. A larger file is read alone."""
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
-_LFS_POINTER_BYTES = 1024
 _OF_EXPORT = "it is a part of a chat export. The export is read as a whole, without private conversations."
 _PRIVATE_CHANNEL = "it is a private channel or a direct message in the export now, so it was left out."
 _UNREADABLE_LIST = "it is damaged or cannot be read, so nobody knows which channels are public. Export it again."
@@ -132,8 +126,8 @@ class ExportFiles:
 class FolderSource:
     """Every document below a folder, in order of path, and the channels of exports of chats.
 
-    Hidden files and folders are skipped, and so are extensions that are not documents. A symbolic link is followed only
-    to a file inside the folder. A folder that cannot be read is a failure, and keeps what is known of it.
+    Hidden files and folders are skipped, and what is no document. A symbolic link is followed only to a file inside
+    the folder. A folder that cannot be read is a failure, and keeps what is known of it.
     """
 
     kind = "folder"
@@ -148,7 +142,7 @@ class FolderSource:
     def count(self) -> int | None:
         return self._found or len(self._files().paths)
 
-    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure | SourceWarning]:
         """Yield each file and channel. Raises SourceError after the last one if a folder could not be read."""
         listing = await asyncio.to_thread(self._files)
         files = ExportFiles(self._root.name, listing.sizes(), self._bytes, self._max_bytes)
@@ -165,7 +159,9 @@ class FolderSource:
         threads = await asyncio.to_thread(MailThreads, single)
         for group in _groups(single, [files.sizes[self._relative(path)] for path in single]):
             for read in await asyncio.to_thread(self._read, group, threads):
-                yield read
+                yield as_picture(read) if isinstance(read, Fetched) else read
+        for warning in listing.pictures.warnings():
+            yield warning
         for folder, error in listing.unreadable:
             yield unreadable(f"{self._root.name}/{self._relative(folder)}".removesuffix("/."), error)
         if listing.unreadable:
@@ -184,7 +180,7 @@ class FolderSource:
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(names):
                 path = Path(folder) / name
-                if not name.startswith(".") and path.suffix.lower() not in SKIPPED_EXTENSIONS and self._inside(path):
+                if not name.startswith(".") and listing.may_be_read(path) and self._inside(path):
                     yield path
 
     def _inside(self, path: Path) -> bool:
@@ -215,9 +211,15 @@ class _Listing:
     root: Path
     paths: list[Path] = field(default_factory=list)
     unreadable: list[tuple[Path, OSError]] = field(default_factory=list)
+    pictures: PictureFilter = field(default_factory=PictureFilter)
 
     def add_error(self, error: OSError) -> None:
         self.unreadable.append((Path(error.filename or self.root), error))
+
+    def may_be_read(self, path: Path) -> bool:
+        if is_picture(path.name):
+            return self.pictures.takes(_size(path))
+        return path.suffix.lower() not in SKIPPED_EXTENSIONS
 
     def sizes(self) -> dict[str, int]:
         """Return the size of each file in bytes, by its path below the folder; 0 if the size cannot be read."""
@@ -270,18 +272,6 @@ def read_file(path: Path, name: str, max_bytes: int) -> Fetched | Failure:
     except OSError as error:
         return unreadable(name, error)
     return lfs_pointer(name) if is_lfs_pointer(data) else Fetched(name, data)
-
-
-def is_lfs_pointer(data: bytes) -> bool:
-    """Return whether the data is a pointer that Git LFS stores in place of a large file."""
-    return len(data) <= _LFS_POINTER_BYTES and data.startswith(_LFS_POINTER)
-
-
-def lfs_pointer(name: str) -> Failure:
-    """Return the failure of a file of which only the Git LFS pointer is there."""
-    return Failure(
-        name, "it is a Git LFS pointer, not the file itself. Run git lfs pull in a clone and add the folder."
-    )
 
 
 def unreadable(name: str, error: Exception) -> Failure:

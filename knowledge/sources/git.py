@@ -15,11 +15,13 @@ from pathlib import Path, PurePosixPath
 
 from knowledge.errors import EmptySourceError, SourceError
 from knowledge.sources.checked_git_remote import GitRemote, checked_remote
-from knowledge.sources.files import SKIPPED_EXTENSIONS, is_lfs_pointer, lfs_pointer, too_large
+from knowledge.sources.files import too_large
 from knowledge.sources.git_command import Git, GitFailedError, NoRevisionError, require_pinning
 from knowledge.sources.git_tunnel import GitTunnel
+from knowledge.sources.lfs_pointers import is_lfs_pointer, lfs_pointer
+from knowledge.sources.skipped_files import SKIPPED_EXTENSIONS, PictureFilter, as_picture, is_picture
 from knowledge.text.storable_text import storable_file_name
-from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, Unchanged
+from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, SourceWarning, Unchanged
 
 CLONE_TIMEOUT_SECONDS = 300.0
 MAX_CLONE_BYTES = 1024 * 1024 * 1024
@@ -90,7 +92,7 @@ class GitSource:
                 repository = await self._clone(git, remote.url)
             commit, documents = await self._commit(git, repository), 0
             async for item in self._files(git, repository, commit, known):
-                documents += not isinstance(item, Failure)
+                documents += isinstance(item, Fetched | Unchanged) and not is_picture(item.uri)
                 yield item
             yield Mark(_mark(commit, documents))
 
@@ -102,7 +104,8 @@ class GitSource:
         head = (await git.run("ls-remote", "--quiet", "--", url, wanted, seconds=60)).decode().partition("\t")[0]
         # A reading that was interrupted may have stored files of another commit than that of the mark.
         commits = {earlier.metadata.get("commit") for earlier in known.documents.values()}
-        return known.mark == _mark(head, len(known.documents)) and commits == {head}
+        documents = sum(not is_picture(name) for name in known.documents)
+        return known.mark == _mark(head, documents) and commits == {head}
 
     async def _commit(self, git: Git, repository: Path) -> str:
         """Return the newest commit of the branch. A clone has only that one."""
@@ -137,11 +140,13 @@ class GitSource:
 
     async def _files(
         self, git: Git, repository: Path, commit: str, known: Known
-    ) -> AsyncIterator[Fetched | Unchanged | Failure]:
+    ) -> AsyncIterator[Fetched | Unchanged | Failure | SourceWarning]:
         """Yield the files of the commit. A file whose blob is stored already is Unchanged."""
         tree = await git.run("-C", str(repository), "ls-tree", "-r", "-z", "-l", "--full-tree", commit, seconds=60)
         async with git.start("-C", str(repository), "cat-file", "--batch") as blob_reader:
-            files = [file for file in parse_tree(tree) if self._is_inside(file.path)]
+            pictures = PictureFilter()
+            inside = [file for file in parse_tree(tree) if self._is_inside(file.path)]
+            files = [file for file in inside if not is_picture(file.path) or pictures.takes(file.size)]
             if self._folder and not files:
                 raise EmptySourceError(
                     f"The repository has no documents in {self._folder}. Check the name of the folder."
@@ -160,9 +165,11 @@ class GitSource:
                 if is_lfs_pointer(data):
                     yield lfs_pointer(name)
                 elif not _is_binary(file, data) and data.strip():
-                    yield Fetched(name, data, metadata=metadata)
+                    yield as_picture(Fetched(name, data, metadata=metadata))
                 else:
                     self._found -= 1
+            for warning in pictures.warnings():
+                yield warning
 
 
 async def _remote_git(remote: GitRemote, tunnel: GitTunnel, home: Path) -> Git:
@@ -194,7 +201,10 @@ def _mark(commit: str, documents: int) -> str:
 
 
 def parse_tree(tree: bytes) -> list[TrackedFile]:
-    """Parse ``git ls-tree -r -z -l``. Return the files that may be documents, without symbolic links and submodules."""
+    """Parse ``git ls-tree -r -z -l``. Return the files that may be documents, and pictures that may be scans.
+
+    Symbolic links and submodules are left out.
+    """
     files = []
     for entry in tree.split(b"\0"):
         head, tab, raw_path = entry.partition(b"\t")
@@ -203,7 +213,8 @@ def parse_tree(tree: bytes) -> list[TrackedFile]:
             continue
         name = storable_file_name(raw_path.decode("utf-8", "surrogateescape"))
         path = PurePosixPath(name)
-        if path.suffix.lower() not in SKIPPED_EXTENSIONS and not any(part.startswith(".") for part in path.parts):
+        is_hidden = any(part.startswith(".") for part in path.parts)
+        if not is_hidden and (is_picture(name) or path.suffix.lower() not in SKIPPED_EXTENSIONS):
             files.append(TrackedFile(name, fields[2].decode(), int(fields[3])))
     return files
 
@@ -224,4 +235,6 @@ async def _read_blob(blob_reader: asyncio.subprocess.Process, file: TrackedFile)
 
 
 def _is_binary(file: TrackedFile, data: bytes) -> bool:
+    if is_picture(file.path):
+        return False
     return PurePosixPath(file.path).suffix.lower() not in _BINARY_DOCUMENTS and b"\0" in data[:_BINARY_CHECK_BYTES]

@@ -6,17 +6,17 @@ Sends conditional requests, so that a page that did not change is not transferre
 from __future__ import annotations
 
 import ipaddress
-import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
 from yarl import URL
 
 from knowledge.errors import SourceError
 from knowledge.metadata import LAST_MODIFIED
+from knowledge.sign_in_addresses import is_sign_in
 from knowledge.sources.checked_connection import CheckedConnector
 from knowledge.sources.checked_resolver import AddressRefusedError, check_address
 from knowledge.sources.page_rendering import PageRenderer, needs_rendering
@@ -30,12 +30,6 @@ REFUSED_TYPES = ("image/", "audio/", "video/", "font/", "application/zip", "appl
 """Content types without text. ZIP archives with text are read only when a person uploads the file."""
 _VALIDATORS = (("etag", "etag", "If-None-Match"), (LAST_MODIFIED, "last-modified", "If-Modified-Since"))
 """What identifies a version of a page: the key in the document's metadata, the response header, the request header."""
-
-_SIGN_IN = re.compile(
-    r"/(?:log[-_]?in|sign[-_]?in|sign_on|signon|sso|saml2?|oauth2?|openid|authenticate|auth|session/new|sessions/new|"
-    r"wp-login|authorize)(?:[./]|$)",
-    re.IGNORECASE,
-)
 
 RedirectFilter = Callable[[str], bool]
 """Returns whether a redirect to this URL is followed."""
@@ -224,11 +218,6 @@ class WebClient:
                 )
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Page(str(response.url), bytes(data), content_type, headers, response.charset or "")
-
-
-def is_sign_in(url: str) -> bool:
-    """Return whether the path of the URL is that of a sign-in page."""
-    return _SIGN_IN.search(urlsplit(url).path) is not None
 
 
 def check_url(url: str, allow: Sequence[str]) -> URL:

@@ -46,6 +46,7 @@ class StoredDocument:
     recipe: str
     state: str
     missing_vectors: int
+    is_without_text: bool = False
 
 
 class OutdatedError(Exception):
@@ -54,7 +55,7 @@ class OutdatedError(Exception):
 
 # The document's hash, recipe and state, its number of chunks, and how many vectors of the models they have.
 _DOCUMENT_STATE = text("""
-    SELECT content_hash, recipe, state,
+    SELECT content_hash, recipe, state, state = 'failed' AND text = '' AS is_without_text,
         (
             SELECT count(*) FROM chunks
             WHERE chunks.tenant_id = :tenant AND document_id = documents.id
@@ -78,7 +79,8 @@ async def read_document_state(
     row = rows.one_or_none()
     if row is None:
         return None
-    return StoredDocument(row.content_hash, row.recipe, row.state, row.chunks * len(models) - row.vectors)
+    missing = row.chunks * len(models) - row.vectors
+    return StoredDocument(row.content_hash, row.recipe, row.state, missing, row.is_without_text)
 
 
 # A parameter that is NULL keeps the stored value. Returns the number of the document's chunks.
@@ -222,8 +224,10 @@ _RECORD_FAILURE = text("""
         tenant_id, id, source_id, uri, title, text, blocks, metadata,
         content_hash, recipe, audience, state, error, fetched_at
     )
-    VALUES (:tenant, :id, :source, :uri, :uri, '', '[]', '{}', '', '', :audience, 'failed', :error, :now)
+    VALUES (:tenant, :id, :source, :uri, :uri, '', '[]', '{}', :hash, :recipe, :audience, 'failed', :error, :now)
     ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
+        content_hash = CASE WHEN documents.text = '' THEN excluded.content_hash ELSE documents.content_hash END,
+        recipe = CASE WHEN documents.text = '' THEN excluded.recipe ELSE documents.recipe END,
         state = 'failed',
         error = excluded.error,
         fetched_at = CASE WHEN documents.text = '' THEN excluded.fetched_at ELSE documents.fetched_at END,
@@ -243,10 +247,13 @@ async def record_failure(
     error: str,
     now: datetime,
     gone: bool = False,
+    content_hash: str = "",
+    recipe: str = "",
 ) -> None:
     """Record why a document could not be ingested. A version stored earlier stays searchable.
 
     ``gone``: it no longer exists. After the second such reading, citations of the earlier version say so.
+    ``content_hash`` and ``recipe`` are those of a file that need not be read again as long as it stays as it is.
     """
     rows = await session.execute(
         _RECORD_FAILURE,
@@ -259,6 +266,8 @@ async def record_failure(
             "error": error,
             "now": now,
             "gone": gone,
+            "hash": content_hash,
+            "recipe": recipe,
         },
     )
     readings, has_text = rows.one()

@@ -23,7 +23,8 @@ def slash_command(
     needed = command["default_member_permissions"]
     assert needed is None or user.permissions & (int(needed) | ADMINISTRATOR), f"{user.name} is not offered /{name}"
     offered = {field["name"]: field for field in fields}
-    missing = [key for key, field in offered.items() if field.get("required") and key not in options]
+    given = [*options, *(key for key, field in offered.items() if file is not None and field["type"] == FILE)]
+    missing = [key for key, field in offered.items() if field.get("required") and key not in given]
     assert not missing, f"/{name} needs {missing}"
     assert set(options) <= set(offered), f"/{name} takes {sorted(offered)}"
     resolved: Json = {}

@@ -16,13 +16,14 @@ from knowledge.parsing.html import page_kinds
 from knowledge.parsing.html.html_blocks import PageBlock, blocks_of
 from knowledge.parsing.html.html_text import remove_skipped, text_of
 from knowledge.parsing.html.main_content import main_blocks
+from knowledge.parsing.html.page_hints import hints_of
 from knowledge.parsing.text_encoding import decode_page
 
 
 def parse(data: bytes, charset: str = "") -> ParsedDocument:
     """Parse the main content of a page. ``charset`` is what the server states. Raises ParseError."""
     tree = _tree(decode_page(data, charset))
-    hints = page_kinds.hints_of(tree)
+    hints = hints_of(tree)
     blocks = _shown_blocks(tree)
     page_kinds.refuse_empty_page(tree, blocks, hints)
     return _document(tree, main_blocks(blocks, _found(tree)))

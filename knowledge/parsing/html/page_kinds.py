@@ -1,19 +1,30 @@
-"""Recognizes pages that hold no content: sign-in pages, missing pages, redirects and pages that only scripts fill."""
+"""Recognizes pages that hold no content: sign-in pages, missing pages, redirects and pages that only scripts fill.
+
+The form of a page decides, in any language: how little it shows, its forms, scripts and status. Words decide only where
+the form says nothing.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from knowledge.errors import ParseError
 from knowledge.parsing.html.html_blocks import PageBlock
+from knowledge.parsing.html.page_hints import PageHints
+from knowledge.text import word_splitter
 
 FEW_WORDS = 120
 """A page with more words than this holds content, whatever else is on it."""
 NO_WORDS = 30
 """A page with fewer words than this holds no content if scripts are to fill it."""
+NOTHING_WORDS = 6
+"""A page that shows no more words than this, such as “Loading…”, holds no content if it loads scripts."""
+STATUS_WORDS = 8
+"""Most words of a line that shows the status of a page, such as “Error 404”."""
+_STATUS = re.compile(r"(?<![\w.,-])(?:404|410)(?![\w]|[.,-]\d)")
+_SCRIPTS = re.compile(r"\bjavascript", re.IGNORECASE)
 _NEEDS_SCRIPTS = re.compile(
     r"\b(?:enable|activate|turn on|requires?|need|without|aktivieren\w*|activer|habilit\w+|active)\b[^.]{0,40}"
     r"\bjavascript"
@@ -21,17 +32,11 @@ _NEEDS_SCRIPTS = re.compile(
     r"|activ\w+|deshabilitado|off)\b",
     re.IGNORECASE,
 )
-_SCRIPT_ROOTS = ("root", "app", "__next", "__nuxt", "app-root", "svelte", "main-app", "react-root")
 _MISSING = re.compile(
-    r"\b(?:error\s*)?404\b|\b(?:page|file|document)\b.{0,20}\b(?:not found|can(?:no|')t be found|does(?:n't| not) exist"
+    r"\b(?:page|file|document)\b.{0,20}\b(?:not found|can(?:no|')t be found|does(?:n't| not) exist"
     r"|no longer (?:exists|available))|\bnot found\b|seite (?:wurde )?nicht gefunden|seite existiert nicht"
     r"|page (?:non trouvée|introuvable)|página no (?:encontrada|existe)|página não encontrada|pagina non trovata"
     r"|pagina niet gevonden",
-    re.IGNORECASE,
-)
-_SIGN_IN = re.compile(
-    r"\b(?:log ?in|sign ?in|log ?on|password|anmelden|einloggen|passwort|kennwort|connexion|se connecter|mot de passe"
-    r"|iniciar sesión|contraseña|accedi|inloggen|wachtwoord|entrar|senha)\b",
     re.IGNORECASE,
 )
 _REFRESH = re.compile(r"\s*(\d{1,3})\s*[;,]\s*url\s*=\s*['\"]?([^'\"\s]{1,300})", re.IGNORECASE)
@@ -44,49 +49,51 @@ SCRIPTED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
-    """What a page shows of its kind outside of its text: ``scripted``, if scripts fill it, and a ``password`` field."""
-
-    scripted: bool
-    password: bool
-
-
-def hints_of(tree: Any) -> Hints:
-    """Return the hints of a page from which nothing has been removed yet."""
-    password = any(str(field.get("type")).lower() == "password" for field in tree.iter("input"))
-    return Hints(_needs_scripts(tree), password)
-
-
-def _needs_scripts(tree: Any) -> bool:
-    """Return whether a page says that it needs JavaScript, or has an empty element that scripts fill."""
-    notes = " ".join("".join(note.itertext()) for note in tree.iter("noscript"))
-    if _NEEDS_SCRIPTS.search(notes):
-        return True
-    if not any(True for _ in tree.iter("script")):
-        return False
-    return any(
-        element.get("id") in _SCRIPT_ROOTS or element.tag == "app-root"
-        for element in tree.iter("div", "main", "app-root")
-        if not "".join(element.itertext()).strip()
-    )
-
-
-def refuse_empty_page(tree: Any, blocks: Sequence[PageBlock], hints: Hints) -> None:
+def refuse_empty_page(tree: Any, blocks: Sequence[PageBlock], hints: PageHints) -> None:
     """Raise ParseError, with what to do, if a page holds no content of its own."""
-    text = " ".join(block.text for block in blocks)
-    words = len(text.split())
+    words = sum(_words(block.text) for block in blocks)
     if words > FEW_WORDS:
         return
     if words <= NO_WORDS and (target := _refresh(tree)):
         raise ParseError(f"it only leads to {target}. Add that address")
-    if (hints.scripted and words <= NO_WORDS) or (words <= NO_WORDS and _NEEDS_SCRIPTS.search(text)):
-        raise ParseError(SCRIPTED)
-    heads = " ".join([tree.findtext(".//title") or "", *(block.text for block in blocks if block.kind == "heading")])
-    if _MISSING.search(heads) and words <= FEW_WORDS:
-        raise ParseError(MISSING)
-    if hints.password and _SIGN_IN.search(f"{heads} {text}"):
+    if hints.sign_in and words <= NO_WORDS:
         raise ParseError(SIGN_IN)
+    if _needs_scripts(" ".join(block.text for block in blocks), words, hints):
+        raise ParseError(SCRIPTED)
+    if _is_missing(tree, blocks, words, hints):
+        raise ParseError(MISSING)
+    if hints.password or (hints.sign_in_link and words <= NO_WORDS):
+        raise ParseError(SIGN_IN)
+
+
+def _needs_scripts(text: str, words: int, hints: PageHints) -> bool:
+    if words > NO_WORDS:
+        return False
+    if hints.script_root or _NEEDS_SCRIPTS.search(text):
+        return True
+    if not hints.has_scripts:
+        return bool(_NEEDS_SCRIPTS.search(hints.script_note))
+    few = words <= NOTHING_WORDS or (words <= 2 * NOTHING_WORDS and bool(_SCRIPTS.search(text)))
+    return 0 < _words(hints.script_note) <= FEW_WORDS or few
+
+
+def _is_missing(tree: Any, blocks: Sequence[PageBlock], words: int, hints: PageHints) -> bool:
+    title = " ".join((tree.findtext(".//title") or "").split())
+    heads = [title, *(block.text for block in blocks if block.kind == "heading")]
+    if any(_STATUS.search(head) or _MISSING.search(head) for head in heads):
+        return True
+    if any(_STATUS.search(block.text) and _words(block.text) <= STATUS_WORDS for block in blocks):
+        return words <= NO_WORDS
+    return words <= NO_WORDS and (hints.missing or (hints.unlisted and hints.home_link))
+
+
+def _words(text: str) -> int:
+    """Return the number of words. In scripts without spaces, two letters count as one."""
+    return sum(
+        (len(word_splitter.letters(run)) + 1) // 2 if unspaced else 1
+        for word in word_splitter.words(text)
+        for run, unspaced in word_splitter.runs(word)
+    )
 
 
 def _refresh(tree: Any) -> str:
@@ -96,7 +103,3 @@ def _refresh(tree: Any) -> str:
         if str(meta.get("http-equiv") or "").lower() == "refresh" and found and int(found.group(1)) <= 10:
             return found.group(2)
     return ""
-
-
-def _has_password(tree: Any) -> bool:
-    return any(str(field.get("type")).lower() == "password" for field in tree.iter("input"))

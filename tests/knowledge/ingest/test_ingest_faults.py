@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from knowledge.errors import KnowledgeError
 from knowledge.ingest import Ingestor
@@ -51,6 +52,29 @@ async def test_an_odd_document_fails_alone(sessions: Sessions, embedder: WordEmb
         assert failure.error.startswith("it cannot be added (")
         assert failure.error.endswith(").") or "Save it again" in failure.error
         assert "\n" not in failure.error
+
+
+class Website(ListSource):
+    """The pages of a site."""
+
+    kind = "crawl"
+
+
+async def test_an_odd_page_that_changed_fails_alone(sessions: Sessions, embedder: WordEmbedder) -> None:
+    parser = OddParser()
+    ingestor = Ingestor(sessions, embedder, parser=parser, chunk_tokens=64)
+    names = ("half.md", "good.md")
+    try:
+        first = [markdown(name.upper(), f"# Page\n\nThe first words of {name}.") for name in names]
+        await ingestor.ingest([Website("https://e.org/", *first)], tenant_id="t")
+        async with sessions("t") as session:
+            await session.execute(text("UPDATE documents SET uri = lower(uri)"))
+        changed = [markdown(name, f"# Page\n\nThe second words of {name}.") for name in names]
+        report = await ingestor.ingest([Website("https://e.org/", *changed)], tenant_id="t")
+    finally:
+        await parser.aclose()
+    assert [failure.source for failure in report.failed] == ["half.md"]
+    assert report.documents == 1
 
 
 class BrokenSource(ListSource):

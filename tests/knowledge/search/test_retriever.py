@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -36,6 +37,20 @@ async def test_passages_have_the_scores_of_both_searches(
     assert len(found.passages) == 3
     assert found.timings_ms.keys() == {"embed", "dense", "sparse", "fuse", "rerank", "total"}
     assert (found.embedding_model, found.embedding_tokens) == ("words", 5)
+
+
+async def test_a_search_opens_four_transactions(ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder) -> None:
+    await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")
+    opened = 0
+
+    def counted(tenant_id: str) -> AbstractAsyncContextManager[AsyncSession]:
+        nonlocal opened
+        opened += 1
+        return sessions(tenant_id)
+
+    question = "What is topic17 about in all these pages of the handbook?"
+    assert (await Retriever(counted, embedder)(question, Scope("t"))).passages
+    assert opened == 4, "dense search, sparse search, fusion, and passages"
 
 
 @pytest.mark.parametrize("fusion", ["convex", "rrf"])

@@ -2,10 +2,11 @@
 
     python -m benchmarks.extracted_words FOLDER [--peer markitdown=PYTHON] [--peer trafilatura=PYTHON] [--worst 5]
 
-Each document of the folder has its words beside it, as ``NAME.EXTENSION.txt``. A peer runs in the Python of its own
-environment. Prints, for each format and reader, the mean share of the document's words that reach the text (multisets
-of words, order not counted), the mean of the worst tenth of the documents, and the mean share of the words in the text
-that are the document's. A document that a reader refuses counts as none of its words.
+Each document of the folder has its words beside it, as ``NAME.EXTENSION.txt``. Sets of articles that people marked are
+read in their own forms: see ``benchmarks.shared.marked_documents``. A peer runs in the Python of its own environment.
+Prints, for each format and reader, the mean share of the document's words that reach the text (multisets of words,
+order not counted), the mean of the worst tenth of the documents, and the mean share of the words in the text that are
+the document's. A document that a reader refuses counts as none of its words.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import asyncio
 import json
 import re
 import subprocess
+import tempfile
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.shared.marked_documents import marked_documents
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.types import Fetched
@@ -28,6 +31,10 @@ from knowledge.types import Fetched
 PEERS = {
     "markitdown": "from markitdown import MarkItDown\nread = lambda path: MarkItDown().convert(path).markdown",
     "trafilatura": "import trafilatura\nread = lambda path: trafilatura.extract(open(path, 'rb').read()) or ''",
+    "readability": (
+        "from lxml import html\nfrom readability import Document\n"
+        "read = lambda path: ' '.join(html.fromstring(Document(open(path, 'rb').read()).summary()).itertext())"
+    ),
 }
 """Python code that defines ``read``, which returns the text of a file, with each peer's defaults."""
 _RUN = """
@@ -102,17 +109,23 @@ def figures(found: Sequence[Shares]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--peer", action="append", default=[], help="NAME=PYTHON: markitdown or trafilatura")
+    parser.add_argument(
+        "--peer", action="append", default=[], help="NAME=PYTHON: markitdown, trafilatura or readability"
+    )
     parser.add_argument("--worst", type=int, default=0, help="also name so many documents that Parley reads worst")
     given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="parley-words-") as scratch:
+        peers = dict(peer.split("=", 1) for peer in given.peer)
+        _compare(marked_documents(given.folder, Path(scratch)), peers, given.worst)
+
+
+def _compare(documents: Iterable[tuple[Path, str]], peers: Mapping[str, str], worst: int) -> None:
     by_format: dict[str, list[Path]] = defaultdict(list)
     references: dict[Path, Counter[str]] = {}
-    for path in sorted(given.folder.rglob("*")):
-        beside = path.with_name(f"{path.name}.txt")
-        if path.is_file() and beside.is_file() and (reference := words(beside.read_text(errors="replace"))):
+    for path, text in documents:
+        if reference := words(text):
             references[path] = reference
             by_format[path.suffix.lower().strip(".")].append(path)
-    peers = dict(peer.split("=", 1) for peer in given.peer)
     for kind, paths in by_format.items():
         texts = {"parley": asyncio.run(read_by_parley(paths))}
         texts |= {name: read_by_peer(name, python, paths) for name, python in peers.items()}
@@ -120,12 +133,12 @@ def main() -> None:
             found = [shares(references[path], text) for path, text in zip(paths, read, strict=True)]
             print(json.dumps({"format": kind, "reader": reader, **figures(found)}))
             if reader == "parley":
-                _name_worst(dict(zip(paths, found, strict=True)), given.worst)
+                _name_worst(dict(zip(paths, found, strict=True)), worst)
 
 
 def _name_worst(found: Mapping[Path, Shares], count: int) -> None:
     for path in sorted(found, key=lambda path: found[path].found)[:count]:
-        print(f"  {path.name}: {found[path].found:.3f} of its words, share {found[path].own:.3f}")
+        print(f"  {path.parent.name}/{path.name}: {found[path].found:.3f} of its words, share {found[path].own:.3f}")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from sqlalchemy import text
 
 from benchmarks.shared.harness import fresh_postgres, run, table
 from bot.store.database.session import Database
+from knowledge.embedders.cpu_threads import share_the_processor
 from knowledge.embedders.local import SentenceTransformerEmbedder, load
 from knowledge.embedders.model_files import OFFLINE_MODEL, locate
 from knowledge.ingest import Ingestor
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument("--notes", action="store_true", help="generate files of one sentence")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    share_the_processor()  # As the product does before it imports torch: waiting threads would count as processor time.
     from sentence_transformers import SentenceTransformer
 
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as scratch, fresh_postgres() as url:

@@ -62,19 +62,19 @@ async def _draw_page(data: Path, target: Path) -> None:
     async with ModelDouble() as double:
         double.script = _write
         settings = load(data_dir=data, anthropic_api_key=double.anthropic_key, anthropic_base_url=double.anthropic_url)
-        async with _page(settings, WIDTH, sample_documents=True) as driver:
-            await _ask(driver, QUESTION, 1)
-            await _ask(driver, FOLLOW_UP, 2)
-            _save(await _screenshot(driver), target)
+        async with page(settings, WIDTH, sample_documents=True) as driver:
+            await ask(driver, QUESTION, 1)
+            await ask(driver, FOLLOW_UP, 2)
+            save(await screenshot(driver), target)
 
 
 async def _draw_details(data: Path, folder: Path) -> None:
     """Draw an attached file that is quoted without a model, and the progress of an ingestion."""
     settings = load(data_dir=data, fetch_allow=("127.0.0.1",))
-    async with _page(settings, DETAIL_PAGE_WIDTH) as driver:
+    async with page(settings, DETAIL_PAGE_WIDTH) as driver:
         await _ask_about_a_file(driver, data / "contract.docx")
         await _save_log(driver, folder / "playground-files.png")
-    async with _site() as url, _page(settings, DETAIL_PAGE_WIDTH) as driver:
+    async with _site() as url, page(settings, DETAIL_PAGE_WIDTH) as driver:
         await type_keys(driver, f"/ingest sitemap:{url}/sitemap.xml", Keys.ENTER)
         progress = f"{SERVED_PAGES} of {SITE_PAGES}"
         await wait_until(driver, lambda driver: progress in "".join(texts(driver, ".card .notes")))
@@ -102,7 +102,7 @@ def _number_of(statement: str, prompt: str) -> str:
 
 
 @asynccontextmanager
-async def _page(settings: Settings, width: int, *, sample_documents: bool = False) -> AsyncIterator[Chrome]:
+async def page(settings: Settings, width: int, *, sample_documents: bool = False) -> AsyncIterator[Chrome]:
     """Serve a playground and open it in a browser."""
     async with open_app(settings) as app, working(app.services):
         if sample_documents:
@@ -123,7 +123,7 @@ def _click_first(driver: Chrome, selector: str) -> None:
     find_all(driver, selector)[0].click()
 
 
-async def _ask(driver: Chrome, question: str, answers: int) -> None:
+async def ask(driver: Chrome, question: str, answers: int) -> None:
     await type_keys(driver, question, Keys.ENTER)
     await wait_until(driver, lambda driver: len(find_all(driver, ".msg.assistant.final")) == answers)
 
@@ -135,7 +135,7 @@ async def _ask_about_a_file(driver: Chrome, path: Path) -> None:
     document.save(str(path))
     await asyncio.to_thread(lambda: driver.find_element(By.ID, "file").send_keys(str(path)))
     await wait_until(driver, lambda driver: texts(driver, "#attachments li") == [path.name])
-    await _ask(driver, CONTRACT_QUESTION, 1)
+    await ask(driver, CONTRACT_QUESTION, 1)
     await asyncio.to_thread(_click_first, driver, ".cite")
 
 
@@ -179,7 +179,7 @@ async def _site() -> AsyncIterator[str]:
 
 async def _save_log(driver: Chrome, target: Path) -> None:
     """Save the conversation alone, and the popover if one is open."""
-    image = await _screenshot(driver)
+    image = await screenshot(driver)
     measure = """
         const box = (id) => document.getElementById(id).getBoundingClientRect();
         const shown = document.getElementById("passage").hidden ? box("log") : box("passage");
@@ -189,14 +189,14 @@ async def _save_log(driver: Chrome, target: Path) -> None:
     left, right, top, bottom = (int(value) for value in corners)
     middle = (left + right) // 2
     sides = (middle - DETAIL_WIDTH // 2, middle + DETAIL_WIDTH // 2)
-    _save(image.crop((sides[0], top - MARGIN, sides[1], bottom + MARGIN)), target)
+    save(image.crop((sides[0], top - MARGIN, sides[1], bottom + MARGIN)), target)
 
 
-async def _screenshot(driver: Chrome) -> Image.Image:
+async def screenshot(driver: Chrome) -> Image.Image:
     await asyncio.sleep(0.5)  # Messages fade in.
     data = await asyncio.to_thread(driver.get_screenshot_as_png)
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
-def _save(image: Image.Image, target: Path) -> None:
+def save(image: Image.Image, target: Path) -> None:
     image.quantize(COLORS).save(target, optimize=True)

@@ -40,10 +40,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MULTILINGUAL_MODEL", "OFFLINE_MODEL", "SentenceTransformerEmbedder"]
 
-PASS_TEXTS = 16
-PASS_BYTES = 16 * 1024
-"""Limits of one pass through the model. Short texts need the larger number: each pass costs as much as some of them."""
-BATCH_BYTES = 2 * PASS_BYTES
+PASS_TEXTS = 8
+PASS_BYTES = 6 * 1024
+"""Limits of one pass through the model. Short texts need the larger number: each pass costs as much as some of them.
+
+A pass with more bytes is slower, because its vectors no longer fit into the caches of the processor.
+"""
+BATCH_BYTES = 32 * 1024
+"""Texts that are sorted by length together. A question waits until they are encoded."""
 
 ONE_LOADS = threading.Lock()
 """Allows only one model to load at a time. While a model loads, torch's default dtype is changed for the whole process.

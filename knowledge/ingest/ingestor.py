@@ -26,7 +26,7 @@ from knowledge.store import attached_documents, document_removals, source_record
 from knowledge.store.embedding_models import Models
 from knowledge.store.knowledge_version import read_version
 from knowledge.store.message_erasure import CHAT_KINDS
-from knowledge.types import TENANT_AUDIENCE, Document, Earlier, Failure, Fetched, IngestReport, Known
+from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Known
 
 Result = TypeVar("Result")
 
@@ -201,8 +201,8 @@ class Ingestor:
                 session, tenant_id=run.tenant_id, source_id=run.source_id
             )
             run.stored = await document_removals.count_stored(session, tenant_id=run.tenant_id, source_id=run.source_id)
-        documents = _without_attached(known.documents, run.attached)
-        return replace(known, documents=documents, memo=read_memo, private_chats=run.private_chats)
+        own = _without_attached(known, run.attached)
+        return replace(own, memo=read_memo, private_chats=run.private_chats)
 
     async def _ingest_source(self, run: SourceRun, stop: asyncio.Event) -> None:
         pipeline = DocumentPipeline(
@@ -242,14 +242,18 @@ async def _run_unless_stopped(work: Coroutine[Any, Any, Result], stop: asyncio.E
         await asyncio.gather(task, waiting, return_exceptions=True)
 
 
-def _without_attached(complete: Mapping[str, Earlier], attached: Mapping[str, Sequence[str]]) -> Mapping[str, Earlier]:
-    """Return the complete documents that a source has itself: a mail is complete with what is attached to it."""
+def _without_attached(known: Known, attached: Mapping[str, Sequence[str]]) -> Known:
+    """Leave only the documents that a source has itself: a mail is complete with what is attached to it."""
     names = {name for below in attached.values() for name in below}
-    return {
-        uri: earlier
-        for uri, earlier in complete.items()
-        if uri not in names and all(name in complete for name in attached.get(uri, ()))
+    own = {uri: earlier for uri, earlier in {**known.documents, **known.outdated}.items() if uri not in names}
+    complete = {
+        uri for uri in own if uri in known.documents and all(name in known.documents for name in attached.get(uri, ()))
     }
+    return replace(
+        known,
+        documents={uri: earlier for uri, earlier in own.items() if uri in complete},
+        outdated={uri: earlier for uri, earlier in own.items() if uri not in complete},
+    )
 
 
 def _first_error(group: BaseExceptionGroup[Exception]) -> Exception:

@@ -14,6 +14,8 @@ from knowledge.errors import ParseError
 
 MAX_UNREADABLE = 0.005
 """Share of characters that may be unreadable in a stated charset. With more, the statement is wrong."""
+MIN_UTF8 = 8
+"""Characters beyond ASCII that prove UTF-8. One of seven characters in GB2312 looks like it, eight never do."""
 HEAD_BYTES = 4096
 """The beginning of a page in which it may state its charset."""
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
@@ -64,8 +66,22 @@ def decode_page(data: bytes, charset: str = "") -> str:
         return decode(data, charset)
     found = _XML.search(data[:HEAD_BYTES]) or _META.search(data[:HEAD_BYTES])
     stated = found.group(1).decode() if found else ""
+    if found and codec_of(stated) != "utf-8" and (saved := _as_saved_anew(data)):
+        return saved
     # A page whose statement can be read as ASCII is no UTF-16.
     return decode(data, "utf-8" if stated.lower().startswith("utf-16") else stated)
+
+
+def _as_saved_anew(data: bytes) -> str:
+    """Decode a page as UTF-8 if no other charset can be meant; empty if one can.
+
+    Browsers and other programs save pages as UTF-8 and leave the statement of the old charset in them.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    return text if sum(char > "\x7f" for char in text) >= MIN_UTF8 else ""
 
 
 def codec_of(charset: str) -> str:

@@ -10,4 +10,5 @@ async def test_the_ledger_equals_the_bill_in_a_storm(database_url: str) -> None:
     assert sum(seen.ends.values()) == 36
     assert (seen.exact_equal, seen.exact_usd) == (seen.exact, seen.billed_usd)
     assert min(seen.exact, seen.estimated) >= 5
+    assert any(" plan " in kind for kind in seen.calls)
     assert (seen.missing, seen.reserved, seen.miscounted) == (0, 0, [])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
-from bot.engine.dispatch.concurrency import MAX_WHEN_LATE, STARTS_PER_PROBE, LoopDelay, TurnSlots, fairest
+from bot.engine.dispatch import concurrency
+from bot.engine.dispatch.concurrency import MAX_WHEN_LATE, STARTS_PER_PROBE, LoopDelay, TurnSlots, fairest, tenant_of
 from bot.engine.dispatch.queue_poller import REST, QueuePoller
 from bot.errors import StoreAway
+from bot.evals.metrics import percentile
 from bot.types.conversation import Author, ThreadKey
 from bot.types.turns import Turn
 from tests.engine.fakes import Screen, turn
@@ -185,3 +188,51 @@ async def test_turns_that_no_notification_announced_are_looked_for_also_after_a_
     await asyncio.wait_for(found.wait(), 30)
     await poller.close()
     assert answers == []
+
+
+async def quiet_waits(*, noisy: bool) -> list[int]:
+    """Return how many ticks each question of four quiet tenants waits, beside a fifth that asks 50 times as much.
+
+    A turn lasts ten ticks.
+    """
+    rng, places, waits = random.Random(3), TurnSlots(16), list[int]()
+    running: dict[int, list[Turn]] = {}
+    tasks: list[asyncio.Task[None]] = []
+    now = 0
+
+    async def visit(one: Turn) -> None:
+        asked_at = now
+        await places.take(one)
+        running.setdefault(now + 10, []).append(one)
+        if tenant_of(one) != "noisy":
+            waits.append(now - asked_at)
+
+    for now in range(800):
+        for ended in running.pop(now, []):
+            places.give(ended)
+        for number, tenant in enumerate("ABCD"):
+            if rng.random() < 0.02:
+                tasks.append(asyncio.create_task(visit(asks(f"{tenant}{now}.{number}", tenant))))
+        crowd = range(2 if noisy and now < 40 else int(noisy))
+        tasks += [asyncio.create_task(visit(asks(f"n{now}.{number}", "noisy"))) for number in crowd]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return waits
+
+
+async def test_a_tenant_that_asks_fifty_times_its_share_does_not_delay_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(concurrency, "LATE_SECONDS", 10.0**6)
+    alone, beside = await quiet_waits(noisy=False), await quiet_waits(noisy=True)
+    assert (percentile(alone, 0.95), percentile(beside, 0.95)) == (0, 0)
+    assert max(beside) <= 10, "the longest wait is one answer"
+
+
+async def test_a_tenant_that_is_alone_may_use_every_place() -> None:
+    places = TurnSlots(16)
+    for number in range(16):
+        await asyncio.wait_for(places.take(asks(str(number))), 60)

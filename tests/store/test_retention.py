@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+import pytest
 from sqlalchemy import text
 
 from bot.store.budgets.budget_counters import Defaults
@@ -45,6 +46,31 @@ def counts(url: str) -> dict[str, int]:
             assert row is not None
             found[table] = row[0]
         return found
+
+
+@pytest.mark.parametrize(("named", "title"), [(False, "What is the later limit?"), (True, "Limits")])
+async def test_a_thread_that_goes_on_keeps_its_name_or_gets_that_of_its_first_question(
+    database: Database, named: bool, title: str
+) -> None:
+    stores = store_of(database)
+    for question, days_ago in (("What is the limit?", 31), ("What is the later limit?", 1)):
+        turn = await stores.inbox.accept(incoming(question, text=question))
+        assert turn is not None
+        lease = await stores.leases.lease(turn)
+        assert lease is not None
+        await stores.leases.finish(turn, lease, done(turn, call(100)), reservation=None, cache_key=None)
+        async with database.tenant(TENANT) as session:
+            ago = {"days": days_ago, "turn": uuid.UUID(turn.id)}
+            await session.execute(
+                text("UPDATE turns SET created_at = now() - make_interval(days => :days) WHERE turn_id = :turn"), ago
+            )
+    if named:
+        async with database.tenant(TENANT) as session:
+            await session.execute(text("UPDATE threads SET title = 'Limits', named = true"))
+    before = datetime.now(UTC) - timedelta(days=30)
+    assert await retention.delete_expired(database, TENANT, before=before) == Expired(1, 0)
+    async with database.tenant(TENANT) as session:
+        assert await session.scalar(text("SELECT title FROM threads")) == title
 
 
 async def test_old_conversations_go_in_batches(database: Database, admin_url: str) -> None:

@@ -3,6 +3,9 @@
 Starting a turn takes CPU time. A process that starts all its turns at once, for example after a restart, finishes none
 of them soon. So turns of dead processes are started a few at a time, and very few turns run while the event loop is
 late.
+
+A tenant that asks a lot leaves a share of the slots to the others, so that their questions start at once and not only
+when one of its answers ends. A tenant that is alone may use them all.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ LATE_SECONDS = 0.15
 """Delay in seconds, smoothed over about half a second, above which the event loop counts as late."""
 MAX_WHEN_LATE = 16
 """Turns that may run in a process whose event loop is late."""
+KEPT_FREE = 4
+"""One of so many slots is kept free of a tenant's turns while others ask."""
+OTHERS_SECONDS = 600.0
+"""Seconds since another tenant's last question within which slots are kept free for the others."""
 
 
 def fairest(waiting: Sequence[Turn], running: Iterable[Turn], served: Mapping[str, int]) -> Turn:
@@ -67,7 +74,11 @@ class LoopDelay:
 
     def room(self, running: int, most: int) -> int:
         """Return how many more turns may run if ``running`` turns already do."""
-        return max(0, (most if self.late < LATE_SECONDS else min(most, MAX_WHEN_LATE)) - running)
+        return max(0, self.limit(most) - running)
+
+    def limit(self, most: int) -> int:
+        """Return how many turns may run at once: ``most``, or fewer while the loop is late."""
+        return most if self.late < LATE_SECONDS else min(most, MAX_WHEN_LATE)
 
     def admits(self, running: int, most: int) -> int:
         """Return how many turns may start now: one at a time while the loop is late."""
@@ -84,18 +95,20 @@ class TurnSlots:
         self._delay = LoopDelay()
         self._due: float | None = None
         self._taken: dict[str, Turn] = {}
+        self._running_of: Counter[str] = Counter()
+        """The turns with a slot, by tenant."""
         self._waiting: dict[str, tuple[Turn, asyncio.Future[None]]] = {}
         self._served: RecentEntries[str, int] = RecentEntries()
+        self._asked_at: RecentEntries[str, float] = RecentEntries()
+        """When each tenant last asked, in seconds of the event loop's clock; the latest comes last."""
         self._count = 0
 
     @property
     def free(self) -> int:
-        """Slots for orphaned turns: a few at a time, and none while a turn of this process waits for a slot."""
-        return (
-            0
-            if self._waiting
-            else max(0, min(self._delay.room(len(self._taken), self._most), STARTS_PER_PROBE - self._delay.started))
-        )
+        """Slots for orphaned turns: a few at a time, and none while a turn of this process waits for a free slot."""
+        if any(self._leaves_room(turn) for turn, _ in self._waiting.values()):
+            return 0
+        return max(0, min(self._delay.room(len(self._taken), self._most), STARTS_PER_PROBE - self._delay.started))
 
     def ahead(self, turn: Turn) -> int:
         """Return the approximate number of turns ahead of this one: those that have waited longer."""
@@ -105,7 +118,9 @@ class TurnSlots:
         """Wait for a slot. A turn that already has a slot keeps it."""
         if turn.id in self._taken:
             return
-        if not self._waiting and self._grantable():
+        self._asked_at[tenant_of(turn)] = asyncio.get_running_loop().time()
+        waits = any(self._leaves_room(other) for other, _ in self._waiting.values())
+        if not waits and self._grantable() and self._leaves_room(turn):
             self._grant(turn)
             return
         self._schedule_probe()
@@ -120,15 +135,29 @@ class TurnSlots:
 
     def give(self, turn: Turn) -> None:
         """Release the turn's slot, if it has one."""
-        if self._taken.pop(turn.id, None) is not None:
+        given = self._taken.pop(turn.id, None)
+        if given is not None:
+            self._running_of[tenant_of(given)] -= 1
+            self._running_of += Counter()  # Removes the tenants with none.
             self._fill()
 
     def _grantable(self) -> int:
         return self._delay.admits(len(self._taken), self._most)
 
+    def _leaves_room(self, turn: Turn) -> bool:
+        """Return whether the turn would leave the slots free that are kept for other tenants."""
+        tenant, now = tenant_of(turn), asyncio.get_running_loop().time()
+        others = next((at for other, at in reversed(self._asked_at.items()) if other != tenant), None)
+        if others is None or now - others > OTHERS_SECONDS:
+            return True
+        limit = self._delay.limit(self._most)
+        return self._running_of[tenant] < limit - limit // KEPT_FREE
+
     def _fill(self) -> None:
-        while self._waiting and self._grantable():
-            waiting = [waits for waits, _ in self._waiting.values()]
+        while self._grantable():
+            waiting = [waits for waits, _ in self._waiting.values() if self._leaves_room(waits)]
+            if not waiting:
+                break
             chosen = fairest(waiting, self._taken.values(), self._served)
             _, granted = self._waiting.pop(chosen.id)
             self._grant(chosen)
@@ -139,6 +168,7 @@ class TurnSlots:
 
     def _grant(self, turn: Turn) -> None:
         self._taken[turn.id] = turn
+        self._running_of[tenant_of(turn)] += 1
         self._count += 1
         self._delay.started += 1
         self._served[tenant_of(turn)] = self._served[person_of(turn)] = self._count

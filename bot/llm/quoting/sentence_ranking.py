@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bot.llm.quoting import question_kinds
 from bot.llm.quoting.quotable_pieces import MAX_CODE_CHARS, Piece, pieces
+from knowledge.text import languages
 from knowledge.text.word_forms import fold, transliterate
 from knowledge.text.word_splitter import is_unspaced, script_words
+from knowledge.text.word_splitter import words as split_words
 from knowledge.types import Passage
 
 _MAX_UNIT_CHARS = 600
 _MIN_COSINE = 0.35
 """Cosine from which a sentence without a word of the question may answer it."""
-_CARRIED_SHARE = 0.3
-"""The weight of a word of an earlier question: the subject stays, but a new name replaces the earlier one."""
+_CARRIED_SHARE = 0.45
+"""The weight of a word of an earlier question: the subject stays."""
 _QUESTION_SHARE = 0.95
 """How much of a word's weight counts if it is not in the piece, but in the question that the piece answers."""
 _HEADING_SHARE = 0.8
@@ -115,10 +117,14 @@ def units_of(passages: Sequence[Passage]) -> list[Unit]:
     """Return the pieces of passages, each once, without headings and what is too long to quote."""
     units: list[Unit] = []
     seen: set[str] = set()
-    for n, passage in enumerate(passages, 1):
+    split = [pieces(passage.text) for passage in passages]
+    headers = _headers(passages, split)
+    for n, (passage, own) in enumerate(zip(passages, split, strict=True), 1):
         inside = (heading for place in passage.places for heading in place.heading or ())
         headings = {" ".join(terms(heading)) for heading in (passage.title, *passage.heading, *inside)}
-        for piece in pieces(passage.text) or [Piece(passage.text.strip()[:_MAX_UNIT_CHARS], "sentence")]:
+        for piece in own or [Piece(passage.text.strip()[:_MAX_UNIT_CHARS], "sentence")]:
+            if piece.kind == "row" and not piece.header:
+                piece = replace(piece, header=headers.get((passage.document_id, _columns(piece)), ""))
             words = terms(piece.text)
             key = " ".join(words)
             too_long = len(piece.text) > (MAX_CODE_CHARS if piece.kind == "code" else _MAX_UNIT_CHARS)
@@ -130,9 +136,28 @@ def units_of(passages: Sequence[Passage]) -> list[Unit]:
     return units
 
 
+def _headers(passages: Sequence[Passage], split: Sequence[Sequence[Piece]]) -> dict[tuple[str, int], str]:
+    """Return the headers by document and number of columns, where there is one.
+
+    A passage that begins inside a table has rows whose header stands elsewhere.
+    """
+    found: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+    for passage, own in zip(passages, split, strict=True):
+        for piece in own:
+            if piece.header:
+                found[passage.document_id, _columns(piece)].add(piece.header)
+    return {place: one for place, (one, *others) in found.items() if not others}
+
+
+def _columns(row: Piece) -> int:
+    return row.text.count("|")
+
+
 def term_weights(question: str, carried: Sequence[str], units: Sequence[Unit]) -> dict[str, float]:
     """Return the share of each word of the question, 1 in total; rare words have more, carried words less."""
     own = _with_pairs(_as_spelled(question, units), units)
+    if question_kinds.names(question) and not _capitalizes_nouns(question):
+        carried = [word for word in carried if not word[:1].isupper()]  # a new name replaces the earlier one
     query = own | _with_pairs(frozenset(terms(" ".join(carried))), units)
     count = Counter(term for unit in units for term in unit.terms & query)
     weights = {
@@ -141,6 +166,11 @@ def term_weights(question: str, carried: Sequence[str], units: Sequence[Unit]) -
     }
     total = sum(weights.values())
     return {term: weight / total for term, weight in weights.items()}
+
+
+def _capitalizes_nouns(question: str) -> bool:
+    """Return whether a question may be German, in which a capital letter tells no name."""
+    return "de" in languages.of_question(split_words(question))
 
 
 def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit]) -> list[float]:

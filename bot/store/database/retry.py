@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -35,6 +37,7 @@ Many transactions that conflict at once would otherwise meet again.
 
 _AWAY_CLASSES = ("08", "53", "57P", "58", "25006")
 """SQLSTATE: connections, resources (disk, memory, too many clients), shutdown and start, system errors, read only."""
+_DISK_FULL = "53100"
 _CONFLICTS = ("40001", "40P01", "55P03")
 """Serialization failure, deadlock, lock not available: the same transaction may succeed when run again."""
 _NODE_LOST = ("XX000", "failure on connection marked as essential")
@@ -47,6 +50,8 @@ Whether the node committed it is unknown then, as after any connection that brea
 def unreachable(error: Exception) -> str:
     """Return a one-line message that says why the database cannot be reached and what to do."""
     reason = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+    if getattr(getattr(error, "orig", error), "sqlstate", None) == _DISK_FULL or os.strerror(errno.ENOSPC) in reason:
+        return f"The database's disk is full ({reason}). Free disk space there. Parley goes on by itself afterwards."
     advice = tls.advice(reason) or "Start it, correct DATABASE_URL, or unset DATABASE_URL to use the bundled server"
     return f"The database cannot be reached ({reason}). {advice}."
 

@@ -1,16 +1,24 @@
-"""Parses several files at the same time, each in an isolated process of its own: as many as the machine has cores."""
+"""Parses several files at the same time, each in an isolated process: as many as there are cores, if memory allows."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
+import psutil
+
+from knowledge.parsing.isolation.worker_process import MAX_MEMORY_BYTES, RECOGNITION_MEMORY_BYTES
+from knowledge.parsing.ocr import text_recognition
 from knowledge.ports import Parses
 from knowledge.types import Document, Fetched
 
-MAX_PROCESSES = 4
-"""Maximum number of processes. Each may need 512 MB, with OCR 2 GB, and one model embeds what all of them parse."""
+PARSERS_SHARE = 2
+"""Parsers may need one of so many parts of the memory. The model, Postgres and the rest need the others."""
+MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Files in which Linux states how much memory a container may use, for both versions of control groups."""
 
 
 def cores() -> int:
@@ -20,15 +28,36 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def memory() -> int:
+    """Return the bytes of memory that this machine has, or that its container may use."""
+    limits = [int(psutil.virtual_memory().total)]
+    for path in MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # A file that says ``max`` sets no limit.
+            limits.append(int(path.read_text()))
+    return min(limits)
+
+
+def processes_for(cores: int, memory: int, *, recognizes: bool) -> int:
+    """Return how many parsers to run: one for each core, if each can use all the memory that it is allowed.
+
+    ``recognizes``: they read scans, which needs more.
+    """
+    each = MAX_MEMORY_BYTES + (RECOGNITION_MEMORY_BYTES if recognizes else 0)
+    return max(1, min(cores, memory // PARSERS_SHARE // each))
+
+
 class ParserPool:
     """Opens parsers as they are needed, up to ``processes``, and hands each file to one that is free.
+
+    Without ``processes``, the cores and the memory of the machine decide.
 
     The parser that was used last is used first, so that files that come one by one need one process.
     """
 
     def __init__(self, open_parser: Callable[[], Parses], *, processes: int | None = None) -> None:
         self._open = open_parser
-        self._places = asyncio.Semaphore(processes or min(cores(), MAX_PROCESSES))
+        most = processes or processes_for(cores(), memory(), recognizes=text_recognition.is_installed())
+        self._places = asyncio.Semaphore(most)
         self._parsers: list[Parses] = []
         self._free: list[Parses] = []
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
+from knowledge.parsing.pdf.letter_spacing import may_be_spaced_badly, word_divisions
 from knowledge.parsing.pdf.page_space import Box, PageSpace, turn_of
 from knowledge.parsing.pdf.shifted_letters import may_have_shifted_letters, shifted_letters
 
@@ -30,15 +31,19 @@ class LetterMarks:
 
     ``raised`` and ``lowered`` letters belong to the word before them. ``repeated`` ones are drawn again in the same
     place. ``turned`` ones stand at an angle to the other text, by the degrees clockwise that make them upright.
+    ``word_starts`` begin a word without a space before them; ``inner_spaces`` are spaces of pdfium inside of words.
     """
 
     raised: Collection[int] = frozenset()
     lowered: Collection[int] = frozenset()
     repeated: Collection[int] = frozenset()
     turned: Mapping[int, int] = field(default_factory=dict)
+    inner_spaces: Collection[int] = frozenset()
+    word_starts: Collection[int] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.raised or self.lowered or self.repeated or self.turned)
+        found = (self.raised, self.lowered, self.repeated, self.turned, self.inner_spaces, self.word_starts)
+        return any(map(bool, found))
 
 
 def marks_of(text: Any, space: PageSpace, own: str, pieces: Sequence[Box]) -> LetterMarks:
@@ -46,7 +51,8 @@ def marks_of(text: Any, space: PageSpace, own: str, pieces: Sequence[Box]) -> Le
     raised, lowered = shifted_letters(text, space) if may_have_shifted_letters(pieces) else (frozenset(), frozenset())
     repeated = _repeated_letters(text) if _has_pieces_twice(pieces) or _DOUBLED.search(own) else frozenset()
     turned = _turned_letters(text, space) if _may_have_turned_letters(pieces) else {}
-    return LetterMarks(raised - turned.keys(), lowered - turned.keys(), repeated, turned)
+    inner, starts = word_divisions(text, space) if may_be_spaced_badly(text, space, own) else (frozenset(), frozenset())
+    return LetterMarks(raised - turned.keys(), lowered - turned.keys(), repeated, turned, inner, starts - repeated)
 
 
 def _has_pieces_twice(pieces: Sequence[Box]) -> bool:

@@ -58,8 +58,9 @@ def words_of(text: Any, space: PageSpace, grids: Sequence[Grid], marks: LetterMa
     last: Box | None = None
     spaced = ended = False
     for index, char, box in _letters(text, space):
-        if index in marks.repeated or index in marks.turned:
+        if index in marks.repeated or index in marks.turned or index in marks.inner_spaces:
             continue
+        spaced |= index in marks.word_starts
         if box is None:
             spaced |= char not in _LINE_ENDS
             ended |= char in _LINE_ENDS

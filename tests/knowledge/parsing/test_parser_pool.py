@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from knowledge.errors import ParseError
 from knowledge.ingest import Ingestor
-from knowledge.parsing.isolation.parser_pool import MAX_PROCESSES, ParserPool, cores
+from knowledge.parsing.isolation import parser_pool
+from knowledge.parsing.isolation.parser_pool import ParserPool, processes_for
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.types import Document, Fetched
@@ -86,7 +88,38 @@ async def test_files_that_come_one_by_one_need_one_process() -> None:
     assert opened[0]._process is None
 
 
-async def test_at_most_one_process_a_core_is_started() -> None:
+@pytest.mark.parametrize(
+    ("cores", "gigabytes", "recognizes", "processes"),
+    [
+        (2, 24, False, 2),
+        (16, 24, False, 16),
+        (16, 24, True, 6),
+        (16, 4, False, 4),
+        (4, 1, False, 1),
+        (2, 0.25, True, 1),
+    ],
+)
+def test_a_parser_runs_for_each_core_if_memory_allows(
+    cores: int, gigabytes: float, recognizes: bool, processes: int
+) -> None:
+    assert processes_for(cores, int(gigabytes * 2**30), recognizes=recognizes) == processes
+
+
+def test_the_limit_of_a_container_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    limit, none = tmp_path / "memory.max", tmp_path / "none"
+    none.write_text("max\n")
+    monkeypatch.setattr(parser_pool, "MEMORY_LIMITS", (none, tmp_path / "missing"))
+    whole = parser_pool.memory()
+    assert whole > 2**28
+    limit.write_text(f"{2**28}\n")
+    monkeypatch.setattr(parser_pool, "MEMORY_LIMITS", (none, limit))
+    assert parser_pool.memory() == 2**28
+
+
+@pytest.mark.parametrize("cores", [1, 6])
+async def test_at_most_one_process_a_core_is_started(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parser_pool, "cores", lambda: cores)
+    monkeypatch.setattr(parser_pool, "memory", lambda: 64 * 2**30)
     waiting, going_on = asyncio.Semaphore(0), asyncio.Event()
 
     class Waiting:
@@ -102,11 +135,11 @@ async def test_at_most_one_process_a_core_is_started() -> None:
     closed: list[Waiting] = []
     pool = ParserPool(lambda: opened.append(Waiting()) or opened[-1])  # type: ignore[func-returns-value]
     tasks = [asyncio.create_task(pool.parse(markdown(f"{n}.md", "x"))) for n in range(40)]
-    for _ in range(min(cores(), MAX_PROCESSES)):
+    for _ in range(cores):
         await waiting.acquire()
-    assert len(opened) == min(cores(), MAX_PROCESSES)
+    assert len(opened) == cores
     going_on.set()
     await asyncio.gather(*tasks)
     await pool.aclose()
     assert opened == closed
-    assert len(opened) == min(cores(), MAX_PROCESSES)
+    assert len(opened) == cores

@@ -127,3 +127,24 @@ def test_letters_of_a_wide_ligature_stay_together_on_arranged_pages(twice: str) 
     stream = f"{word} {ruled(XS, YS)} {cells(XS, YS, rows)} {twice}"
     document = pdf_document.parse(pdf_of(stream, fonts="/F2 4 0 R", extra=wide_ligature()))
     assert document.text.split("\n")[0] == "insufficient"
+
+
+@pytest.mark.parametrize("gap", [125, 135])
+def test_words_that_only_a_gap_divides_are_apart(gap: int) -> None:
+    words = ("Samuel", "Cleveland", "and", "his", "wife", "left", "the", "federal", "tort")
+    shown = f" -{gap} ".join(f"({word})" for word in words)
+    lines = " ".join(f"BT /F1 12 Tf 1 0 0 1 72 {700 - 20 * row} Tm [{shown}] TJ ET" for row in range(3))
+    assert text(lines).split("\n") == [" ".join(words)] * 3
+
+
+@pytest.mark.parametrize("gap", [160, 190])
+def test_letters_of_spaced_words_stay_together(gap: int) -> None:
+    words = ("China", "Ocean", "Shipping", "Group", "Company")
+    shown = " ".join(f"[{f' -{gap} '.join(f'({letter})' for letter in word)} ( )] TJ" for word in words)
+    streams = " ".join(f"BT /F1 11 Tf 1 0 0 1 72 {700 - 20 * row} Tm {shown} ET" for row in range(3))
+    assert [line.rstrip() for line in text(streams).split("\n")] == [" ".join(words)] * 3
+
+
+def test_letters_that_stand_by_themselves_stay_apart() -> None:
+    apart = " ".join(at(x, 500, letter) for x, letter in zip(range(72, 168, 12), "abcdefgh", strict=True))
+    assert text(f"{BODY} {apart}").split("\n")[-1].split() == list("abcdefgh")

@@ -60,6 +60,22 @@ def test_a_statement_that_the_bytes_contradict_is_not_believed() -> None:
     assert GERMAN in parsers.parse(GERMAN.encode("cp1252"), "a.txt", "text/plain; charset=no-such-charset").text
 
 
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [("gb2312", "办公室六点关门，钥匙在门卫处。"), ("iso-8859-1", SPANISH * 3), ("windows-1251", RUSSIAN)],
+)
+def test_a_page_that_was_saved_as_utf8_keeps_its_text_whatever_it_states(charset: str, text: str) -> None:
+    page = PAGE.format(f'<meta charset="{charset}">', text)
+    assert text in parsers.parse(page.encode(), "page.html").text
+    assert text in parsers.parse(page.encode(text_encoding.codec_of(charset)), "page.html").text
+
+
+def test_a_few_characters_that_could_be_utf8_are_read_as_the_page_states() -> None:
+    page = PAGE.format('<meta charset="gb2312">', "系统").encode("gb2312")
+    assert page.decode()
+    assert "系统" in parsers.parse(page, "page.html").text
+
+
 def test_one_bad_byte_in_a_long_page_spoils_nothing_else() -> None:
     page = PAGE.format('<meta charset="utf-8">', f"<p>{RUSSIAN} " * 40).encode() + b"<p>A bad \xe9 byte.</p>"
     assert RUSSIAN in parsers.parse(page, "page.html").text

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions, Source
 from knowledge.sources.files import FileSource, FolderSource
+from tests.knowledge.ingest.test_attached_documents import mail
 from tests.knowledge.parsing.test_chat_privacy import archive, content, day
 
 CHANNELS = ("canteen", "garden", "library", "office", "parking")
@@ -104,3 +105,15 @@ async def test_archive_that_is_half_copied_removes_nothing(
     report = await ingestor.ingest([FileSource(path, max_bytes=MAX_BYTES)], tenant_id="t")
     assert (report.documents, report.deleted) == (0, 0)
     assert {name for name, (has_text, _) in (await states(sessions)).items() if has_text} == {"canteen", "garden"}
+
+
+async def test_mail_that_must_be_read_again_with_its_files_is_no_export(
+    tmp_path: Path, ingestor: Ingestor, sessions: Sessions
+) -> None:
+    path = tmp_path / "offer.eml"
+    path.write_bytes(bytes(mail("Offer", ("prices.txt", "The crane costs 900 euros."))))
+    await ingestor.ingest([FileSource(path, max_bytes=MAX_BYTES)], tenant_id="t")
+    async with sessions("t") as session:
+        await session.execute(text("UPDATE documents SET recipe = 'of an earlier version'"))
+    again = await ingestor.ingest([FileSource(path, max_bytes=MAX_BYTES)], tenant_id="t")
+    assert (again.documents, again.unchanged, again.failed) == (2, 0, ())

@@ -66,7 +66,10 @@ async function sendQuestion(text) {
 
 export function setUpComposer() {
   const box = byId("question");
-  if (isPhone()) box.placeholder = SHORT_PLACEHOLDER;
+  const placeholder = box.placeholder;
+  const fitPlaceholder = () => { box.placeholder = isPhone() ? SHORT_PLACEHOLDER : placeholder; };
+  fitPlaceholder();
+  addEventListener("resize", fitPlaceholder);
   byId("form").onsubmit = (event) => {
     event.preventDefault();
     submit();

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
+from knowledge.parsing import front_matter
 from knowledge.text.sentence_splitter import END_MARKS, sentence_spans
 
 Kind = Literal["sentence", "item", "row", "code"]
@@ -23,6 +24,7 @@ _ROW = re.compile(r"^\s*\|.*\|\s*$")
 _WITHOUT_END_MARKS = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff]")
 """Thai, Lao and Khmer, in which most sentences end without a mark, so that a short line may be a sentence."""
 _RULE = re.compile(r"^[\s|:=-]+$")
+_ANNOUNCING_FIELD = re.compile(r"\s*(?:title|description|summary)\s*[:=]", re.IGNORECASE)
 _QUESTION = re.compile(r"[?？؟]\s*$")
 
 
@@ -91,7 +93,8 @@ def sentences(paragraph: str) -> list[str]:
 def _blocks(lines: list[str]) -> Iterator[tuple[_Block, str, int]]:
     """Yield each block with its text and where that starts."""
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
-    at = 0
+    at = front_matter.read("\n".join(lines)).end and _end_of_fields(lines)
+    yield from (("item", lines[field], starts[field]) for field in range(1, at - 1) if _is_quotable_field(lines[field]))
     while at < len(lines):
         line = lines[at]
         end = at + 1
@@ -111,6 +114,16 @@ def _blocks(lines: list[str]) -> Iterator[tuple[_Block, str, int]]:
                 end += 1
             yield from _running_text(lines[at:end], starts[at])
         at = end
+
+
+def _end_of_fields(lines: list[str]) -> int:
+    """Return the index of the line after the fields at the beginning, which has the same mark as the first line."""
+    return next((at + 1 for at, line in enumerate(lines) if at and line.rstrip() in ("---", "...", "+++")), 0)
+
+
+def _is_quotable_field(line: str) -> bool:
+    """Return whether a field says something of its own. Title and description only announce the text."""
+    return bool(line.strip()) and not _ANNOUNCING_FIELD.match(line)
 
 
 def _running_text(lines: list[str], start: int) -> Iterator[tuple[_Block, str, int]]:

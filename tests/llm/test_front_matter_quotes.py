@@ -1,0 +1,36 @@
+"""The fields before a Markdown text are quoted one by one, and those that only announce the text are not quoted."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.llm.quoting.quotable_pieces import pieces
+from bot.llm.quoting.quote_selection import best_quotes
+from tests.llm.llm_requests import passage
+
+FIELDS = "title: Sharing\ndescription: Control who can see a memo with share links.\nowner: Facilities, Mira Voss"
+TEXT = f"---\n{FIELDS}\n---\n\nPrivate memos are for you alone. Everybody may see a public memo.\n"
+
+
+def test_a_description_is_no_answer() -> None:
+    first, *_ = best_quotes("Who can see a public memo?", [passage(TEXT, title="Sharing")])
+    assert first.text == "Everybody may see a public memo."
+
+
+def test_a_field_is_quoted_alone() -> None:
+    first, *_ = best_quotes("Who is the owner of sharing?", [passage(TEXT, title="Sharing")])
+    assert first.text == "owner: Facilities, Mira Voss"
+
+
+@pytest.mark.parametrize("text", [TEXT, TEXT.replace(":", " =").replace("---", "+++"), "---\nA text.\n---\nMore."])
+def test_every_piece_is_literal(text: str) -> None:
+    found = pieces(text)
+    assert found
+    assert all(text[one.start : one.start + len(one.text)] == one.text for one in found)
+
+
+def test_a_text_between_two_rules_has_no_fields() -> None:
+    assert [one.text for one in pieces("---\nOpen at nine.\n---\nClosed at six.")] == [
+        "Open at nine.",
+        "Closed at six.",
+    ]

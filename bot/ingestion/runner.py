@@ -222,6 +222,9 @@ async def _ingest_with_progress(
         )
     except asyncio.CancelledError:
         # The process shuts down. The queue assigns the run to another process, which continues where this one stopped.
+        # An update that is under way would mark the run as running again.
+        updates.cancel()
+        await asyncio.gather(updates, return_exceptions=True)
         with suppress(Exception):
             await runner.postpone(tenant_id, run.id, "")
         raise

@@ -117,7 +117,7 @@ class Fetched:
     ``content_type`` is only a hint; the content decides the format. ``metadata`` is stored with the document, and so
     is ``memo``, which only the source itself receives again. ``private_chats`` is as in ``Known``.
     ``earlier_mails`` are the beginnings of mails of its thread, oldest first, whose words it may quote. ``name`` is the
-    name of the file, if ``uri`` does not end in it. ``picture``: it stands among documents and may hold no text.
+    name of the file, if ``uri`` does not end in it. ``picture``: it was found among documents, so it may have no text.
     """
 
     uri: str
@@ -201,7 +201,7 @@ class Known:
 
     @property
     def read_at(self) -> datetime | None:
-        """The time at which the document that was not read for longest was read; None if there are no documents."""
+        """The earliest of the times at which the documents were last read; None if there are none."""
         earlier = (*self.documents.values(), *self.outdated.values())
         return min((one.fetched_at for one in earlier), default=None)
 

@@ -129,7 +129,7 @@ def show_reply(reply: Reply) -> None:
 
 
 def _free_path(path: Path) -> Path:
-    """Return the path, or one like it with a number that no file has."""
+    """Return the path, or the first numbered one like it that no file has."""
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
     return next(one for one in chain([path], numbered) if not one.exists())
 

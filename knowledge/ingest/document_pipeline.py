@@ -111,7 +111,7 @@ class DocumentPipeline:
     async def record_failure(self, failure: Failure, *, refused_hash: str = "") -> None:
         """Store why a document, or the source itself, could not be read, and count it.
 
-        ``refused_hash`` is that of a picture without text: it is no failure of the run, and is not read again.
+        ``refused_hash`` is the hash of a picture without text, which is no failure, and is not read again as it is.
         """
         run = self._run
         run.seen.append(failure.source)

@@ -53,7 +53,7 @@ STORE_ATTEMPTS = 5
 class DocumentWriter:
     """Stores the documents of one source run. ``embedder`` counts tokens; ``run.embedders`` compute the vectors.
 
-    ``document_sessions`` are few at the same time. Close the writer to stop its batches.
+    Few ``document_sessions`` are open at the same time. Close the writer to stop its batches.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class DocumentWriter:
         await self._storing.aclose()
 
     async def store(self, read: ReadDocument) -> None:
-        """Store and count a document after what is attached to it, so that all is there when it counts as unchanged.
+        """Store and count a document after its attachments, so that all are stored when it counts as unchanged.
 
         What is no longer attached is deleted. Raises ParseError if other writers keep changing the document.
         """

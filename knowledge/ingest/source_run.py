@@ -51,8 +51,8 @@ class SourceRun:
     the reading. ``accept_removals``: a reading that removes many documents is not held back.
     ``keep_gone`` is the time after which a document that no longer exists is removed. ``kept_pages`` is the number of
     pages that keep their earlier text, because they show a notice or a sign-in now. ``attached`` has the names of the
-    stored documents that are attached to a mail, by the name of the mail. ``pictures_without_text`` are those that were
-    read among documents.
+    stored documents that are attached to a mail, by the name of the mail. ``pictures_without_text`` counts the pictures
+    that were read and have no text.
     """
 
     source: Source

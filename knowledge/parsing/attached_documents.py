@@ -1,6 +1,6 @@
 """Parses a mail or mailbox together with what is attached to it: each attached file and mail is a document of its own.
 
-A file that cannot be read, and a mail that is attached too deep, are told in a warning of what they are attached to.
+A warning names each file that cannot be read, and each mail that is nested too deep.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_DEPTH = 5
 MAX_DOCUMENTS = 5_000
 """Attached documents of one file, at all levels together."""
 _INHERITED = (AUTHOR, DATE)
-"""What holds for the mail and, unless it says otherwise, for a file attached to it."""
+"""Metadata that an attached file gets from the mail unless it has its own."""
 
 
 @dataclass(frozen=True, slots=True)

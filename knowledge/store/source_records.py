@@ -133,7 +133,7 @@ _KNOWN_DOCUMENTS = text("""
 async def read_known_documents(
     session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, recipe: str, models: Sequence[str]
 ) -> Known:
-    """Return the source's documents. The others than the complete ones are outdated.
+    """Return the source's documents: those that are complete, and the others as outdated.
 
     A complete document is parsed, chunked by this recipe, and has a vector of each model per chunk. If its pages are
     shown as pictures, its file is stored too. The caller sets ``Known.memo``.

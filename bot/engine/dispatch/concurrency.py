@@ -27,9 +27,9 @@ LATE_SECONDS = 0.15
 MAX_WHEN_LATE = 16
 """Turns that may run in a process whose event loop is late."""
 KEPT_FREE = 4
-"""One of so many slots is kept free of a tenant's turns while others ask."""
+"""One slot in so many is kept free for the other tenants while they ask."""
 OTHERS_SECONDS = 600.0
-"""Seconds since another tenant's last question within which slots are kept free for the others."""
+"""How long slots are kept free after another tenant's last question, in seconds."""
 
 
 def fairest(waiting: Sequence[Turn], running: Iterable[Turn], served: Mapping[str, int]) -> Turn:

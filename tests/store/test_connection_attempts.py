@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from bot.errors import StoreAway
 from bot.store.database import connections
+from bot.store.database.connections import BoundedConnection
 from bot.store.database.job_queue import Queue
 from bot.store.database.pipelined_transactions import Statement
 from bot.store.database.session import Database
@@ -134,3 +136,19 @@ async def test_the_server_looks_after_its_clients(database: Database, database_u
         await queue.aclose()
     keepalives = {f"tcp_keepalives_{name}" for name in ("idle", "interval", "count")}
     assert found == {"idle_in_transaction_session_timeout", *keepalives}
+
+
+async def test_the_server_gets_the_keepalives_of_the_address(database_url: str) -> None:
+    asked: list[dict[str, object]] = []
+
+    class Watched(BoundedConnection):
+        async def execute(self, query: Any, params: Any = None, **more: Any) -> Any:
+            asked.append(params)
+            return await super().execute(query, params, **more)
+
+    given = make_url(database_url).update_query_dict({"keepalives_idle": "31", "keepalives_count": "7"})
+    address = given.render_as_string(hide_password=False)
+    connection = await Watched.connect(**connections.parameters(address), autocommit=True)
+    await connection.close()
+    (values,) = asked
+    assert [values[f"keepalives_{name}"] for name in ("idle", "interval", "count")] == ["31", "2", "7"]

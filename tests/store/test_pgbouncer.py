@@ -117,6 +117,25 @@ async def test_notifications_through_a_transaction_pooler_are_a_fault(
         assert await left.fetchone() in ((None,), ("",)), "no server connection keeps what a session was to keep"
 
 
+async def test_a_shared_server_connection_keeps_no_setting_of_parley_and_each_transaction_has_its_own(
+    pooled_url: str,
+) -> None:
+    limit = text("SELECT current_setting('idle_in_transaction_session_timeout')")
+    database = Database(pooled_url)
+    async with database.tenant("slack:A") as session:
+        assert await session.scalar(limit) == "5min"
+    (rows,) = await database.flush("slack:A", Statement(str(limit)))
+    assert rows[0][0] == "5min"
+    async with database.work("slack:A") as work:
+        (rows,) = await work.ask(Statement(str(limit)))
+        assert rows[0][0] == "5min"
+    settings = "SELECT name FROM pg_settings WHERE source = 'session' AND name ~ 'tcp_|idle_'"
+    async with await psycopg.AsyncConnection.connect(pooled_url, prepare_threshold=None, autocommit=True) as other:
+        for _ in range(4):
+            assert await (await other.execute(settings)).fetchall() == []
+    await database.aclose()
+
+
 @pytest.mark.parametrize("listens_directly", [False, True])
 async def test_doctor_notices_a_transaction_pooler_where_a_session_is_needed(
     pooled_url: str, database_url: str, listens_directly: bool

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
@@ -54,10 +55,13 @@ _LOOK_AFTER_CLIENT = """
            set_config('tcp_keepalives_idle', %(keepalives_idle)s, false),
            set_config('tcp_keepalives_interval', %(keepalives_interval)s, false),
            set_config('tcp_keepalives_count', %(keepalives_count)s, false)
+    WHERE pg_backend_pid() = %(process)s
 """
 """Lets the server notice within 11 s, instead of two hours, that the client's host has gone.
 
-It is a statement because poolers refuse the parameter ``options``. Through a socket file it changes nothing.
+It is a statement because poolers refuse the parameter ``options``. Through a socket file it changes nothing. Through a
+pooler it sets and returns nothing: the pooler names another process than the server's, it lends the server connection
+to other applications, and it looks after its clients itself.
 """
 POOLER_HINT = "pgbouncer"
 """A query parameter of addresses that hosting services hand out. libpq refuses it; it says nothing that matters here.
@@ -111,6 +115,8 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
     """
 
     round_trip_seconds: float = ROUND_TRIP_SECONDS
+    is_pooled: bool = False
+    """Whether a pooler stands between, so that settings are made for one transaction only."""
     _waiting: asyncio.TimerHandle | None = None
     """The timer that ends the round trip under way."""
 
@@ -131,7 +137,9 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
                 attempt.close()
         try:
             opened.round_trip_seconds, usual = CONNECT_SECONDS, opened.round_trip_seconds
-            await opened.execute(_LOOK_AFTER_CLIENT, _client_limits())
+            limits = {**PARAMETERS, **parameters, "process": opened.info.backend_pid}
+            looked_after = await opened.execute(_LOOK_AFTER_CLIENT, _client_limits(limits))
+            opened.is_pooled = await looked_after.fetchone() is None
             await opened.commit()
             opened.round_trip_seconds = usual
         except BaseException:
@@ -177,9 +185,14 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
             copied.shutdown(socket.SHUT_RDWR)
 
 
-def _client_limits() -> dict[str, str]:
-    limits = {"transaction": 1000 * IDLE_TRANSACTION_SECONDS, **PARAMETERS}
-    return {name: str(value) for name, value in limits.items()}
+def _client_limits(connection_parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of ``_LOOK_AFTER_CLIENT``."""
+    keepalives = {name: str(connection_parameters[name]) for name in PARAMETERS if name.startswith("keepalives_")}
+    return {
+        **keepalives,
+        "transaction": str(1000 * IDLE_TRANSACTION_SECONDS),
+        "process": connection_parameters["process"],
+    }
 
 
 def connect_blocking(url: str) -> psycopg.Connection[Any]:

@@ -17,6 +17,9 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store.database import connections
+from bot.store.database.connections import BoundedConnection
+
 APP_ROLE = "parley_app"
 
 Rows = list[Any]
@@ -83,23 +86,33 @@ def binding(tenant_id: str, role: str | None) -> tuple[str, ...]:
     return (*taken, f"SET LOCAL parley.tenant_id = {named}")
 
 
-async def begin(connection: _Connection, tenant_id: str, role: str | None) -> None:
+def _opening(connection: BoundedConnection, tenant_id: str, role: str | None) -> tuple[str, ...]:
+    """Return the commands that begin a transaction and bind it to one tenant.
+
+    Through a pooler, no setting of the session ends a transaction that is left open, so the transaction has its own.
+    ``SET LOCAL``, because ``set_config()`` would take a snapshot before the transaction can choose its isolation level.
+    """
+    limit = f"SET LOCAL idle_in_transaction_session_timeout = {1000 * connections.IDLE_TRANSACTION_SECONDS}"
+    return ("BEGIN", *((limit,) if connection.is_pooled else ()), *binding(tenant_id, role))
+
+
+async def begin(connection: BoundedConnection, tenant_id: str, role: str | None) -> None:
     """Begin a transaction and bind it to one tenant, in one round trip.
 
     The commands travel one by one, because a distributed PostgreSQL passes on to its nodes the whole string that has a
     ``SET LOCAL`` in it.
     """
     async with connection.pipeline():
-        for command in ("BEGIN", *binding(tenant_id, role)):
+        for command in _opening(connection, tenant_id, role):
             await connection.execute(command)
 
 
 class Work:
     """An open transaction. Each ``ask`` is one round trip, and so is ``last``, which commits."""
 
-    def __init__(self, connection: _Connection, tenant_id: str, role: str | None) -> None:
+    def __init__(self, connection: BoundedConnection, tenant_id: str, role: str | None) -> None:
         self._connection = connection
-        self._before: tuple[str, ...] = ("BEGIN", *binding(tenant_id, role))
+        self._before: tuple[str, ...] = _opening(connection, tenant_id, role)
         self.done = False
         """Whether the transaction was committed."""
 

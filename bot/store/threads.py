@@ -32,6 +32,10 @@ def title(text: str) -> str:
     return " ".join(text.split())[:TITLE_CHARS]
 
 
+TITLE_OF_TEXT = rf"""left(btrim(regexp_replace(text, '\s+', ' ', 'g'), ' '), {TITLE_CHARS})"""
+"""The SQL expression for ``title`` of a column ``text``."""
+
+
 async def follows(session: AsyncSession, *, key: ThreadKey) -> bool:
     """Return whether the bot was ever asked in this thread, and nobody told it to be quiet there."""
     quiet = await session.scalar(

@@ -48,12 +48,12 @@ def counts(url: str) -> dict[str, int]:
         return found
 
 
-@pytest.mark.parametrize(("named", "title"), [(False, "What is the later limit?"), (True, "Limits")])
+@pytest.mark.parametrize(("named", "title"), [(False, "What is the later limit? And why?"), (True, "Limits")])
 async def test_a_thread_that_goes_on_keeps_its_name_or_gets_that_of_its_first_question(
     database: Database, named: bool, title: str
 ) -> None:
     stores = store_of(database)
-    for question, days_ago in (("What is the limit?", 31), ("What is the later limit?", 1)):
+    for question, days_ago in (("What is the limit?", 31), ("What is the  later\n limit?\n\nAnd why?", 1)):
         turn = await stores.inbox.accept(incoming(question, text=question))
         assert turn is not None
         lease = await stores.leases.lease(turn)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.store.database import lock_order
 from bot.store.database.pipelined_transactions import Statement, send
 from bot.store.database.session import Database
-from bot.store.threads import TITLE_CHARS
+from bot.store.threads import TITLE_OF_TEXT
 from bot.store.turns.question_changes import forget_in_traces
 
 BATCH = 500
@@ -61,14 +61,14 @@ _DELETE_THREADS = text("""
 
 # The summary and title of a thread may repeat its deleted messages, and so may the traces of its later turns. A thread
 # that goes on gets the title of its first question that is left, unless a person named it.
-_CLEAR_SUMMARIES = text("""
-    UPDATE threads SET summary = '', summary_upto = 0, title = CASE WHEN named THEN title ELSE coalesce(left((
-        SELECT text FROM messages
+_CLEAR_SUMMARIES = text(f"""
+    UPDATE threads SET summary = '', summary_upto = 0, title = CASE WHEN named THEN title ELSE coalesce((
+        SELECT {TITLE_OF_TEXT} FROM messages
         WHERE messages.tenant_id = :tenant AND messages.thread_uid = threads.thread_uid AND role = 'user'
         ORDER BY seq LIMIT 1
-    ), :length), '') END
+    ), '') END
     WHERE tenant_id = :tenant AND thread_uid = ANY(:threads)
-""")
+""")  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +102,5 @@ async def _delete_expired(session: AsyncSession, values: dict[str, Any]) -> Expi
     await session.execute(_DELETE_INBOX, values | accepted)
     await forget_in_traces(session, values["tenant"], touched)
     deleted = (await session.execute(_DELETE_THREADS, values)).all()
-    await session.execute(_CLEAR_SUMMARIES, values | {"length": TITLE_CHARS})
+    await session.execute(_CLEAR_SUMMARIES, values)
     return Expired(len(gone), len(deleted))

@@ -17,7 +17,7 @@ from bot.store import judgments
 from bot.store.answer_cache import similar_answer_statements
 from bot.store.database import lock_order
 from bot.store.database.pipelined_transactions import Statement, send
-from bot.store.threads import TITLE_CHARS, title
+from bot.store.threads import TITLE_OF_TEXT, title
 from bot.store.turns import reply_parts, turn_queue
 from bot.store.turns.leases import LEASE
 from bot.store.turns.turns import ANYBODY
@@ -112,7 +112,7 @@ def following_a_deletion(*, tenant_id: str, turn_id: str, thread_uid: uuid.UUID)
         *_erasures(given),
         Statement("DELETE FROM messages WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s", given),
         Statement("DELETE FROM attachments WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s", given),
-        Statement(_TITLE_OF_REST, {**given, "length": TITLE_CHARS}),
+        Statement(_TITLE_OF_REST, given),
         turn_queue.telling(Notice("moved", turn_id)),
     ]
 
@@ -188,15 +188,15 @@ WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND NOT named AND %(tur
 )
 """
 
-_TITLE_OF_REST = """
-UPDATE threads SET title = CASE WHEN named AND first.text IS NOT NULL THEN title
-    ELSE coalesce(left(first.text, %(length)s), '') END
+_TITLE_OF_REST = f"""
+UPDATE threads SET title = CASE WHEN named AND first.title IS NOT NULL THEN threads.title
+    ELSE coalesce(first.title, '') END
 FROM (SELECT (
-    SELECT text FROM messages
+    SELECT {TITLE_OF_TEXT} FROM messages
     WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND role = 'user' ORDER BY seq LIMIT 1
-) AS text) AS first
+) AS title) AS first
 WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s
-"""
+"""  # noqa: S608
 
 
 _TAKEN_AWAY = f"""

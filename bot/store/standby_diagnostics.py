@@ -10,6 +10,7 @@ from psycopg.rows import namedtuple_row
 
 from bot.store.database import connections
 from bot.store.database.pipelined_transactions import APP_ROLE
+from bot.store.database.retry import first_line
 from bot.types.checks import Check
 
 NAME = "search standby"
@@ -38,8 +39,9 @@ async def check_standby(primary_url: str, standby_url: str) -> Check:
     try:
         primary, standby = await asyncio.to_thread(_read, primary_url, standby_url)
     except psycopg.Error as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return _failed(f"it does not answer ({reason})", "Start it, correct PARLEY_SEARCH_DATABASE_URL, or unset it.")
+        return _failed(
+            f"it does not answer ({first_line(error)})", "Start it, correct PARLEY_SEARCH_DATABASE_URL, or unset it."
+        )
     if not standby.is_standby or standby.system_identifier != primary.system_identifier:
         detail = "the server is no standby of DATABASE_URL"
         return _failed(detail, "Set PARLEY_SEARCH_DATABASE_URL to a hot standby of DATABASE_URL, or unset it.")

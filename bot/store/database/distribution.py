@@ -17,6 +17,7 @@ from psycopg.rows import namedtuple_row
 from bot.errors import ConfigError
 from bot.store.database import migrate
 from bot.store.database.connections import connect_blocking
+from bot.store.database.retry import first_line
 from bot.store.database.role_privileges import Problem
 from bot.store.database.tables import lift_isolation, tables_in_order
 
@@ -131,8 +132,9 @@ def distribute(url: str) -> Distribution:
     except errors.LockNotAvailable:
         raise ConfigError(STILL_USED) from None
     except psycopg.Error as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"The tables could not be distributed ({reason}). They were left as they are.") from error
+        raise ConfigError(
+            f"The tables could not be distributed ({first_line(error)}). They were left as they are."
+        ) from error
 
 
 def tenant_tables(connection: Connection[Any]) -> tuple[list[str], list[str]]:

@@ -15,6 +15,7 @@ from psycopg import Connection, errors, sql
 from bot.errors import ConfigError
 from bot.store.database import migrate, process_liveness
 from bot.store.database.connections import connect_blocking
+from bot.store.database.retry import first_line
 from bot.store.database.tables import Table, lift_isolation, tables_in_order
 
 NOT_MOVED = {"alembic_version", "processes"}
@@ -54,8 +55,9 @@ def move(source_url: str, target_url: str) -> Moved:
     except errors.LockNotAvailable:
         raise ConfigError(STILL_USED) from None
     except psycopg.Error as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"The rows could not be copied ({reason}). The target was left empty. Try again.") from error
+        raise ConfigError(
+            f"The rows could not be copied ({first_line(error)}). The target was left empty. Try again."
+        ) from error
 
 
 def _copy(source: Connection[Any], target: Connection[Any]) -> Moved:

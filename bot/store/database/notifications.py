@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 from bot.health import Health
 from bot.store.database import connections, poolers, process_liveness
 from bot.store.database.pipelined_transactions import APP_ROLE, Statement
+from bot.store.database.retry import first_line
 from bot.store.database.session import NO_TENANT
 from bot.types.display import Pacing
 from bot.types.turns import Notice, NoticeKind
@@ -104,9 +105,9 @@ class Notifications:
                 pause = NO_SESSION_PAUSE
             except (psycopg.Error, OSError) as error:
                 if self._connected.is_set():
-                    log.warning("the connection for notifications is broken (%s); reconnecting", _brief(error))
+                    log.warning("the connection for notifications is broken (%s); reconnecting", first_line(error))
                     pause = FIRST_PAUSE
-                self._health.failed(PART, f"the connection is broken ({_brief(error)}); reconnecting")
+                self._health.failed(PART, f"the connection is broken ({first_line(error)}); reconnecting")
             finally:
                 self._connected.clear()
             await asyncio.sleep(pause)
@@ -186,7 +187,3 @@ def _read(text: str) -> Pacing | None:
         return Pacing(**json.loads(text.partition(" ")[2]))
     except (ValueError, TypeError):
         return None
-
-
-def _brief(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -47,9 +47,14 @@ Whether the node committed it is unknown then, as after any connection that brea
 """
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of what the database or its driver says, or the name of an error that says nothing."""
+    return (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def unreachable(error: Exception) -> str:
     """Return a one-line message that says why the database cannot be reached and what to do."""
-    reason = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+    reason = first_line(error)
     if getattr(getattr(error, "orig", error), "sqlstate", None) == _DISK_FULL or os.strerror(errno.ENOSPC) in reason:
         return f"The database's disk is full ({reason}). Free disk space there. Parley goes on by itself afterwards."
     advice = tls.advice(reason) or "Start it, correct DATABASE_URL, or unset DATABASE_URL to use the bundled server"

@@ -185,6 +185,7 @@ class Known:
     with erased messages. ``memo`` returns the ``Fetched.memo`` of a document of both. ``last_mark`` is the last Mark.
     ``mark`` is the same, but empty if any document of the source is missing from ``documents``. ``private_chats``:
     private channels of a chat export may be read, because only the members of one channel will find the documents.
+    ``pictures_without_text`` were read, but are no documents. They too may be reported as Unchanged.
     """
 
     documents: Mapping[str, Earlier] = field(default_factory=dict)
@@ -193,6 +194,7 @@ class Known:
     mark: str = ""
     last_mark: str = ""
     private_chats: bool = False
+    pictures_without_text: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:

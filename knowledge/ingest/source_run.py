@@ -115,6 +115,11 @@ class SourceRun:
         if self.pictures_without_text:
             self.warn(f"{counted(self.pictures_without_text, 'picture')} without text left out")
 
+    def count_picture_without_text(self, uri: str) -> None:
+        """Count a picture that an earlier run read, and that is still in the source."""
+        self.seen.append(uri)
+        self.pictures_without_text += 1
+
     def count_unchanged(self, uri: str, chunks: int) -> None:
         """Count a document that has not changed since it was stored, and report progress."""
         self.totals.unchanged += 1

@@ -6,7 +6,7 @@ Runs ``parley`` in an empty folder, as a newcomer does: ``up --sample`` until th
 until its first citation, the second start, then ``docs``, ``costs`` and ``ask``. ``--install`` makes a virtual
 environment with ``scripts/install.sh`` before, as ``make run`` does, from the packages that pip has cached, and uses
 the ``parley`` in it. Each line has the seconds, the processor seconds of the process, the load average as it began, and
-the aim. On a busy machine, the processor seconds say what an idle one would need at most.
+the aim. On a busy machine, the processor seconds say what an idle one needs at least.
 """
 
 from __future__ import annotations

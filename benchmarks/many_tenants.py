@@ -56,6 +56,7 @@ BATCH = 500
 
 
 def name_of(number: int) -> str:
+    """Return the ID of a tenant by its number, from 1."""
     return f"slack:T{number}"
 
 

@@ -1,4 +1,4 @@
-"""Loads one process for long, and shows which types of objects grow with its memory.
+"""Puts one process under load for a long time, and shows which types of objects grow with its memory.
 
     python -m benchmarks.memory_growth --minutes 20 --events 150 --questions 10
 

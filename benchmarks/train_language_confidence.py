@@ -10,8 +10,9 @@ Each language gets models of its own. All languages of a kind of script together
 one each too. Every model is stretched until 3 % of the answerable questions of its most difficult folder are below the
 shipped threshold, and a quarter below the one for weak evidence. The models of each embedding model are kept apart.
 
-Prints for each folder which shares of the unanswerable and answerable questions are declined, today and by models that
-were trained and stretched on the questions about every other passage. ``--write`` replaces the shipped models.
+Prints for each folder which shares of the unanswerable and answerable questions are declined, by the English models and
+by models that were trained and stretched on the questions about every other passage. ``--write`` replaces the shipped
+models.
 """
 
 from __future__ import annotations

@@ -7,13 +7,15 @@ from functools import partial
 from bot.engine.answer.question_context import FILE_CHARS
 from bot.engine.ports.llm import Image
 from bot.llm.providers import images
-from knowledge.parsing.attached_documents import parse_all
+from knowledge.parsing.attached_documents import AttachmentLimits, parse_all
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.parse_options import MAX_UNPACKED
 from knowledge.types import Fetched
 
 PARSE_TIMEOUT = 20.0
 """Timeout for one file, and for each scanned page of it, in seconds."""
+ATTACHMENTS_TIMEOUT = 20.0
+"""Seconds after which no further file that is attached to a mail is read."""
 RECOGNIZED_PAGES = 3
 """Scanned pages that are read of a file, since the user waits for the answer."""
 
@@ -30,12 +32,13 @@ class FileReader:
     async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image:
         """Return the beginning of the text, or the image, in a file. Raises ParseError, UsageError.
 
-        The text of a mail is followed by those of the files attached to it.
+        The text of a mail is followed by those of the files attached to it, until the text or the time suffices.
         """
         if content_type.startswith("image/"):
             return images.read(data, name)
         parse = partial(self._parser.parse, max_chars=FILE_CHARS)
-        document, *attached = await parse_all(parse, Fetched(name, data, content_type=content_type))
+        limits = AttachmentLimits(chars=FILE_CHARS, seconds=ATTACHMENTS_TIMEOUT)
+        document, *attached = await parse_all(parse, Fetched(name, data, content_type=content_type), limits)
         return "\n\n".join((document.text, *(f"{one.title}\n\n{one.text}" for one in attached)))[:FILE_CHARS]
 
     def tokens(self, image: Image, model: str) -> int:

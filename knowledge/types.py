@@ -117,7 +117,7 @@ class Fetched:
     ``content_type`` is only a hint; the content decides the format. ``metadata`` is stored with the document, and so
     is ``memo``, which only the source itself receives again. ``private_chats`` is as in ``Known``.
     ``earlier_mails`` are the beginnings of mails of its thread, oldest first, whose words it may quote. ``name`` is the
-    name of the file, if ``uri`` does not end in it. ``picture``: it stands among documents and may hold no text.
+    name of the file, if ``uri`` does not end in it. ``picture``: it was found among documents, so it may have no text.
     """
 
     uri: str
@@ -185,6 +185,7 @@ class Known:
     with erased messages. ``memo`` returns the ``Fetched.memo`` of a document of both. ``last_mark`` is the last Mark.
     ``mark`` is the same, but empty if any document of the source is missing from ``documents``. ``private_chats``:
     private channels of a chat export may be read, because only the members of one channel will find the documents.
+    ``pictures_without_text`` were read, but are no documents. They too may be reported as Unchanged.
     """
 
     documents: Mapping[str, Earlier] = field(default_factory=dict)
@@ -193,6 +194,7 @@ class Known:
     mark: str = ""
     last_mark: str = ""
     private_chats: bool = False
+    pictures_without_text: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -201,7 +203,7 @@ class Known:
 
     @property
     def read_at(self) -> datetime | None:
-        """The time at which the document that was not read for longest was read; None if there are no documents."""
+        """The earliest of the times at which the documents were last read; None if there are none."""
         earlier = (*self.documents.values(), *self.outdated.values())
         return min((one.fetched_at for one in earlier), default=None)
 

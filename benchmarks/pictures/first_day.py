@@ -1,10 +1,10 @@
-"""Draws the newcomer's path through the browser page, and looks for faults of accessibility at each step.
+"""Takes screenshots of a newcomer's path through the browser page, and checks the accessibility of each step.
 
     python -m benchmarks.pictures.first_day FOLDER
 
 Starts the real application without documents, without a key and without a model double, adds the sample handbook, asks
-the first suggested question and opens its first citation. Each state is drawn wide and light, and on a phone in the
-dark; axe looks at it in all four combinations. Prints the number of faults of each state. Needs Chromium with its
+the first suggested question and opens its first citation. Each state is drawn wide in light mode, and on a phone in
+dark mode; axe checks it in all four combinations. Prints the number of faults of each state. Needs Chromium with its
 driver.
 """
 

@@ -48,7 +48,7 @@ def preview(name: str, title: str, form: str, blocks: int, warnings: Sequence[st
 
 
 def rest_in_file(chars: int, file: str) -> str:
-    """Return the line below the beginning of a text, whose whole is in the file of the reply."""
+    """Return the line that says that the file of the reply has the whole text."""
     return f"This is the beginning. The whole text, {chars:,} characters, is in {file}."
 
 

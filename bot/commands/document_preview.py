@@ -15,6 +15,7 @@ from bot.errors import UsageError
 from bot.types.conversation import Attachment
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
+from knowledge.parsing.attached_documents import AttachmentLimits
 from knowledge.types import Document, Fetched
 
 MAX_FILES = 5
@@ -54,20 +55,25 @@ async def preview(context: Context) -> Reply:
         raise UsageError(docs_user_messages.PREVIEW_NEEDS_FILE)
     shown: list[tuple[str, File | None]] = []
     for attachment in context.attachments[:MAX_FILES]:
-        shown += (await _previews(context, attachment))[: MAX_FILES - len(shown)]
+        if len(shown) == MAX_FILES:
+            break
+        shown += await _previews(context, attachment, MAX_FILES - len(shown))
     file = next((file for _, file in shown if file is not None), None)
     return Reply("\n\n".join(text for text, _ in shown), file=file)
 
 
-async def _previews(context: Context, attachment: Attachment) -> list[tuple[str, File | None]]:
-    """Return the preview of one file and of what is attached to it, each with its text as a file if that is longer."""
+async def _previews(context: Context, attachment: Attachment, most: int) -> list[tuple[str, File | None]]:
+    """Return at most ``most`` previews: of a file and of what is attached to it.
+
+    Each has its text as a file if that is longer than the preview.
+    """
     name, services = attachment.name, context.services
     if attachment.size > services.max_file_bytes:
         too_large = ingest_user_messages.too_large(services.settings.max_file_mb)
         return [(docs_user_messages.no_preview(name, too_large), None)]
     try:
         fetched = Fetched(name, await attachment.read(), content_type=attachment.content_type)
-        documents = await services.ingestor.read(fetched)
+        documents = await services.ingestor.read(fetched, AttachmentLimits(documents=most - 1))
     except ParseError as error:
         return [(docs_user_messages.no_preview(name, str(error)), None)]
     return [_preview(document) for document in documents]

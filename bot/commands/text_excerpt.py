@@ -11,7 +11,7 @@ SHOWN_CHARS = 1500
 """Characters of a document's text that a reply shows. A longer text comes as a file as well."""
 MAX_NAME_CHARS = 80
 _NOT_IN_NAMES = re.compile(r"[^\w .()+-]+")
-"""What file systems or platforms refuse in names of files, and more: letters, digits and a few marks remain."""
+"""All but letters, digits and a few marks: file systems and platforms refuse some of these in file names."""
 
 
 def excerpt(text: str, name: str) -> tuple[str, File | None]:

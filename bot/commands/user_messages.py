@@ -117,7 +117,7 @@ def searched_database(use: str) -> str:
     reasons = {
         "behind": "the standby did not have the newest documents yet",
         "away": "the standby did not answer",
-        "promoted": "the server of PARLEY_SEARCH_DATABASE_URL is no standby any more",
+        "promoted": "the server of PARLEY_SEARCH_DATABASE_URL is not a standby",
     }
     return f"Searched the primary database: {reasons.get(use, use)}."
 

@@ -127,7 +127,7 @@ def _submission(one: Candidate) -> Submission:
 
 
 async def _collect(services: Services, tenant_id: str, batch: Batch) -> None:
-    """Store the verdicts of the batches that have ended, and record their costs."""
+    """Store the verdicts of the batches that have ended, and their costs in the same transaction."""
     async with services.database.tenant(tenant_id) as session:
         open_batches = await judgments.waiting(session, tenant_id=tenant_id)
     for name, waiting in open_batches.items():
@@ -141,13 +141,15 @@ async def _collect(services: Services, tenant_id: str, batch: Batch) -> None:
         else:
             verdicts = [_judged(turn_id, results[2 * place : 2 * place + 2]) for turn_id, place in waiting.turns]
 
-        async def store(session: AsyncSession, verdicts: Sequence[Verdicts] = tuple(verdicts)) -> None:
-            await judgments.store(session, tenant_id=tenant_id, verdicts=verdicts)
-
-        await services.database.run(tenant_id, store)
         thread = ThreadKey(tenant_id, "console", USER, USER)
-        day = services.clock().date()
-        await judge_calls.record(services.database, thread, calls, user_id=USER, day=day)
+        await judge_calls.record(
+            services.database,
+            thread,
+            calls,
+            user_id=USER,
+            day=services.clock().date(),
+            beside=judgments.storing(tenant_id=tenant_id, verdicts=verdicts),
+        )
 
 
 def _judged(turn_id: str, results: Sequence[Result]) -> Verdicts:

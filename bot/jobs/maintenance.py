@@ -40,7 +40,7 @@ RETENTION_BATCHES = 20
 TENANTS_IN_USE = timedelta(hours=1)
 """How often tenants are maintained whose documents changed, or who had model calls."""
 EVERY_TENANT = timedelta(days=1)
-"""How often all tenants are maintained. What nobody uses only ages, by days."""
+"""How often all tenants are maintained. The data of an unused tenant only expires, which is counted in days."""
 SCHEDULE = "schedule"
 ALERTS_KEPT = timedelta(days=90)
 """How long cost alerts are kept, for the admin page."""

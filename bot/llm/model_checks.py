@@ -1,4 +1,4 @@
-"""Keeps the result of the model checks, so that a page can show it without asking the providers at every view."""
+"""Caches the result of the model checks, so that viewing a page does not ask the providers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bot.types.checks import Check
 log = logging.getLogger(__name__)
 
 FRESH_IF_OK = timedelta(hours=1)
-"""How long models that answered are taken to answer still."""
+"""How long a check that passed stays valid."""
 FRESH_IF_FAILED = timedelta(minutes=1)
-"""How long a failure is shown before the models are asked again: the cure may lie outside, such as credit to buy."""
+"""How long a failure is shown before the models are asked again. It may be fixed outside, as by buying credit."""
 
 
 class ModelChecks:

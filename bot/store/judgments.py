@@ -151,26 +151,39 @@ async def waiting(session: AsyncSession, *, tenant_id: str) -> dict[str, Waiting
     return found
 
 
-_STORE = text("""
-    UPDATE judgments SET state = CASE WHEN CAST(:passed AS boolean) IS NULL THEN 'not judged' ELSE 'judged' END,
-        passed = :passed, score = :score, cause = :cause
-    WHERE tenant_id = :tenant AND turn_id = :turn AND state = 'waiting'
-""")
+# A judgment with a cause that still waits was taken back: its verdict is fetched for its costs alone.
+_STORE = """
+UPDATE judgments SET state = CASE WHEN cause <> '' OR CAST(%(passed)s AS boolean) IS NULL THEN 'not judged'
+        ELSE 'judged' END,
+    passed = CASE WHEN cause = '' THEN CAST(%(passed)s AS boolean) END,
+    score = CASE WHEN cause = '' THEN CAST(%(score)s AS double precision) END,
+    cause = CASE WHEN cause = '' THEN CAST(%(cause)s AS text) ELSE cause END
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'waiting'
+"""
 _WITHDRAW = """
-UPDATE judgments SET state = 'not judged', passed = NULL, score = NULL, cause = 'changed'
+UPDATE judgments SET state = CASE WHEN state = 'waiting' THEN state ELSE 'not judged' END,
+    passed = NULL, score = NULL, cause = 'changed'
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
 """
 
 
-async def store(session: AsyncSession, *, tenant_id: str, verdicts: Sequence[Verdicts]) -> None:
+def storing(*, tenant_id: str, verdicts: Sequence[Verdicts]) -> list[Statement]:
     """Store what came of the judging of answers that still wait for it."""
-    for one in verdicts:
-        values: dict[str, Any] = {"tenant": tenant_id, "turn": uuid.UUID(one.turn_id), "passed": one.passed}
-        await session.execute(_STORE, values | {"score": one.score, "cause": one.cause})
+    return [
+        Statement(
+            _STORE,
+            {"tenant": tenant_id, "turn": uuid.UUID(one.turn_id)}
+            | {"passed": one.passed, "score": one.score, "cause": one.cause},
+        )
+        for one in verdicts
+    ]
 
 
 def withdrawing(*, tenant_id: str, turn_id: uuid.UUID) -> Statement:
-    """Take back the judgment of an answer whose question was edited or deleted. Its tokens still count."""
+    """Take back the judgment of an answer whose question was edited or deleted. Its tokens still count.
+
+    One that waits for its verdict goes on waiting, since the batch must be paid.
+    """
     return Statement(_WITHDRAW, {"tenant": tenant_id, "turn": turn_id})
 
 

@@ -1,8 +1,8 @@
-"""Searches a hot standby of the database, and the primary whenever the standby does not know all that it knows.
+"""Searches a hot standby of the database, or the primary while the standby misses changes.
 
 A search asks the primary for the tenant's knowledge version first. Each of its transactions on the standby then checks
-that it sees this version or a later one. What was added, deleted or hidden before the question is therefore so in the
-search too, however far the standby is behind.
+that it sees this version or a later one. So a search misses no change from before the question, however far the standby
+is behind.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class SearchSessions:
 
 @asynccontextmanager
 async def opened_sessions(url: SecretStr | None, primary: Database) -> AsyncIterator[SearchSessions | None]:
-    """Open the standby at an address; None without an address. It connects at the first search."""
+    """Yield the sessions for the standby at an address; None without an address. The first search connects to it."""
     if url is None:
         yield None
         return
@@ -101,7 +101,7 @@ async def opened_sessions(url: SecretStr | None, primary: Database) -> AsyncIter
 class StandbySearch:
     """Implements the engine's ``Search`` with the standby, and with the primary if the standby cannot serve.
 
-    ``Found.standby`` says which one served. After the standby did not answer, it is left alone for ``AWAY_SECONDS``.
+    ``Found.standby`` says which one served. A standby that did not answer is not asked for ``AWAY_SECONDS``.
     """
 
     def __init__(

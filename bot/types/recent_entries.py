@@ -9,6 +9,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 MOST_ENTRIES = 10_000
+"""Entries that are kept if no other number is given."""
 
 
 class RecentEntries(OrderedDict[Key, Value]):

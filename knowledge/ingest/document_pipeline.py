@@ -111,7 +111,7 @@ class DocumentPipeline:
     async def record_failure(self, failure: Failure, *, refused_hash: str = "") -> None:
         """Store why a document, or the source itself, could not be read, and count it.
 
-        ``refused_hash`` is that of a picture without text: it is no failure of the run, and is not read again.
+        ``refused_hash`` is the hash of a picture without text, which is no failure, and is not read again as it is.
         """
         run = self._run
         run.seen.append(failure.source)
@@ -174,6 +174,9 @@ class DocumentPipeline:
         return None
 
     async def _record_unchanged(self, item: Unchanged) -> None:
+        if item.uri in self._run.known.pictures_without_text:
+            self._run.count_picture_without_text(item.uri)
+            return
         async with self._document_sessions(self._run.tenant_id) as session:
             await self._mark_unchanged(session, item.uri, item.metadata)
 
@@ -235,8 +238,7 @@ class DocumentPipeline:
             if stored is None or (stored.content_hash, stored.recipe) != (content_hash, run.recipe):
                 return False
             if fetched.picture and stored.is_without_text:
-                run.seen.append(uri)
-                run.pictures_without_text += 1
+                run.count_picture_without_text(uri)
                 return True
             if stored.missing_vectors or stored.state != "ready" or uri not in run.known.documents:
                 return False

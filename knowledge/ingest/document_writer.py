@@ -25,7 +25,7 @@ from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.read_document import ReadDocument
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ingest.staged_chunks import StagedChunks
-from knowledge.parsing.attached_documents import left_out
+from knowledge.parsing.attached_documents import left_out, with_left_out
 from knowledge.ports import Embedder, Sessions
 from knowledge.store import document_removals, document_writes
 from knowledge.store.chunk_writes import NewChunk
@@ -53,7 +53,7 @@ STORE_ATTEMPTS = 5
 class DocumentWriter:
     """Stores the documents of one source run. ``embedder`` counts tokens; ``run.embedders`` compute the vectors.
 
-    ``document_sessions`` are few at the same time. Close the writer to stop its batches.
+    Few ``document_sessions`` are open at the same time. Close the writer to stop its batches.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class DocumentWriter:
         await self._storing.aclose()
 
     async def store(self, read: ReadDocument) -> None:
-        """Store and count a document after what is attached to it, so that all is there when it counts as unchanged.
+        """Store and count a document after its attachments, so that all are stored when it counts as unchanged.
 
         What is no longer attached is deleted. Raises ParseError if other writers keep changing the document.
         """
@@ -91,8 +91,8 @@ class DocumentWriter:
             stored = [
                 group.create_task(self._store_attached(one, one.document.uri[len(uri) + 1 :])) for one in read.attached
             ]
-        refused = tuple(warning for task in stored if (warning := task.result()))
-        read = replace(read, document=replace(read.document, warnings=(*read.document.warnings, *refused)))
+        refused = [warning for task in stored if (warning := task.result())]
+        read = replace(read, document=with_left_out(read.document, refused))
         run.count_stored(uri, await self._chunk_and_store(read), read.document.warnings)
         names = {one.document.uri for one, task in zip(read.attached, stored, strict=True) if not task.result()}
         if gone := sorted(set(run.attached.get(uri, ())) - names):

@@ -17,7 +17,7 @@ from knowledge.ingest.document_pipeline import DocumentPipeline
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.reembed import switch_if_complete
 from knowledge.ingest.source_run import IngestTotals, SourceRun
-from knowledge.parsing.attached_documents import parse_all
+from knowledge.parsing.attached_documents import NO_LIMITS, AttachmentLimits, parse_all
 from knowledge.parsing.isolation.parser_pool import ParserPool
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
@@ -132,9 +132,9 @@ class Ingestor:
             warnings=tuple(sorted(totals.warnings, key=lambda one: one.source)),
         )
 
-    async def read(self, fetched: Fetched) -> list[Document]:
-        """Parse a file and what is attached to it with the same limits as for ingestion. Raises ParseError."""
-        return await parse_all(self._parser.parse, fetched)
+    async def read(self, fetched: Fetched, limits: AttachmentLimits = NO_LIMITS) -> list[Document]:
+        """Parse a file and what is attached to it, as ingestion does, until ``limits``. Raises ParseError."""
+        return await parse_all(self._parser.parse, fetched, limits)
 
     async def aclose(self) -> None:
         """End the parser's processes."""

@@ -51,8 +51,8 @@ class SourceRun:
     the reading. ``accept_removals``: a reading that removes many documents is not held back.
     ``keep_gone`` is the time after which a document that no longer exists is removed. ``kept_pages`` is the number of
     pages that keep their earlier text, because they show a notice or a sign-in now. ``attached`` has the names of the
-    stored documents that are attached to a mail, by the name of the mail. ``pictures_without_text`` are those that were
-    read among documents.
+    stored documents that are attached to a mail, by the name of the mail. ``pictures_without_text`` counts the pictures
+    that were read and have no text.
     """
 
     source: Source
@@ -114,6 +114,11 @@ class SourceRun:
         """Record how many pictures of the source have no text."""
         if self.pictures_without_text:
             self.warn(f"{counted(self.pictures_without_text, 'picture')} without text left out")
+
+    def count_picture_without_text(self, uri: str) -> None:
+        """Count a picture that an earlier run read, and that is still in the source."""
+        self.seen.append(uri)
+        self.pictures_without_text += 1
 
     def count_unchanged(self, uri: str, chunks: int) -> None:
         """Count a document that has not changed since it was stored, and report progress."""

@@ -181,7 +181,7 @@ class Weights:
 
         It is at least ``threshold`` if the question names a row of a table in them, or is one word that they have: the
         meaning of a word alone says little, and one that the model has never read says nothing. So it is for a question
-        in another language than all passages, if there are only words: the right passage may share none.
+        in a language that no passage has, if only words are used: the right passage may share none of them.
         """
         if not evidence:
             return 0.0

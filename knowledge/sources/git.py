@@ -85,7 +85,7 @@ class GitSource:
                 stack.enter_context(_explain_refusals(tunnel))
                 if await self._is_unchanged(git, remote.url, known):
                     self._found = len(known.documents)
-                    for name in known.documents:
+                    for name in (*known.documents, *known.pictures_without_text):
                         yield Unchanged(name)
                     yield Mark(known.mark)
                     return

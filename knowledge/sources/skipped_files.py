@@ -17,7 +17,7 @@ SKIPPED_EXTENSIONS = frozenset(
 """Extensions that a folder skips, but for pictures that may be scans."""
 PICTURE_EXTENSIONS = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"))
 MIN_BYTES = 8_000
-"""Bytes of a picture that is read. Smaller ones are icons and buttons: a page as a fax sends it has 20,000."""
+"""Fewest bytes of a picture that is read. Smaller ones are icons and buttons; a faxed page has 20,000."""
 
 
 def is_picture(name: str) -> bool:

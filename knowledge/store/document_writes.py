@@ -278,7 +278,7 @@ async def record_failure(
 async def delete_documents(
     session: AsyncSession, tenant_id: str, ids: Sequence[uuid.UUID], *, keep_vectors: bool = False
 ) -> int:
-    """Delete documents with what is attached to them, its chunks, vectors and postings; return how many existed.
+    """Delete documents and what is attached to them, with chunks, vectors and postings; return how many existed.
 
     ``keep_vectors``: the documents may come back, so the vectors of their texts are kept for a while.
     """

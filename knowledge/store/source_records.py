@@ -104,10 +104,12 @@ async def find_or_add_source(
     )
 
 
-# The last column is true if the document is complete: parsed, chunked by this recipe, and every chunk has a vector of
-# every model.
+# ``is_complete``: the document is parsed, chunked by this recipe, and every chunk has a vector of every model.
+# ``is_textless``: a picture in which nothing was recognized by this recipe. Only these failures have a hash.
 _KNOWN_DOCUMENTS = text("""
-    SELECT uri, fetched_at, metadata, text <> '' OR memo <> '', state = 'ready' AND recipe = :recipe AND NOT EXISTS (
+    SELECT uri, fetched_at, metadata, text <> '' OR memo <> '' AS has_content,
+        state = 'failed' AND text = '' AND content_hash <> '' AND recipe = :recipe AS is_textless,
+        state = 'ready' AND recipe = :recipe AND NOT EXISTS (
         SELECT FROM chunks
         CROSS JOIN unnest(CAST(:models AS text[])) AS wanted (model)
         LEFT JOIN embeddings
@@ -124,7 +126,7 @@ _KNOWN_DOCUMENTS = text("""
                 SELECT FROM document_files
                 WHERE document_files.tenant_id = documents.tenant_id AND document_id = documents.id
             )
-        )
+        ) AS is_complete
     FROM documents
     WHERE tenant_id = :tenant AND source_id = :source
 """)
@@ -133,7 +135,7 @@ _KNOWN_DOCUMENTS = text("""
 async def read_known_documents(
     session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, recipe: str, models: Sequence[str]
 ) -> Known:
-    """Return the source's documents. The others than the complete ones are outdated.
+    """Return the source's documents: those that are complete, and the others as outdated.
 
     A complete document is parsed, chunked by this recipe, and has a vector of each model per chunk. If its pages are
     shown as pictures, its file is stored too. The caller sets ``Known.memo``.
@@ -142,8 +144,12 @@ async def read_known_documents(
     rows = await session.execute(_KNOWN_DOCUMENTS, {**values, "file_formats": list(document_files.FORMATS)})
     documents: dict[str, Earlier] = {}
     outdated: dict[str, Earlier] = {}
+    textless: set[str] = set()
     are_complete = True
-    for uri, fetched_at, metadata, has_content, is_complete in rows:
+    for uri, fetched_at, metadata, has_content, is_textless, is_complete in rows:
+        if is_textless:
+            textless.add(uri)
+            continue
         are_complete &= is_complete
         if is_complete or has_content:
             (documents if is_complete else outdated)[uri] = Earlier(fetched_at, metadata)
@@ -152,7 +158,13 @@ async def read_known_documents(
         {"tenant": tenant_id, "source": source_id},
     )
     mark = str(last_mark or "") if documents or outdated else ""
-    return Known(documents, outdated, mark=mark if are_complete else "", last_mark=mark)
+    return Known(
+        documents,
+        outdated,
+        mark=mark if are_complete else "",
+        last_mark=mark,
+        pictures_without_text=frozenset(textless),
+    )
 
 
 async def read_memo(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str) -> str:

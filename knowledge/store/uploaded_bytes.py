@@ -40,7 +40,7 @@ async def store(session: AsyncSession, *, tenant_id: str, run_id: str, file: Fet
 
 
 async def digest(session: AsyncSession, *, tenant_id: str, run_id: str) -> str:
-    """Return a digest of the uploaded bytes of the run; empty if it has none. Lock the run, so that these stay."""
+    """Return a digest of the uploaded bytes of the run; empty if it has none. Lock the run, so that they stay."""
     run = {"tenant": tenant_id, "id": uuid.UUID(run_id)}
     await session.execute(_LOCK_ACTIVE, run)
     found = await session.scalar(

@@ -41,7 +41,7 @@ PLANTED = {
     "facts": ("text", "author_id", "author"),
     "slack_installations": ("installed_by",),
     "sources": ("uri", "added_by", "upload_name", "memo"),
-    "documents": ("uri", "title", "text", "blocks", "metadata", "memo", "error", "warnings"),
+    "documents": ("uri", "title", "text", "blocks", "metadata", "memo", "error", "warnings", "attached_to"),
     "chunks": ("header", "text", "heading"),
     "postings": ("term",),
     "ingests": ("asked_by", "content_type", "report", "error"),
@@ -268,7 +268,7 @@ async def upload_and_leave_one_waiting(app: App, url: str) -> None:
         for assignments, table, key in (
             ("state = 'done', content_type = %s, report = to_jsonb(%s::text), error = %s", "ingests", "source_id"),
             ("memo = %s", "sources", "id"),
-            ("memo = %s, error = %s", "documents", "source_id"),
+            ("memo = %s, error = %s, attached_to = %s", "documents", "source_id"),
             ("metadata = to_jsonb(%s::text), warnings = to_jsonb(%s::text)", "documents", "source_id"),
         ):
             words = [WORD] * assignments.count("%s")

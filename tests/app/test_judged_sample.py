@@ -22,6 +22,8 @@ from bot.engine.answer import prompt
 from bot.jobs.judged_sample import fallen, judge_sample
 from bot.llm import build
 from bot.store import judgments
+from bot.store.budgets import ledger
+from bot.store.database.pipelined_transactions import Statement
 from bot.store.judgments import JudgedDay
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, PRIVATE_THREAD, Author
@@ -63,6 +65,13 @@ def verdict(score: int) -> Reply:
 def rows(url: str) -> list[tuple[object, ...]]:
     with psycopg.connect(url) as connection:
         return connection.execute("SELECT state, passed, score, cause FROM judgments ORDER BY created_at").fetchall()
+
+
+def judge_calls(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT count(*) FROM ledger WHERE purpose = 'judge'").fetchone()
+    assert found
+    return int(found[0])
 
 
 async def judge(app: App, models: ModelDouble, url: str) -> list[tuple[object, ...]]:
@@ -129,6 +138,28 @@ async def test_an_edited_question_takes_back_the_judgment_of_its_first_answer(
     assert turn is not None
     await judged.dispatcher.start(turn, NullSurface())
     assert await judge(judged, models, admin_url) == [("not judged", None, None, "changed")]
+    assert judge_calls(admin_url) == 2, "the batch was paid, whatever became of its verdicts"
+
+
+async def test_verdicts_and_their_costs_are_stored_together(
+    judged: App, models: ModelDouble, admin_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.script = judging(verdict(5))
+    await ask(judged, HOTEL)
+    await judge_sample(judged.services, LOCAL_TENANT)
+    models.batches.work()
+    models.batches.end()
+
+    def broken(*_: object, **__: object) -> tuple[list[uuid.UUID], list[Statement]]:
+        return [], [Statement("SELECT 1 / 0")]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "settled", broken)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await judge_sample(judged.services, LOCAL_TENANT)
+    assert rows(admin_url) == [("waiting", None, None, "")]
+    assert await judge(judged, models, admin_url) == [("judged", True, 5.0, "")]
+    assert judge_calls(admin_url) == 2
 
 
 async def test_a_batch_that_expires_is_not_judged(judged: App, models: ModelDouble, admin_url: str) -> None:

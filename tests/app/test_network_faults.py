@@ -76,7 +76,7 @@ async def all_notice(apps: Sequence[App]) -> None:
 
 
 async def slow(network: FaultyNetwork, _: Sequence[App]) -> None:
-    network.delay, network.piece = 0.01, 200
+    network.delay, network.piece = 0.01, 1_400
 
 
 async def silent(network: FaultyNetwork, apps: Sequence[App]) -> None:

@@ -11,6 +11,7 @@ from bot.app import App
 from bot.commands import registry as commands
 from bot.errors import UsageError
 from tests.commands.test_commands import by, upload
+from tests.knowledge.parsing.parsed_files import count_parsed
 
 
 async def test_a_preview_shows_the_text_and_stores_nothing(app: App) -> None:
@@ -31,7 +32,8 @@ async def test_a_long_text_comes_as_a_file_too(app: App) -> None:
     assert (reply.file.name, reply.file.data.decode()) == ("long.txt", long)
 
 
-async def test_what_is_attached_to_a_mail_is_shown_after_it(app: App) -> None:
+async def test_what_is_attached_to_a_mail_is_shown_after_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = count_parsed(monkeypatch)
     mail = EmailMessage()
     mail["From"], mail["Subject"] = "eve@example.org", "Offer"
     mail.set_content("See the files.")
@@ -45,6 +47,9 @@ async def test_what_is_attached_to_a_mail_is_shown_after_it(app: App) -> None:
     ]
     assert "Words of file3." in reply.text
     assert "Words of file4." not in reply.text
+    assert len(parsed) == 5
+    await commands.run("docs", "preview", replace(by(app), attachments=files * 3))
+    assert len(parsed) == 10
 
 
 async def test_a_preview_needs_a_file(app: App) -> None:

@@ -184,7 +184,13 @@ class FakeQueue(FakeParts):
     released: list[str] = field(default_factory=list)
 
     async def ready_turns(
-        self, platform: Platform, *, known: Collection[str] = (), most: int = 100, suspects: bool = True
+        self,
+        platform: Platform,
+        *,
+        known: Collection[str] = (),
+        without_tenants: Collection[str] = (),
+        most: int = 100,
+        suspects: bool = True,
     ) -> Sequence[Turn]:
         return ()
 

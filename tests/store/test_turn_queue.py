@@ -102,6 +102,16 @@ async def test_who_runs_much_already_comes_later(database: Database) -> None:
     assert [turn.message_id for turn in found] == ["other", "b", "a1"]
 
 
+async def test_turns_of_a_tenant_at_its_limit_are_left_to_other_processes(database: Database) -> None:
+    mine, other = store_of(database, holder=7), store_of(database, holder=8)
+    for stores, tenant in ((mine, "slack:noisy"), (mine, "slack:quiet")):
+        turn = await asked(stores, tenant, tenant=tenant)
+        await stores.queue.release(turn)
+    found = await mine.queue.ready_turns("slack", without_tenants=["slack:noisy"])
+    assert [turn.message_id for turn in found] == ["slack:quiet"]
+    assert "slack:noisy" in [turn.message_id for turn in await other.queue.ready_turns("slack")]
+
+
 async def test_only_the_first_of_a_thread_is_next_and_only_of_the_platform(database: Database) -> None:
     stores = store_of(database, holder=7)
     first = await stores.inbox.accept(incoming("1"))

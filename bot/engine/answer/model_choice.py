@@ -1,4 +1,4 @@
-"""Chooses the model that answers, with a rating of the question only where one is needed and can be paid for."""
+"""Chooses the model that answers. Rates the question only if that is needed and the budget allows it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Searches a second time for what the passages lack, if the strong model names it.
 
 Only for questions that one search may not answer: those with parts, and those whose words no single passage has. There
-are at most ``MAX_SEARCHES`` for a question, in two rounds. Whatever fails, the answer does with the first passages. The
+are at most ``MAX_SEARCHES`` for a question, in two rounds. If anything fails, the answer uses the first passages. The
 model returns only texts to search for within the asker's scope, so instructions in passages have no other effect.
 """
 
@@ -86,7 +86,7 @@ def _timed(context: Context, journal: Journal, name: str) -> Iterator[None]:
 async def _is_simple(attempt: Attempt, evidence: Evidence) -> bool:
     """Return whether one search is enough: nothing is to be found, or one passage is about all that the question names.
 
-    A search that found nothing is not repeated: the documents were judged not to tell.
+    A search that found nothing is not repeated: the documents were judged not to contain the answer.
     """
     query = evidence.query
     if evidence.overview or evidence.found is None or not evidence.passages:
@@ -103,7 +103,7 @@ def _searched(attempt: Attempt, evidence: Evidence) -> tuple[str, ...]:
 
 
 async def _plan(context: Context, attempt: Attempt, evidence: Evidence, planner: SearchPlanner) -> SearchPlan:
-    """Ask the model what is missing, if the tokens of today leave room for it beside a whole answer.
+    """Ask the model what is missing, if today's remaining tokens suffice for this call and a whole answer.
 
     Raises LLMError, OverBudget.
     """

@@ -27,9 +27,9 @@ LATE_SECONDS = 0.15
 MAX_WHEN_LATE = 16
 """Turns that may run in a process whose event loop is late."""
 KEPT_FREE = 4
-"""One of so many slots is kept free of a tenant's turns while others ask."""
+"""One slot in so many is kept free for the other tenants while they ask."""
 OTHERS_SECONDS = 600.0
-"""Seconds since another tenant's last question within which slots are kept free for the others."""
+"""How long slots are kept free after another tenant's last question, in seconds."""
 
 
 def fairest(waiting: Sequence[Turn], running: Iterable[Turn], served: Mapping[str, int]) -> Turn:
@@ -106,9 +106,14 @@ class TurnSlots:
     @property
     def free(self) -> int:
         """Slots for orphaned turns: a few at a time, and none while a turn of this process waits for a free slot."""
-        if any(self._leaves_room(turn) for turn, _ in self._waiting.values()):
+        if any(self._has_room(tenant_of(turn)) for turn, _ in self._waiting.values()):
             return 0
         return max(0, min(self._delay.room(len(self._taken), self._most), STARTS_PER_PROBE - self._delay.started))
+
+    @property
+    def tenants_at_limit(self) -> list[str]:
+        """The tenants of which no further turn may start now, because slots are kept free of them."""
+        return [tenant for tenant in self._running_of if not self._has_room(tenant)]
 
     def ahead(self, turn: Turn) -> int:
         """Return the approximate number of turns ahead of this one: those that have waited longer."""
@@ -119,8 +124,8 @@ class TurnSlots:
         if turn.id in self._taken:
             return
         self._asked_at[tenant_of(turn)] = asyncio.get_running_loop().time()
-        waits = any(self._leaves_room(other) for other, _ in self._waiting.values())
-        if not waits and self._grantable() and self._leaves_room(turn):
+        waits = any(self._has_room(tenant_of(other)) for other, _ in self._waiting.values())
+        if not waits and self._grantable() and self._has_room(tenant_of(turn)):
             self._grant(turn)
             return
         self._schedule_probe()
@@ -144,9 +149,9 @@ class TurnSlots:
     def _grantable(self) -> int:
         return self._delay.admits(len(self._taken), self._most)
 
-    def _leaves_room(self, turn: Turn) -> bool:
-        """Return whether the turn would leave the slots free that are kept for other tenants."""
-        tenant, now = tenant_of(turn), asyncio.get_running_loop().time()
+    def _has_room(self, tenant: str) -> bool:
+        """Return whether one more turn of the tenant would leave the slots free that are kept for the others."""
+        now = asyncio.get_running_loop().time()
         others = next((at for other, at in reversed(self._asked_at.items()) if other != tenant), None)
         if others is None or now - others > OTHERS_SECONDS:
             return True
@@ -155,7 +160,7 @@ class TurnSlots:
 
     def _fill(self) -> None:
         while self._grantable():
-            waiting = [waits for waits, _ in self._waiting.values() if self._leaves_room(waits)]
+            waiting = [waits for waits, _ in self._waiting.values() if self._has_room(tenant_of(waits))]
             if not waiting:
                 break
             chosen = fairest(waiting, self._taken.values(), self._served)

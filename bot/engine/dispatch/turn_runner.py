@@ -85,11 +85,15 @@ class TurnRunner:
         started, free = 0, self._slots.free
         self._full = not free
         if free:
-            known = [*self._running, *self._accepted]
+            at_limit = self._slots.tenants_at_limit
             found = await self._stores.queue.ready_turns(
-                platform, known=known, most=free, suspects=not self._runs_a_suspect
+                platform,
+                known=[*self._running, *self._accepted],
+                without_tenants=at_limit,
+                most=free,
+                suspects=not self._runs_a_suspect,
             )
-            self._full = len(found) >= free
+            self._full = bool(at_limit) or len(found) >= free
             for turn in found:
                 started += await self._start_claimed(turn, surface_for)
         await self._retracting.poll(platform, surface_for, [*self._running, *self._late.under_way])

@@ -14,11 +14,18 @@ class TurnQueue(Protocol):
     """Hands queued turns to processes. Every method may raise StoreAway."""
 
     async def ready_turns(
-        self, platform: Platform, *, known: Collection[str] = (), most: int = 100, suspects: bool = True
+        self,
+        platform: Platform,
+        *,
+        known: Collection[str] = (),
+        without_tenants: Collection[str] = (),
+        most: int = 100,
+        suspects: bool = True,
     ) -> Sequence[Turn]:
         """Claim up to ``most`` turns for this process, the most urgent first; also free turns of dead processes.
 
-        Turns in ``known`` are skipped. At most one poison suspect is returned, none unless ``suspects``.
+        Turns in ``known`` are skipped, and so are those of ``without_tenants``: other processes may have room for them.
+        At most one poison suspect is returned, none unless ``suspects``.
         """
 
     async def has_work(self, platform: Platform, *, known: Collection[str] = ()) -> bool:

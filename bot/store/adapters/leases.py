@@ -23,10 +23,10 @@ from bot.types.turns import Lease, Outcome, Turn
 from bot.types.usage import Call, Reservation
 
 RENEW_SECONDS, RENEW_ATTEMPT_SECONDS = 6.0, 3.0
-"""Seconds for which a lease is renewed, and those that one attempt may take.
+"""How long renewing a lease is retried, and how long one attempt may take, in seconds.
 
-With the ``HEARTBEAT_SECONDS`` before it they are less than half of a lease, so that a connection that goes silent costs
-no process its turns.
+Together with ``HEARTBEAT_SECONDS`` this is less than half of a lease, so that a process whose connection goes silent
+keeps its turns.
 """
 
 

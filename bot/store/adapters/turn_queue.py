@@ -31,12 +31,24 @@ class PostgresTurnQueue:
         self._settling = settling
 
     async def ready_turns(
-        self, platform: Platform, *, known: Collection[str] = (), most: int = 100, suspects: bool = True
+        self,
+        platform: Platform,
+        *,
+        known: Collection[str] = (),
+        without_tenants: Collection[str] = (),
+        most: int = 100,
+        suspects: bool = True,
     ) -> Sequence[Turn]:
         await self._free_turns_of_dead_processes()
         async with self._database.queue() as session:
             found = await turn_queue.ready(
-                session, platform=platform, holder=self._holder(), known=known, most=most, suspects=suspects
+                session,
+                platform=platform,
+                holder=self._holder(),
+                known=known,
+                without_tenants=without_tenants,
+                most=most,
+                suspects=suspects,
             )
         claimed = [await self._claim(one) for one in found]
         return [turn for turn in claimed if turn is not None]

@@ -6,15 +6,26 @@ from collections.abc import Sequence
 from datetime import date
 
 from bot.store.budgets import ledger
+from bot.store.database.pipelined_transactions import Statement
 from bot.store.database.session import Database
 from bot.types.conversation import ThreadKey
 from bot.types.usage import Call
 
 
 async def record(
-    database: Database, thread: ThreadKey, calls: Sequence[Call], *, user_id: str, day: date, turn_id: str | None = None
+    database: Database,
+    thread: ThreadKey,
+    calls: Sequence[Call],
+    *,
+    user_id: str,
+    day: date,
+    turn_id: str | None = None,
+    beside: Sequence[Statement] = (),
 ) -> None:
-    """Store calls that have ended, with the purpose that they bear. ``user_id`` is who caused them."""
-    if calls:
-        _, statements = ledger.settled(thread, user_id=user_id, turn_id=turn_id, day=day, calls=calls)
-        await database.flush(thread.tenant_id, *statements)
+    """Store calls that have ended, with the purpose that they bear. ``user_id`` is who caused them.
+
+    ``beside`` are run in the same transaction: what the calls were made for is stored with their costs or not at all.
+    """
+    _, statements = ledger.settled(thread, user_id=user_id, turn_id=turn_id, day=day, calls=calls)
+    if statements or beside:
+        await database.flush(thread.tenant_id, *beside, *statements)

@@ -25,8 +25,8 @@ SILENT = 30.0
 """Seconds without a heartbeat after which a process counts as dead although it holds its lock: a lease's length."""
 
 SETTLING, SHORTEST_SETTLING, LONGEST_SETTLING = 5.0, 2.0, 15.0
-"""Seconds after the start of the server within which live processes take their locks again: while this process has not
-reconnected itself, and the least and the most otherwise."""
+"""Seconds after the start of the server within which no process counts as dead: before this process has reconnected,
+and the least and the most after that."""
 SETTLING_FACTOR = 4.0
 """How much longer than this process another one may need to reconnect."""
 

@@ -19,7 +19,7 @@ _QUOTES = """
     AND (citations @> ANY(CAST(:cited AS jsonb[])) OR trace -> 'passages' @> ANY(CAST(:cited AS jsonb[])))
 """
 
-# Another document of the same name that stays is quoted by the answers that cite it by its ID.
+# Answers cite a document by its ID too, which tells it from an erased one of the same name.
 _IS_ERASED = """
     cited ->> 'source' = ANY(CAST(:names AS text[]))
     AND NOT coalesce(cited ->> 'document_id', '') = ANY(CAST(:kept AS text[]))

@@ -68,7 +68,7 @@ _NEXT = text(
           AND (state = 'queued' AND (holder IN ({ANYBODY}, :holder)
                                      OR holder IS NULL AND queued_at < now() - interval '{UNCLAIMED}')
                OR state = 'running' AND (lease_until < now() OR holder = :holder))
-          AND first_of_thread
+          AND first_of_thread AND tenant_id <> ALL (CAST(:without_tenants AS text[]))
     ), of_tenants AS (
         SELECT tenant_id, sum(running) AS running FROM at_work GROUP BY tenant_id
     )
@@ -97,15 +97,24 @@ async def ready(
     platform: Platform,
     holder: int | None,
     known: Collection[str],
+    without_tenants: Collection[str] = (),
     most: int,
     suspects: bool = True,
 ) -> list[Ready]:
     """Return the turns that this process may run, the most urgent first, with at most one suspect; needs
     ``Database.queue``.
 
-    Turns in ``known`` are skipped: this process has them already.
+    Turns in ``known`` are skipped: this process has them already. So are the turns of ``without_tenants``: this process
+    may not start them now.
     """
-    asked = {"platform": platform, "holder": holder, "known": list(known), "most": most, "suspects": suspects}
+    asked = {
+        "platform": platform,
+        "holder": holder,
+        "known": list(known),
+        "without_tenants": list(without_tenants),
+        "most": most,
+        "suspects": suspects,
+    }
     rows = await session.execute(_NEXT, asked)
     return [Ready(row.tenant_id, str(row.turn_id), row.state == "running") for row in rows]
 

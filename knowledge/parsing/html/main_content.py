@@ -20,7 +20,7 @@ MIN_MARKED_CHARS = 140
 """If less text than this is marked, everything that is not built like navigation is the content."""
 MIN_MARKED_PROSE = 300
 MIN_PROSE_SHARE = 0.25
-"""If less prose than both of these is marked, the library missed the content: a share of that of the page."""
+"""If less prose is marked than so many characters and than this share of the page's, the library missed the content."""
 MIN_COVERED = 0.6
 """Share of a block's groups of words that the found text must have for the block to be marked."""
 MAX_LINKED = 0.5
@@ -31,7 +31,7 @@ MIN_WORDS = 3
 MAX_DEPTH = 3
 """How many elements deep below an element with marked text a block before or behind that text may stand."""
 MAX_NAMED_SHARE = 0.8
-"""A name that a larger share of the marked text bears is one of content on this page."""
+"""A name of navigation that covers a larger share of the marked text counts as content on this page."""
 MAX_REPEATED = 0.6
 """Share of the marked text that may be teasers of the text itself."""
 MAX_NAVIGATION_SHARE = 0.25

@@ -1,4 +1,4 @@
-"""Collects what a page shows of its kind outside of its text, in any language: forms, scripts, names, addresses."""
+"""Collects signs of the kind of a page that need no reading of its text: forms, scripts, class names, addresses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SCRIPT_ROOTS = ("root", "app", "__next", "__nuxt", "app-root", "svelte", "main-
 
 @dataclass(frozen=True, slots=True)
 class PageHints:
-    """What a page shows of its kind outside of its text.
+    """Signs of the kind of a page, such as a sign-in page, outside of its text.
 
     ``has_scripts``: it loads scripts. ``script_note``: what it shows without scripts. ``script_root``: it has an empty
     element for scripts to fill. ``password``: it has a field for one. ``sign_in``: it has a form of a sign-in page or

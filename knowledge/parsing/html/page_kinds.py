@@ -24,6 +24,8 @@ NOTHING_WORDS = 6
 STATUS_WORDS = 8
 """Most words of a line that shows the status of a page, such as “Error 404”."""
 _STATUS = re.compile(r"(?<![\w.,-])(?:404|410)(?![\w]|[.,-]\d)")
+_MAY_BE_MISSING = re.compile(rf"{_STATUS.pattern}|\bnot found\b", re.IGNORECASE)
+"""What the heading of a missing page has, and the heading of a document may have too, such as “Form 410”."""
 _SCRIPTS = re.compile(r"\bjavascript", re.IGNORECASE)
 _NEEDS_SCRIPTS = re.compile(
     r"\b(?:enable|activate|turn on|requires?|need|without|aktivieren\w*|activer|habilit\w+|active)\b[^.]{0,40}"
@@ -34,7 +36,8 @@ _NEEDS_SCRIPTS = re.compile(
 )
 _MISSING = re.compile(
     r"\b(?:page|file|document)\b.{0,20}\b(?:not found|can(?:no|')t be found|does(?:n't| not) exist"
-    r"|no longer (?:exists|available))|\bnot found\b|seite (?:wurde )?nicht gefunden|seite existiert nicht"
+    r"|no longer (?:exists|available))|(?<![\w.,-])(?:404|410)\b.{0,20}\bnot found\b"
+    r"|seite (?:wurde )?nicht gefunden|seite existiert nicht"
     r"|page (?:non trouvée|introuvable)|página no (?:encontrada|existe)|página não encontrada|pagina non trovata"
     r"|pagina niet gevonden",
     re.IGNORECASE,
@@ -80,7 +83,12 @@ def _needs_scripts(text: str, words: int, hints: PageHints) -> bool:
 def _is_missing(tree: Any, blocks: Sequence[PageBlock], words: int, hints: PageHints) -> bool:
     title = " ".join((tree.findtext(".//title") or "").split())
     heads = [title, *(block.text for block in blocks if block.kind == "heading")]
-    if any(_STATUS.search(head) or _MISSING.search(head) for head in heads):
+    if any(_MISSING.search(head) for head in heads):
+        return True
+    may_be = [head for head in heads if _MAY_BE_MISSING.search(head)]
+    if may_be and (
+        words <= NO_WORDS or hints.missing or any(not _words(_MAY_BE_MISSING.sub("", one)) for one in may_be)
+    ):
         return True
     if any(_STATUS.search(block.text) and _words(block.text) <= STATUS_WORDS for block in blocks):
         return words <= NO_WORDS

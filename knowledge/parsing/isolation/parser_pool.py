@@ -16,7 +16,7 @@ from knowledge.ports import Parses
 from knowledge.types import Document, Fetched
 
 PARSERS_SHARE = 2
-"""Parsers may need one of so many parts of the memory. The model, Postgres and the rest need the others."""
+"""Parsers may use one part in so many of the memory. The model, PostgreSQL and the rest need the others."""
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Files in which Linux states how much memory a container may use, for both versions of control groups."""
 

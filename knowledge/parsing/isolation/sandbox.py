@@ -242,8 +242,9 @@ async def _request(
 
 
 async def _response(process: asyncio.subprocess.Process, sent: int = 0) -> tuple[dict[str, Any], bytearray]:
-    """Read the answer to ``sent`` bytes. Raises EOFError as above, and ValueError or RecursionError
-    if its head is no JSON object.
+    """Read the answer to ``sent`` bytes.
+
+    Raises EOFError as above, and ValueError or RecursionError if its head is no JSON object.
     """
     assert process.stdout is not None
     lengths = await process.stdout.readexactly(worker_protocol.LENGTHS.size)

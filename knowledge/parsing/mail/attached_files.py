@@ -1,4 +1,4 @@
-"""Takes the files and mails out of a mail that are attached to it, with the names that they get as documents."""
+"""Extracts the files and mails attached to a mail, with the names that they get as documents."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MAIL = "message/rfc822"
 
 
 def read(part: EmailMessage, name: str) -> AttachedFile:
-    """Return an attached file or mail. Raises KeyError, ValueError, LookupError, TypeError or AttributeError.
+    """Return an attached file or mail.
 
-    A part that the mail declares in a damaged way raises them.
+    Raises KeyError, ValueError, LookupError, TypeError or AttributeError if the declaration of the part is damaged.
     """
     kind = part.get_content_type()
     if kind == _MAIL:

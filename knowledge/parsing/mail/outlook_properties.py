@@ -11,7 +11,7 @@ from oxmsg.properties import Properties
 from knowledge.parsing import text_encoding
 
 _DEFAULT = "windows-1252"
-"""What Outlook writes in if it names no code page."""
+"""The charset in which Outlook writes if it names no code page."""
 
 
 def charset_of_code_page(number: int) -> str:

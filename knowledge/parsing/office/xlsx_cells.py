@@ -1,6 +1,6 @@
-"""Reads the cells of a worksheet row by row. A damaged cell costs itself: it shows what is stored.
+"""Reads the cells of a worksheet row by row. A damaged cell does not fail the workbook: it shows what is stored.
 
-openpyxl interprets the cells; by itself it gives up a whole workbook for one of them.
+openpyxl interprets the cells, but refuses the whole workbook if one of them is damaged.
 """
 
 from __future__ import annotations

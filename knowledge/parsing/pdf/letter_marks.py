@@ -1,4 +1,4 @@
-"""Finds the letters of a PDF page that do not simply stand on its lines: shifted, drawn twice, or turned."""
+"""Finds letters of a PDF page that need care: raised, lowered, drawn twice, rotated, or divided into wrong words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DOUBLED = re.compile(r"\b(?:([^\W\d_])\1){3,}\b")
 
 @dataclass(frozen=True, slots=True)
 class LetterMarks:
-    """The letters of a page that do not simply stand on its lines, by their index.
+    """The letters of a page that need care, by their index.
 
     ``raised`` and ``lowered`` letters belong to the word before them. ``repeated`` ones are drawn again in the same
     place. ``turned`` ones stand at an angle to the other text, by the degrees clockwise that make them upright.

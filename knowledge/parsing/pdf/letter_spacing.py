@@ -1,4 +1,4 @@
-"""Finds where pdfium divides the letters of a PDF page into words otherwise than their distances show."""
+"""Finds where pdfium splits or joins words of a PDF page against the gaps between their letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts the letters of a PDF page together to pieces of lines: letters that stand side by side without a wide gap."""
+"""Joins the letters of a PDF page to text runs: pieces of lines without a wide gap."""
 
 from __future__ import annotations
 
@@ -177,6 +177,7 @@ def _on_one_line(before: Word, after: Word, height: float) -> bool:
 
 
 def joined(before: Word, after: Word, between: str = "") -> Word:
+    """Return two pieces as one, with the text ``between`` them and a box around both."""
     return Word(
         before.text + between + after.text,
         min(before.left, after.left),

@@ -136,3 +136,31 @@ SENTENCES = {
 def test_a_short_page_with_content_is_read(text: str, head: str, around: str) -> None:
     document = parsers.parse(page(around.format(text), head), "page.html", "text/html; charset=utf-8")
     assert re.sub(r"\s", "", text) in re.sub(r"\s", "", document.text)
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Form 410: expense claims",
+        "Highway 410",
+        "Room 404 booking",
+        "404 - Data retention",
+        "Raum 404 buchen",
+        "Badge not found",
+        "Meldung „package not found“",
+    ],
+)
+def test_a_number_in_a_title_is_no_status_of_a_page_with_content(title: str) -> None:
+    text = f"{SENTENCES['en']} Visitors wait at the desk until somebody comes down. {SENTENCES['en']} Bring an ID card."
+    document = parsers.parse(page(f"<h1>{title}</h1><p>{text}</p>", f"<title>{title}</title>"), "page.html")
+    assert "Visitors wait" in document.text
+
+
+@pytest.mark.parametrize(
+    ("head", "attributes"),
+    [("404", ""), ("404 Not Found", ""), ("Error 404: not found | Acme", ""), ("Ошибка 404", "class=error404")],
+)
+def test_a_missing_page_with_advice_does_not_exist(head: str, attributes: str) -> None:
+    advice = " ".join(["Check the address, search this site, or write to us."] * 5)
+    missing = page(f"<h1>{head}</h1><p>{advice}</p>", f"<title>{head}</title>", attributes)
+    assert refusal(missing) == page_kinds.MISSING

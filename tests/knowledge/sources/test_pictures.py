@@ -18,7 +18,9 @@ from knowledge.sources.git import GitSource
 from knowledge.sources.skipped_files import MIN_BYTES
 from knowledge.types import Document, Fetched, SourceWarning
 from tests.knowledge.parsing.test_text_recognition import installed, scan
-from tests.knowledge.sources.test_git import git
+from tests.knowledge.sources.test_git import git, handbook, server
+
+__all__ = ["handbook", "server"]
 
 SCAN = b"\x89PNG\r\n\x1a\n" + bytes(MIN_BYTES)
 LEFT_OUT = "2 pictures left out, which may hold text. "
@@ -127,3 +129,37 @@ async def test_a_scan_of_a_folder_is_read(tmp_path: Path, ingestor: Ingestor, se
     assert (report.documents, report.failed) == (1, ())
     async with sessions("t") as session:
         assert "gate opens at six" in str(await session.scalar(text("SELECT text FROM documents")))
+
+
+async def test_a_repository_with_a_picture_without_text_is_not_cloned_again_and_the_picture_not_read_again(
+    server: tuple[str, list[str]],
+    handbook: Path,
+    ingestor: Ingestor,
+    parser: Parser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (handbook / "photo.png").write_bytes(SCAN)
+    git(handbook, "rm", "--quiet", "large.txt")
+    git(handbook, "add", "photo.png")
+    git(handbook, "commit", "--quiet", "-m", "A photo")
+    with_recognition(monkeypatch, there=True)
+    read = await read_pictures(parser, monkeypatch, {"photo.png": ""})
+    url, requested_paths = server
+    repository = GitSource(f"{url}/handbook", fetch_allow=("127.0.0.1",), max_bytes=10**6)
+
+    def clones() -> int:
+        return sum(path.endswith("/git-upload-pack") for path in requested_paths)
+
+    first = await ingestor.ingest([repository], tenant_id="t")
+    assert (first.documents, first.failed, read) == (2, (), ["photo.png"])
+    cloned = clones()
+    listed = len(requested_paths)
+    await ingestor.ingest([repository], tenant_id="t")
+    listing = clones() - cloned
+    assert listing < cloned, requested_paths[listed:]
+    (handbook / "README.md").write_text("# Another\n")
+    git(handbook, "commit", "--quiet", "-a", "-m", "Another")
+    changed = await ingestor.ingest([repository], tenant_id="t")
+    assert (changed.documents, changed.unchanged) == (2, 1)
+    assert [one.warning for one in changed.warnings] == [one.warning for one in first.warnings]
+    assert read == ["photo.png"], "what was read of it is kept while the repository stays as it is"

@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from bot.cli import user_messages
 from bot.errors import ParleyError
 from bot.platforms.terminal_markdown import shows_bold, with_bold
 from bot.types.json_documents import to_json
+from knowledge.text.numbered_names import numbered
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,8 +131,8 @@ def show_reply(reply: Reply) -> None:
 
 def _free_path(path: Path) -> Path:
     """Return the path, or the first numbered one like it that no file has."""
-    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
-    return next(one for one in chain([path], numbered) if not one.exists())
+    paths = (path.with_name(numbered(path.name, number)) for number in count(1))
+    return next(one for one in paths if not one.exists())
 
 
 STDOUT = Path("-")

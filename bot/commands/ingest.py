@@ -15,8 +15,9 @@ from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
 from knowledge.ports import Source
 from knowledge.sources.files import UploadSource
-from knowledge.store import ingest_runs, upload_records
+from knowledge.store import ingest_runs
 from knowledge.store.ingest_runs import Run
+from knowledge.text.numbered_names import numbered
 from knowledge.text.secret_redaction import redact
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport
 
@@ -177,7 +178,7 @@ async def _sources(context: Context, specs: list[str]) -> tuple[list[Source], li
             continue
         # Pictures that are pasted into one message often have the same name.
         named[attachment.name] += 1
-        name = upload_records.numbered(attachment.name, named[attachment.name])
+        name = numbered(attachment.name, named[attachment.name])
         sources.append(UploadSource(name, attachment.read, content_type=attachment.content_type))
     return sources, failed
 

@@ -18,6 +18,11 @@ from knowledge.ports import EncodeKind, Vectors
 
 HEADS, DIMENSIONS, EPSILON = 12, 384, 1e-12
 """The shape that both offline models have."""
+PADDED_TO = 16
+"""Texts are padded to a multiple of this many tokens.
+
+In bf16, the vectors of a text depend on how many tokens are computed, padding included, but not on the other texts.
+"""
 
 
 class Features(dict[str, torch.Tensor]):
@@ -42,14 +47,23 @@ class BertTokenizer:
         self.all_special_ids = [ids[name] for name in special]
         self.max_tokens = max_tokens
 
+    def padded_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens that ``encode`` pads each text to if it is alone."""
+        longest = self.max_tokens - self._around
+        counted = self._tokenizer.encode_batch([*texts], add_special_tokens=False)
+        return [_padded(min(len(one), longest) + self._around) for one in counted]
+
+    @property
+    def _around(self) -> int:
+        return self._tokenizer.num_special_tokens_to_add(is_pair=False)
+
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
-        """Return the tokens of each text with the special ones, as many for each as the longest text has."""
-        around = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        """Return the tokens of each text with the special ones, as many for each as the longest text is padded to."""
         encodings = []
         for one in self._tokenizer.encode_batch([*texts], add_special_tokens=False):
-            one.truncate(self.max_tokens - around)
+            one.truncate(self.max_tokens - self._around)
             encodings.append(self._tokenizer.post_process(one))
-        longest = max((len(one) for one in encodings), default=0)
+        longest = _padded(max((len(one) for one in encodings), default=0))
         pad_id, pad_token = self._padding
         for one in encodings:
             one.pad(longest, pad_id=pad_id, pad_token=pad_token)
@@ -59,6 +73,11 @@ class BertTokenizer:
         """Return the ids of every token of the texts, without the special ones."""
         batch = [texts] if isinstance(texts, str) else [*texts]
         return {"input_ids": [one.ids for one in self._tokenizer.encode_batch(batch, add_special_tokens=False)]}
+
+
+def _padded(tokens: int) -> int:
+    """Return the number of tokens with padding."""
+    return -(-tokens // PADDED_TO) * PADDED_TO
 
 
 Affine = tuple[torch.Tensor, torch.Tensor]

@@ -144,11 +144,19 @@ class SentenceTransformerEmbedder:
     def _forward(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
         model = self._ready()
         model_prefix = prefix(self._name, kind)
+        prefixed = [model_prefix + text for text in texts]
         rows: dict[int, TokenVectors] = {}
-        for indexes in _passes([utf8_bytes(text) for text in texts]):
-            batch = [model_prefix + texts[i] for i in indexes]
+        for indexes in _passes([utf8_bytes(text) for text in texts], self._padded_lengths(prefixed)):
+            batch = [prefixed[i] for i in indexes]
             rows.update(zip(indexes, _encode_batch(model, batch, kind, len(model_prefix)), strict=True))
         return [rows[index] for index in range(len(texts))]
+
+    def _padded_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the tokens that a packaged model pads each text to; 0 for other models, which pad to the longest."""
+        if not packaged_model(self._name):
+            return [0] * len(texts)
+        lengths: list[int] = self._ready().tokenizer.padded_lengths([plain_letters(text) for text in texts])
+        return lengths
 
 
 def load(model: str, dimensions: int | None = None) -> SentenceTransformer:
@@ -219,15 +227,16 @@ def computes_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
-def _passes(sizes: Sequence[int]) -> Iterator[list[int]]:
+def _passes(sizes: Sequence[int], padded_lengths: Sequence[int]) -> Iterator[list[int]]:
     """Yield the indexes of the texts that pass through the model together, by the sizes of all texts in bytes.
 
-    A pass is padded to its longest text, so it takes texts of similar length: at most ``PASS_TEXTS``, or more if they
-    have no more than ``PASS_BYTES`` with their padding.
+    A pass takes texts of one padded length, so that the vectors of a text do not depend on the texts beside it: at most
+    ``PASS_TEXTS``, or more if they have no more than ``PASS_BYTES`` with their padding.
     """
     indexes: list[int] = []
-    for index in sorted(range(len(sizes)), key=sizes.__getitem__):
-        if len(indexes) >= PASS_TEXTS and (len(indexes) + 1) * sizes[index] > PASS_BYTES:
+    for index in sorted(range(len(sizes)), key=lambda one: (padded_lengths[one], sizes[one])):
+        is_full = len(indexes) >= PASS_TEXTS and (len(indexes) + 1) * sizes[index] > PASS_BYTES
+        if is_full or (indexes and padded_lengths[indexes[0]] != padded_lengths[index]):
             yield indexes
             indexes = []
         indexes.append(index)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from knowledge.text.numbered_names import numbered
 from knowledge.types import Block, BlockKind
 
 
@@ -44,6 +45,8 @@ class Builder:
     page: int | None = None
     warnings: list[str] = field(default_factory=list)
     _attached: dict[str, AttachedFile] = field(default_factory=dict)
+    _last_numbers: dict[str, int] = field(default_factory=dict)
+    """The last number of the attached files of each name."""
     _parts: list[str] = field(default_factory=list)
     _length: int = 0
     _blocks: list[Block] = field(default_factory=list)
@@ -115,11 +118,11 @@ class Builder:
 
     def attach(self, file: AttachedFile) -> str:
         """Add an attached file, and return its name. Of files with one name, the second is called ``plan (2).pdf``."""
-        path = PurePosixPath(file.name)
-        name, number = file.name, 1
+        name, number = file.name, self._last_numbers.get(file.name, 1)
         while name in self._attached:
             number += 1
-            name = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
+            name = numbered(file.name, number)
+        self._last_numbers[file.name] = number
         self._attached[name] = replace(file, name=name)
         return PurePosixPath(name).name
 

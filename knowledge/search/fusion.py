@@ -13,6 +13,9 @@ from typing import Literal
 
 Candidates = Sequence[tuple[int, float]]
 Fusion = Literal["convex", "rrf"]
+Place = tuple[str, int]
+"""The source of a chunk's document, and the position of the chunk in it."""
+_NOWHERE: Place = ("", 0)
 
 RRF_K = 60
 SQUARE_PER_POINT = 8.0
@@ -98,6 +101,10 @@ def standardize(scores: Mapping[int, float], numbers: Iterable[int]) -> dict[int
     return {number: (scores.get(number, lowest) - mean) / deviation for number in numbers}
 
 
-def sort_scores(scores: Mapping[int, float]) -> list[tuple[int, float]]:
-    """Return (number, score) pairs, best first; ties are ordered by number."""
-    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
+def sort_scores(scores: Mapping[int, float], places: Mapping[int, Place] | None = None) -> list[tuple[int, float]]:
+    """Return (number, score) pairs, best first; ties are ordered by place, then by number.
+
+    Numbers follow the order in which documents were added. ``places`` make the order of ties independent of it.
+    """
+    known = places or {}
+    return sorted(scores.items(), key=lambda pair: (-pair[1], known.get(pair[0], _NOWHERE), pair[0]))

@@ -10,17 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.embedders.token_vectors import Signs, sentence_cosines
 from knowledge.psycopg_connection import psycopg_connection
+from knowledge.search.fusion import Place
 from knowledge.store.chunk_vectors import Vector, halfvec
 from knowledge.types import Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """The cosine of a chunk to a question, and the cosines of its sentences if their vectors are stored."""
+    """The cosine of a chunk to a question, the cosines of its sentences if their vectors are stored, and its place."""
 
     document_id: str
     cosine: float
     sentences: tuple[float, ...] = ()
+    place: Place = ("", 0)
 
     @property
     def score(self) -> float:
@@ -33,10 +35,11 @@ class Similarity:
 
 # One query returns the cosines of the chunks and the vectors of their sentences. <#> is the negative inner product.
 _SIMILARITIES = """
-    SELECT embeddings.chunk_id, CAST(-(vector <#> CAST(%s AS halfvec)) AS float8), document_id, vectors
+    SELECT embeddings.chunk_id, CAST(-(vector <#> CAST(%s AS halfvec)) AS float8), document_id, vectors, uri, position
     FROM embeddings
     JOIN chunks USING (tenant_id, chunk_id)
     LEFT JOIN sentence_vectors USING (tenant_id, chunk_id, model)
+    JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
     WHERE embeddings.tenant_id = %s
         AND embeddings.model = %s
         AND embeddings.audience = ANY(%s)
@@ -59,7 +62,8 @@ async def read_similarities(
     stored = {row[0]: np.frombuffer(row[3], np.int8).reshape(-1, len(vector)) for row in rows if row[3]}
     sentences = dict(zip(stored, sentence_cosines(vector, list(stored.values())), strict=True))
     return {
-        number: Similarity(str(document), cosine, sentences.get(number, ())) for number, cosine, document, _ in rows
+        number: Similarity(str(document), cosine, sentences.get(number, ()), (uri, position))
+        for number, cosine, document, _, uri, position in rows
     }
 
 

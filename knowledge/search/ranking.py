@@ -124,7 +124,9 @@ class Ranker:
             with timer.stage("fuse"):
                 async with self._sessions(scope.tenant_id) as session:
                     similar = await self._similarities(session, dense, sparse, encoded.vector, scope)
-                    dense = sort_scores({number: similar[number].score for number, _ in dense if number in similar})
+                    places = {number: one.place for number, one in similar.items()}
+                    dense_scores = {number: similar[number].score for number, _ in dense if number in similar}
+                    dense, sparse = sort_scores(dense_scores, places), sort_scores(dict(sparse), places)
                     fused = self._fuse(dense, sparse, similar, spread)
                     head = fused[: max(self._reranked, least * 3)]
                     passages, signs = await self._load(session, head, similar, sparse, scope)
@@ -203,11 +205,13 @@ class Ranker:
         return await read_similarities(session, vector, scope, numbers, model=self.embedder.model)
 
     def _fuse(self, dense: Scores, sparse: Scores, similar: Mapping[int, Similarity], spread: Spread) -> Scores:
+        places = {number: one.place for number, one in similar.items()}
         if self._fusion == "rrf":
-            return sort_scores(rrf(dense, sparse))
+            return sort_scores(rrf(dense, sparse), places)
         scores = {number: one.score for number, one in similar.items()}
         fused = convex(scores, sparse, spread=spread, limit=self._candidates)
-        return sort_scores(add_document_scores(fused, {number: one.document_id for number, one in similar.items()}))
+        documents = {number: one.document_id for number, one in similar.items()}
+        return sort_scores(add_document_scores(fused, documents), places)
 
     async def _load(
         self, session: AsyncSession, fused: Scores, similar: Mapping[int, Similarity], sparse: Scores, scope: Scope
@@ -249,7 +253,7 @@ class Ranker:
             replace(passage, score=score, legs=replace(passage.legs, rerank=rerank_score))
             for passage, score, rerank_score in zip(head, combined, scores, strict=True)
         ]
-        reranked.sort(key=lambda passage: (-passage.score, passage.chunk_id))
+        reranked.sort(key=lambda passage: (-passage.score, passage.source, passage.start, passage.chunk_id))
         return [*reranked, *tail]
 
     def _confidence(

@@ -52,16 +52,15 @@ async def scan_exactly(
     return await _run_search(session, _exact_search_sql(scope), _values(vector, scope, k, model))
 
 
-# Samples chunks at regular distances over all of the tenant's chunk numbers. <#> is the negative inner product.
+# Samples the chunks with the smallest digests of their text: a random sample that does not depend on the order in which
+# documents were added. <#> is the negative inner product.
 _COSINE_SPREAD = text("""
     SELECT -avg(vector <#> CAST(:vector AS halfvec)), stddev_pop(vector <#> CAST(:vector AS halfvec))
     FROM embeddings
     WHERE tenant_id = :tenant
         AND model = :model
         AND chunk_id = ANY(ARRAY(
-            SELECT next_chunk * place / :sampled
-            FROM knowledge_state CROSS JOIN generate_series(0, :sampled - 1) AS place
-            WHERE tenant_id = :tenant
+            SELECT chunk_id FROM chunks WHERE tenant_id = :tenant ORDER BY digest, chunk_id LIMIT :sampled
         ))
 """)
 

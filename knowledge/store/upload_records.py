@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.store import document_writes
 from knowledge.store.knowledge_version import lock
+from knowledge.text.numbered_names import numbered
 
 PREFIX = "upload:"
 
@@ -61,18 +62,15 @@ async def find_or_add(
         if found and replaces_others:
             await session.execute(_TAKE_OVER, {**values, "id": found[0].id})
             return str(found[0].id)
-        added = await session.scalar(_ADD, {**values, "id": uuid.uuid4(), "stored_uri": numbered(uri, number)})
+        added = await session.scalar(_ADD, {**values, "id": uuid.uuid4(), "stored_uri": numbered_uri(uri, number)})
         if added is not None:
             return str(added)
     raise AssertionError("unreachable")
 
 
-def numbered(uri: str, number: int) -> str:
-    """Return ``upload:notes (2).md`` for ``upload:notes.md`` and 2, and the URI itself for 1. Names work alike."""
-    if number == 1:
-        return uri
-    stem, dot, extension = uri.rpartition(".")
-    return f"{stem} ({number}).{extension}" if dot and stem != PREFIX else f"{uri} ({number})"
+def numbered_uri(uri: str, number: int) -> str:
+    """Return ``upload:notes (2).md`` for ``upload:notes.md`` and 2, and the URI itself for 1."""
+    return PREFIX + numbered(uri.removeprefix(PREFIX), number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def _other_terms(word: str, spoken: tuple[str, ...]) -> dict[str, float]:
     plain = fold(word)
     others: dict[str, float] = {}
     for language in spoken:
-        stems = set().union(*_part_stems(word, (language,)))
+        stems = sorted(set().union(*_part_stems(word, (language,))))
         others |= dict.fromkeys(stems, PARTS_WEIGHT / max(1, len(stems)))
     if word != plain:
         spelled = transliterate(word)

@@ -48,8 +48,8 @@ def test_the_file_of_a_reply_replaces_no_other(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
-    for name in ("notes-2.txt", "notes-3.txt"):
+    for name in ("notes (2).txt", "notes (3).txt"):
         show_reply(Reply("", file=File("notes.txt", name.encode(), "text/plain")))
         assert f"Written to {name}" in capsys.readouterr().out
     read = {file.name: file.read_text() for file in tmp_path.iterdir()}
-    assert read == {"notes.txt": "mine", "notes-2.txt": "notes-2.txt", "notes-3.txt": "notes-3.txt"}
+    assert read == {"notes.txt": "mine", "notes (2).txt": "notes (2).txt", "notes (3).txt": "notes (3).txt"}

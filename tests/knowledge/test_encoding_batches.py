@@ -76,6 +76,19 @@ async def test_passes_through_the_model_are_limited_with_their_padding(monkeypat
     await embedder.aclose()
 
 
+@pytest.mark.parametrize("kind", ["query", "passage"])
+async def test_vectors_of_a_text_do_not_depend_on_the_texts_beside_it(kind: EncodeKind) -> None:
+    embedder = SentenceTransformerEmbedder()
+    texts = [" ".join(f"Gate {number} opens at {hour}." for hour in range(number + 1)) for number in range(40)]
+    together = await embedder.encode_tokens(texts, kind)
+    for text, beside in list(zip(texts, together, strict=True))[::4]:
+        (alone,) = await embedder.encode_tokens([text], kind)
+        assert np.array_equal(alone.pooled, beside.pooled)
+        assert np.array_equal(alone.signs, beside.signs)
+        assert np.array_equal(alone.tokens, beside.tokens)
+    await embedder.aclose()
+
+
 async def test_failing_batch_fails_only_its_own_jobs() -> None:
     def encode(texts: Sequence[str], kind: EncodeKind) -> list[str]:
         if "bad" in texts:

@@ -34,3 +34,17 @@ def test_a_text_between_two_rules_has_no_fields() -> None:
         "Open at nine.",
         "Closed at six.",
     ]
+
+
+def test_fields_go_on_behind_a_rule_within_a_value() -> None:
+    fields = 'owner = "Mira Voss"\nnote = """\nFirst.\n---\nSecond.\n..."""\ncolor = "blue"'
+    found = pieces(f"+++\n{fields}\n+++\nThe gate opens at six.")
+    items = [one.text for one in found if one.kind == "item"]
+    assert items[0] == 'owner = "Mira Voss"'
+    assert items[-1] == 'color = "blue"'
+    assert [one.text for one in found if one.kind != "item"] == ["The gate opens at six."]
+
+
+@pytest.mark.parametrize("rest", ["", "\n", "\n\n\n"])
+def test_a_text_of_fields_only_has_no_other_pieces(rest: str) -> None:
+    assert [one.text for one in pieces(f"---\n{FIELDS}\n---{rest}")] == ["owner: Facilities, Mira Voss"]

@@ -93,7 +93,7 @@ def sentences(paragraph: str) -> list[str]:
 def _blocks(lines: list[str]) -> Iterator[tuple[_Block, str, int]]:
     """Yield each block with its text and where that starts."""
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
-    at = front_matter.read("\n".join(lines)).end and _end_of_fields(lines)
+    at = _end_of_fields("\n".join(lines))
     yield from (("item", lines[field], starts[field]) for field in range(1, at - 1) if _is_quotable_field(lines[field]))
     while at < len(lines):
         line = lines[at]
@@ -116,9 +116,10 @@ def _blocks(lines: list[str]) -> Iterator[tuple[_Block, str, int]]:
         at = end
 
 
-def _end_of_fields(lines: list[str]) -> int:
-    """Return the index of the line after the fields at the beginning, which has the same mark as the first line."""
-    return next((at + 1 for at, line in enumerate(lines) if at and line.rstrip() in ("---", "...", "+++")), 0)
+def _end_of_fields(text: str) -> int:
+    """Return the index of the line after the fields at the beginning; 0 if there are none."""
+    end = front_matter.read(text).end
+    return text[:end].rstrip("\n").count("\n") + 1 if end else 0
 
 
 def _is_quotable_field(line: str) -> bool:

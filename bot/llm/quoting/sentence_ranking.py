@@ -44,6 +44,11 @@ _UNKNOWN_MEANING = 0.5
 _QUESTION_MEANING_SHARE = 0.9
 _KIND_BONUS = 0.2
 _DEFINITION_BONUS = 0.4
+_CODE_SHARE = 0.75
+"""The share of a block of code: it has many words, and seldom answers in words.
+
+Over eight sets of questions, shares from 0.6 to 0.8 gave the same answers.
+"""
 _SUPERSEDED_SHARE = 0.5
 _RANK_DECAY = 0.04
 _LONG_TERMS = 25
@@ -162,7 +167,7 @@ def term_weights(question: str, carried: Sequence[str], units: Sequence[Unit]) -
     count = Counter(term for unit in units for term in unit.terms & query)
     weights = {
         term: math.log(1 + (len(units) + 1) / (count[term] + 0.5)) * (1 if term in own else _CARRIED_SHARE)
-        for term in query
+        for term in sorted(query)  # a set has another order in each process, and the sums of scores depend on it
     }
     total = sum(weights.values())
     return {term: weight / total for term, weight in weights.items()}
@@ -200,6 +205,7 @@ def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit]
             defined = frozenset(terms(question_kinds.subject_of_definition(unit.piece.text)))
             score += _DEFINITION_BONUS * (bool(defined) and defined <= subject)
         score /= 1 + max(0, len(unit.terms) - _LONG_TERMS) / _LONG_DECAY
+        score *= _CODE_SHARE if unit.piece.kind == "code" else 1.0
         scores.append(discounted(score, unit))
     return scores
 

@@ -151,13 +151,19 @@ def _attached_files(view: memoryview, listed_size: int) -> tuple[AttachedFile, .
     files: list[AttachedFile] = []
     start = 0
     for name, content_type, size in listed:
-        if type(size) is not int or size < 0 or not 0 < len(_text(name)) <= MAX_ATTACHED_NAME_CHARS:
+        if type(size) is not int or size < 0 or not _is_attached_name(_text(name)):
             raise ValueError("no attached file")
-        files.append(AttachedFile(name, bytes(data[start : start + size]), _text(content_type)))
+        files.append(AttachedFile(name, bytes(data[start : start + size]), _line(_text(content_type))))
         start += size
     if start != len(data) or len({file.name for file in files}) != len(files):
         raise ValueError("no sizes of the attached files")
     return tuple(files)
+
+
+def _is_attached_name(name: str) -> bool:
+    """Return whether a name is one line, not too long, and leads to a place below that of the mail."""
+    is_below = not {"", ".", ".."} & set(name.split("/"))
+    return is_below and len(name) <= MAX_ATTACHED_NAME_CHARS and name.splitlines() == [name]
 
 
 def error_from_json(head: dict[str, Any]) -> str:

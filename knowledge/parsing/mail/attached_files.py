@@ -44,8 +44,10 @@ def name_of(part: EmailMessage) -> str:
 
 
 def one_name(text: str) -> str:
-    """Return text as one part of the name of a document: on one line, without slashes, not too long."""
+    """Return text as one part of the name of a document: on one line, without slashes, not too long, and no ``..``."""
     line = " ".join(storable(text).replace("/", "_").split())
+    if line in (".", ".."):
+        return "attachment"
     if len(line) <= MAX_NAME_CHARS:
         return line or "attachment"
     extension = PurePosixPath(line).suffix[:10]

@@ -12,6 +12,7 @@ import pytest
 from knowledge.errors import ParseError
 from knowledge.parsing.attached_documents import parse_all
 from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.parsing.mail import attached_files
 from knowledge.parsing.mail.calendar_events import describe
 from knowledge.types import Document, Fetched
 
@@ -175,3 +176,15 @@ async def test_hidden_parts_of_attachments_are_read_when_they_are_asked_for(pars
 async def test_message_without_anything_to_read_is_refused(parser: Parser) -> None:
     with pytest.raises(ParseError, match="no text"):
         await read(parser, raw("multipart/mixed; boundary=b1", b"--b1\nContent-Type: text/plain\n\n\n--b1--\n"))
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("..", "attachment"), ("a/..", "attachment"), ("a\u2028b.txt", "a b.txt"), ("...txt", "...txt"), (". .", ". .")],
+)
+def test_the_name_of_an_attached_file_is_one_line_and_no_way_up(given: str, shown: str) -> None:
+    message = EmailMessage()
+    message.add_attachment("Words.", filename="x")
+    [part] = message.iter_attachments()
+    part.set_param("filename", given, header="Content-Disposition")
+    assert attached_files.name_of(part) == shown

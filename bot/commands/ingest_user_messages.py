@@ -91,7 +91,7 @@ def ingested(report: IngestReport, failed: Sequence[Failure], *, here: bool, aud
         lists.append(f"{number(len(failures), 'document')} could not be read:\n{lines}")
     if report.warnings:
         lines = _listed([f"{one.source}: {one.warning}" for one in report.warnings])
-        lists.append(f"Left out or read by OCR, in {number(len(report.warnings), 'document')}:\n{lines}")
+        lists.append(f"Left out or read by OCR:\n{lines}")
     return " ".join([*parts, "\n".join(lists)] if lists else parts) or NOTHING_TO_INGEST
 
 

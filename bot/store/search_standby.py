@@ -126,7 +126,9 @@ class StandbySearch:
                 log.info("a search reads the primary: %s", unfit)
             except (StoreAway, DBAPIError, psycopg.Error) as error:
                 # A conflict means that the standby canceled a statement which was in the way of the replay.
-                if not is_conflict(error):
+                if is_conflict(error):
+                    log.info("the standby canceled a search, which reads the primary: %s", for_operator(error))
+                else:
                     self._away_until = self._monotonic() + AWAY_SECONDS
-                log.warning("the standby does not answer, so searches read the primary: %s", for_operator(error))
+                    log.warning("the standby does not answer, so searches read the primary: %s", for_operator(error))
         return replace(await self._retriever(query, scope, k=k, earlier=earlier), standby=use)

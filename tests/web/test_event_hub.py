@@ -75,3 +75,15 @@ def test_the_title_that_a_private_command_gave_is_not_shown_to_others() -> None:
         assert [thread.title for thread in hub.threads("ann")] == ["/ask for my salary"]
         hub.bump_thread(ThreadView("thread-1", "Other", "3"), only_for=only_for)
         assert [thread.title for thread in hub.threads("ben")] == ["Other"]
+
+
+async def test_everybody_sees_the_new_title_and_the_pin_of_a_stored_conversation() -> None:
+    hub = EventHub()
+    hub.bump_thread(ThreadView("stored-long-ago", "/ask for my salary", "1"), only_for="ann")
+    before = hub.event_id
+    hub.pin("stored-long-ago", True)
+    assert hub.threads("you") == [], "the title that the command gave is shown to nobody else"
+    hub.retitle("stored-long-ago", "Leave")
+    events = [event for event in await _drain(hub, before) if isinstance(event, Event)]
+    assert [(event.kind, event.only_for) for event in events] == [("pin", ""), ("title", "")]
+    assert [thread.title for thread in hub.threads("you")] == ["Leave"]

@@ -111,16 +111,22 @@ class EventHub:
         self._publish("thread", asdict(thread), self._private_threads.get(thread.id, ""))
 
     def retitle(self, thread_id: str, title: str) -> None:
-        """Change the title of a conversation on every page that lists it. An empty title takes it off the list."""
+        """Change the title of a conversation on every page that lists it. An empty title takes it off the list.
+
+        A title means that the conversation has questions, so everybody sees it. This process may know only a private
+        command in it.
+        """
+        if title:
+            self._private_threads.pop(thread_id, None)
         if existing := self._threads.get(thread_id):
             self._threads[thread_id] = replace(existing, title=title or existing.title)
         self._publish("title", {"id": thread_id, "title": title}, self._private_threads.get(thread_id, ""))
 
     def pin(self, thread_id: str, pinned: bool) -> None:
-        """Show a conversation as pinned or not, on every page that lists it."""
+        """Show a conversation as pinned or not, on every page. It has questions, so everybody may see it."""
         if existing := self._threads.get(thread_id):
             self._threads[thread_id] = replace(existing, pinned=pinned)
-        self._publish("pin", {"id": thread_id, "pinned": pinned}, self._private_threads.get(thread_id, ""))
+        self._publish("pin", {"id": thread_id, "pinned": pinned})
 
     def remove_thread(self, thread_id: str, viewer: str) -> None:
         """Remove what this person sees of a conversation, and take it off the lists unless questions are left in it."""

@@ -3,7 +3,7 @@
     python -m benchmarks.extracted_words FOLDER [--peer markitdown=PYTHON] [--peer trafilatura=PYTHON] [--worst 5]
 
 Each document of the folder has its words beside it, as ``NAME.EXTENSION.txt``. Sets of articles that people marked are
-read in their own forms: see ``benchmarks.shared.marked_documents``. A peer runs in the Python of its own environment.
+read in their own forms: see ``benchmarks.shared.reference_texts``. A peer runs in the Python of its own environment.
 Prints, for each format and reader, the mean share of the document's words that reach the text (multisets of words,
 order not counted), the mean of the worst tenth of the documents, and the mean share of the words in the text that are
 the document's. A document that a reader refuses counts as none of its words.
@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.shared.marked_documents import marked_documents
+from benchmarks.shared.reference_texts import marked_documents
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.types import Fetched

@@ -7,8 +7,8 @@ from functools import partial
 from bot.engine.answer.question_context import FILE_CHARS
 from bot.engine.ports.llm import Image
 from bot.llm.providers import images
-from knowledge.parsing.attached_documents import AttachmentLimits, parse_all
 from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.parsing.mail_attachments import AttachmentLimits, parse_all
 from knowledge.parsing.parse_options import MAX_UNPACKED
 from knowledge.types import Fetched
 

@@ -230,7 +230,7 @@ class Document:
     """A parsed document. ``blocks`` are in order and do not overlap.
 
     ``warnings`` say what was left out of the text, in a sentence for users each. ``attached`` are the files attached to
-    a mail, which are documents of their own: see ``knowledge.parsing.attached_documents``.
+    a mail, which are documents of their own: see ``knowledge.parsing.mail_attachments``.
     """
 
     uri: str

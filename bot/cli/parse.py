@@ -66,7 +66,7 @@ async def _parsed(parser: Any, path: Path, max_bytes: int, include_hidden: bool)
     """
     from bot.commands.document_preview import as_json_document
     from knowledge.errors import ParseError
-    from knowledge.parsing.attached_documents import parse_all
+    from knowledge.parsing.mail_attachments import parse_all
     from knowledge.sources.files import read_file
     from knowledge.text.storable_text import storable
     from knowledge.types import Failure

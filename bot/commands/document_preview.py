@@ -15,7 +15,7 @@ from bot.errors import UsageError
 from bot.types.conversation import Attachment
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
-from knowledge.parsing.attached_documents import AttachmentLimits
+from knowledge.parsing.mail_attachments import AttachmentLimits
 from knowledge.types import Document, Fetched
 
 MAX_FILES = 5

@@ -16,7 +16,7 @@ from bot.store.database.advisory_locks import is_free
 from bot.store.database.job_queue import Queue
 from bot.store.database.session import Database
 from knowledge.ports import Source
-from knowledge.store import ingest_runs, source_records, upload_records, uploaded_bytes
+from knowledge.store import ingest_runs, pending_uploads, source_records, upload_records
 from knowledge.store.ingest_runs import Run
 from knowledge.types import Fetched
 
@@ -111,7 +111,7 @@ class Ingestion:
                     limited=limited,
                 )
                 # An active run may have ended meanwhile. Then the file gets a run of its own.
-                if upload is None or await uploaded_bytes.store(
+                if upload is None or await pending_uploads.store(
                     session, tenant_id=tenant_id, run_id=run.id, file=upload
                 ):
                     return run, new

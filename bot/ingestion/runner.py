@@ -24,7 +24,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import OnProgress, Source
 from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.sources.files import UploadSource
-from knowledge.store import ingest_runs, source_records, uploaded_bytes
+from knowledge.store import ingest_runs, pending_uploads, source_records
 from knowledge.store.ingest_runs import Run
 from knowledge.types import IngestReport, Progress
 
@@ -90,7 +90,7 @@ class IngestRunner:
     async def _memory(self, tenant_id: str, run: Run) -> AsyncIterator[None]:
         """Wait until no other large upload is in this process's memory; a small one does not wait."""
         async with self.database.tenant(tenant_id) as session:
-            size = await uploaded_bytes.size(session, tenant_id=tenant_id, run_id=run.id)
+            size = await pending_uploads.size(session, tenant_id=tenant_id, run_id=run.id)
         async with self.ingestor.large_upload if size > LARGE_UPLOAD_BYTES else nullcontext():
             yield
 
@@ -100,8 +100,8 @@ class IngestRunner:
             source = await asyncio.to_thread(self.open_source, run.uri, files=run.files, tenant_id=tenant_id)
             return LimitedSource(source, self.limit, self.database, tenant_id, run) if run.limited else source, ""
         async with self.database.tenant(tenant_id) as session:
-            digest = await uploaded_bytes.digest(session, tenant_id=tenant_id, run_id=run.id)
-            data = await uploaded_bytes.load(session, tenant_id=tenant_id, run_id=run.id)
+            digest = await pending_uploads.digest(session, tenant_id=tenant_id, run_id=run.id)
+            data = await pending_uploads.load(session, tenant_id=tenant_id, run_id=run.id)
             latest = await ingest_runs.get(session, tenant_id, [run.id])
         if not data:
             return self.open_source(run.uri, files=False, tenant_id=tenant_id), digest
@@ -239,7 +239,7 @@ async def _ingest_with_progress(
 
     async def end(session: AsyncSession) -> bool:
         if digest and state == "done":
-            latest_digest = await uploaded_bytes.digest(session, tenant_id=tenant_id, run_id=run.id)
+            latest_digest = await pending_uploads.digest(session, tenant_id=tenant_id, run_id=run.id)
             if latest_digest not in ("", digest):
                 return False
         if latest:

@@ -25,7 +25,7 @@ from knowledge.ingest.chunk_embedding import ChunkBatch, embed_missing_chunks
 from knowledge.ingest.read_document import ReadDocument
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ingest.staged_chunks import StagedChunks
-from knowledge.parsing.attached_documents import left_out, with_left_out
+from knowledge.parsing.mail_attachments import left_out, with_left_out
 from knowledge.ports import Embedder, Sessions
 from knowledge.store import document_removals, document_writes
 from knowledge.store.chunk_writes import NewChunk

@@ -17,12 +17,12 @@ from knowledge.ingest.document_pipeline import DocumentPipeline
 from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.reembed import switch_if_complete
 from knowledge.ingest.source_run import IngestTotals, SourceRun
-from knowledge.parsing.attached_documents import NO_LIMITS, AttachmentLimits, parse_all
 from knowledge.parsing.isolation.parser_pool import ParserPool
 from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.parsing.mail_attachments import NO_LIMITS, AttachmentLimits, parse_all
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.source_options import UNCHANGED, SourceOptions
-from knowledge.store import attached_documents, document_removals, source_records
+from knowledge.store import document_removals, mail_attachments, source_records
 from knowledge.store.embedding_models import Models
 from knowledge.store.knowledge_version import read_version
 from knowledge.store.message_erasure import CHAT_KINDS
@@ -197,7 +197,7 @@ class Ingestor:
             known = await source_records.read_known_documents(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, recipe=run.recipe, models=run.models
             )
-            run.attached = await attached_documents.read_attached(
+            run.attached = await mail_attachments.read_attached(
                 session, tenant_id=run.tenant_id, source_id=run.source_id
             )
             run.stored = await document_removals.count_stored(session, tenant_id=run.tenant_id, source_id=run.source_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from knowledge.off_loop_work import in_thread_if_large
-from knowledge.parsing.attached_documents import parse_with_attachments
+from knowledge.parsing.mail_attachments import parse_with_attachments
 from knowledge.ports import Parses
 from knowledge.store.document_files import kept_file
 from knowledge.types import Document, Fetched

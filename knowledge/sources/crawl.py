@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from knowledge.errors import SourceError
+from knowledge.sources.file_selection import SKIPPED_EXTENSIONS
 from knowledge.sources.link_extraction import Links, extract_links
 from knowledge.sources.polite_fetch import PoliteFetcher, RobotsDisallowedError
 from knowledge.sources.site_source import SiteSource, site_of
-from knowledge.sources.skipped_files import SKIPPED_EXTENSIONS
 from knowledge.sources.web_client import (
     NoTextError,
     NotModified,

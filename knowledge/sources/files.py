@@ -15,9 +15,9 @@ from knowledge.parsing.chats.slack_export_layout import find_exports
 from knowledge.parsing.format_detection import MAX_MEMBERS
 from knowledge.parsing.zip_archives import DAMAGED
 from knowledge.sources.chat_exports import ExportPart, ExportPlan, plan
+from knowledge.sources.file_selection import SKIPPED_EXTENSIONS, PictureFilter, as_picture, is_picture
 from knowledge.sources.lfs_pointers import is_lfs_pointer, lfs_pointer
 from knowledge.sources.mail_threads_in_folder import MailThreads
-from knowledge.sources.skipped_files import SKIPPED_EXTENSIONS, PictureFilter, as_picture, is_picture
 from knowledge.text.counted_nouns import counted
 from knowledge.text.storable_text import storable, storable_file_name
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, SourceWarning

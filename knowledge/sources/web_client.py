@@ -16,7 +16,7 @@ from yarl import URL
 
 from knowledge.errors import SourceError
 from knowledge.metadata import LAST_MODIFIED
-from knowledge.sign_in_addresses import is_sign_in
+from knowledge.sign_in_urls import is_sign_in
 from knowledge.sources.checked_connection import CheckedConnector
 from knowledge.sources.checked_resolver import AddressRefusedError, check_address
 from knowledge.sources.page_rendering import PageRenderer, needs_rendering

@@ -18,7 +18,7 @@ from knowledge import bm25
 from knowledge.bm25 import IndexedChunk
 from knowledge.errors import ErasedError
 from knowledge.metadata import dated_at
-from knowledge.store import attached_documents, document_files, serving_model
+from knowledge.store import document_files, mail_attachments, serving_model
 from knowledge.store.chunk_vectors import add_embeddings
 from knowledge.store.chunk_writes import (
     chunks_without_vector,
@@ -285,7 +285,7 @@ async def delete_documents(
     if not ids:
         return 0
     await lock_and_increment(session, tenant_id)
-    ids = await attached_documents.with_attached(session, tenant_id, ids)
+    ids = await mail_attachments.with_attached(session, tenant_id, ids)
     stored = await stored_chunks(session, tenant_id, ids)
     await delete_chunks(session, tenant_id, stored.left(), keep_vectors=keep_vectors)
     deleted = await session.scalars(

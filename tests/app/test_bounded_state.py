@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from bot.config import Settings
-from bot.types import recent_entries
+from bot.types import bounded_mapping
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.conversation import Author
-from bot.types.recent_entries import RecentEntries
 from tests.app.test_processes import Channel, accepted, processes, question
 from tests.doubles.models import ModelDouble, Reply
 
@@ -53,7 +53,7 @@ def test_recent_entries_keep_those_that_were_set_last() -> None:
 async def test_a_process_that_answered_many_people_in_many_threads_keeps_nothing_about_them(
     both: Settings, models: ModelDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recent_entries, "MOST_ENTRIES", SMALL)
+    monkeypatch.setattr(bounded_mapping, "MOST_ENTRIES", SMALL)
     models.script = lambda _: Reply("Dogs are welcome on Fridays.")
     channel = Channel()
     async with processes(both, channel, 1) as (app,):

@@ -11,11 +11,11 @@ from bot.evals import answer_cases
 from bot.evals.retrieval import DataSet, Row
 from tests.engine.fakes import passage
 
-HELD_BACK = Path(benchmarks.__file__).parent / "held_back_questions.jsonl"
+HELD_OUT = Path(benchmarks.__file__).parent / "held_out_questions.jsonl"
 
 
-def test_there_are_fifty_held_back_questions() -> None:
-    cases = answer_cases.read(HELD_BACK)
+def test_there_are_fifty_held_out_questions() -> None:
+    cases = answer_cases.read(HELD_OUT)
     assert len(cases) == len({case.id for case in cases}) == 50
     assert sum(case.abstain for case in cases) == 5
 

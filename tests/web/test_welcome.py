@@ -15,7 +15,7 @@ from sqlalchemy import insert
 
 from bot.config import load
 from bot.health import SAMPLE
-from bot.llm.model_checks import ModelChecks
+from bot.llm.model_check_cache import ModelChecks
 from bot.platforms.web.welcome import Step, StoredWelcome, Welcome, questions_about
 from bot.store.database.session import Database
 from bot.store.schema import threads, turns

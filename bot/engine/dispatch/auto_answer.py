@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from bot.engine.ports.stores import Stores
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.conversation import Incoming
-from bot.types.recent_entries import RecentEntries
 from bot.types.settings import ChannelSettings
 from bot.types.usage import BudgetState
 

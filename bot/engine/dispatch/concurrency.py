@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.types.recent_entries import RecentEntries
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.turns import Turn
 
 PROBE_SECONDS = 0.1

@@ -47,7 +47,7 @@ _DEFINITION_BONUS = 0.4
 _CODE_SHARE = 0.75
 """The share of a block of code: it has many words, and seldom answers in words.
 
-Over eight sets of questions, shares from 0.6 to 0.8 gave the same answers.
+Over six sets of questions, shares from 0.6 to 0.8 gave the same answers.
 """
 _SUPERSEDED_SHARE = 0.5
 _RANK_DECAY = 0.04

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Hashable
 from typing import Literal
 
-from bot.types.recent_entries import RecentEntries
+from bot.types.bounded_mapping import RecentEntries
 
 MAX_MESSAGES, WINDOW_SECONDS = 15, 60.0
 """Maximum number of messages of one author to the bot in one conversation within this time."""

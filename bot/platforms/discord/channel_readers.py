@@ -19,8 +19,8 @@ import discord
 
 from bot.platforms.discord import parse
 from bot.types.audience import Audience, Readers, Standing, decide
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.conversation import Author
-from bot.types.recent_entries import RecentEntries
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ import discord
 from bot.platforms.discord import message_text, parse
 from bot.platforms.discord.message_text import NamedChannel, Names
 from bot.platforms.question_about_message import question_about
-from bot.types.recent_entries import RecentEntries
+from bot.types.bounded_mapping import RecentEntries
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from bot.errors import ParleyError
 from bot.platforms.slack import errors, payloads
 from bot.platforms.slack.users import LOOKUP_TIMEOUT_SECONDS, UserDirectory
 from bot.types.audience import Audience, Readers, decide
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.conversation import Author
-from bot.types.recent_entries import RecentEntries
 
 log = logging.getLogger(__name__)
 

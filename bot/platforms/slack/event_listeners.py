@@ -31,8 +31,8 @@ from bot.platforms.slack.payloads import BotUser, ButtonClick, DeletedMessage, S
 from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.users import UserDirectory
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.conversation import Author, Incoming
-from bot.types.recent_entries import RecentEntries
 from bot.types.turns import Turn
 from bot.types.usage import Tier
 

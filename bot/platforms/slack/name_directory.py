@@ -16,7 +16,7 @@ from bot.errors import ParleyError
 from bot.platforms.slack import message_text
 from bot.platforms.slack.message_text import PRIVATE_CHANNEL, Names
 from bot.platforms.slack.users import CACHE_SECONDS, LOOKUP_TIMEOUT_SECONDS, UserDirectory
-from bot.types.recent_entries import RecentEntries
+from bot.types.bounded_mapping import RecentEntries
 
 T = TypeVar("T")
 

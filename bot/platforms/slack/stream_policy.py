@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.platforms.slack import render
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.display import Part
-from bot.types.recent_entries import RecentEntries
 
 Chunk = dict[str, Any]
 Mode = Literal["everywhere", "direct", "off"]

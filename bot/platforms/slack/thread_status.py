@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import RateLimited
 from bot.platforms.slack import errors
-from bot.types.recent_entries import RecentEntries
+from bot.types.bounded_mapping import RecentEntries
 
 log = logging.getLogger(__name__)
 

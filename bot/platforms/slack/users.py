@@ -16,8 +16,8 @@ from bot.errors import ParleyError
 from bot.platforms.slack import payloads
 from bot.platforms.slack.payloads import BotUser
 from bot.types.audience import Standing
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.conversation import Author
-from bot.types.recent_entries import RecentEntries
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from bot.platforms.slack import modals, payloads, render
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.installation import manifest
 from bot.platforms.slack.workspace import EventHandlers, Workspaces
-from bot.types.recent_entries import RecentEntries
+from bot.types.bounded_mapping import RecentEntries
 
 log = logging.getLogger(__name__)
 

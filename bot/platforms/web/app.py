@@ -16,7 +16,7 @@ from bot.config import Settings
 from bot.engine.answer.final_reply import stronger_model
 from bot.errors import ConfigError, for_operator
 from bot.llm.diagnostics import check as check_models
-from bot.llm.model_checks import ModelChecks
+from bot.llm.model_check_cache import ModelChecks
 from bot.platforms.web import uvicorn_server
 from bot.platforms.web.admin.routes import routes
 from bot.platforms.web.api import PageConfig

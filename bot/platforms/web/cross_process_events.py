@@ -20,7 +20,7 @@ from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import OPEN_STATES, THREAD_ID, History, message_views
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp, placeholder_id, stored_answer_id
 from bot.store.browser_page.page_conversations import MessageRow, ThreadRow
-from bot.types.recent_entries import RecentEntries
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.turns import TurnState
 
 RECENT_THREADS = 20

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from bot.config import Settings
 from bot.engine.ports.clock import Clock
 from bot.health import SAMPLE
-from bot.llm.model_checks import ModelChecks
+from bot.llm.model_check_cache import ModelChecks
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL
 from bot.store.browser_page import page_conversations

@@ -20,8 +20,8 @@ from bot.store.budgets.budget_counters import Account, Defaults
 from bot.store.budgets.budget_reservations import Owners
 from bot.store.database.pipelined_transactions import Statement
 from bot.store.database.session import Database
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.conversation import Role
-from bot.types.recent_entries import RecentEntries
 from bot.types.turns import Turn
 from bot.types.usage import BudgetState, Call, Reservation
 

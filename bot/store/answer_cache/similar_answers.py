@@ -12,7 +12,7 @@ from bot.engine.ports.answer_cache import SimilarAnswer
 from bot.errors import for_operator
 from bot.store.answer_cache import similar_answer_statements
 from bot.store.database.session import Database
-from bot.types.recent_entries import RecentEntries
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.turns import Turn
 from knowledge.embedders.cosine_scale import comparable_cosine
 from knowledge.errors import KnowledgeError

@@ -16,7 +16,7 @@ from knowledge.parsing.html import page_kinds
 from knowledge.parsing.html.html_blocks import PageBlock, blocks_of
 from knowledge.parsing.html.html_text import remove_skipped, text_of
 from knowledge.parsing.html.main_content import main_blocks
-from knowledge.parsing.html.page_hints import hints_of
+from knowledge.parsing.html.page_signals import hints_of
 from knowledge.parsing.text_encoding import decode_page
 
 

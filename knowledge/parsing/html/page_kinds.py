@@ -12,7 +12,7 @@ from typing import Any
 
 from knowledge.errors import ParseError
 from knowledge.parsing.html.html_blocks import PageBlock
-from knowledge.parsing.html.page_hints import PageHints
+from knowledge.parsing.html.page_signals import PageHints
 from knowledge.text import word_splitter
 
 FEW_WORDS = 120

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from knowledge import refusal_counts
 from knowledge.errors import NoTextError, ParseError, PrivateChatError
 from knowledge.off_loop_work import in_thread_if_large
-from knowledge.parsing.attached_documents import attached_file
 from knowledge.parsing.isolation import page_protocol, worker_protocol
 from knowledge.parsing.isolation.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.isolation.worker_process import MAX_MEMORY_BYTES
+from knowledge.parsing.mail_attachments import attached_file
 from knowledge.parsing.page_display import PageLayouts, PagePicture, QuoteOnPage
 from knowledge.parsing.parse_options import MAX_UNPACKED, RECOGNIZED_PAGES, ParseOptions
 from knowledge.types import Document, Fetched

@@ -13,7 +13,6 @@ from email.message import EmailMessage
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE
 from knowledge.parsing import plain_text
-from knowledge.parsing.attached_documents import left_out
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.parsing.html import html_document
 from knowledge.parsing.mail import attached_files, calendar_events, tnef
@@ -26,6 +25,7 @@ from knowledge.parsing.mail.mail_message import (
     text_of,
 )
 from knowledge.parsing.mail.mail_replies import Known, Reply, split_blocks, split_reply
+from knowledge.parsing.mail_attachments import left_out
 from knowledge.parsing.parse_options import NO_OPTIONS, ParseOptions
 
 MAX_DEPTH = 5

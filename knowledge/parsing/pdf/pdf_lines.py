@@ -9,8 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 from knowledge.parsing.pdf.aligned_tables import aligned_tables, may_have_tables
-from knowledge.parsing.pdf.letter_marks import marks_of
-from knowledge.parsing.pdf.page_pieces import (
+from knowledge.parsing.pdf.letter_placement import marks_of
+from knowledge.parsing.pdf.page_space import PageSpace
+from knowledge.parsing.pdf.pdf_tables import PdfTable, grids_on, table_of
+from knowledge.parsing.pdf.ruled_grid import Grid
+from knowledge.parsing.pdf.text_runs import (
     LINE_END_MARKS,
     Place,
     continues,
@@ -19,9 +22,6 @@ from knowledge.parsing.pdf.page_pieces import (
     turned_words,
     words_of,
 )
-from knowledge.parsing.pdf.page_space import PageSpace
-from knowledge.parsing.pdf.pdf_tables import PdfTable, grids_on, table_of
-from knowledge.parsing.pdf.ruled_grid import Grid
 from knowledge.parsing.reading_order import Word, columns, gap_between_columns, rows_in_order
 
 MAX_RECTS = 3000

@@ -11,9 +11,9 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from knowledge.parsing.pdf.page_pieces import line_text
 from knowledge.parsing.pdf.page_space import PageSpace
 from knowledge.parsing.pdf.ruled_grid import MAX_RULES, Grid, Rule, grids_of
+from knowledge.parsing.pdf.text_runs import line_text
 from knowledge.parsing.reading_order import Word, rows_in_order
 
 MAX_OBJECTS = 20_000

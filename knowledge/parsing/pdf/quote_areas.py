@@ -15,8 +15,8 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from knowledge.parsing.pdf.page_pieces import merged_pieces
 from knowledge.parsing.pdf.page_space import Box
+from knowledge.parsing.pdf.text_runs import merged_pieces
 
 Area = tuple[float, float, float, float]
 """Left, top, right and bottom of a part of a page as it is displayed, as shares of its width and height."""

@@ -8,11 +8,11 @@ from bot import file_reader
 from bot.engine.answer.question_context import FILE_CHARS
 from bot.file_reader import FileReader
 from knowledge.errors import ParseError
-from knowledge.parsing import attached_documents
-from knowledge.parsing.attached_documents import AttachmentLimits, attached_file, parse_all, with_left_out
+from knowledge.parsing import mail_attachments
 from knowledge.parsing.isolation.worker_protocol import MAX_WARNINGS
+from knowledge.parsing.mail_attachments import AttachmentLimits, attached_file, parse_all, with_left_out
 from knowledge.types import Document, Fetched
-from tests.knowledge.ingest.test_attached_documents import mail
+from tests.knowledge.ingest.test_mail_attachments import mail
 from tests.knowledge.parsing.parsed_files import count_parsed
 
 LONG = mail("Offer", *((f"plan{number}.txt", f"Number{number}. " * 3_000) for number in range(8)))
@@ -57,7 +57,7 @@ async def test_attachments_that_cannot_be_read_are_counted_in_few_warnings() -> 
 
 
 async def test_attachments_after_too_many_others_are_counted_in_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attached_documents, "MAX_DOCUMENTS", 2)
+    monkeypatch.setattr(mail_attachments, "MAX_DOCUMENTS", 2)
     [box] = await parse_all(parse_refusing, Fetched("box.mbox", b""))
     assert [one.partition(":")[0] for one in box.warnings] == [
         "48 attachments left out",

@@ -10,10 +10,10 @@ import openpyxl
 import pytest
 
 from knowledge.errors import ParseError
-from knowledge.parsing.attached_documents import parse_all
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.mail import attached_files
 from knowledge.parsing.mail.calendar_events import describe
+from knowledge.parsing.mail_attachments import parse_all
 from knowledge.types import Document, Fetched
 
 HEAD = "From: Eve <eve@example.org>\nTo: all@example.org\nSubject: Move\nDate: Mon, 4 May 2026 09:00:00 +0200\n"

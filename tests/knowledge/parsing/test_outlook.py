@@ -6,8 +6,8 @@ import pytest
 
 from knowledge.errors import ParseError
 from knowledge.parsing import parsers
-from knowledge.parsing.attached_documents import parse_all
 from knowledge.parsing.isolation.sandbox import Parser
+from knowledge.parsing.mail_attachments import parse_all
 from knowledge.types import Fetched
 from tests.knowledge.parsing.outlook_files import Tree, attached_message, attachment, compound_file, message
 

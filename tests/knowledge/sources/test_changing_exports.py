@@ -13,7 +13,7 @@ from sqlalchemy import text
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions, Source
 from knowledge.sources.files import FileSource, FolderSource
-from tests.knowledge.ingest.test_attached_documents import mail
+from tests.knowledge.ingest.test_mail_attachments import mail
 from tests.knowledge.parsing.test_chat_privacy import archive, content, day
 
 CHANNELS = ("canteen", "garden", "library", "office", "parking")

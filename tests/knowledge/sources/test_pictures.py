@@ -13,9 +13,9 @@ from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.ocr import text_recognition
 from knowledge.ports import Sessions
 from knowledge.sources import files
+from knowledge.sources.file_selection import MIN_BYTES
 from knowledge.sources.files import FolderSource
 from knowledge.sources.git import GitSource
-from knowledge.sources.skipped_files import MIN_BYTES
 from knowledge.types import Document, Fetched, SourceWarning
 from tests.knowledge.parsing.test_text_recognition import installed, scan
 from tests.knowledge.sources.test_git import git, handbook, server

@@ -20,7 +20,7 @@ from bot.platforms.web.http_messages import identity_of
 from bot.reports import contradictions, gaps
 from bot.reports.contradictions import Contradiction
 from bot.reports.gaps import WHY, Gap, Readers
-from bot.types.recent_entries import RecentEntries
+from bot.types.bounded_mapping import RecentEntries
 from knowledge.whole_numbers import whole_number
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.types.recent_entries import RecentEntries
+from bot.types.bounded_mapping import RecentEntries
 from knowledge import refusal_counts
 
 WINDOW_SECONDS = 60.0

@@ -12,7 +12,7 @@ import pytest
 
 from bot.config import Settings, load
 from bot.llm.diagnostics import check
-from bot.llm.model_checks import FRESH_IF_FAILED, FRESH_IF_OK, ModelChecks
+from bot.llm.model_check_cache import FRESH_IF_FAILED, FRESH_IF_OK, ModelChecks
 from bot.platforms.web import user_messages
 from bot.platforms.web.welcome import Step, StoredWelcome
 from bot.store.database.session import Database

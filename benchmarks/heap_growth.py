@@ -1,6 +1,6 @@
 """Puts one process under load for a long time, and shows which types of objects grow with its memory.
 
-    python -m benchmarks.memory_growth --minutes 20 --events 150 --questions 10
+    python -m benchmarks.heap_growth --minutes 20 --events 150 --questions 10
 
 The load is that of ``benchmarks.load_test``. Objects that existed before the process was forked are not counted, and
 neither are those without references of their own, such as texts: the allocated blocks include them.

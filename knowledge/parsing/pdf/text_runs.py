@@ -11,7 +11,7 @@ from typing import Any
 import pypdfium2.raw as pdfium
 
 from knowledge.parsing import superscripts
-from knowledge.parsing.pdf.letter_marks import LetterMarks
+from knowledge.parsing.pdf.letter_placement import LetterMarks
 from knowledge.parsing.pdf.page_space import Box, PageSpace
 from knowledge.parsing.pdf.ruled_grid import Grid
 from knowledge.parsing.reading_order import Word

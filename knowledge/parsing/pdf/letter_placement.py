@@ -15,7 +15,7 @@ import pypdfium2.raw as pdfium
 
 from knowledge.parsing.pdf.letter_spacing import may_be_spaced_badly, word_divisions
 from knowledge.parsing.pdf.page_space import Box, PageSpace, turn_of
-from knowledge.parsing.pdf.shifted_letters import may_have_shifted_letters, shifted_letters
+from knowledge.parsing.pdf.superscripts_and_subscripts import may_have_shifted_letters, shifted_letters
 
 SAME_PLACE = 0.1
 """How far a letter that is drawn twice, as for bold type, may be from itself, in heights of the font."""

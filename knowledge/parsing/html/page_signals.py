@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from knowledge.sign_in_addresses import FORM_FIELDS, is_sign_in, leads_back
+from knowledge.sign_in_urls import FORM_FIELDS, is_sign_in, leads_back
 
 _SIGN_IN_TOKENS = frozenset(("username", "current-password", "webauthn"))
 """What a field fills itself in with (HTML, ``autocomplete``) on a sign-in page."""

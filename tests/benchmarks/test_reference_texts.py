@@ -6,7 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
-from benchmarks.shared.marked_documents import marked_documents
+from benchmarks.shared.reference_texts import marked_documents
 
 
 def test_words_stand_beside_a_document(tmp_path: Path) -> None:

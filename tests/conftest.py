@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
@@ -43,6 +44,10 @@ UNIT_TESTS = (
 """Files of `make test-fast`; their tests that use a database are left out."""
 SLOW = ("knowledge/test_embedders.py", "knowledge/test_model_hub.py")
 """Files that `make test-fast` leaves out: they load models for half a minute, or from a hub on loopback."""
+
+# How long an example takes says more about the load of the machine than about the code.
+settings.register_profile("parley", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("parley")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

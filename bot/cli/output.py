@@ -19,7 +19,7 @@ import click
 
 from bot.cli import user_messages
 from bot.errors import ParleyError
-from bot.platforms.terminal_markdown import shows_bold, with_bold
+from bot.terminal_markdown import shows_bold, with_bold
 from bot.types.json_documents import to_json
 from knowledge.text.numbered_names import numbered
 

@@ -16,7 +16,7 @@ from bot.commands.services import Services
 from bot.engine import user_messages
 from bot.engine.display.character_filter import visible
 from bot.errors import MessageGone
-from bot.platforms.terminal_markdown import is_in_code, shows_bold, with_bold
+from bot.terminal_markdown import is_in_code, shows_bold, with_bold
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.display import Limits, Part

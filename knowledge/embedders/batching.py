@@ -87,6 +87,7 @@ class BatchingWorker(Generic[Result]):
                 kind: EncodeKind = "query" if self._queues["query"] else "passage"
                 pieces = self._take(self._queues[kind])
             self._finish(pieces, kind)
+            del pieces  # A worker that waits keeps no texts.
 
     def _take(self, queue: deque[_Job[Result]]) -> list[tuple[_Job[Result], Sequence[str]]]:
         """Take pieces of the oldest jobs of one kind, up to a batch."""

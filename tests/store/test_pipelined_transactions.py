@@ -96,7 +96,7 @@ async def test_what_several_nodes_are_to_hear_is_set_local_and_not_by_a_function
     bound = [query for query in sent if "parley.tenant_id" in query]
     assert len(bound) == 2
     assert all("SET LOCAL parley.tenant_id = 'slack:A'" in query for query in bound)
-    assert not any("set_config" in query for query in sent)
+    assert not any("set_config" in query for query in bound)
 
 
 async def test_what_was_not_asked_to_be_the_last_is_rolled_back(database: Database) -> None:

@@ -29,8 +29,9 @@ from benchmarks.shared.harness import fresh_postgres, run, table
 from bot.store.database.session import Database
 from knowledge.embedders.cpu_threads import share_the_processor
 from knowledge.embedders.local import SentenceTransformerEmbedder, load
-from knowledge.embedders.model_files import OFFLINE_MODEL, locate
+from knowledge.embedders.model_files import locate
 from knowledge.ingest import Ingestor
+from knowledge.packaged_models import OFFLINE_MODEL
 from knowledge.sources.files import FolderSource
 
 TENANT = "bench"

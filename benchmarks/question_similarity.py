@@ -16,17 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bot.config import OFFLINE_EMBEDDING_MODEL
 from bot.engine.cache.matching import same_wording
 from bot.evals.cache import Pair, read
 from knowledge.embedders import build_embedder
+from knowledge.packaged_models import OFFLINE_MODEL
 
 THRESHOLDS = (0.7, 0.8, 0.9, 0.95, 0.98)
 
 
 async def rows(pairs: Sequence[Pair]) -> list[tuple[float, int, int, float, int, int, float]]:
     """Return threshold, then hits, false hits and recall by vectors alone, then the same with wording."""
-    async with aclosing(build_embedder(OFFLINE_EMBEDDING_MODEL)) as embedder:
+    async with aclosing(build_embedder(OFFLINE_MODEL)) as embedder:
         one = (await embedder.encode([pair.a for pair in pairs], "query")).vectors
         other = (await embedder.encode([pair.b for pair in pairs], "query")).vectors
     cosines = np.sum(one * other, axis=1)

@@ -33,8 +33,8 @@ from bot.store.database.session import Database
 from knowledge import bm25
 from knowledge.bm25 import IndexedChunk
 from knowledge.embedders import SentenceTransformerEmbedder
-from knowledge.embedders.model_files import OFFLINE_MODEL
 from knowledge.embedders.token_vectors import TokenVectors
+from knowledge.packaged_models import OFFLINE_MODEL
 from knowledge.ports import EncodeKind
 from knowledge.psycopg_connection import psycopg_connection
 from knowledge.search.rerankers import LateInteraction

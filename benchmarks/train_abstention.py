@@ -30,7 +30,8 @@ import numpy.typing as npt
 from benchmarks.make_weak_evidence_data import EvidenceCase, beir, turns
 from bot.errors import UsageError
 from bot.evals.abstention import Case, auc, encoded
-from knowledge.embedders import OFFLINE_MODEL, build_embedder
+from knowledge.embedders import build_embedder
+from knowledge.packaged_models import OFFLINE_MODEL
 from knowledge.search import evidence_confidence as shipped
 from knowledge.search.evidence_confidence import (
     EMBEDDING_FEATURES,

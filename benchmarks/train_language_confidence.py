@@ -30,7 +30,7 @@ from benchmarks.train_abstention import WEAK, Data, Floats, Rows, features, load
 from bot.evals.abstention import auc
 from bot.evals.beir import relevance
 from knowledge.confidence_calibration import ACROSS, OTHER_LATIN, OTHER_SCRIPT
-from knowledge.embedders import OFFLINE_MODEL
+from knowledge.packaged_models import OFFLINE_MODEL
 from knowledge.search import evidence_confidence as shipped
 from knowledge.search.evidence_confidence import EMBEDDING_FEATURES, WORD_FEATURES, LanguageModels, LogisticModel
 

@@ -26,7 +26,8 @@ from bot.engine.routing.weights import Linear, Weights
 from bot.errors import UsageError
 from bot.evals import jsonl
 from bot.evals.routing import Outcome, apgr, encoded, qualities, read
-from knowledge.embedders import OFFLINE_MODEL, build_embedder
+from knowledge.embedders import build_embedder
+from knowledge.packaged_models import OFFLINE_MODEL
 
 FOLDS = 5
 REPEATS = 3

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from knowledge.embedders.bert_model import BertModel
-from knowledge.embedders.model_files import MULTILINGUAL_MODEL, packaged_model, verified_weights
+from knowledge.embedders.model_files import packaged_model, verified_weights
 from knowledge.embedders.multilingual_model import CENTERS, open_multilingual
 from knowledge.embedders.prefixes import prefix
+from knowledge.packaged_models import MULTILINGUAL_MODEL
 from knowledge.ports import EncodeKind, Vectors
 
 ROOT = Path(__file__).resolve().parents[1]

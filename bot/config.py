@@ -22,10 +22,10 @@ from bot.errors import ConfigError
 from bot.setting_values import Key, Names, named, one_line, web_address
 from bot.types.usage import UNLIMITED, Tier
 from bot.web_settings import WebSettings
+from knowledge.packaged_models import OFFLINE_MODEL
 from knowledge.text import secret_redaction
 from knowledge.types import ChunkingMethod
 
-OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 _CHANGE = "Change it in the environment or in .env."
 _DATABASE_ADDRESSES = ("database_url", "listen_database_url", "search_database_url")
 _DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
@@ -81,7 +81,7 @@ class Settings(WebSettings, ChatSettings):
     total_timeout: Seconds = Field(120.0, validation_alias=named("PARLEY_TOTAL_TIMEOUT"))
 
     # knowledge
-    embedding_model: str = Field(OFFLINE_EMBEDDING_MODEL, validation_alias=named("PARLEY_EMBEDDING_MODEL"))
+    embedding_model: str = Field(OFFLINE_MODEL, validation_alias=named("PARLEY_EMBEDDING_MODEL"))
     reranker: str = Field("auto", validation_alias=named("PARLEY_RERANKER"))
     embedding_dimensions: int | None = Field(None, ge=8, le=4000, validation_alias=named("PARLEY_EMBEDDING_DIMENSIONS"))
     chunking: ChunkingMethod = Field("packed", validation_alias=named("PARLEY_CHUNKING"))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from babel import Locale
 
 from bot.commands import docs_user_messages
-from bot.config import OFFLINE_EMBEDDING_MODEL
 from bot.store.database.session import Database
-from knowledge.embedders.model_files import MULTILINGUAL_MODEL
+from knowledge.packaged_models import MULTILINGUAL_MODEL, OFFLINE_MODEL
 from knowledge.store.document_languages import most_common_foreign, sample_texts
 
 LEAST_PERCENT = 10
@@ -16,7 +15,7 @@ LEAST_PERCENT = 10
 
 async def suggest_multilingual(database: Database, tenant_id: str, embedding_model: str) -> str:
     """Return one line that says what to do; empty if there is nothing to suggest."""
-    if embedding_model != OFFLINE_EMBEDDING_MODEL:
+    if embedding_model != OFFLINE_MODEL:
         return ""
     found = await most_common_foreign(await database.run(tenant_id, lambda session: sample_texts(session, tenant_id)))
     if found is None or found.percent < LEAST_PERCENT:

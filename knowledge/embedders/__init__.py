@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from knowledge.embedders.local import MULTILINGUAL_MODEL, OFFLINE_MODEL, SentenceTransformerEmbedder
+from knowledge.embedders.local import SentenceTransformerEmbedder
 from knowledge.embedders.openai import OpenAIEmbedder
 from knowledge.embedders.stored_vector_names import split_name
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder
 
 __all__ = [
-    "MULTILINGUAL_MODEL",
-    "OFFLINE_MODEL",
     "OpenAIEmbedder",
     "SentenceTransformerEmbedder",
     "build_embedder",

@@ -16,19 +16,13 @@ import numpy.typing as npt
 
 from knowledge.embedders.batching import BatchingWorker, utf8_bytes
 from knowledge.embedders.cpu_threads import share_the_processor
-from knowledge.embedders.model_files import (
-    MULTILINGUAL_MODEL,
-    OFFLINE_MODEL,
-    PackagedModel,
-    locate,
-    packaged_model,
-    verified_weights,
-)
+from knowledge.embedders.model_files import PackagedModel, locate, packaged_model, verified_weights
 from knowledge.embedders.model_hub import HUB, log_once
 from knowledge.embedders.prefixes import prefix
 from knowledge.embedders.stored_vector_names import stored_name
 from knowledge.embedders.token_vectors import TokenVectors, sentence_vectors
 from knowledge.errors import EmbeddingError
+from knowledge.packaged_models import MULTILINGUAL_MODEL, OFFLINE_MODEL
 from knowledge.ports import Encoded, EncodeKind
 from knowledge.text.plain_letters import plain_letters
 from knowledge.text.sentence_splitter import sentence_windows

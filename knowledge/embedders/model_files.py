@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from knowledge.errors import EmbeddingError
+from knowledge.packaged_models import MULTILINGUAL_MODEL, OFFLINE_MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,6 @@ class PackagedModel:
     requirement: str
 
 
-OFFLINE_MODEL = "all-MiniLM-L6-v2"
-MULTILINGUAL_MODEL = "multilingual-e5-small"
 PACKAGED = (
     PackagedModel(
         name=OFFLINE_MODEL,

@@ -21,8 +21,8 @@ import numpy as np
 
 from knowledge import confidence_calibration
 from knowledge.confidence_calibration import OTHER_LATIN, OTHER_SCRIPT
-from knowledge.embedders.model_files import MULTILINGUAL_MODEL, OFFLINE_MODEL
 from knowledge.embedders.token_vectors import Signs, sign_cosines
+from knowledge.packaged_models import MULTILINGUAL_MODEL, OFFLINE_MODEL
 from knowledge.ports import Vectors
 from knowledge.search.followup_queries import spoken_languages
 from knowledge.search.named_rows import names_a_row

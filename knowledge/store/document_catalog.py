@@ -10,7 +10,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.errors import KnowledgeError
-from knowledge.store import document_writes, upload_records
 from knowledge.types import DocumentRow, Order
 
 
@@ -172,6 +171,9 @@ async def around(
 
 async def delete(session: AsyncSession, tenant_id: str, document_id: str) -> None:
     """Delete one document with its chunks, vectors and postings."""
+    # They load NumPy, which lists of documents do not need.
+    from knowledge.store import document_writes, upload_records
+
     source_id = await session.scalar(
         text("SELECT source_id FROM documents WHERE tenant_id = :tenant AND id = :id"),
         {"tenant": tenant_id, "id": _uuid(document_id)},

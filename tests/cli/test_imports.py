@@ -46,6 +46,10 @@ def test_a_report_starts_without_models_and_app(command: str, database_url: str,
     assert loaded & (MODELS | APP | SLOW) == set()
 
 
+def test_a_list_of_documents_starts_without_numpy(database_url: str, tmp_path: Path) -> None:
+    assert "numpy" not in loaded_after("docs", "--json", database_url=database_url, folder=tmp_path)
+
+
 def test_a_search_with_the_offline_model_starts_without_transformers(database_url: str, tmp_path: Path) -> None:
     loaded = loaded_after("search", "leave", "--json", database_url=database_url, folder=tmp_path)
     assert "torch" in loaded

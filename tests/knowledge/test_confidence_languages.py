@@ -8,7 +8,8 @@ import pytest
 
 from bot.evals.abstention import Case, encoded
 from knowledge.confidence_calibration import ACROSS, OTHER_LATIN, OTHER_SCRIPT, calibration_of
-from knowledge.embedders import MULTILINGUAL_MODEL, SentenceTransformerEmbedder
+from knowledge.embedders import SentenceTransformerEmbedder
+from knowledge.packaged_models import MULTILINGUAL_MODEL
 from knowledge.search.evidence_confidence import FILES, Evidence, LogisticModel, shipped
 
 ENGLISH = "The library opens at nine in the morning. Dogs are not allowed in the building."

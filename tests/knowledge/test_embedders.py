@@ -17,10 +17,11 @@ import pytest
 from aiohttp import web
 
 from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, build_embedder, model_files
-from knowledge.embedders.local import OFFLINE_MODEL, load
+from knowledge.embedders.local import load
 from knowledge.embedders.model_files import locate, packaged_model
 from knowledge.embedders.prefixes import prefix
 from knowledge.errors import EmbeddingError
+from knowledge.packaged_models import OFFLINE_MODEL
 from knowledge.ports import EncodeKind
 from knowledge.search.rerankers import CrossEncoderReranker, LateInteraction, build_reranker, max_sim
 from knowledge.types import Passage

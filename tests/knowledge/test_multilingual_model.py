@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from knowledge.embedders import SentenceTransformerEmbedder
-from knowledge.embedders.model_files import MULTILINGUAL_MODEL, packaged_model, verified_weights
+from knowledge.embedders.model_files import packaged_model, verified_weights
 from knowledge.errors import EmbeddingError
 from knowledge.ingest import Ingestor
 from knowledge.ingest.reembed import reembed
+from knowledge.packaged_models import MULTILINGUAL_MODEL
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import EncodeKind, Sessions
 from knowledge.search.rerankers import LateInteraction

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from knowledge.embedders.model_files import OFFLINE_MODEL, locate
+from knowledge.embedders.model_files import locate
+from knowledge.packaged_models import OFFLINE_MODEL
 
 
 def save_cross_encoder(folder: Path) -> None:

@@ -32,8 +32,8 @@ from bot.store.schema import feedback as ratings
 from bot.store.schema import ledger, turns
 from bot.store.schema.conversations import COPIED
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.embedders import OFFLINE_MODEL
 from knowledge.ingest import Ingestor
+from knowledge.packaged_models import OFFLINE_MODEL
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.reports.test_costs import call
 from tests.web.client import THREAD

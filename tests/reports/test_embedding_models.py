@@ -9,8 +9,9 @@ import pytest
 
 from bot.reports.contradictions import SAME_STATEMENT, Statement, compared
 from bot.reports.gaps import Vectors, grouped
-from knowledge.embedders import MULTILINGUAL_MODEL, OFFLINE_MODEL, SentenceTransformerEmbedder
+from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.embedders.cosine_scale import comparable_cosine, own_cosine
+from knowledge.packaged_models import MULTILINGUAL_MODEL, OFFLINE_MODEL
 
 BY_SUBJECT = (
     (

@@ -16,8 +16,8 @@ from bot.reports import gaps as gaps_report
 from bot.reports.gaps import SAME_SUBJECT, Gap, Vectors, gaps, grouped, labelled
 from bot.store.database.session import Database
 from bot.store.schema import feedback, threads, turns
-from knowledge.embedders import OFFLINE_MODEL
 from knowledge.ingest import Ingestor
+from knowledge.packaged_models import OFFLINE_MODEL
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.reports.test_slo import NOW, TENANT, THREAD, turn
 

@@ -96,7 +96,12 @@ def accepting(
         "edited": incoming.edited_at,
         "tokens": tokens,
     }
-    files = attachments.noting(tenant_id=key.tenant_id, turn_id=uid, files=incoming.attachments)
+    named = {"tenant_id": key.tenant_id, "turn_id": uid}
+    files = (
+        [attachments.copying(**named, from_turn=incoming.attachments_of)]
+        if incoming.attachments_of
+        else attachments.noting(**named, files=incoming.attachments)
+    )
     return (Statement(_ACCEPT, given), *files)
 
 

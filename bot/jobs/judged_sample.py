@@ -141,11 +141,11 @@ async def _name(services: Services, tenant_id: str, batch: Batch, pending: Batch
     if services.clock() - since < SUBMITTING:
         return None
     found = await batch.find(pending.id, since=since)
-    named = {"tenant_id": tenant_id, "batch": str(pending)}
     if found is None:
-        await services.database.run(tenant_id, partial(judgments.release, **named))
+        change = partial(judgments.release, tenant_id=tenant_id, batch=str(pending))
     else:
-        await services.database.run(tenant_id, partial(judgments.rename, **named, to=str(found)))
+        change = partial(judgments.rename, tenant_id=tenant_id, batch=str(pending), to=str(found))
+    await services.database.run(tenant_id, change)
     return found
 
 

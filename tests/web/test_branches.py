@@ -161,7 +161,7 @@ async def test_the_attachments_of_an_edited_question_are_stored_with_its_branch(
     handbook_app: App, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with served(handbook_app) as address, aiohttp.ClientSession(address) as http, following(http) as stream:
-        async with http.post("/api/attach?name=limits.txt", data=b"The limit is 7.") as response:
+        async with http.post("/api/attach?file=limits.txt", data=b"The limit is 7.") as response:
             key = (await response.json())["file"]
         asked = {"thread": THREAD, "id": "m1", "text": "What is the limit?", "files": [key]}
         _, found = await post(http, "/api/ask", asked)

@@ -47,7 +47,7 @@ def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -
 
 _COPY = """
 INSERT INTO attachments (tenant_id, turn_id, position, kind, name, content_type, size, ref, text, people)
-SELECT asked.tenant_id, asked.turn_id, position, kind, name, content_type, size, ref, text, people
+SELECT asked.tenant_id, asked.turn_id, position, earlier.kind, name, content_type, size, ref, text, people
 FROM turns AS asked JOIN attachments AS earlier ON earlier.tenant_id = asked.tenant_id AND earlier.turn_id = %(from)s
 WHERE asked.tenant_id = %(tenant)s AND asked.turn_id = %(turn)s
 """

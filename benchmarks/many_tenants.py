@@ -24,8 +24,8 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from benchmarks.search_scale import Language
 from benchmarks.shared.harness import resident_mb
+from benchmarks.shared.made_up_chunks import Language
 from bot.app import App, open_app
 from bot.config import Settings
 from bot.evals.metrics import percentile

@@ -155,15 +155,14 @@ async def schedule_next(
     database: Database, tenant_id: str, found: Found, *, now: datetime, retention_days: int | None
 ) -> None:
     """Record what the tenant's maintenance found, and when it is due next: later if nothing of it can expire."""
-    expire = retention_days is not None
     values = {
         "tenant": tenant_id,
         "version": found.version,
         "terms": search_terms.VERSION,
         "now": now,
         "pending": found.terms_outdated or found.runs > 0,
-        "expire": expire,
+        "expire": retention_days is not None,
         "in_use": IN_USE,
-        "idle": min(IDLE, timedelta(days=retention_days)) if expire else IDLE,
+        "idle": IDLE if retention_days is None else min(IDLE, timedelta(days=retention_days)),
     }
     await database.flush(tenant_id, Statement(_SCHEDULE, values))

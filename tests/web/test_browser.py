@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -15,7 +13,6 @@ from bot.platforms.web import app
 from bot.platforms.web.event_hub import EventHub
 from tests.web.browser import (
     Chrome,
-    browsing,
     click,
     click_unseen,
     console_errors,
@@ -37,12 +34,6 @@ pytestmark = requires_chromium
 
 QUESTION_ACTIONS = ".msg.user .question-actions button"
 EDITOR = ".editor textarea"
-
-
-@pytest.fixture
-async def chrome(page: Running, tmp_path: Path) -> AsyncIterator[Chrome]:
-    async with browsing(page.address, tmp_path / "profile") as driver:
-        yield driver
 
 
 async def test_ask_a_sample_question_and_open_a_citation(page: Running, chrome: Chrome) -> None:

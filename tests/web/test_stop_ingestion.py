@@ -120,8 +120,8 @@ async def test_an_ingestion_is_stopped_by_the_id_in_its_message(app: App, site: 
 
 
 @requires_chromium
-async def test_the_page_shows_progress_and_stops_the_ingestion(app: App, site: Site, tmp_path: Path) -> None:
-    async with served(app) as address, browsing(address, tmp_path / "profile") as chrome:
+async def test_the_page_shows_progress_and_stops_the_ingestion(app: App, site: Site) -> None:
+    async with served(app) as address, browsing(address) as chrome:
         await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
         await type_keys(chrome, f"/ingest sitemap:{site.url}/sitemap.xml\n")
         site.release(3)

@@ -76,13 +76,15 @@ async def private_answer(
     assert turn is not None
     outcome = await services.dispatcher.start(turn, surface or NullSurface())
     links = _links(outcome.citations, question, outcome.trace)
+    notes = _notes(outcome)
     return Reply(
-        text_of(outcome, question),
+        sanitize("\n\n".join((_text_of(outcome, links), *notes)), links),
         shareable=outcome.refused is None,
         turn_id=outcome.turn_id,
         links=links,
         answer=outcome.answer,
         citations=outcome.citations,
+        notes=notes,
     )
 
 
@@ -148,11 +150,14 @@ def _shared(row: Any, by: Author) -> Reply:
     return Reply(f"{by.name} asked: {question}\n\n{text}", private=False, links=links)
 
 
-def text_of(outcome: Outcome, question: str = "") -> str:
+def _text_of(outcome: Outcome, links: frozenset[str]) -> str:
     """Return an answer with its sources as one sanitized text."""
-    if outcome.refused is not None:
-        return outcome.refused
-    return _with_sources(outcome.answer, outcome.citations, _links(outcome.citations, question, outcome.trace))
+    return _with_sources(outcome.answer, outcome.citations, links) if outcome.refused is None else outcome.refused
+
+
+def _notes(outcome: Outcome) -> tuple[str, ...]:
+    """Return what the asker must know of an answer: that it was cut off, who verified it, what it does not use."""
+    return tuple(engine_messages.without_thread(note) for note in outcome.trace.get("notes", ()))
 
 
 def _links(citations: Sequence[Citation], question: str, trace: Mapping[str, Any]) -> frozenset[str]:

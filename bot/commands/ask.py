@@ -78,7 +78,7 @@ async def private_answer(
     links = _links(outcome.citations, question, outcome.trace)
     notes = _notes(outcome)
     return Reply(
-        sanitize("\n\n".join((_text_of(outcome, links), *notes)), links),
+        sanitize("\n\n".join((text_of(outcome, question), *notes)), links),
         shareable=outcome.refused is None,
         turn_id=outcome.turn_id,
         links=links,
@@ -150,9 +150,11 @@ def _shared(row: Any, by: Author) -> Reply:
     return Reply(f"{by.name} asked: {question}\n\n{text}", private=False, links=links)
 
 
-def _text_of(outcome: Outcome, links: frozenset[str]) -> str:
+def text_of(outcome: Outcome, question: str = "") -> str:
     """Return an answer with its sources as one sanitized text."""
-    return _with_sources(outcome.answer, outcome.citations, links) if outcome.refused is None else outcome.refused
+    if outcome.refused is not None:
+        return outcome.refused
+    return _with_sources(outcome.answer, outcome.citations, _links(outcome.citations, question, outcome.trace))
 
 
 def _notes(outcome: Outcome) -> tuple[str, ...]:

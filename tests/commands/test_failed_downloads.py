@@ -26,7 +26,7 @@ GONE = failing("gone.md", SurfaceError("the file is gone"))
 
 async def test_the_other_files_are_added(app: App) -> None:
     reply = await commands.run("ingest", "", replace(by(app), attachments=(DOGS, GONE)))
-    assert "1 document added" in reply.text
+    assert "Added 1 document" in reply.text
     assert "gone.md: the file is gone" in reply.text
     assert "dogs.md" in (await commands.run("docs", "list", by(app))).text
 

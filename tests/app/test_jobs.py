@@ -9,7 +9,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import App
-from bot.commands.services import Services
 from bot.commands.tenants_one_by_one import for_each_tenant
 from bot.errors import StoreAway
 from bot.jobs import maintenance, tasks

@@ -30,14 +30,14 @@ def test_only_questions_whose_answer_is_in_their_document_are_asked(tmp_path: Pa
     (asked,) = questions(folder, retrieval.read(folder))
     assert asked.question == "When does the gate open?"
     found = passage(ROWS["d1"])
-    right = outcome(asked, Found((found,), {}, confidence=0.9, decline_below=0.5))
+    right = outcome(asked, Found((found,), {}, 0.9, 1, decline_below=0.5))
     assert (right.found, right.declined, right.quotes) == (False, False, (False,))  # another document says the same
 
 
 def test_a_declined_question_has_no_quotes(tmp_path: Path) -> None:
     folder = data_set(tmp_path)
     (asked,) = questions(folder, retrieval.read(folder))
-    assert outcome(asked, Found((passage(ROWS["d1"]),), {}, confidence=0.1, decline_below=0.5)).declined
+    assert outcome(asked, Found((passage(ROWS["d1"]),), {}, 0.1, 1, decline_below=0.5)).declined
 
 
 def test_an_answer_is_found_across_lines_and_in_any_case() -> None:

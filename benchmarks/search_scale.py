@@ -80,7 +80,7 @@ def _build_indexes(url: str, definitions: Sequence[str]) -> None:
         connection.execute("SET maintenance_work_mem = '2GB'")
         for definition in definitions:
             connection.execute(definition.encode())
-        for table in ("embeddings", "chunks", "postings", "posting_masks"):
+        for table in ("embeddings", "chunks", "postings", "posting_masks", "token_signs", "sentence_vectors"):
             connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
 
 

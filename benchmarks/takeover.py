@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -75,9 +76,13 @@ async def measure(
     processes: int = 3,
     rate: float = 4.0,
     apart: bool = False,
+    most_seconds: float = math.inf,
     settle_timeout: float = SETTLE_TIMEOUT,
 ) -> Takeovers:
-    """Kill and pause processes, and use up the processor, while users send ``rate`` events a second."""
+    """Kill and pause processes, and use up the processor, while users send ``rate`` events a second.
+
+    No process is killed any more after ``most_seconds``.
+    """
     async with open_environment(seed) as environment:
         users = environment.users
         users.edited_share = users.deleted_share = 0.0  # An edit takes the turn from its process, too.
@@ -86,7 +91,7 @@ async def measure(
         await environment.greet_users()
         asking = asyncio.create_task(users.ask(10**6, 10**6 / rate))
         limiting = asyncio.create_task(limit_waiting(environment, MOST_WAITING))
-        await _kill(environment, pool, kills)
+        killed = await _kill(environment, pool, kills, most_seconds)
         await _pause(pool, pauses, pause_seconds)
         if busy:
             async with _busy_loops(busy):
@@ -97,7 +102,7 @@ async def measure(
         await users.wait_until_delivered()
         await wait_until_settled(environment, pool, settle_timeout)
         await pool.close()
-        return await _result(environment, pool, kills, pauses)
+        return await _result(environment, pool, killed, pauses)
 
 
 async def _result(environment: Environment, pool: ProcessPool, kills: int, pauses: int) -> Takeovers:
@@ -108,15 +113,22 @@ async def _result(environment: Environment, pool: ProcessPool, kills: int, pause
     )
 
 
-async def _kill(environment: Environment, pool: ProcessPool, times: int) -> None:
-    """Kill processes that run a turn, one after the other, each once the last one's turns are taken over."""
-    for _ in range(times):
+async def _kill(environment: Environment, pool: ProcessPool, times: int, most_seconds: float) -> int:
+    """Kill processes that run a turn, one after the other, each once the last one's turns are taken over.
+
+    Return how many were killed.
+    """
+    end = time.monotonic() + most_seconds
+    for number in range(times):
+        if time.monotonic() > end:
+            return number
         process = await _answering(pool)
         process.signal(signal.SIGKILL)
         await process.gone.wait()
         until = time.monotonic() + LONGEST_WAIT
         while time.monotonic() < until and await _waiting(environment):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
+    return times
 
 
 async def _waiting(environment: Environment) -> bool:
@@ -167,6 +179,7 @@ def main() -> None:
     options.add_argument("--busy", type=int, default=0, metavar="LOOPS")
     options.add_argument("--processes", type=int, default=3)
     options.add_argument("--apart", action="store_true")
+    options.add_argument("--most-minutes", type=float, default=math.inf, help="kill no more then")
     options.add_argument("--rate", type=float, default=4.0, help="events a second")
     options.add_argument("--seed", type=int, default=int(time.time()))
     given = options.parse_args()
@@ -179,6 +192,7 @@ def main() -> None:
             busy=given.busy,
             processes=given.processes,
             apart=given.apart,
+            most_seconds=60 * given.most_minutes,
             rate=given.rate,
         )
     )

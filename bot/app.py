@@ -172,7 +172,10 @@ async def open_app(
                 expected=(lambda _: 0) if free else expected_tokens(settings, counter.count),
             )
         )
-        search = overrides.search(StandbySearch(retriever, searching) if searching else retriever)
+        standby = StandbySearch(retriever, searching) if searching else None
+        if standby:
+            stack.push_async_callback(standby.aclose)
+        search = overrides.search(standby or retriever)
         pacing = WorkspacePacing(notifications.process_id)
         count = counter.count
         wired = _Wired(settings, database, llm, stores, search, retriever, models.current, count, pacing, free, clock)

@@ -1,4 +1,4 @@
-"""Reads the similarity of given chunks to a question: cosines of chunks and sentences, and stored token signs."""
+"""Reads the similarity of given chunks to a question: the cosines of chunks and sentences. Unpacks token signs."""
 
 from __future__ import annotations
 
@@ -67,16 +67,6 @@ async def read_similarities(
     }
 
 
-async def read_token_signs(
-    session: AsyncSession, scope: Scope, numbers: Sequence[int], *, model: str, dimensions: int
-) -> dict[int, Signs]:
-    """Return the stored token signs of chunks that were already found in the same scope."""
-    cursor = (await psycopg_connection(session)).cursor(binary=True)
-    await cursor.execute(
-        "SELECT chunk_id, signs FROM token_signs WHERE tenant_id = %s AND model = %s AND chunk_id = ANY(%s)",
-        (scope.tenant_id, model, list(numbers)),
-    )
-    width = (dimensions + 7) // 8
-    return {
-        number: np.frombuffer(packed, dtype=np.uint8).reshape(-1, width) for number, packed in await cursor.fetchall()
-    }
+def unpack_signs(packed: bytes, dimensions: int) -> Signs:
+    """Return the token signs of a chunk as they are compared."""
+    return np.frombuffer(packed, dtype=np.uint8).reshape(-1, (dimensions + 7) // 8)

@@ -103,7 +103,7 @@ class Harness:
             self.channel,
             turn_id="t1",
             record=self.record,
-            confirm=self.confirm,
+            confirm=lambda: self.confirm(),
             parts=parts,
             allowed=allowed,
             monotonic=self.clock.monotonic,

@@ -16,7 +16,7 @@ from bot.engine.display.stream import Display
 from bot.errors import LeaseLost, SurfaceError
 from bot.types.display import Limits, Part
 from bot.types.turns import Turn
-from tests.engine.display_harness import Channel, Harness
+from tests.engine.display_harness import Channel, Harness, stream
 from tests.engine.fakes import FakeStores, Screen, Writer, turn
 from tests.engine.test_engine import ANSWER, engine, script
 
@@ -205,6 +205,37 @@ class Files(Channel):
 
     async def hand_over(self, name: str, data: bytes) -> None:
         self.files.append(name)
+
+
+@dataclass
+class Immediate(Channel):
+    """A channel that is called in the step of the event loop in which the lease was confirmed: nothing ran meanwhile."""
+
+    something_ran: bool = False
+    late: list[str] = field(default_factory=list)
+
+    async def confirm(self) -> None:
+        self.something_ran = False
+        asyncio.get_running_loop().call_soon(setattr, self, "something_ran", True)
+
+    async def _call(self, name: str, part: Part | None) -> None:
+        if self.something_ran:
+            self.late.append(name)
+        await super()._call(name, part)
+
+
+async def test_a_process_cannot_be_paused_for_long_between_the_check_of_its_lease_and_a_message() -> None:
+    """What a paused process does first when it wakes is not bounded by a timeout that begins only then."""
+    harness = Harness(Limits(200, 0.0), channel=Immediate)
+    assert isinstance(harness.channel, Immediate)
+    harness.confirm = harness.channel.confirm  # type: ignore[method-assign]
+    async with harness.display as display:
+        await display.open("…")
+        await stream(harness, "word " * 100)
+        await display.close("word " * 100)
+    assert harness.channel.late == []
+    assert len(harness.channel.times("post")) == len(harness.channel.messages) > 1
+    assert harness.channel.times("edit")
 
 
 @pytest.mark.parametrize("text", ["Short.", "word " * 1000], ids=["a message to delete", "a file to upload"])

@@ -209,7 +209,7 @@ class Files(Channel):
 
 @dataclass
 class Immediate(Channel):
-    """A channel that is called in the step of the event loop in which the lease was confirmed: nothing ran meanwhile."""
+    """A channel that is called in the step of the event loop in which the lease was confirmed."""
 
     something_ran: bool = False
     late: list[str] = field(default_factory=list)

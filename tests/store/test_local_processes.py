@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from bot.store.stores import open_stores
 from bot.types.turns import Notice
 from tests.doubles.faulty_network import FaultyNetwork
 from tests.store.test_death_after_restart import PATIENCE, listening, next_of
-from tests.store.test_turn_queue import NOON, asked, store_of, until
+from tests.store.test_turn_queue import asked, store_of, until
+from tests.store.test_turns import NOON
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux names processes and PID namespaces like this"
@@ -45,17 +47,22 @@ def as_process(process: subprocess.Popen[bytes], number: int = OTHER) -> LocalPr
     return LocalProcess(number, process.pid, started_at(process.pid))
 
 
+def known(watched: LocalProcesses) -> tuple[set[int], set[int]]:
+    """Return the numbers of the processes that run, and of those that have ended."""
+    return set(watched.alive), set(watched.gone)
+
+
 async def test_the_end_of_a_process_is_told_at_once_and_again_while_its_lock_is_released(
     other: subprocess.Popen[bytes],
 ) -> None:
     told = asyncio.Queue[None]()
     watched = LocalProcesses(lambda: told.put_nowait(None))
     watched.watch([as_process(other)])
-    assert (watched.alive, watched.gone) == ({OTHER}, set())
+    assert known(watched) == ({OTHER}, set())
     other.kill()
     for _ in local_processes.LOCK_RELEASE_SECONDS:
         await asyncio.wait_for(told.get(), PATIENCE)
-    assert (watched.alive, watched.gone) == (set(), {OTHER})
+    assert known(watched) == (set(), {OTHER})
     watched.watch([])
     assert watched.gone == set(), "the dead are not kept for ever"
     watched.close()
@@ -67,7 +74,7 @@ async def test_a_process_that_ended_before_it_was_watched_is_gone_also_if_its_pi
     watched = LocalProcesses(lambda: None)
     before, ended = as_process(other)._replace(process_id=1), as_process(other)._replace(started=1)
     watched.watch([before, ended])
-    assert (watched.alive, watched.gone) == ({1}, {OTHER})
+    assert known(watched) == ({1}, {OTHER})
     other.kill()
     other.wait()
     watched.close()
@@ -84,10 +91,10 @@ async def test_nothing_is_known_about_a_process_where_the_system_does_not_tell(
 
     watched, process = LocalProcesses(lambda: None), as_process(other)
     watched.watch([process._replace(started=0)])
-    assert (watched.alive, watched.gone) == (set(), set())
-    monkeypatch.setattr(local_processes.os, "pidfd_open", forbidden)
+    assert known(watched) == (set(), set())
+    monkeypatch.setattr(os, "pidfd_open", forbidden)
     watched.watch([process])
-    assert (watched.alive, watched.gone) == (set(), set())
+    assert known(watched) == (set(), set())
     watched.close()
 
 

@@ -17,10 +17,13 @@ run: $(VENV)/.installed ## start Parley with its sample handbook at http://127.0
 
 setup: $(VENV)/.installed ## create the virtual environment and install Parley
 
-test: $(VENV)/.tools browser peers check ## run everything: ruff, mypy, import-linter and all tests
-	@$(BIN)/pytest -n 4 --dist worksteal || \
+test: $(VENV)/.tools browser peers ## run everything: ruff, mypy, import-linter and all tests
+	@checked=$$(mktemp); status=0; \
+	$(MAKE) --no-print-directory check >"$$checked" 2>&1 & checking=$$!; \
+	$(BIN)/pytest -n 4 --dist worksteal || \
 	{ echo "Running the tests that failed once more, one at a time: on a busy machine some run out of time"; \
-	  $(BIN)/pytest --last-failed --last-failed-no-failures none; }
+	  $(BIN)/pytest --last-failed --last-failed-no-failures none; } || status=1; \
+	wait $$checking || status=1; cat "$$checked"; rm "$$checked"; exit $$status
 
 test-fast: $(VENV)/.tools ## run the unit tests: no database, no sockets, no browser, no killed processes
 	$(BIN)/pytest -n 2 --dist worksteal -m unit

@@ -198,6 +198,7 @@ async def open_app(
             clock=clock,
             workspace_pacing=pacing,
             health=health,
+            telemetry=telemetry,
             metrics=metrics.exposition,
             open_channel=channel_opener(settings, database),
         )

@@ -19,7 +19,8 @@ BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "m
 """``running_lines`` are headers and footers that repeat on the pages. They are part of the text, but not searched."""
 SourceKind = Literal["file", "folder", "upload", "url", "crawl", "sitemap", "git", "slack", "discord"]
 SOURCE_KINDS: tuple[str, ...] = get_args(SourceKind)
-DocumentState = Literal["ready", "failed"]
+DocumentState = Literal["ready", "failed", "no text"]
+"""``no text``: a picture in which no text was recognized, which nobody needs to mend."""
 Order = Literal["source", "title", "age", "state", "size"]
 ORDERS: tuple[str, ...] = get_args(Order)
 """Orders of documents: ``age`` begins with the newest, ``state`` with the failed, ``size`` with the longest."""

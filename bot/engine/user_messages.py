@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from bot.errors import OverBudget
 from bot.types.audience import Audience, Readers
 from bot.types.usage import BudgetOwner, BudgetState
+from knowledge.text.counted_nouns import counted
 
 # --- while an answer is made
 
@@ -197,6 +198,8 @@ READ_TOO_SLOWLY = "Reading the attachments took too long, so this answer does no
 NOT_READ_ABOVE = "I could not read the messages above, so this answer uses only your question."
 ASKED_CHARS = 160
 CLOSEST = 3
+MOST_WARNINGS = 3
+"""Notes about what was left out of one attached file."""
 
 
 def verified(owner: str, at: datetime) -> str:
@@ -217,6 +220,13 @@ def not_read(name: str, reason: str) -> str:
     return f"{message.rstrip('.')}."
 
 
+def warnings_of(name: str, warnings: Sequence[str]) -> list[str]:
+    """Return the notes about what was left out of an attached file."""
+    notes = [f"{name}: {warning}." for warning in warnings[:MOST_WARNINGS]]
+    more = len(warnings) - MOST_WARNINGS
+    return [*notes, f"{name}: {counted(more, 'more part')} left out."] if more > 0 else notes
+
+
 def not_in_files(names: Sequence[str]) -> str:
     """Return the note for attached files that seem to say nothing about the question."""
     return f"I found nothing about this in {' or '.join(names)}."
@@ -227,6 +237,16 @@ def more_files(count: int) -> str:
     return (
         f"I did not read {count} more attached {'file' if count == 1 else 'files'}. Attach fewer files to one question."
     )
+
+
+def incomplete_files(left_out: Sequence[str], shortened: Sequence[str]) -> list[str]:
+    """Return the notes for attached files that are too long for one question, by their names."""
+    notes = []
+    if left_out:
+        notes.append(f"{' and '.join(left_out)} did not fit into this question. Attach fewer or shorter files.")
+    if shortened:
+        notes.append(f"I read only the beginning of {' and '.join(shortened)}. Attach the part that you ask about.")
+    return notes
 
 
 def nothing_found(query: str, documents: int, places: Sequence[str], people: Sequence[str] = ()) -> str:

@@ -353,16 +353,13 @@ class NoBranches:
     async def begin(self, turn_id: str, thread_id: str, question: str) -> bool:
         return False
 
-    async def copy_attachments(self, turn_id: str, to_turn_id: str) -> None:
-        """Do nothing."""
-
     async def remove_empty(self, thread_id: str) -> None:
         """Do nothing."""
 
     async def links(self, thread_id: str) -> BranchLinks:
         return BranchLinks()
 
-    async def copies(self, turn_id: str) -> Sequence[str]:
+    async def copies(self, turn_id: str, *, other_than: str = "") -> Sequence[str]:
         return ()
 
 

@@ -178,8 +178,15 @@ async def click_unseen(driver: Chrome, css: str, number: int) -> None:
 
 
 async def click(driver: Chrome, css: str, number: int = 0) -> None:
-    """Click the matching element with this number, counted from 0."""
-    await look(driver, lambda driver: find_all(driver, css)[number].click())
+    """Click the matching element with this number, counted from 0, as soon as there is one that the page keeps."""
+
+    def clicked(driver: Chrome) -> bool:
+        found = find_all(driver, css)[number:]
+        for element in found[:1]:
+            element.click()
+        return bool(found)
+
+    await wait_until(driver, clicked)
 
 
 async def type_keys(driver: Chrome, *keys: str, into: str = "#question") -> None:

@@ -41,12 +41,12 @@ async def test_sign_in_with_a_token_ask_and_sign_out(tmp_path: Path) -> None:
         await wait_until(chrome, lambda driver: find_all(driver, ".sign-in-error"))
         assert await shown(chrome, ".sign-in-error") == ["This token is not correct. Check it and try again."]
         await type_keys(chrome, TOKEN, Keys.ENTER, into="#token")
-        chips = await wait_until(chrome, lambda driver: find_all(driver, "#chips button"))
+        await wait_until(chrome, lambda driver: find_all(driver, "#chips button"))
         assert (await look(chrome, lambda driver: driver.current_url)) == f"{url}/"
 
         assert await shown(chrome, "#admin-page") == ["Admin page"]
         page.release(len(PIECES))
-        await asyncio.to_thread(chips[0].click)
+        await click(chrome, "#chips button")
         await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final .sources li"))
         assert await shown(chrome, ".msg.user .body") == [QUESTIONS[0]]
         await type_keys(chrome, "/budget", Keys.ENTER)

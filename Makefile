@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOST ?=
 PORT ?= 8080
+CHECKS = $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -19,7 +20,7 @@ setup: $(VENV)/.installed ## create the virtual environment and install Parley
 
 test: $(VENV)/.tools browser peers ## run everything: ruff, mypy, import-linter and all tests
 	@checked=$$(mktemp); status=0; \
-	$(MAKE) --no-print-directory check >"$$checked" 2>&1 & checking=$$!; \
+	{ $(CHECKS); } >"$$checked" 2>&1 & checking=$$!; \
 	$(BIN)/pytest -n 4 --dist worksteal || \
 	{ echo "Running the tests that failed once more, one at a time: on a busy machine some run out of time"; \
 	  $(BIN)/pytest --last-failed --last-failed-no-failures none; } || status=1; \
@@ -29,10 +30,7 @@ test-fast: $(VENV)/.tools ## run the unit tests: no database, no sockets, no bro
 	$(BIN)/pytest -n 2 --dist worksteal -m unit
 
 check: $(VENV)/.tools ## run ruff, mypy and import-linter
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(CHECKS)
 
 test-peers: $(VENV)/.tools peers ## install model servers and process managers of others in .venv-peers, and test against them
 	@PYTHON=$(BIN)/python scripts/peers.sh .venv-peers

@@ -168,7 +168,7 @@ async def open_app(
                 count_tokens=counter.count,
                 clock=clock,
                 holder=lambda: notifications.holder,
-                settling=lambda: notifications.settling,
+                evidence=lambda: notifications.evidence,
                 expected=(lambda _: 0) if free else expected_tokens(settings, counter.count),
             )
         )

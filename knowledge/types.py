@@ -316,6 +316,8 @@ class Passage:
     """What its title says at its end about the state of the document, such as “gone since 2026-03-01”."""
     superseded: bool = False
     """Its document says that it is no longer in force, and the question does not ask for what was valid earlier."""
+    embedding_model: str = ""
+    """The model of the vectors of ``sentences``; empty without sentences."""
 
     @property
     def indexed_title(self) -> str:

@@ -21,6 +21,7 @@ from bot.engine.display import final_retry, reply_messages
 from bot.platforms.discord.app import serve as serve_discord
 from bot.platforms.slack import stream_policy, surface
 from bot.platforms.slack.app import serve as serve_slack
+from bot.store.database import local_processes
 from bot.store.turns import leases
 from knowledge.text.language_detection import detect_language
 
@@ -45,6 +46,8 @@ class Spec:
     """Seconds that a lease lasts, which other timeouts follow; 0 keeps the default."""
     away: float = 0.0
     """Seconds for which a final text is retried while its platform is away; 0 keeps the default."""
+    apart: bool = False
+    """Whether the process does as if the others ran on other machines."""
     workspaces: float = 1.0
     """Factor for Slack's limits on edits and started streams, as if for that many workspaces; see
     ``benchmarks.chaos.test_bed.SLACK_PACE``."""
@@ -56,6 +59,8 @@ async def work(spec: Spec, send: Send) -> None:
         _shorten_leases(spec.lease)
     if spec.away:
         final_retry.AWAY_SECONDS = spec.away
+    if spec.apart:
+        local_processes.pid_namespace = lambda: spec.name
     _raise_rate_limits(spec.workspaces)
     settings = Settings(_env_file=None, **{**spec.settings, "data_dir": Path("unused")})
     watched = overrides(CrashPointWatch(send, spec.point, spec.at))

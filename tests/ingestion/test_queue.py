@@ -24,7 +24,7 @@ from bot.jobs.retries import retry_delay
 from bot.jobs.worker import _app, retry_stalled_jobs
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge.errors import EmbeddingError, SourceError
+from knowledge.errors import DiskFullError, EmbeddingError, SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources.files import UploadSource
@@ -352,6 +352,7 @@ async def test_a_source_that_fails_is_tried_again_after_its_interval_and_then_le
         (EmbeddingError("away"), 2, 64),
         (EmbeddingError("away"), 4, 600),
         (EmbeddingError("away"), 5, None),
+        (DiskFullError("no room"), 0, 4),
         (SourceError("no such page"), 0, None),
         (ValueError("a fault of ours"), 0, None),
         (SourceBusy("another"), 50, 5),

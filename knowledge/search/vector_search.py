@@ -55,7 +55,7 @@ async def scan_exactly(
 # Samples the chunks with the smallest digests of their text: a random sample that does not depend on the order in which
 # documents were added. <#> is the negative inner product.
 _COSINE_SPREAD = text("""
-    SELECT -avg(vector <#> CAST(:vector AS halfvec)), stddev_pop(vector <#> CAST(:vector AS halfvec))
+    SELECT -avg(vector <#> CAST(:vector AS halfvec)), stddev_pop(vector <#> CAST(:vector AS halfvec)), count(*)
     FROM embeddings
     WHERE tenant_id = :tenant
         AND model = :model
@@ -74,8 +74,8 @@ async def cosine_spread(session: AsyncSession, vector: Vector, scope: Scope, *, 
         _COSINE_SPREAD,
         {"vector": halfvec(vector), "tenant": scope.tenant_id, "model": model, "sampled": SAMPLE_SIZE},
     )
-    mean, deviation = found.one()
-    return Spread(float(mean), float(deviation)) if deviation else NO_SPREAD
+    mean, deviation, sampled = found.one()
+    return Spread(float(mean), float(deviation), int(sampled)) if deviation else NO_SPREAD
 
 
 async def _run_search(session: AsyncSession, statement: str, values: dict[str, object]) -> list[tuple[int, float]]:

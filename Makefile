@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOST ?=
 PORT ?= 8080
+CHECKS = $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -17,19 +18,19 @@ run: $(VENV)/.installed ## start Parley with its sample handbook at http://127.0
 
 setup: $(VENV)/.installed ## create the virtual environment and install Parley
 
-test: $(VENV)/.tools browser peers check ## run everything: ruff, mypy, import-linter and all tests
-	@$(BIN)/pytest -n 4 --dist worksteal || \
+test: $(VENV)/.tools browser peers ## run everything: ruff, mypy, import-linter and all tests
+	@checked=$$(mktemp); status=0; \
+	{ $(CHECKS); } >"$$checked" 2>&1 & checking=$$!; \
+	$(BIN)/pytest -n 4 --dist worksteal || \
 	{ echo "Running the tests that failed once more, one at a time: on a busy machine some run out of time"; \
-	  $(BIN)/pytest --last-failed --last-failed-no-failures none; }
+	  $(BIN)/pytest --last-failed --last-failed-no-failures none; } || status=1; \
+	wait $$checking || status=1; cat "$$checked"; rm "$$checked"; exit $$status
 
 test-fast: $(VENV)/.tools ## run the unit tests: no database, no sockets, no browser, no killed processes
 	$(BIN)/pytest -n 2 --dist worksteal -m unit
 
 check: $(VENV)/.tools ## run ruff, mypy and import-linter
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(CHECKS)
 
 test-peers: $(VENV)/.tools peers ## install model servers and process managers of others in .venv-peers, and test against them
 	@PYTHON=$(BIN)/python scripts/peers.sh .venv-peers

@@ -16,14 +16,14 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 from sqlalchemy import create_engine, text
 
+from benchmarks.chaos.heap_log import HeapLog
 from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.process_pool import Process
 from benchmarks.chaos.simulated_users import TAG, PlatformName
@@ -111,8 +111,6 @@ class Result:
     streams: Sequence[int]
     loads: Sequence[float]
     database: PostgresCounters
-    object_counts: Sequence[Mapping[str, Any]]
-    """The objects of the process by type, as ``benchmarks.chaos.worker`` reports them."""
 
     def rows(self) -> dict[str, object]:
         """Return the printed names and figures."""
@@ -174,13 +172,13 @@ async def measure(
     platforms: tuple[PlatformName, ...] = ("slack", "discord"),
     logs: Path | None = None,
     warm_up: float = WARM_UP,
-    count_objects_every: float = 0.0,
+    heap_log: HeapLog | None = None,
 ) -> Result:
     """Load one process for ``seconds``."""
     extra_settings = {"total_timeout": 600.0, "max_turns": max(64, 2 * streams)}
     async with open_environment(seed, database={}, folder=logs, **extra_settings) as environment:
         environment.models.script = streaming(streams / questions, pace, environment.rng)
-        pool = environment.pool(1, mixes=[platforms], sample_load=True, count_objects_every=count_objects_every)
+        pool = environment.pool(1, mixes=[platforms], sample_load=True, heap_log=heap_log and asdict(heap_log))
         await pool.start()
         (process,) = pool.ready
         other_messages: list[float] = []
@@ -304,7 +302,6 @@ def _result(
         streams=seen.streams,
         loads=seen.loads,
         database=database,
-        object_counts=[counted for counted in process.object_counts if counted["at"] >= began],
     )
 
 

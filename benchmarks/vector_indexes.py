@@ -3,8 +3,9 @@
     python -m benchmarks.vector_indexes --chunks 100000
     python -m benchmarks.vector_indexes --texts FILE.jsonl --limit 10000
 
-Without texts, the vectors are clustered around centers, as in ``benchmarks.search_scale``. With texts, the offline
-model encodes their sentences. What is nearest by one bit for each dimension is sorted again by the stored vectors.
+Without texts, the vectors are those of ``benchmarks.shared.made_up_chunks``, clustered around centers. With texts, the
+offline model encodes their sentences. What is nearest by one bit for each dimension is sorted again by the stored
+vectors.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import psycopg
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 
-from benchmarks.search_scale import DIMENSIONS, cluster_centers, clustered_vectors
+from benchmarks.shared.made_up_chunks import DIMENSIONS, cluster_centers, clustered_vectors
 from bot.evals.metrics import percentile
 from bot.store.embedded.temporary import temporary_server
 from knowledge.embedders import SentenceTransformerEmbedder

@@ -168,11 +168,14 @@ async def open_app(
                 count_tokens=counter.count,
                 clock=clock,
                 holder=lambda: notifications.holder,
-                settling=lambda: notifications.settling,
+                evidence=lambda: notifications.evidence,
                 expected=(lambda _: 0) if free else expected_tokens(settings, counter.count),
             )
         )
-        search = overrides.search(StandbySearch(retriever, searching) if searching else retriever)
+        standby = StandbySearch(retriever, searching) if searching else None
+        if standby:
+            stack.push_async_callback(standby.aclose)
+        search = overrides.search(standby or retriever)
         pacing = WorkspacePacing(notifications.process_id)
         count = counter.count
         wired = _Wired(settings, database, llm, stores, search, retriever, models.current, count, pacing, free, clock)
@@ -195,6 +198,7 @@ async def open_app(
             clock=clock,
             workspace_pacing=pacing,
             health=health,
+            telemetry=telemetry,
             metrics=metrics.exposition,
             open_channel=channel_opener(settings, database),
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 
-from bot.engine.answer.question_context import FILE_CHARS
+from bot.engine.answer.attached_context import FILE_CHARS
+from bot.engine.ports.attachment_reader import FileText
 from bot.engine.ports.llm import Image
 from bot.llm.providers import images
 from knowledge.parsing.isolation.sandbox import Parser
@@ -29,7 +31,7 @@ class FileReader:
     def __init__(self, *, max_unpacked: int = MAX_UNPACKED) -> None:
         self._parser = Parser(seconds=PARSE_TIMEOUT, max_unpacked=max_unpacked, recognized_pages=RECOGNIZED_PAGES)
 
-    async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image:
+    async def __call__(self, name: str, content_type: str, data: bytes) -> FileText | Image:
         """Return the beginning of the text, or the image, in a file. Raises ParseError, UsageError.
 
         The text of a mail is followed by those of the files attached to it, until the text or the time suffices.
@@ -37,9 +39,11 @@ class FileReader:
         if content_type.startswith("image/"):
             return images.read(data, name)
         parse = partial(self._parser.parse, max_chars=FILE_CHARS)
-        limits = AttachmentLimits(chars=FILE_CHARS, seconds=ATTACHMENTS_TIMEOUT)
+        limits = AttachmentLimits(chars=FILE_CHARS, seconds=ATTACHMENTS_TIMEOUT, warns=True)
         document, *attached = await parse_all(parse, Fetched(name, data, content_type=content_type), limits)
-        return "\n\n".join((document.text, *(f"{one.title}\n\n{one.text}" for one in attached)))[:FILE_CHARS]
+        texts = (document.text, *(f"{one.title}\n\n{one.text}" for one in attached))
+        warnings = chain(document.warnings, *(one.warnings for one in attached))
+        return FileText("\n\n".join(texts)[:FILE_CHARS], tuple(warnings))
 
     def tokens(self, image: Image, model: str) -> int:
         """Return the tokens that the model is billed for an image."""

@@ -7,6 +7,7 @@ KnowledgeError
 │   ├── PrivateChatError  it is a conversation or a profile that must not be read
 │   ├── ReplacedError     it became a sign-in, a notice or a small part of what it was
 │   └── NoTextError       it is empty or binary, so that no text is left of an earlier version
+├── DiskFullError    temporary files have no room
 ├── ErasedError      a person's data was erased after the source was read
 └── EmbeddingError   the embedding model cannot be loaded or does not answer
 """
@@ -54,6 +55,10 @@ class ReplacedError(ParseError):
 
 class NoTextError(ParseError):
     """The document is empty or binary: what an earlier version said is gone."""
+
+
+class DiskFullError(KnowledgeError):
+    """The disk of the folder for temporary files is full. The same succeeds once it has room."""
 
 
 class ErasedError(KnowledgeError):

@@ -19,7 +19,8 @@ BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "m
 """``running_lines`` are headers and footers that repeat on the pages. They are part of the text, but not searched."""
 SourceKind = Literal["file", "folder", "upload", "url", "crawl", "sitemap", "git", "slack", "discord"]
 SOURCE_KINDS: tuple[str, ...] = get_args(SourceKind)
-DocumentState = Literal["ready", "failed"]
+DocumentState = Literal["ready", "failed", "no text"]
+"""``no text``: a picture in which no text was recognized, which nobody needs to mend."""
 Order = Literal["source", "title", "age", "state", "size"]
 ORDERS: tuple[str, ...] = get_args(Order)
 """Orders of documents: ``age`` begins with the newest, ``state`` with the failed, ``size`` with the longest."""
@@ -315,6 +316,8 @@ class Passage:
     """What its title says at its end about the state of the document, such as “gone since 2026-03-01”."""
     superseded: bool = False
     """Its document says that it is no longer in force, and the question does not ask for what was valid earlier."""
+    embedding_model: str = ""
+    """The model of the vectors of ``sentences``; empty without sentences."""
 
     @property
     def indexed_title(self) -> str:

@@ -14,11 +14,12 @@ replaced. The exit status is 1 if any check fails.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from pathlib import Path
 
-from benchmarks.chaos.run import Result, run_chaos
+from benchmarks.chaos.run import MOST_WAITING, Result, run_chaos
 from benchmarks.chaos.simulated_users import DUPLICATE_SHARE
 from benchmarks.chaos.state_edge_kills import kill_at_edges
 from benchmarks.shared.harness import run, table
@@ -32,6 +33,9 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=int(time.time()))
     options.add_argument("--processes", type=int, default=4)
     options.add_argument("--kill-every", type=float, nargs=2, default=(2.0, 10.0), metavar="SECONDS")
+    options.add_argument(
+        "--least-serving", type=int, default=2, metavar="N", help="kill only while so many processes serve"
+    )
     options.add_argument("--crash-every", type=float, nargs=2, default=(20.0, 40.0), metavar="SECONDS")
     options.add_argument(
         "--freeze-every",
@@ -55,6 +59,12 @@ def main() -> None:
         metavar="SECONDS",
         help="also break the network to Postgres: slow, silent, cut, reset, half closed",
     )
+    options.add_argument(
+        "--most-waiting", type=int, default=MOST_WAITING, metavar="N", help="ask no more while N questions wait"
+    )
+    options.add_argument(
+        "--most-minutes", type=float, default=math.inf, metavar="MINUTES", help="be quiet then, with fewer events"
+    )
     options.add_argument("--duplicates", type=float, default=DUPLICATE_SHARE, metavar="SHARE")
     options.add_argument("--edges", type=int, nargs="?", const=50, default=0, metavar="TIMES")
     options.add_argument("--logs", type=Path, help="folder for the logs of the processes")
@@ -69,12 +79,15 @@ def main() -> None:
                 seconds=60 * given.minutes,
                 processes=given.processes,
                 kill_every=tuple(given.kill_every),
+                least_serving=given.least_serving,
                 crash_every=tuple(given.crash_every),
                 freeze_every=tuple(given.freeze_every) if given.freeze_every else None,
                 outage_every=tuple(given.outage_every) if given.outage_every else None,
                 outage_seconds=tuple(given.outage_seconds),
                 network_every=tuple(given.network_every) if given.network_every else None,
                 duplicates=given.duplicates,
+                most_waiting=given.most_waiting,
+                most_seconds=60 * given.most_minutes,
                 logs=given.logs,
                 note=lambda line: print(line, file=sys.stderr, flush=True),
             )

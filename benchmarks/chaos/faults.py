@@ -59,6 +59,9 @@ class Faults:
     postgres: Postgres
     rng: random.Random
     kill_every: tuple[float, float] = (2.0, 10.0)
+    least_serving: int = 0
+    """Processes that serve when one is killed. On a busy machine, a process needs many seconds to start: if it is
+    killed sooner again, none ever answers, and nothing is tested."""
     crash_every: tuple[float, float] = (20.0, 40.0)
     freeze_every: tuple[float, float] | None = None
     freeze_seconds: tuple[float, float] = (35.0, 60.0)
@@ -124,6 +127,8 @@ class Faults:
     async def _kill(self) -> None:
         while True:
             await asyncio.sleep(self.rng.uniform(*self.kill_every))
+            while len(self.pool.ready) < self.least_serving:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
             slot = self.rng.choice(self.pool.slots)
             if slot.process is None or slot.process.gone.is_set():
                 continue

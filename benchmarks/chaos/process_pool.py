@@ -37,7 +37,6 @@ class Process:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     load_samples: list[dict[str, Any]] = field(default_factory=list)
-    object_counts: list[dict[str, Any]] = field(default_factory=list)
 
     def signal(self, number: int) -> None:
         """Send a signal, unless the process has ended."""
@@ -138,8 +137,6 @@ class ForkServer:
                 orphan.taken_at = now
         elif "died_at" in message:
             process.died_at = message["died_at"]
-        elif "objects" in message:
-            process.object_counts.append(message | {"at": now})
         elif "late_ms" in message:
             process.load_samples.append(message | {"at": now})
         elif "gone" in message:

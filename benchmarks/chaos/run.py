@@ -9,11 +9,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError
+
 from benchmarks.chaos.checks import Verdict, is_unfinished
-from benchmarks.chaos.database_state import read_database
+from benchmarks.chaos.database_state import count_open, read_database
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.simulated_users import DUPLICATE_SHARE
@@ -26,6 +29,9 @@ AWAY_SECONDS = 2.0
 SETTLE_TIMEOUT = 150.0
 """Seconds after the last fault, or the last question that settled, in which everything must settle; Slack's last
 redelivery is within them."""
+MOST_WAITING = 40
+"""Questions that wait at most. On a busy machine, processes that die soon answer less than users could ask: more and
+more questions would wait, and the end would show how long the machine needs for them, not what kills do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +102,24 @@ async def run_chaos(
     seconds: float,
     processes: int = 4,
     kill_every: tuple[float, float] = (2.0, 10.0),
+    least_serving: int = 0,
     crash_every: tuple[float, float] = (20.0, 40.0),
     freeze_every: tuple[float, float] | None = None,
     outage_every: tuple[float, float] | None = None,
     outage_seconds: tuple[float, float] = (10.0, 45.0),
     network_every: tuple[float, float] | None = None,
     duplicates: float = DUPLICATE_SHARE,
+    most_waiting: int = MOST_WAITING,
+    most_seconds: float = math.inf,
     logs: Path | None = None,
     settle_timeout: float = SETTLE_TIMEOUT,
     note: Callable[[str], None] = lambda line: None,
 ) -> Result:
-    """Send ``events`` events within ``seconds`` while faults are injected."""
+    """Send ``events`` events within ``seconds`` while faults are injected.
+
+    This takes longer while ``most_waiting`` questions wait, since users then ask no more. After ``most_seconds`` the
+    users are quiet, however many events there were.
+    """
     began = time.monotonic()
     async with open_environment(seed, folder=logs) as environment:
         environment.users.duplicate_share = duplicates
@@ -121,9 +134,10 @@ async def run_chaos(
             pool,
             environment.postgres,
             environment.rng,
-            kill_every,
-            crash_every,
-            freeze_every,
+            kill_every=kill_every,
+            least_serving=least_serving,
+            crash_every=crash_every,
+            freeze_every=freeze_every,
             links=environment.links,
             outage_every=outage_every,
             outage_seconds=outage_seconds,
@@ -132,11 +146,17 @@ async def run_chaos(
         )
         injecting = asyncio.create_task(faults.run())
         reporting = asyncio.create_task(_report_progress(environment, faults, note))
-        await environment.users.ask(events, seconds)
-        injecting.cancel()
-        await asyncio.gather(injecting, return_exceptions=True)
+        limiting = asyncio.create_task(limit_waiting(environment, most_waiting))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if most_seconds == math.inf else most_seconds):
+                await environment.users.ask(events, seconds)
+        await environment.users.wait_until_delivered()
+        for task in (injecting, limiting):
+            task.cancel()
+        await asyncio.gather(injecting, limiting, return_exceptions=True)
         note(f"the people are quiet after {time.monotonic() - began:.0f} s; {faults.kills} kills")
         await wait_until_settled(environment, pool, settle_timeout)
+        note(f"settled after {time.monotonic() - began:.0f} s")
         reporting.cancel()
         await pool.close()
         return await report(
@@ -201,11 +221,28 @@ async def wait_until_settled(environment: Environment, pool: ProcessPool, settle
             until, fewest = time.monotonic() + settle_timeout, open_turns
 
 
+async def limit_waiting(environment: Environment, most: int) -> None:
+    """Let the users wait while too many of their questions are open."""
+    while True:
+        with suppress(OperationalError):
+            waiting = await asyncio.to_thread(count_open, environment.postgres.admin_url)
+            environment.users.patient = waiting >= most
+        await asyncio.sleep(0.5)
+
+
 async def _report_progress(environment: Environment, faults: Faults, note: Callable[[str], None]) -> None:
     while True:
         await asyncio.sleep(15)
         users = environment.users
         note(
             f"{len(users.questions)} questions, {users.events} events, {faults.kills} kills, {faults.crashes} crashes, "
-            f"{len(faults.pool.ready)} serving, load {os.getloadavg()[0]:.1f}"
+            f"{len(faults.pool.ready)} serving, {await _open_questions(environment)} questions open, "
+            f"load {os.getloadavg()[0]:.1f}"
         )
+
+
+async def _open_questions(environment: Environment) -> str:
+    try:
+        return str(await asyncio.to_thread(count_open, environment.postgres.admin_url))
+    except OperationalError:
+        return "unknown"

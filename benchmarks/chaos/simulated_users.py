@@ -251,6 +251,7 @@ class SimulatedUsers:
         self.conversations, self.max_questions, self.follow_up_share = 60, 10, 0.6
         self.questions: list[Question] = []
         self.events, self.duplicates, self.duplicate_share = 0, 0, DUPLICATE_SHARE
+        self.edited_share, self.deleted_share = EDITED_SHARE, DELETED_SHARE
         self.patient = False
         """Whether the users ask nothing for now, since too many of their questions wait."""
         self.people = people
@@ -309,12 +310,13 @@ class SimulatedUsers:
         roll, wait = self._rng.random(), LATE_SECONDS + self._rng.uniform(0, EDIT_WITHIN_SECONDS)
         people = self.people[question.platform]
         opens = question.thread.endswith(f"/{question.message_id}")
-        if question.platform != "slack" or roll >= EDITED_SHARE + DELETED_SHARE or (opens and roll < DELETED_SHARE):
+        changed_share = self.edited_share + self.deleted_share
+        if question.platform != "slack" or roll >= changed_share or (opens and roll < self.deleted_share):
             return
 
         async def edit() -> None:
             await asyncio.sleep(wait)
-            if roll < DELETED_SHARE:
+            if roll < self.deleted_share:
                 self.events += await people.delete(question)
             else:
                 self.events += await people.edit(question, f"Q9{question.tag[2:]}")

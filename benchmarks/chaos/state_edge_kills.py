@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -11,13 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
 from benchmarks.chaos.crash_points import EDGES, LATE_EDGES
-from benchmarks.chaos.database_state import count_open
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
-from benchmarks.chaos.run import AWAY_SECONDS, PLATFORMS, SETTLE_TIMEOUT, Result, report, wait_until_settled
+from benchmarks.chaos.run import (
+    AWAY_SECONDS,
+    MOST_WAITING,
+    PLATFORMS,
+    SETTLE_TIMEOUT,
+    Result,
+    limit_waiting,
+    report,
+    wait_until_settled,
+)
 from benchmarks.chaos.simulated_users import PlatformName
 from benchmarks.chaos.test_bed import MIXES, Environment, open_environment
 from benchmarks.chaos.worker import Spec
@@ -26,8 +31,6 @@ PROMPT_TOKENS = 2000
 """Tokens of a prompt. Threads soon exceed it, so that summaries are made and their edges are passed too."""
 OUTAGE_EVERY, OUTAGE_SECONDS = (4.0, 8.0), (3.0, 5.0)
 """How often and for how long each platform is cut off while processes die at the edges of late replies."""
-MOST_WAITING = 40
-"""Questions that wait at most: on a busy machine, processes that all die soon answer less than users could ask."""
 CONVERSATIONS, MAX_QUESTIONS, FOLLOW_UP_SHARE = 12, 40, 0.95
 """Concurrent conversations, questions in each, and the share of follow-ups: threads must be long for summaries."""
 
@@ -127,7 +130,7 @@ async def _kill_at_edge(
 ) -> int:
     """Ask until enough processes have died at the edge; return how many did."""
     asking = asyncio.create_task(environment.users.ask(10**6, 10**6 / rate))
-    watching = asyncio.create_task(_limit_waiting(environment))
+    watching = asyncio.create_task(limit_waiting(environment, MOST_WAITING))
     starting = asyncio.create_task(pool.start())
     until, deaths = time.monotonic() + max_seconds, 0
     while deaths < times and time.monotonic() < until:
@@ -140,12 +143,3 @@ async def _kill_at_edge(
     await environment.users.wait_until_delivered()
     await pool.close()
     return deaths
-
-
-async def _limit_waiting(environment: Environment) -> None:
-    """Let the users wait while too many of their questions are open."""
-    while True:
-        with contextlib.suppress(OperationalError):
-            waiting = await asyncio.to_thread(count_open, environment.postgres.admin_url)
-            environment.users.patient = waiting >= MOST_WAITING
-        await asyncio.sleep(0.5)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import resource
-import sys
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.crash_points import CrashPointWatch, Send, overrides
+from benchmarks.chaos.heap_log import HeapLog, write_heap_log
 from benchmarks.shared.harness import resident_mb
 from bot.app import App, open_app
 from bot.config import Settings
@@ -23,13 +21,12 @@ from bot.engine.display import final_retry, reply_messages
 from bot.platforms.discord.app import serve as serve_discord
 from bot.platforms.slack import stream_policy, surface
 from bot.platforms.slack.app import serve as serve_slack
+from bot.store.database import local_processes
 from bot.store.turns import leases
+from knowledge.text.language_detection import detect_language
 
 LOOP_CHECK_SECONDS = 0.02
 """Seconds between two checks of the event loop's delay."""
-
-MOST_TYPES = 60
-"""Types that a count of objects names. A line to the harness must be written in one piece, so it is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +40,14 @@ class Spec:
     point: str = ""
     at: int = 1
     sample_load: bool = False
-    count_objects_every: float = 0.0
-    """Seconds between two counts of the process's objects by type; 0 for none. A count stops the process for a second
-    or so."""
+    heap_log: Mapping[str, Any] | None = None
+    """The fields of a ``HeapLog``, if the memory of the process is logged."""
     lease: float = 0.0
     """Seconds that a lease lasts, which other timeouts follow; 0 keeps the default."""
     away: float = 0.0
     """Seconds for which a final text is retried while its platform is away; 0 keeps the default."""
+    apart: bool = False
+    """Whether the process does as if the others ran on other machines."""
     workspaces: float = 1.0
     """Factor for Slack's limits on edits and started streams, as if for that many workspaces; see
     ``benchmarks.chaos.test_bed.SLACK_PACE``."""
@@ -61,6 +59,8 @@ async def work(spec: Spec, send: Send) -> None:
         _shorten_leases(spec.lease)
     if spec.away:
         final_retry.AWAY_SECONDS = spec.away
+    if spec.apart:
+        local_processes.pid_namespace = lambda: spec.name
     _raise_rate_limits(spec.workspaces)
     settings = Settings(_env_file=None, **{**spec.settings, "data_dir": Path("unused")})
     watched = overrides(CrashPointWatch(send, spec.point, spec.at))
@@ -70,8 +70,9 @@ async def work(spec: Spec, send: Send) -> None:
             group.create_task(_serve(platform, app, event))
         if spec.sample_load:
             group.create_task(_send_load_samples(send))
-        if spec.count_objects_every:
-            group.create_task(_send_object_counts(send, spec.count_objects_every))
+        if spec.heap_log:
+            await asyncio.to_thread(detect_language, "the model that detects languages is loaded once")
+            group.create_task(write_heap_log(HeapLog(**spec.heap_log)))
         for event in ready:
             await event.wait()
         send({"ready": True})
@@ -110,13 +111,3 @@ async def _send_load_samples(send: Send) -> None:
             used = resource.getrusage(resource.RUSAGE_SELF)
             send({"late_ms": late, "cpu": used.ru_utime + used.ru_stime, "rss_mb": resident_mb()})
             late, next_send = [], time.monotonic() + 1
-
-
-async def _send_object_counts(send: Send, every: float) -> None:
-    """Report the number of objects by type, the blocks that Python has allocated, and the resident memory."""
-    while True:
-        await asyncio.sleep(every)
-        gc.collect()
-        counts = Counter(f"{kind.__module__}.{kind.__qualname__}" for kind in map(type, gc.get_objects()))
-        counted = dict(counts.most_common(MOST_TYPES))
-        send({"objects": counted, "blocks": sys.getallocatedblocks(), "rss_mb": resident_mb()})

@@ -26,7 +26,7 @@ from bot.jobs import working
 from knowledge import sample
 from knowledge.sources.source_factory import open_source
 from tests.doubles.models import ModelDouble, Reply, Seen
-from tests.web.browser import Chrome, browsing, find_all, texts, type_keys, wait_until
+from tests.web.browser import Chrome, browsing, close_idle, find_all, texts, type_keys, wait_until
 from tests.web.serving import served
 
 WIDTH, HEIGHT = 1280, 860
@@ -108,10 +108,13 @@ async def page(settings: Settings, width: int, *, sample_documents: bool = False
         if sample_documents:
             source = open_source(str(sample.path()), fetch_allow=(), max_bytes=MAX_BYTES, files=True)
             await app.ingestor.ingest([source], tenant_id="local")
-        async with served(app) as address, browsing(address, settings.data_dir / "profile") as driver:
-            await asyncio.to_thread(_resize, driver, width)
-            await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
-            yield driver
+        try:
+            async with served(app) as address, browsing(address) as driver:
+                await asyncio.to_thread(_resize, driver, width)
+                await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
+                yield driver
+        finally:
+            await asyncio.to_thread(close_idle)
 
 
 def _resize(driver: Chrome, width: int) -> None:

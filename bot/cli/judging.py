@@ -67,7 +67,8 @@ class Judging:
                 yield judge
             finally:
                 day = app.services.clock().date()
-                await judge_calls.record(app.database, _THREAD, judge.calls, user_id=USER, day=day)
+                telemetry = app.services.telemetry
+                await judge_calls.record(app.database, telemetry, _THREAD, judge.calls, user_id=USER, day=day)
 
 
 def _answering(settings: Settings) -> frozenset[str]:

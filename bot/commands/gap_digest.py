@@ -196,6 +196,7 @@ async def named(services: Services, tenant_id: str, channel_id: str, found: Sequ
         log.warning("the groups of the digest are named by their words: %s", for_operator(error))
         names = []
     thread = ThreadKey(tenant_id, "console", channel_id, "digest")
-    await judge_calls.record(services.database, thread, calls, user_id="digest", day=services.clock().date())
+    day = services.clock().date()
+    await judge_calls.record(services.database, services.telemetry, thread, calls, user_id="digest", day=day)
     plain = [" ".join(name.split())[:80] for name in names]
     return [name or label for name, label in zip(plain, labels, strict=True)] if len(plain) == len(labels) else labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.config import Settings
@@ -12,6 +12,7 @@ from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.engine.ports.llm import LLM
 from bot.engine.ports.search import Search
 from bot.engine.ports.stores import Stores
+from bot.engine.ports.telemetry import NoTelemetry, Telemetry
 from bot.health import Health
 from bot.ingestion import DailyLimit, Ingestion
 from bot.llm.prices import Prices
@@ -57,6 +58,7 @@ class Services:
     clock: Callable[[], datetime]
     workspace_pacing: WorkspacePacing
     health: Health
+    telemetry: Telemetry = field(default_factory=NoTelemetry)
     metrics: Callable[[], bytes] = bytes
     """Returns the metrics of this process in the text format of Prometheus."""
     open_channel: Callable[[str], OpenChannel] | None = None

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from bot.errors import OverBudget
 from bot.types.audience import Audience, Readers
 from bot.types.usage import BudgetOwner, BudgetState
+from knowledge.text.counted_nouns import counted
 
 # --- while an answer is made
 
@@ -184,7 +185,9 @@ def team_answer(readers: Readers) -> str:
 
 # --- notes below an answer
 
-CUT = "This answer was cut off at the length limit. Ask me to continue."
+PRESS_AGAIN = " Press “Ask again” for a new answer."
+CONTINUE = " Ask me to continue."
+CUT = f"This answer was cut off at the length limit.{CONTINUE}"
 REST_IN_FILE = "This answer is too long to show here. The attached file has the full text."
 NOT_DISPLAYABLE = (
     "The platform does not accept my answer as a message. Ask again in other words, or for a shorter answer."
@@ -192,17 +195,24 @@ NOT_DISPLAYABLE = (
 REST_CUT = "This answer is too long to show here, so its end is missing."
 WHOLE_ANSWER = "answer.md"
 NO_KNOWLEDGE = "The document search is not available, so this answer does not use the documents."
-FROM_CACHE = "Answered earlier from the same documents. Press “Ask again” for a new answer."
+FROM_CACHE = f"Answered earlier from the same documents.{PRESS_AGAIN}"
 READ_TOO_SLOWLY = "Reading the attachments took too long, so this answer does not use all of them."
 NOT_READ_ABOVE = "I could not read the messages above, so this answer uses only your question."
 ASKED_CHARS = 160
 CLOSEST = 3
+MOST_WARNINGS = 3
+"""Notes about what was left out of one attached file."""
 
 
 def verified(owner: str, at: datetime) -> str:
     """Return the note for an answer that a person verified; ``owner`` is their name, empty if nobody is named."""
     by = f" by {owner}" if owner else ""
-    return f"✅ Verified{by} on {at:%Y-%m-%d}. Press “Ask again” for a new answer."
+    return f"✅ Verified{by} on {at:%Y-%m-%d}.{PRESS_AGAIN}"
+
+
+def without_thread(note: str) -> str:
+    """Return a note as it is true below an answer that has neither buttons nor a thread to go on in."""
+    return note.removesuffix(PRESS_AGAIN).removesuffix(CONTINUE)
 
 
 def budget_warning(state: BudgetState, now: datetime) -> str:
@@ -217,6 +227,13 @@ def not_read(name: str, reason: str) -> str:
     return f"{message.rstrip('.')}."
 
 
+def warnings_of(name: str, warnings: Sequence[str]) -> list[str]:
+    """Return the notes about what was left out of an attached file."""
+    notes = [f"{name}: {warning}." for warning in warnings[:MOST_WARNINGS]]
+    more = len(warnings) - MOST_WARNINGS
+    return [*notes, f"{name}: {counted(more, 'more part')} left out."] if more > 0 else notes
+
+
 def not_in_files(names: Sequence[str]) -> str:
     """Return the note for attached files that seem to say nothing about the question."""
     return f"I found nothing about this in {' or '.join(names)}."
@@ -227,6 +244,16 @@ def more_files(count: int) -> str:
     return (
         f"I did not read {count} more attached {'file' if count == 1 else 'files'}. Attach fewer files to one question."
     )
+
+
+def incomplete_files(left_out: Sequence[str], shortened: Sequence[str]) -> list[str]:
+    """Return the notes for attached files that are too long for one question, by their names."""
+    notes = []
+    if left_out:
+        notes.append(f"{' and '.join(left_out)} did not fit into this question. Attach fewer or shorter files.")
+    if shortened:
+        notes.append(f"I read only the beginning of {' and '.join(shortened)}. Attach the part that you ask about.")
+    return notes
 
 
 def nothing_found(query: str, documents: int, places: Sequence[str], people: Sequence[str] = ()) -> str:

@@ -24,7 +24,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import OnProgress, Source
 from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.sources.files import UploadSource
-from knowledge.store import ingest_runs, pending_uploads, source_records
+from knowledge.store import held_back_sources, ingest_runs, pending_uploads, source_records
 from knowledge.store.ingest_runs import Run
 from knowledge.types import IngestReport, Progress
 
@@ -77,6 +77,7 @@ class IngestRunner:
             async with self._memory(tenant_id, run):
                 report = None
                 while report is None:
+                    run = await self.latest(tenant_id, run)
                     try:
                         source, digest = await self._source(tenant_id, run)
                     except KnowledgeError as error:
@@ -85,6 +86,12 @@ class IngestRunner:
                     report = await _ingest_with_progress(
                         self, tenant_id, run, source, None, asyncio.Event(), digest=digest
                     )
+
+    async def latest(self, tenant_id: str, run: Run) -> Run:
+        """Return the run with what was asked for since it was read."""
+        async with self.database.tenant(tenant_id) as session:
+            (latest,) = await ingest_runs.get(session, tenant_id, [run.id]) or [run]
+        return replace(latest, accept_removals=latest.accept_removals or run.accept_removals)
 
     @asynccontextmanager
     async def _memory(self, tenant_id: str, run: Run) -> AsyncIterator[None]:
@@ -170,11 +177,12 @@ async def ingest_in_process(
             )
 
         run, _ = await runner.database.run(tenant_id, begin)
-        run = replace(run, accept_removals=run.accept_removals or accept_removals)
-        report = await _ingest_with_progress(
-            runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), options
-        )
-        assert report is not None, "the terminal reads no upload"
+        run, report = replace(run, accept_removals=run.accept_removals or accept_removals), None
+        while report is None:
+            report = await _ingest_with_progress(
+                runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), options
+            )
+            run = await runner.latest(tenant_id, run)
         return report
 
 
@@ -190,7 +198,8 @@ async def _ingest_with_progress(
 ) -> IngestReport | None:
     """Ingest while the lock is held; store the progress, the end, and notice requests to stop.
 
-    Return None if the uploaded file with this ``digest`` was replaced meanwhile. Then the run has not ended.
+    Return None, and do not end the run, if the source must be read again: the uploaded file with this ``digest`` was
+    replaced meanwhile, or the source was held back while an admin accepted that many documents are removed.
     """
     latest: list[Progress] = []
 
@@ -241,6 +250,10 @@ async def _ingest_with_progress(
         if digest and state == "done":
             latest_digest = await pending_uploads.digest(session, tenant_id=tenant_id, run_id=run.id)
             if latest_digest not in ("", digest):
+                return False
+        if state == "done" and not run.accept_removals:
+            accepted = await ingest_runs.accepts_removals(session, tenant_id=tenant_id, run_id=run.id)
+            if accepted and await held_back_sources.is_held_back(session, tenant_id=tenant_id, source_id=run.source_id):
                 return False
         if latest:
             await ingest_runs.record_progress(session, tenant_id=tenant_id, run_id=run.id, at=latest[0])

@@ -7,11 +7,13 @@ from. Admins are told if the pass rate falls by more than chance explains.
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -45,6 +47,12 @@ LONGEST_WAIT = timedelta(days=2)
 """After this, a batch is given up. Providers end theirs within a day."""
 RECENT, BEFORE = timedelta(days=7), timedelta(days=35)
 """The last days, and the days whose end they are compared with."""
+SUBMITTED = "submitted"
+"""The provider of a batch whose name is not known yet; its id is the key that the batch was submitted with."""
+SUBMITTING = timedelta(minutes=15)
+"""How long the submission of a batch may take. After that, the batch is looked for at its provider."""
+SERVER_ERRORS = 500
+"""The first HTTP status after which a request may have been carried out."""
 _LOST = ("batch", "missing", "rejected")
 """Kinds of errors after which a batch never has results."""
 
@@ -93,20 +101,52 @@ async def _submit(services: Services, tenant_id: str, model: str, batch: Batch, 
         estimates.append(tokens)
     if not chosen:
         return False
-    submitted = await batch.submit(prompts(chosen))
+    # The answers are recorded before they are submitted: a process that dies in between must not submit them twice.
+    pending = BatchId(SUBMITTED, uuid.uuid4().hex)
 
-    async def store(session: AsyncSession) -> None:
-        await judgments.choose(
+    async def store(session: AsyncSession) -> bool:
+        return await judgments.choose(
             session,
             tenant_id=tenant_id,
             model=model,
-            batch=str(submitted),
+            batch=str(pending),
             turn_ids=[one.turn_id for one in chosen],
             tokens=estimates,
         )
 
-    await services.database.run(tenant_id, store)
+    if not await services.database.run(tenant_id, store):
+        return False
+    try:
+        submitted = await batch.submit(prompts(chosen), key=pending.id)
+    except LLMError as error:
+        if is_refusal(error):
+            await services.database.run(tenant_id, partial(judgments.release, tenant_id=tenant_id, batch=str(pending)))
+        raise
+    await services.database.run(
+        tenant_id, partial(judgments.rename, tenant_id=tenant_id, batch=str(pending), to=str(submitted))
+    )
     return True
+
+
+def is_refusal(error: LLMError) -> bool:
+    """Return whether the provider said that it did not take a batch. A lost response tells nothing."""
+    return error.status is not None and error.status < SERVER_ERRORS
+
+
+async def _name(services: Services, tenant_id: str, batch: Batch, pending: BatchId, since: datetime) -> BatchId | None:
+    """Find a batch whose name was not stored, and store it. Raises LLMError.
+
+    If the provider has none, its answers are chosen anew. Return None then, and while it may still be on its way.
+    """
+    if services.clock() - since < SUBMITTING:
+        return None
+    found = await batch.find(pending.id, since=since)
+    if found is None:
+        change = partial(judgments.release, tenant_id=tenant_id, batch=str(pending))
+    else:
+        change = partial(judgments.rename, tenant_id=tenant_id, batch=str(pending), to=str(found))
+    await services.database.run(tenant_id, change)
+    return found
 
 
 def prompts(chosen: Sequence[Candidate]) -> list[Prompt]:
@@ -132,8 +172,13 @@ async def _collect(services: Services, tenant_id: str, batch: Batch) -> None:
         open_batches = await judgments.waiting(session, tenant_id=tenant_id)
     for name, waiting in open_batches.items():
         calls: list[Call] = []
+        batch_id: BatchId | None = BatchId.parse(name)
         try:
-            results = await batch.results(BatchId.parse(name), meter=calls.append)
+            if batch_id and batch_id.provider == SUBMITTED:
+                batch_id = await _name(services, tenant_id, batch, batch_id, waiting.submitted_at)
+            if batch_id is None:
+                continue
+            results = await batch.results(batch_id, meter=calls.append)
         except LLMError as error:
             if error.kind not in _LOST and services.clock() - waiting.submitted_at <= LONGEST_WAIT:
                 continue  # It is still running, or the provider does not answer now.
@@ -144,6 +189,7 @@ async def _collect(services: Services, tenant_id: str, batch: Batch) -> None:
         thread = ThreadKey(tenant_id, "console", USER, USER)
         await judge_calls.record(
             services.database,
+            services.telemetry,
             thread,
             calls,
             user_id=USER,

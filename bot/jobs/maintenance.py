@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands.services import Services
-from bot.errors import StoreAway
+from bot.commands.tenants_one_by_one import for_each_tenant
 from bot.jobs.judged_sample import judge_sample
 from bot.reports import cost_alerts
 from bot.store import maintenance, refusals, slack_requests, slack_workspaces
@@ -22,7 +21,14 @@ from bot.store.budgets.budget_reservations import Owners
 from bot.store.database.retry import patiently
 from bot.store.database.session import Database
 from bot.store.privacy import retention
-from bot.store.tenants import every_tenant, knowledge_versions, to_refresh, with_new_calls, with_upkeep
+from bot.store.tenants import (
+    due_for_maintenance,
+    every_tenant,
+    to_refresh,
+    with_changed_documents,
+    with_new_calls,
+    with_upkeep,
+)
 from bot.store.turns import changed_answers
 from bot.store.verified_answers import staleness
 from bot.types.conversation import Author
@@ -33,77 +39,57 @@ from knowledge.store import source_records
 
 log = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
-
+MAINTENANCE = "maintenance"
 RETENTION_BATCHES = 20
 """Batches of one maintenance run, so that a first run over years of conversations does not take long."""
 TENANTS_IN_USE = timedelta(hours=1)
 """How often tenants are maintained whose documents changed, or who had model calls."""
-EVERY_TENANT = timedelta(days=1)
-"""How often all tenants are maintained. The data of an unused tenant only expires, which is counted in days."""
+DUE_PER_ROUND = 100
+"""Most tenants that are maintained in one round because their time has come. A round begins every minute."""
 SCHEDULE = "schedule"
 ALERTS_KEPT = timedelta(days=90)
 """How long cost alerts are kept, for the admin page."""
 
 
-async def for_each_tenant(
-    services: Services, tenants: Iterable[str], step: Callable[[Services, str], Awaitable[Result]]
-) -> list[Result]:
-    """Run the step for the tenants, and return the results of those that did not fail.
-
-    The failure of one tenant is logged and does not stop the others. Raises StoreAway.
-    """
-    results: list[Result] = []
-    for tenant_id in tenants:
-        try:
-            results.append(await step(services, tenant_id))
-        except StoreAway:
-            raise
-        except Exception:
-            log.exception("maintenance of the tenant %s failed; the other tenants are not affected", tenant_id)
-    return results
-
-
 class RegularMaintenance:
-    """Runs maintenance: of all tenants at the start and once a day, and of those in use once an hour.
+    """Runs maintenance of the tenants that need it, which each round finds in a few statements, however many there are.
 
-    In between, tenants are maintained that have something short-lived or under way. A tenant that nobody uses costs
-    nothing then: each round asks for the work of all tenants at once.
+    These are tenants with something short-lived or under way, once an hour those in use, and those whose time has come.
+    A tenant that nobody uses has its time once a week. At most ``DUE_PER_ROUND`` of them are maintained in one round.
     """
 
     def __init__(self) -> None:
-        self._next_of_all: datetime | None = None
         self._next_of_used: datetime | None = None
-        self._versions: Mapping[str, int] = {}
+        self._failed: dict[str, datetime] = {}
+        """Tenants whose maintenance failed, and when they are tried again."""
 
     async def __call__(self, services: Services) -> None:
         """Run one round. Raises StoreAway."""
         now, database = services.clock(), services.database
-        of_all = self._next_of_all is None or now >= self._next_of_all
-        if not of_all and self._next_of_used is not None and now < self._next_of_used:
-            await run_maintenance(services, await with_upkeep(database))
-            return
-        versions = await knowledge_versions(database)  # Read first: what changes during the round is for the next one.
-        if of_all:
-            await run_maintenance(services)
-            self._next_of_all = now + EVERY_TENANT
-        else:
-            changed = {tenant for tenant, version in versions.items() if self._versions.get(tenant) != version}
-            used = {*changed, *await with_new_calls(database), *await with_upkeep(database)}
-            await run_maintenance(services, sorted(used))
-        self._versions, self._next_of_used = versions, now + TENANTS_IN_USE
+        self._failed = {tenant: again for tenant, again in self._failed.items() if again > now}
+        due = await due_for_maintenance(database, now=now, most=DUE_PER_ROUND, without=self._failed)
+        named = {*due, *await with_upkeep(database)}
+        if of_used := self._next_of_used is None or now >= self._next_of_used:
+            named |= await with_changed_documents(database, services.models.current.model)
+            named.update(await with_new_calls(database))
+        maintained = await run_maintenance(services, sorted(named))
+        self._failed |= dict.fromkeys(named.difference(maintained), now + TENANTS_IN_USE)
+        if of_used:
+            self._next_of_used = now + TENANTS_IN_USE
 
 
-async def run_maintenance(services: Services, tenants: Iterable[str] | None = None) -> None:
-    """Run every maintenance step once for each of the tenants, by default for all."""
+async def run_maintenance(services: Services, tenants: Iterable[str] | None = None) -> list[str]:
+    """Run every maintenance step once for each of the tenants, by default for all. Return those that did not fail."""
     await slack_requests.delete_expired(services.database, services.clock())
     await refusals.delete_old(services.database, WHOLE_SERVER, services.clock().date())
-    await for_each_tenant(services, await every_tenant(services.database) if tenants is None else tenants, maintain)
+    chosen = await every_tenant(services.database) if tenants is None else tenants
+    return await for_each_tenant(MAINTENANCE, chosen, partial(maintain, services))
 
 
-async def maintain(services: Services, tenant_id: str) -> None:
-    """Run every maintenance step that has work for one tenant."""
-    found = await maintenance.look(services.database, tenant_id, now=services.clock())
+async def maintain(services: Services, tenant_id: str) -> str:
+    """Run every maintenance step that has work for one tenant, and record when it is due next. Return the tenant."""
+    now = services.clock()
+    found = await maintenance.look(services.database, tenant_id, now=now)
     await release_reservations(services.database, tenant_id, found.orphaned)
     await charge_lost_calls(services.database, tenant_id, found.lost, count_free=services.settings.count_free)
     await delete_expired_conversations(services, tenant_id)
@@ -118,6 +104,9 @@ async def maintain(services: Services, tenant_id: str) -> None:
         await services.queue.defer("reindex", tenant_id=tenant_id, lock="reindex", once="reindex", across_tenants=True)
     if found.runs:
         await services.ingestion.revive(tenant_id)
+    days = services.settings.retention_days
+    await maintenance.schedule_next(services.database, tenant_id, found, now=now, retention_days=days)
+    return tenant_id
 
 
 async def delete_expired_conversations(services: Services, tenant_id: str) -> int:
@@ -163,7 +152,7 @@ async def record_cost_alerts(services: Services, tenant_id: str) -> None:
 async def refresh_due(services: Services) -> int:
     """Start a refresh of every source that is due; return how many."""
     due = await to_refresh(services.database, every_seconds=services.settings.refresh_seconds, now=services.clock())
-    return sum(await for_each_tenant(services, due, refresh_due_of))
+    return sum(await for_each_tenant(MAINTENANCE, due, partial(refresh_due_of, services)))
 
 
 async def refresh_due_of(services: Services, tenant_id: str) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.errors import ParleyError
 from bot.ingestion import SourceBusy
-from knowledge.errors import EmbeddingError
+from knowledge.errors import DiskFullError, EmbeddingError
 
 MAX_ATTEMPTS = 6
 FIRST_DELAY = 4
@@ -39,5 +39,5 @@ def retry_delay(error: BaseException, attempts: int) -> int | None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same job may succeed later, because a database, a server or a model did not answer."""
-    return isinstance(error, DBAPIError | OSError | EmbeddingError | ParleyError)
+    """Return whether the job may succeed later: a database, a server or a model did not answer, or a disk was full."""
+    return isinstance(error, DBAPIError | OSError | DiskFullError | EmbeddingError | ParleyError)

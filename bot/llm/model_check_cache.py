@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from bot.errors import for_operator
+from bot.llm.user_messages import CHECK_BROKE_CURE
 from bot.types.checks import Check
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class ModelChecks:
             self._found = tuple(await self._check())
         except Exception as error:
             log.exception("the models could not be checked")
-            self._found = (Check("models", False, for_operator(error), "The log has the details."),)
+            self._found = (Check("models", False, for_operator(error), CHECK_BROKE_CURE),)
         fresh = FRESH_IF_OK if all(one.ok for one in self._found) else FRESH_IF_FAILED
         self._fresh_until = self._clock() + fresh
 

@@ -261,3 +261,8 @@ def too_many_pixels(name: str, limit: int) -> str:
 
 def key_missing(setting: str, model: str, key_setting: str) -> str:
     return f"{setting}: {model} needs {key_setting}, which is not set. Set it, or change the model."
+
+
+# --- checks
+
+CHECK_BROKE_CURE = "The log has the details."

@@ -115,16 +115,39 @@ _CHOOSE = text("""
     ) AS chosen (id, place, tokens)
     WHERE EXISTS (SELECT FROM turns WHERE turns.tenant_id = :tenant AND turns.turn_id = chosen.id)
     ON CONFLICT DO NOTHING
+    RETURNING turn_id
 """)
 
 
 async def choose(
     session: AsyncSession, *, tenant_id: str, model: str, batch: str, turn_ids: Sequence[str], tokens: Sequence[int]
-) -> None:
-    """Record that a batch judges these answers, in this order; ``tokens`` are estimates."""
+) -> bool:
+    """Record that a batch judges these answers, in this order; ``tokens`` are estimates.
+
+    Return False, and record nothing, if one of them was chosen or deleted meanwhile.
+    """
     values = {"tenant": tenant_id, "model": model, "batch": batch, "tokens": list(tokens)}
     values |= {"ids": [uuid.UUID(one) for one in turn_ids], "places": list(range(len(turn_ids)))}
-    await session.execute(_CHOOSE, values)
+    if len((await session.execute(_CHOOSE, values)).all()) == len(turn_ids):
+        return True
+    await release(session, tenant_id=tenant_id, batch=batch)
+    return False
+
+
+async def rename(session: AsyncSession, *, tenant_id: str, batch: str, to: str) -> None:
+    """Record the name of a batch that was submitted."""
+    await session.execute(
+        text("UPDATE judgments SET batch = :to WHERE tenant_id = :tenant AND batch = :batch AND state = 'waiting'"),
+        {"tenant": tenant_id, "batch": batch, "to": to},
+    )
+
+
+async def release(session: AsyncSession, *, tenant_id: str, batch: str) -> None:
+    """Forget that answers were chosen, because their batch was not submitted."""
+    await session.execute(
+        text("DELETE FROM judgments WHERE tenant_id = :tenant AND batch = :batch AND state = 'waiting'"),
+        {"tenant": tenant_id, "batch": batch},
+    )
 
 
 async def tokens_since(session: AsyncSession, *, tenant_id: str, start: datetime) -> int:

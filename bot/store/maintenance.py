@@ -27,6 +27,11 @@ OPEN_CALL_GRACE = timedelta(minutes=30)
 RUN_RETENTION = timedelta(days=7)
 COMMAND_RETENTION = timedelta(days=30)
 """How long the ids of messages that are commands are kept. No platform delivers a message again after that."""
+IN_USE, IDLE = timedelta(days=1), timedelta(days=7)
+"""How long after its maintenance a tenant is due again: with data that expires, and without.
+
+IDLE is not longer than RUN_RETENTION, so what is stored meanwhile is found before it expires.
+"""
 PAGE_RETENTION = timedelta(days=1)
 """How long files of the browser page and replies of its commands are kept."""
 
@@ -36,7 +41,7 @@ class Found:
     """Turns whose reservations are orphaned, calls of dead processes, and the number of active ingestion runs.
 
     ``serving`` has the embedding models; None if the tenant has no documents. ``terms_outdated``: the search terms must
-    be made again.
+    be made again. ``version`` is the knowledge version, None if no document was ever added.
     """
 
     orphaned: Sequence[str]
@@ -44,6 +49,7 @@ class Found:
     runs: int
     serving: Serving | None
     terms_outdated: bool
+    version: int | None
 
 
 _DELETE_ANSWERS = f"DELETE FROM answers WHERE tenant_id = %(tenant)s AND (expires_at < now() OR NOT {INTACT})"  # noqa: S608
@@ -74,6 +80,9 @@ WHERE tenant_id = %(tenant)s AND (chunks > 0 OR next_model IS NOT NULL)
 """
 
 
+_VERSION = "SELECT version FROM knowledge_state WHERE tenant_id = %(tenant)s"
+
+
 _OUTDATED_TERMS = """
 SELECT
     EXISTS (SELECT FROM chunks WHERE tenant_id = %(tenant)s AND terms_version < %(version)s)
@@ -99,7 +108,7 @@ async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
     Ingestion runs are deleted by the clock ``now``, everything else by the database's.
     """
     named = {"tenant": tenant_id}
-    *_, orphaned, lost, ((active,),), serving, ((terms_outdated,),) = await database.flush(
+    *_, orphaned, lost, ((active,),), serving, versions, ((terms_outdated,),) = await database.flush(
         tenant_id,
         Statement(_DELETE_ANSWERS, named),
         Statement(_DELETE_COMMANDS, {**named, "kept": COMMAND_RETENTION}),
@@ -113,6 +122,7 @@ async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
         ledger.lost(tenant_id, OPEN_CALL_GRACE),
         Statement(_ACTIVE_RUNS, named),
         Statement(_SERVING, named),
+        Statement(_VERSION, named),
         Statement(
             _OUTDATED_TERMS,
             {**named, "version": search_terms.VERSION, "level": posting_codec.base_level(search_terms.VERSION)},
@@ -120,4 +130,39 @@ async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
     )
     calls = [ledger.LostCalls(row.user_id, row.channel_id, row.budget_day) for row in lost]
     models = next((Serving(row.model, row.next_model) for row in serving), None)
-    return Found([str(row.turn_id) for row in orphaned], calls, active, models, terms_outdated)
+    version = next((int(row.version) for row in versions), None)
+    return Found([str(row.turn_id) for row in orphaned], calls, active, models, terms_outdated, version)
+
+
+# Only data that expires after days is looked for: what is short-lived is named by ``tenants_with_upkeep()``.
+_SCHEDULE = f"""
+UPDATE tenants
+SET maintained_version = CAST(%(version)s AS bigint),
+    maintained_terms = %(terms)s,
+    maintain_at = CAST(%(now)s AS timestamptz) + CASE
+        WHEN CAST(%(pending)s AS boolean)
+            OR EXISTS (SELECT FROM inbox WHERE tenant_id = %(tenant)s AND turn_id = '{NO_TURN}')
+            OR EXISTS (SELECT FROM ingests WHERE tenant_id = %(tenant)s)
+            OR EXISTS (SELECT FROM kept_vectors WHERE tenant_id = %(tenant)s)
+            OR CAST(%(expire)s AS boolean) AND EXISTS (SELECT FROM turns WHERE tenant_id = %(tenant)s)
+        THEN CAST(%(in_use)s AS interval) ELSE CAST(%(idle)s AS interval)
+    END
+WHERE tenant_id = %(tenant)s
+"""  # noqa: S608
+
+
+async def schedule_next(
+    database: Database, tenant_id: str, found: Found, *, now: datetime, retention_days: int | None
+) -> None:
+    """Record what the tenant's maintenance found, and when it is due next: later if nothing of it can expire."""
+    values = {
+        "tenant": tenant_id,
+        "version": found.version,
+        "terms": search_terms.VERSION,
+        "now": now,
+        "pending": found.terms_outdated or found.runs > 0,
+        "expire": retention_days is not None,
+        "in_use": IN_USE,
+        "idle": IDLE if retention_days is None else min(IDLE, timedelta(days=retention_days)),
+    }
+    await database.flush(tenant_id, Statement(_SCHEDULE, values))

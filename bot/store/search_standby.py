@@ -7,10 +7,11 @@ is behind.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 
@@ -23,20 +24,21 @@ from bot.errors import StoreAway, for_operator
 from bot.store.database.pipelined_transactions import Statement, send
 from bot.store.database.retry import is_conflict
 from bot.store.database.session import Database
+from knowledge.psycopg_connection import ONE_SNAPSHOT
 from knowledge.search.retriever import Retriever
 from knowledge.types import Found, Scope, StandbyUse
 
 log = logging.getLogger(__name__)
 
-POOL_SECONDS = 1.0
-"""Seconds that a search waits for a free connection to the standby before it reads the primary."""
+ANSWER_SECONDS = 1.0
+"""Seconds to connect to the standby, begin a transaction and read its version: a live server needs milliseconds."""
 ROUND_TRIP_SECONDS = 5.0
-"""Seconds that one round trip to the standby may take before the search reads the primary."""
+"""Seconds that one statement of a search may take on the standby before the search reads the primary."""
 AWAY_SECONDS = 15.0
-"""Seconds without another attempt after the standby did not answer."""
+"""Seconds after which a standby that did not answer is asked again. No search waits for that."""
 
 # A snapshot for the whole transaction, because a connection may lead to another standby than the one before.
-_ONE_SNAPSHOT = Statement("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+_ONE_SNAPSHOT = Statement(ONE_SNAPSHOT[0])
 _STATE = """
     SELECT pg_is_in_recovery() AS is_standby,
            coalesce((SELECT version FROM knowledge_state WHERE tenant_id = %(tenant)s), 0) AS version
@@ -79,13 +81,31 @@ class SearchSessions:
             async with self._primary.tenant(tenant_id) as session:
                 yield session
             return
-        async with self._standby.tenant(tenant_id, seconds=ROUND_TRIP_SECONDS) as session:
-            _, (state,) = await send(session, _ONE_SNAPSHOT, Statement(_STATE, {"tenant": tenant_id}))
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    session = await stack.enter_async_context(
+                        self._standby.tenant(tenant_id, seconds=ROUND_TRIP_SECONDS)
+                    )
+                    _, (state,) = await send(session, _ONE_SNAPSHOT, Statement(_STATE, {"tenant": tenant_id}))
+            except TimeoutError:
+                raise StoreAway(f"no answer within {ANSWER_SECONDS:g} s") from None
             if not state.is_standby:
                 raise StandbyUnfit("promoted")
             if state.version < version:
                 raise StandbyUnfit("behind")
             yield session
+
+    async def standby_answers(self, tenant_id: str) -> bool:
+        """Return whether the standby answers, however far it is behind."""
+        try:
+            with self.on_standby(0):
+                async with self(tenant_id):
+                    return True
+        except StandbyUnfit:
+            return True
+        except (StoreAway, DBAPIError, psycopg.Error):
+            return False
 
 
 @asynccontextmanager
@@ -94,14 +114,15 @@ async def opened_sessions(url: SecretStr | None, primary: Database) -> AsyncIter
     if url is None:
         yield None
         return
-    async with aclosing(Database(url.get_secret_value(), pool_seconds=POOL_SECONDS)) as standby:
+    async with aclosing(Database(url.get_secret_value(), pool_seconds=ANSWER_SECONDS)) as standby:
         yield SearchSessions(primary, standby)
 
 
 class StandbySearch:
     """Implements the engine's ``Search`` with the standby, and with the primary if the standby cannot serve.
 
-    ``Found.standby`` says which one served. A standby that did not answer is not asked for ``AWAY_SECONDS``.
+    ``Found.standby`` says which one served. After a standby did not answer, no search waits for it: after
+    ``AWAY_SECONDS``, it is asked in the background whether it answers again.
     """
 
     def __init__(
@@ -110,12 +131,14 @@ class StandbySearch:
         self._retriever = retriever
         self._sessions = sessions
         self._monotonic = monotonic
-        self._away_until = 0.0
+        self._ask_again_at: float | None = None
+        """When the standby that did not answer is asked again; None while it answers."""
+        self._asking: asyncio.Task[None] | None = None
 
     async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
         """Return the k best passages, as ``Retriever`` does. Raises what it raises on the primary."""
         use: StandbyUse = "away"
-        if self._monotonic() >= self._away_until:
+        if self._is_served(scope.tenant_id):
             version = await self._retriever.version(scope.tenant_id)
             try:
                 with self._sessions.on_standby(version):
@@ -129,6 +152,32 @@ class StandbySearch:
                 if is_conflict(error):
                     log.info("the standby canceled a search, which reads the primary: %s", for_operator(error))
                 else:
-                    self._away_until = self._monotonic() + AWAY_SECONDS
+                    self._ask_again_at = self._monotonic() + AWAY_SECONDS
                     log.warning("the standby does not answer, so searches read the primary: %s", for_operator(error))
         return replace(await self._retriever(query, scope, k=k, earlier=earlier), standby=use)
+
+    async def asked_again(self) -> None:
+        """Wait until it is known whether the standby answers again, if it is being asked."""
+        if self._asking is not None:
+            await asyncio.wait([self._asking])
+
+    async def aclose(self) -> None:
+        """Stop asking whether the standby answers again."""
+        if self._asking is not None:
+            self._asking.cancel()
+        await self.asked_again()
+
+    def _is_served(self, tenant_id: str) -> bool:
+        """Return whether the standby answered when it was last asked. If it is time, ask again in the background."""
+        if self._ask_again_at is None:
+            return True
+        if self._monotonic() >= self._ask_again_at and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._ask_again(tenant_id))
+        return False
+
+    async def _ask_again(self, tenant_id: str) -> None:
+        if await self._sessions.standby_answers(tenant_id):
+            self._ask_again_at = None
+            log.info("the standby answers again, so searches read it")
+        else:
+            self._ask_again_at = self._monotonic() + AWAY_SECONDS

@@ -17,7 +17,8 @@ NAME = "search standby"
 
 _PRIMARY = """
     SELECT system_identifier,
-           CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS written
+           CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS written,
+           EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') AS is_distributed
     FROM pg_control_system()
 """
 # CASE, because what asks for the replay fails on a server that replays nothing.
@@ -45,6 +46,10 @@ async def check_standby(primary_url: str, standby_url: str) -> Check:
     if not standby.is_standby or standby.system_identifier != primary.system_identifier:
         detail = "the server is no standby of DATABASE_URL"
         return _failed(detail, "Set PARLEY_SEARCH_DATABASE_URL to a hot standby of DATABASE_URL, or unset it.")
+    if primary.is_distributed:
+        return _failed(
+            "DATABASE_URL is a Citus cluster, whose rows are on its nodes", "Unset PARLEY_SEARCH_DATABASE_URL."
+        )
     if standby.bypasses and not standby.takes_role:
         detail = "the connecting role bypasses row-level security"
         return _failed(detail, "Connect with a role that is not a superuser and lacks BYPASSRLS.")

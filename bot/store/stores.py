@@ -19,16 +19,12 @@ from bot.store.adapters.retractions import PostgresRetractions
 from bot.store.adapters.settings import PostgresSettings
 from bot.store.adapters.transactions import RETRY_SECONDS, Transactions
 from bot.store.adapters.turn_queue import PostgresTurnQueue
-from bot.store.database.process_liveness import SETTLING
+from bot.store.database.process_liveness import Evidence
 from bot.store.database.session import Database
 
 
 def _no_holder() -> int | None:
     return None
-
-
-def _usual_settling() -> float:
-    return SETTLING
 
 
 def _nothing_expected(question_tokens: int) -> int:
@@ -43,20 +39,20 @@ def open_stores(
     clock: Callable[[], datetime],
     holder: Callable[[], int | None] = _no_holder,
     retry_seconds: float = RETRY_SECONDS,
-    settling: Callable[[], float] = _usual_settling,
+    evidence: Callable[[], Evidence] = Evidence,
     expected: Callable[[int], int] = _nothing_expected,
 ) -> Stores:
     """Return one implementation of each storage port over an open database.
 
     ``holder`` returns the number under which this process may hold turns now. ``retry_seconds`` is how long a running
     turn waits for an unavailable database; an acceptance waits less, because the platform does not wait long.
-    ``expected`` takes the length of a question in tokens and returns the tokens to reserve for it. ``settling`` returns
-    the seconds after the start of the server within which no process counts as dead.
+    ``expected`` takes the length of a question in tokens and returns the tokens to reserve for it. ``evidence`` returns
+    what this process knows about the others.
     """
     transactions, days = Transactions(database, retry_seconds), BudgetDays(database, settings, clock)
     return Stores(
         inbox=PostgresInbox(transactions, days, count_tokens=count_tokens, holder=holder, expected=expected),
-        queue=PostgresTurnQueue(database, holder=holder, settling=settling),
+        queue=PostgresTurnQueue(database, holder=holder, evidence=evidence),
         leases=PostgresLeases(transactions, days, settings, count_tokens=count_tokens, holder=holder),
         conversation=PostgresConversation(transactions, days),
         budgets=PostgresBudgets(transactions, days),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from bot.store.schema import budgets, channels, tenants
 from bot.types.conversation import LOCAL_TENANT, Platform
 from bot.types.settings import ChannelSettings, TenantSettings
 from knowledge.store.schema import sources
+from knowledge.text import search_terms
 
 Settings = TypeVar("Settings", ChannelSettings, TenantSettings)
 
@@ -43,11 +44,39 @@ async def with_new_calls(database: Database) -> list[str]:
     return await _named_by(database, "SELECT tenants_with_new_calls()")
 
 
-async def knowledge_versions(database: Database) -> dict[str, int]:
-    """Return the knowledge version of every tenant that ever had documents."""
+# NULL: the tenant was never maintained. The order is that of waiting.
+_DUE = text("""
+    SELECT tenant_id FROM tenants
+    WHERE (maintain_at IS NULL OR maintain_at <= :now OR maintained_terms < :terms)
+        AND NOT tenant_id = ANY(CAST(:without AS text[]))
+    ORDER BY maintain_at NULLS FIRST, tenant_id
+    LIMIT :most
+""")
+
+
+async def due_for_maintenance(
+    database: Database, *, now: datetime, most: int, without: Collection[str] = ()
+) -> list[str]:
+    """Return the tenants whose time for maintenance has come, those that wait longest first.
+
+    A tenant is due too whose search terms were last looked at by earlier rules.
+    """
+    values = {"now": now, "terms": search_terms.VERSION, "most": most, "without": list(without)}
     async with database.queue() as session:
-        rows = await session.execute(text("SELECT tenant_id, version FROM knowledge_versions()"))
-        return {str(tenant_id): int(version) for tenant_id, version in rows}
+        return list(await session.scalars(_DUE, values))
+
+
+async def with_changed_documents(database: Database, model: str) -> set[str]:
+    """Return the tenants whose documents changed since their last maintenance, or that ``model`` does not serve."""
+    async with database.queue() as session:
+        stored = await session.execute(select(tenants.c.tenant_id, tenants.c.maintained_version))
+        maintained: dict[str, int | None] = {str(tenant_id): version for tenant_id, version in stored}
+        current = await session.execute(text("SELECT tenant_id, version, model, next_model FROM knowledge_versions()"))
+        return {
+            str(tenant_id)
+            for tenant_id, version, serving, next_model in current
+            if maintained.get(tenant_id) != version or next_model is not None or serving not in (None, model)
+        }
 
 
 async def to_refresh(database: Database, *, every_seconds: int, now: datetime) -> list[str]:

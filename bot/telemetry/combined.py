@@ -26,7 +26,7 @@ class CombinedTelemetry:
     def search_ended(self, turn: Turn, found: Found | None, milliseconds: float) -> None:
         self._each(lambda receiver: receiver.search_ended(turn, found, milliseconds))
 
-    def call_ended(self, turn: Turn, call: Call) -> None:
+    def call_ended(self, turn: Turn | None, call: Call) -> None:
         self._each(lambda receiver: receiver.call_ended(turn, call))
 
     def turn_ended(self, turn: Turn, outcome: Outcome | None) -> None:

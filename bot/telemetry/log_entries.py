@@ -34,7 +34,7 @@ class LogEntries:
     def search_ended(self, turn: Turn, found: Found | None, milliseconds: float) -> None:
         """Write nothing: the entry of the turn has the times of its search."""
 
-    def call_ended(self, turn: Turn, call: Call) -> None:
+    def call_ended(self, turn: Turn | None, call: Call) -> None:
         log.info("model call", extra={FIELDS: call_fields(call)})
 
     def turn_ended(self, turn: Turn, outcome: Outcome | None) -> None:

@@ -92,7 +92,7 @@ class OpenTelemetry:
             span.set_attribute("parley.confidence", found.confidence)
         span.end()
 
-    def call_ended(self, turn: Turn, call: Call) -> None:
+    def call_ended(self, turn: Turn | None, call: Call) -> None:
         usage = call.usage
         kind = SpanKind.INTERNAL if call.provider == NO_MODEL else SpanKind.CLIENT
         span = self._started(turn, f"chat {call.model}", call.latency_ms, kind)
@@ -136,10 +136,10 @@ class OpenTelemetry:
                 span.set_status(Status(StatusCode.ERROR))
         span.end()
 
-    def _started(self, turn: Turn, name: str, milliseconds: float, kind: SpanKind) -> Span:
+    def _started(self, turn: Turn | None, name: str, milliseconds: float, kind: SpanKind) -> Span:
         """Start a span that began so long ago, below the span of its turn if that is open."""
-        parent = self._open.get(turn.id)
-        self._ids.trace = _trace_id(turn)
+        parent = None if turn is None else self._open.get(turn.id)
+        self._ids.trace = None if turn is None else _trace_id(turn)
         return self._tracer.start_span(
             name,
             context=None if parent is None else set_span_in_context(parent),

@@ -70,7 +70,7 @@ class PrometheusMetrics:
         if found is not None and found.standby != "none":
             self._standby.labels(found.standby).inc()
 
-    def call_ended(self, turn: Turn, call: Call) -> None:
+    def call_ended(self, turn: Turn | None, call: Call) -> None:
         names, usage = (call.provider, call.model, call.purpose), call.usage
         self._calls.labels(*names, call.status).inc()
         for kind, tokens in (

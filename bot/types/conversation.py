@@ -147,6 +147,8 @@ class Incoming:
     """Who reads the answer. Unless a platform checked it, the answer uses no documents of the whole tenant."""
     edited_at: datetime | None = None
     """When the text was edited, by the platform's clock; None if it is as it was sent."""
+    attachments_of: str = ""
+    """The ID of an earlier turn whose attachments this question has, in place of attachments of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,22 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantRoom:
+    """How many turns of each tenant a process may start now: ``of`` some tenants, and ``otherwise`` of any other."""
+
+    of: Mapping[str, int]
+    otherwise: int
+
+    def is_used_up(self, started: Mapping[str, int]) -> bool:
+        """Return whether a tenant has no room left once the process has ``started`` so many of its turns."""
+        return any(started.get(tenant, 0) >= self.of.get(tenant, self.otherwise) for tenant in {*self.of, *started})
+
+
+UNLIMITED = TenantRoom({}, otherwise=2**31 - 1)
+"""Room for as many turns of each tenant as there are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The exclusive right to answer a turn. Every write names ``fence`` and fails once another process has the turn.
 

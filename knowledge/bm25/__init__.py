@@ -14,10 +14,11 @@ from __future__ import annotations
 from knowledge.bm25.indexing import index, remove, sweep_dead
 from knowledge.bm25.posting_codec import IndexedChunk
 from knowledge.bm25.reindexing import delete_replaced, replace, replaced_segment
-from knowledge.bm25.search import candidates
+from knowledge.bm25.search import Best, candidates
 from knowledge.bm25.term_statistics import idf
 
 __all__ = [
+    "Best",
     "IndexedChunk",
     "candidates",
     "delete_replaced",

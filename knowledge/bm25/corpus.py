@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,7 +22,7 @@ from knowledge.bm25.posting_codec import (
     reindexed,
     unpack,
 )
-from knowledge.psycopg_connection import psycopg_connection
+from knowledge.psycopg_connection import Command, psycopg_connection, send_together
 from knowledge.scope_filter import Numbers, passing
 from knowledge.text import search_terms
 from knowledge.types import Scope
@@ -58,40 +59,16 @@ class Postings:
     frequency: Counter[str]
 
 
-# The totals of the tenant, with one row per segment and audience. The tenant has no rows before its first chunk.
+# The totals of the tenant, with one row per segment and audience; the columns of the masks are NULL before the first
+# chunk.
 _STATE_AND_MASKS = """
     SELECT
         state.version, state.next_chunk, state.chunks, state.terms,
         masks.segment, masks.audience, masks.mask, masks.dead
     FROM knowledge_state state
-    JOIN posting_masks masks USING (tenant_id)
-    WHERE state.tenant_id = %s AND masks.audience = ANY(%s)
+    LEFT JOIN posting_masks masks ON masks.tenant_id = state.tenant_id AND masks.audience = ANY(%s)
+    WHERE state.tenant_id = %s
 """
-
-
-async def read_corpus(session: AsyncSession, scope: Scope) -> Corpus:
-    """Return the totals and masks of the tenant's corpus for this scope."""
-    cursor = (await psycopg_connection(session)).cursor(binary=True)
-    versions = {reindexed(version): version for version in range(2, search_terms.VERSION + 1)}
-    await cursor.execute(_STATE_AND_MASKS, (scope.tenant_id, [EVERYBODY, *versions, *scope.audiences]))
-    alive: dict[int, Bits] = {}
-    by_audience: dict[int, list[Bits]] = defaultdict(list)
-    replaced: dict[int, dict[int, Bits]] = defaultdict(dict)
-    version = added = chunks = terms = dead = 0
-    async for version, added, chunks, terms, segment, audience, stored, segment_dead in cursor:  # noqa: B007
-        if audience == EVERYBODY:
-            alive[segment] = bits(stored)
-            dead += segment_dead
-        elif audience in versions:
-            replaced[segment][versions[audience]] = bits(stored)
-        else:
-            by_audience[segment].append(bits(stored))
-    allowed = {segment: reduce(np.logical_or, masks) & alive[segment] for segment, masks in by_audience.items()}
-    filtered = await passing(session, scope)
-    if filtered is not None:
-        allowed = {segment: flags & _flags(filtered, segment) for segment, flags in allowed.items()}
-    return Corpus(version, added, chunks, terms, dead, alive, allowed, replaced)
-
 
 # Entries of one term and version in one segment are merged by concatenating the parts.
 _POSTINGS = f"""
@@ -101,13 +78,51 @@ _POSTINGS = f"""
     GROUP BY segment, term, level / {VERSION_LEVELS}
 """  # noqa: S608 - a number
 
+_VERSIONS = {reindexed(version): version for version in range(2, search_terms.VERSION + 1)}
 
-async def read_postings(session: AsyncSession, tenant_id: str, terms: Sequence[str], corpus: Corpus) -> Postings:
-    """Return the entries of the terms, without those of dead chunks."""
-    cursor = (await psycopg_connection(session)).cursor(binary=True)
-    await cursor.execute(_POSTINGS, (tenant_id, list(terms)))
+
+async def read_corpus(
+    session: AsyncSession, scope: Scope, terms: Iterable[str], *, first: Sequence[Command] = ()
+) -> tuple[Corpus, Postings]:
+    """Return the totals and masks of the tenant's corpus for this scope, and the postings of the terms.
+
+    The commands ``first`` travel before the queries, in the same round trip.
+    """
+    *_, masks, entries = await send_together(
+        await psycopg_connection(session),
+        *first,
+        (_STATE_AND_MASKS, ([EVERYBODY, *_VERSIONS, *scope.audiences], scope.tenant_id)),
+        (_POSTINGS, (scope.tenant_id, list(terms))),
+        binary=True,
+    )
+    corpus = _corpus(masks, await passing(session, scope))
+    return corpus, _postings(entries, corpus)
+
+
+def _corpus(rows: Iterable[Sequence[Any]], filtered: Numbers | None) -> Corpus:
+    """Return the corpus from the rows of ``_STATE_AND_MASKS``, and the chunks that pass the filter."""
+    alive: dict[int, Bits] = {}
+    by_audience: dict[int, list[Bits]] = defaultdict(list)
+    replaced: dict[int, dict[int, Bits]] = defaultdict(dict)
+    version = added = chunks = terms = dead = 0
+    for version, added, chunks, terms, segment, audience, stored, segment_dead in rows:  # noqa: B007
+        if audience == EVERYBODY:
+            alive[segment] = bits(stored)
+            dead += segment_dead
+        elif audience in _VERSIONS:
+            replaced[segment][_VERSIONS[audience]] = bits(stored)
+        elif audience is not None:
+            by_audience[segment].append(bits(stored))
+    allowed = {segment: reduce(np.logical_or, masks) & alive[segment] for segment, masks in by_audience.items()}
+    if filtered is not None:
+        allowed = {segment: flags & _flags(filtered, segment) for segment, flags in allowed.items()}
+    return Corpus(version, added, chunks, terms, dead, alive, allowed, replaced)
+
+
+def _postings(stored: Iterable[Sequence[Any]], corpus: Corpus) -> Postings:
+    """Return the entries from the rows of ``_POSTINGS``, without those of dead chunks."""
     found: dict[tuple[int, str], list[Entries]] = defaultdict(list)
-    for segment, term, version, entries in await cursor.fetchall():
+    for segment, term, version, entries in stored:
         if segment not in corpus.alive:
             continue
         rows = unpack(entries)

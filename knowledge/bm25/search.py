@@ -4,38 +4,51 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.bm25.corpus import read_corpus, read_postings
+from knowledge.bm25.corpus import read_corpus
 from knowledge.bm25.posting_codec import SEGMENT, Bits, Entries
 from knowledge.bm25.term_statistics import okapi_idf
+from knowledge.psycopg_connection import Command
 from knowledge.types import Scope
 
 K1 = 1.5
 B = 0.75
 
 
+class Best(NamedTuple):
+    """The best chunks as (number, Okapi score), best first, ties by number; and the tenant's knowledge version."""
+
+    chunks: list[tuple[int, float]]
+    version: int
+
+
 async def candidates(
-    session: AsyncSession, terms: Sequence[str] | Mapping[str, float], scope: Scope, k: int
-) -> list[tuple[int, float]]:
-    """Return the k best chunks for the terms of a question as (number, Okapi score), best first, ties by number.
+    session: AsyncSession,
+    terms: Sequence[str] | Mapping[str, float],
+    scope: Scope,
+    k: int,
+    *,
+    first: Sequence[Command] = (),
+) -> Best:
+    """Return the k best chunks for the terms of a question.
 
     A term counts as often as it occurs in ``terms``, or by its weight there. Only chunks of the scope with at least one
     of the terms and a score above zero are returned. The statistics are those of the tenant's whole corpus, whatever
-    the audience.
+    the audience. The commands ``first`` travel in the same round trip as the queries.
     """
-    corpus = await read_corpus(session, scope)
+    corpus, postings = await read_corpus(session, scope, dict.fromkeys(terms), first=first)
     if not corpus.chunks or not terms:
-        return []
-    postings = await read_postings(session, scope.tenant_id, list(dict.fromkeys(terms)), corpus)
+        return Best([], corpus.version)
     idf = await okapi_idf(session, scope.tenant_id, corpus, postings.frequency)
     average_length = corpus.terms / corpus.chunks
     weights: Mapping[str, float] = terms if isinstance(terms, Mapping) else Counter(terms)
     scored_terms = {term: weight for term, weight in weights.items() if idf.get(term)}
-    return _best_chunks(postings.entries, corpus.allowed, scored_terms, idf, average_length, k)
+    return Best(_best_chunks(postings.entries, corpus.allowed, scored_terms, idf, average_length, k), corpus.version)
 
 
 def _best_chunks(

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from knowledge.ingest.read_document import ReadDocument
+from knowledge.temporary_files import discard, full_disk_reported
 from knowledge.types import Failure
 
 WEB_KINDS = ("url", "crawl", "sitemap")
@@ -52,8 +53,10 @@ class ChangedPages:
         self.names: list[str] = []
 
     def add(self, page: ReadDocument) -> None:
-        """Append a page."""
-        pickle.dump(page, self._file, pickle.HIGHEST_PROTOCOL)
+        """Append a page. Raises DiskFullError, after which the pages are of no use."""
+        with full_disk_reported():
+            pickle.dump(page, self._file, pickle.HIGHEST_PROTOCOL)
+            self._file.flush()
         self.names.append(page.document.uri)
         self._texts.append(hashlib.sha256(page.document.text.encode("utf-8", "replace")).hexdigest())
 
@@ -74,4 +77,4 @@ class ChangedPages:
 
     def close(self) -> None:
         """Delete the pages."""
-        self._file.close()
+        discard(self._file)

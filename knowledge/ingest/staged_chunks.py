@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 
 from knowledge.store.document_rows import EmbeddedChunk
+from knowledge.temporary_files import discard, full_disk_reported
 
 MEMORY_CHUNKS = 8
 """A document with no more chunks stays in memory as it is."""
@@ -27,7 +28,7 @@ class StagedChunks:
         self.chunks = 0
 
     async def add(self, batch: Sequence[EmbeddedChunk]) -> None:
-        """Append a batch."""
+        """Append a batch. Raises DiskFullError, after which the chunks are of no use."""
         self.chunks += len(batch)
         if self.chunks <= MEMORY_CHUNKS:
             self._few += batch
@@ -49,17 +50,19 @@ class StagedChunks:
 
     def replace(self, other: StagedChunks) -> None:
         """Take over the chunks of another object, which must not be used afterwards."""
-        self._file.close()
+        discard(self._file)
         self._file, self._few, self.chunks = other._file, other._few, other.chunks
 
     def close(self) -> None:
         """Delete the chunks."""
         self._few = []
-        self._file.close()
+        discard(self._file)
 
     def _write(self, batch: Sequence[EmbeddedChunk]) -> None:
-        self._file.seek(0, 2)
-        pickle.dump(list(batch), self._file, pickle.HIGHEST_PROTOCOL)
+        with full_disk_reported():
+            self._file.seek(0, 2)
+            pickle.dump(list(batch), self._file, pickle.HIGHEST_PROTOCOL)
+            self._file.flush()
 
     def _read(self, offset: int) -> tuple[list[EmbeddedChunk], int]:
         """Return the batch at ``offset`` and the offset of the next one."""

@@ -43,7 +43,8 @@ class Builder:
     """Appends blocks, separated by an empty line, and tracks the path of headings above them."""
 
     page: int | None = None
-    warnings: list[str] = field(default_factory=list)
+    warnings: dict[str, None] = field(default_factory=dict)
+    """The sentences that ``warn`` was called with, in their order."""
     _attached: dict[str, AttachedFile] = field(default_factory=dict)
     _last_numbers: dict[str, int] = field(default_factory=dict)
     """The last number of the attached files of each name."""
@@ -113,8 +114,7 @@ class Builder:
 
     def warn(self, sentence: str) -> None:
         """Record what is left out of the text. The sentence says what is missing and what to do; repeats count once."""
-        if sentence not in self.warnings:
-            self.warnings.append(sentence)
+        self.warnings[sentence] = None
 
     def attach(self, file: AttachedFile) -> str:
         """Add an attached file, and return its name. Of files with one name, the second is called ``plan (2).pdf``."""

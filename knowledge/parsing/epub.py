@@ -24,7 +24,7 @@ _METADATA = {"creator": AUTHOR, "date": DATE, "language": LANGUAGE}
 
 
 def parse(data: bytes) -> ParsedDocument:
-    """Parse an EPUB file. A chapter that is damaged costs itself. Raises ParseError if the book cannot be opened."""
+    """Parse an EPUB file. Damaged chapters are left out. Raises ParseError if the book cannot be opened."""
     try:
         package = Package(data)
         book = attribute(next(descendants(package.xml("META-INF/container.xml"), "rootfile")), "full-path")

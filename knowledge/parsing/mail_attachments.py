@@ -35,15 +35,16 @@ class ReadFile:
 
 @dataclass(frozen=True, slots=True)
 class AttachmentLimits:
-    """Where reading stops, without a warning, for a caller who shows only a part of what is attached.
+    """Where reading stops, for a caller who shows only a part of what is attached.
 
     ``documents`` counts attached documents, at all levels together. ``chars`` counts characters of the file and of its
-    attachments. After ``seconds``, no further attachment is begun.
+    attachments. After ``seconds``, no further attachment is begun. ``warns``: a warning counts the others.
     """
 
     documents: float = math.inf
     chars: float = math.inf
     seconds: float = math.inf
+    warns: bool = False
 
 
 NO_LIMITS = AttachmentLimits()
@@ -120,8 +121,11 @@ async def _parse(
     found: list[ReadFile] = []
     unread: list[str] = []
     beyond: list[str] = []
-    for file in document.attached:
+    for number, file in enumerate(document.attached):
         if progress.is_enough():
+            if progress.limits.warns:
+                more = counted(len(document.attached) - number, "more attachment")
+                unread.append(f"{more} left out. Attach them as files")
             break
         if not depth or progress.documents >= MAX_DOCUMENTS:
             beyond.append(file.name)

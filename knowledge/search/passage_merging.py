@@ -17,8 +17,8 @@ MAX_JOINED_CHARS = 6000
 """Passages that do not overlap are joined to at most this length."""
 
 
-def with_sentences(passage: Passage, cosines: Sequence[float]) -> Passage:
-    """Return the passage with its sentences; ``cosines`` has one cosine per sentence, in order.
+def with_sentences(passage: Passage, cosines: Sequence[float], model: str = "") -> Passage:
+    """Return the passage with its sentences; ``cosines`` has one cosine of ``model`` per sentence, in order.
 
     If the numbers differ, the stored sentences were split by another rule, and the passage is returned without
     sentences.
@@ -32,7 +32,8 @@ def with_sentences(passage: Passage, cosines: Sequence[float]) -> Passage:
         Sentence(max(offset + start, passage.start), offset + end, cosine)
         for (start, end), cosine in zip(windows, cosines, strict=True)
     )
-    return replace(passage, sentences=tuple(one for one in sentences if one.start < one.end))
+    kept = tuple(one for one in sentences if one.start < one.end)
+    return replace(passage, sentences=kept, embedding_model=model)
 
 
 def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
@@ -127,6 +128,7 @@ def merge_group(group: Sequence[Passage], text: str) -> Passage:
         page=group[0].page,
         heading=shared_path(passage.heading for passage in group),
         sentences=tuple(one for passage in group for one in passage.sentences),
+        embedding_model=next((passage.embedding_model for passage in group if passage.sentences), ""),
         legs=Legs(
             dense=_highest([p.legs.dense for p in group]),
             sparse=_highest([p.legs.sparse for p in group]),

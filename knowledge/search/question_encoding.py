@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,18 +43,18 @@ class QuestionEncoder:
             del self._ahead[next(iter(self._ahead))]
         return encoded.vector
 
-    async def encode(self, query: ExpandedQuery) -> EncodedQuestion:
-        """Encode the question.
+    async def encode(self, question: str) -> EncodedQuestion:
+        """Encode the question without words of earlier questions, or take what was encoded ahead."""
+        return self._ahead.pop(question, None) or await self._encode(question)
 
-        If the query contains words of earlier questions, the vector is the mean of the vectors with and without these
-        words. The reranker reads only the question itself.
+    async def expand(self, alone: EncodedQuestion, query: ExpandedQuery) -> EncodedQuestion:
+        """Encode the question with the words of earlier questions, if the query has any.
+
+        The vector is the mean of the vectors with and without these words. The reranker reads only the question itself.
         """
-        alone = self._ahead.pop(query.question, None)
         if not query.words:
-            return alone or await self._encode(query.question)
-        expanding = asyncio.ensure_future(self._encode(query.text))
-        alone = alone or await self._encode(query.question)
-        expanded = await expanding
+            return alone
+        expanded = await self._encode(query.text)
         middle = np.asarray(alone.vector, np.float32) + np.asarray(expanded.vector, np.float32)
         vector = middle / (float(np.linalg.norm(middle)) or 1.0)
         return replace(alone, vector=vector, tokens=alone.tokens + expanded.tokens)

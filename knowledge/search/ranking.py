@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import bm25
 from knowledge.chunking import indexed_text
 from knowledge.embedders.token_vectors import Signs
 from knowledge.ports import Embedder, Reranker, Sessions
+from knowledge.psycopg_connection import ONE_SNAPSHOT
 from knowledge.search import evidence_confidence, followup_queries
 from knowledge.search.followup_queries import ExpandedQuery
 from knowledge.search.fusion import (
@@ -28,17 +29,17 @@ from knowledge.search.fusion import (
     sort_scores,
 )
 from knowledge.search.question_encoding import EncodedQuestion, QuestionEncoder
-from knowledge.search.question_similarity import Similarity, read_similarities, read_token_signs
+from knowledge.search.question_similarity import Similarity, read_similarities, unpack_signs
 from knowledge.search.rerankers import LateInteraction
-from knowledge.search.vector_search import cosine_spread, nearest_chunks
-from knowledge.store import serving_model
+from knowledge.search.vector_search import search_snapshot
 from knowledge.store.chunk_lookup import ChunkRow, load_chunks
 from knowledge.store.chunk_vectors import Vector
-from knowledge.store.knowledge_version import read_version
 from knowledge.store.serving_model import Serving
 from knowledge.text.languages import ENGLISH, STEMMERS, of_script
 from knowledge.text.search_terms import language_term
 from knowledge.types import Legs, Passage, Scope
+
+Result = TypeVar("Result")
 
 CANDIDATES = 100
 """Number of chunks that the dense and the sparse search each return."""
@@ -46,8 +47,6 @@ RERANKED = 20
 """Number of chunks that a cross-encoder scores."""
 RERANKED_LATE = 50
 """Number of chunks that late interaction scores. Their token signs are stored, so more chunks cost little."""
-
-ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 Scores = list[tuple[int, float]]
 """Numbers of chunks with their scores, best first."""
@@ -124,19 +123,24 @@ class Ranker:
         timer = StageTimer()
         with timer.stage("total"):
             with timer.stage("embed"):
-                query = await self._expand(question, earlier, scope)
-                encoded = await self.encoder.encode(query)
-            (dense, spread, serving, dense_version), (sparse, sparse_version) = await asyncio.gather(
-                self._search_dense(timer, encoded.vector, scope), self._search_sparse(timer, query.terms, scope)
-            )
-            # One transaction reads for the fusion and its result: to begin and end one takes as long as the reading.
-            with timer.stage("fuse"):
-                async with self._sessions(scope.tenant_id) as session:
-                    similar = await self._similarities(session, dense, sparse, encoded.vector, scope)
+                query, encoded = await self._encode(question, earlier, scope)
+            async with AsyncExitStack() as stack:
+                sparse_search = await stack.enter_async_context(
+                    _started(self._search_sparse(timer, query.terms, scope))
+                )
+                # The fusion reads in the same transaction: beginning and ending one takes as long as reading.
+                with timer.stage("dense"):
+                    session = await stack.enter_async_context(self._sessions(scope.tenant_id))
+                    found = await search_snapshot(
+                        session, encoded.vector, scope, self._candidates, model=self.embedder.model
+                    )
+                sparse, sparse_version = await sparse_search
+                with timer.stage("fuse"):
+                    similar = await self._similarities(session, found.nearest, sparse, encoded.vector, scope)
                     places = {number: one.place for number, one in similar.items()}
-                    dense_scores = {number: similar[number].score for number, _ in dense if number in similar}
+                    dense_scores = {number: similar[number].score for number, _ in found.nearest if number in similar}
                     dense, sparse = sort_scores(dense_scores, places), sort_scores(dict(sparse), places)
-                    fused = self._fuse(dense, sparse, similar, spread)
+                    fused = self._fuse(dense, sparse, similar, found.spread)
                     head = fused[: max(self._reranked, least * 3)]
                     passages, signs = await self._load(session, head, similar, sparse, scope)
             with timer.stage("rerank"):
@@ -150,15 +154,23 @@ class Ranker:
             fused=fused,
             reranked=order + [pair for pair in fused if pair[0] not in loaded],
             final=tuple(final),
-            version=min(dense_version, sparse_version),
+            version=min(found.version, sparse_version),
             tokens=encoded.tokens,
             timings_ms=timer.timings,
             model=self.embedder.model,
-            serving=serving,
+            serving=found.serving,
             searched=query.text,
             confidence=confidence,
             sentences={one.chunk_id: similar[one.chunk_id].sentences for one in final if one.chunk_id in similar},
         )
+
+    async def _encode(
+        self, question: str, earlier: Sequence[str], scope: Scope
+    ) -> tuple[ExpandedQuery, EncodedQuestion]:
+        """Expand the question and encode it. The model encodes the question itself while the database is read."""
+        async with _started(self.encoder.encode(question)) as encoding:
+            query = await self._expand(question, earlier, scope)
+            return query, await self.encoder.expand(await encoding, query)
 
     async def _expand(self, question: str, earlier: Sequence[str], scope: Scope) -> ExpandedQuery:
         """Find the terms of the question, and expand it with those of the thread's earlier questions.
@@ -179,32 +191,14 @@ class Ranker:
         # In a thread, because a word list may have to be loaded.
         return await asyncio.to_thread(followup_queries.expand, question, earlier, idf, spoken)
 
-    async def _search_dense(
-        self, timer: StageTimer, vector: Vector, scope: Scope
-    ) -> tuple[Scores, Spread, Serving, int]:
-        """Return the nearest chunks, the spread of cosines, which models serve the tenant, and the knowledge version.
-
-        The version is read first, so that it is not newer than what is found. The models are read last: after a switch,
-        the vectors of the old model are deleted.
-        """
-        model = self.embedder.model
-        with timer.stage("dense"):
-            async with self._sessions(scope.tenant_id) as session:
-                version = await read_version(session, scope.tenant_id)
-                nearest = await nearest_chunks(session, vector, scope, self._candidates, model=model)
-                spread = await cosine_spread(session, vector, scope, model=model)
-                return nearest, spread, await serving_model.read(session, scope.tenant_id), version
-
-    async def _search_sparse(self, timer: StageTimer, terms: Mapping[str, float], scope: Scope) -> tuple[Scores, int]:
+    async def _search_sparse(self, timer: StageTimer, terms: Mapping[str, float], scope: Scope) -> bm25.Best:
         """Return the best chunks by BM25, and the knowledge version that they were found in.
 
         All of it is read from one snapshot: frequencies from after an ingestion would not fit totals from before it.
         """
         with timer.stage("sparse"):
             async with self._sessions(scope.tenant_id) as session:
-                await session.execute(ONE_SNAPSHOT)
-                version = await read_version(session, scope.tenant_id)
-                return await bm25.candidates(session, terms, scope, self._candidates), version
+                return await bm25.candidates(session, terms, scope, self._candidates, first=(ONE_SNAPSHOT,))
 
     async def _similarities(
         self, session: AsyncSession, dense: Scores, sparse: Scores, vector: Vector, scope: Scope
@@ -227,16 +221,13 @@ class Ranker:
     ) -> tuple[list[Passage], dict[int, Signs]]:
         """Return the passages in their order, and the signs of their tokens if late interaction reads them."""
         numbers = [number for number, _ in fused]
-        signs: dict[int, Signs] = {}
-        rows = await load_chunks(session, scope, numbers, refresh_seconds=self._refresh_seconds)
-        if isinstance(self._reranker, LateInteraction):
-            signs = await read_token_signs(
-                session,
-                scope,
-                numbers[: self._reranked],
-                model=self.embedder.model,
-                dimensions=self.embedder.dimensions,
-            )
+        signs_of = self.embedder.model if isinstance(self._reranker, LateInteraction) else ""
+        rows = await load_chunks(session, scope, numbers, refresh_seconds=self._refresh_seconds, signs_of=signs_of)
+        signs = {
+            number: unpack_signs(packed, self.embedder.dimensions)
+            for number in numbers[: self._reranked]
+            if number in rows and (packed := rows[number].signs) is not None
+        }
         sparse_scores = dict(sparse)
         passages = []
         for number, score in fused:
@@ -292,6 +283,17 @@ class Ranker:
             matches = evidence_confidence.matches(tokens, signs[one.chunk_id])
             evidence.append(evidence_confidence.Evidence(text, similar[one.chunk_id].cosine, matches))
         return weights.confidence(question, evidence)
+
+
+@asynccontextmanager
+async def _started(work: Coroutine[Any, Any, Result]) -> AsyncIterator[asyncio.Task[Result]]:
+    """Run the work beside the block. It has ended when the block has: it is canceled if the block fails."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _passage(row: ChunkRow, score: float, legs: Legs) -> Passage:

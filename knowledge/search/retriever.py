@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import superseded
 from knowledge.embedders.cosine_scale import comparable_cosine
+from knowledge.embedders.stored_vector_names import split_name
 from knowledge.embedders.token_vectors import TokenEmbedder
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder, Reranker, Sessions
@@ -184,8 +185,9 @@ class Retriever:
     @staticmethod
     def _attach_sentences(ranking: Ranking, *, limit: int) -> list[Passage]:
         """Return the ranked passages; the first ``limit`` have the cosines of their sentences."""
+        model, _ = split_name(ranking.model)
         head = [
-            with_sentences(one, [comparable_cosine(ranking.model, cosine) for cosine in sentences])
+            with_sentences(one, [comparable_cosine(ranking.model, cosine) for cosine in sentences], model)
             for one in ranking.final[:limit]
             for sentences in [ranking.sentences.get(one.chunk_id, ())]
         ]

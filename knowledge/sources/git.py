@@ -20,6 +20,7 @@ from knowledge.sources.files import too_large
 from knowledge.sources.git_command import Git, GitFailedError, NoRevisionError, require_pinning
 from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.sources.lfs_pointers import is_lfs_pointer, lfs_pointer
+from knowledge.temporary_files import full_disk_reported
 from knowledge.text.storable_text import storable_file_name
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, SourceWarning, Unchanged
 
@@ -75,7 +76,8 @@ class GitSource:
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
         """Yield the files of the newest commit, then a Mark that names it. Raises SourceError."""
         async with AsyncExitStack() as stack:
-            home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-git-")))
+            with full_disk_reported():
+                home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-git-")))
             if isinstance(self._location, Path):
                 git, repository = Git(home, ceiling=self._location.parent), self._location
             else:

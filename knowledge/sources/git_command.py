@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge.errors import SourceError
+from knowledge.temporary_files import NO_SPACE, no_room
 
 PINNING_VERSION = (2, 37)
 """The first version of git that supports ``http.curloptResolve``, which sets the address to connect to."""
@@ -152,6 +153,8 @@ def _explain(errors: str) -> str:
         return "The repository belongs to another user of this computer. Run this as that user, or give its URL."
     if "not a git repository" in errors:
         return "There is no git repository at this path. Check the path, or give the folder without git: in front."
+    if NO_SPACE in errors:
+        return no_room()
     if _NO_REVISION.search(errors):
         return "The repository has no commit yet. Commit something and try again."
     if _INCOMPLETE.search(errors):

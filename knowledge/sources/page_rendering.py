@@ -32,6 +32,7 @@ from knowledge.sources.socks_proxy import (
     Streams,
     reply,
 )
+from knowledge.temporary_files import full_disk_reported
 
 RENDER_SECONDS = 45.0
 SCRIPT_MILLISECONDS = 10_000
@@ -89,7 +90,9 @@ class PageRenderer:
 
     async def render(self, url: str, user_agent: str) -> bytes | None:
         """Return the page in UTF-8 as its scripts have written it, without them; None if it cannot be drawn."""
-        with tempfile.TemporaryDirectory(prefix="parley-page-", ignore_cleanup_errors=True) as folder:
+        with full_disk_reported():
+            temporary = tempfile.TemporaryDirectory(prefix="parley-page-", ignore_cleanup_errors=True)
+        with temporary as folder:
             async with _CheckedProxy(self._allow) as proxy:
                 drawn = await self._run(url, folder, proxy.port, user_agent)
         return _SCRIPT.sub(b"", drawn) if drawn else None

@@ -11,12 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import superseded
 from knowledge.document_states import READING_STATE, state_note, with_note
+from knowledge.psycopg_connection import psycopg_connection, send_together, with_placeholders
 from knowledge.types import Scope
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """A chunk with the source and title of its document. ``start`` and ``end`` are offsets in the document."""
+    """A chunk with the source and title of its document. ``start`` and ``end`` are offsets in the document.
+
+    ``signs`` are the packed signs of its token vectors, if they were asked for and are stored.
+    """
 
     chunk_id: int
     document_id: str
@@ -32,31 +36,43 @@ class ChunkRow:
     window: tuple[int, int] | None = None
     note: str = ""
     superseded: bool = False
+    signs: bytes | None = None
 
 
-# The columns of ChunkRow in its order; then the start of the document, and the chunk's window.
-_CHUNKS = text(f"""
+# The columns of ChunkRow in its order; then the start of the document, the signs, and the chunk's window. The numbers
+# are a condition on both tables: where PostgreSQL has no statistics yet, it would read all signs of the tenant.
+_CHUNKS = with_placeholders(f"""
     SELECT
-        chunk_id, CAST(document_id AS text), position, header, chunks.text, start_char, end_char, page, heading,
-        uri, title, {READING_STATE}, left(documents.text, :opening), CURRENT_DATE, window_start, window_end
+        chunks.chunk_id, CAST(document_id AS text), position, header, chunks.text, start_char, end_char, page, heading,
+        uri, title, {READING_STATE}, left(documents.text, :opening), CURRENT_DATE, signs, window_start, window_end
     FROM chunks
     JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
-    WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences) AND chunk_id = ANY(:numbers)
+    LEFT JOIN token_signs
+        ON token_signs.tenant_id = chunks.tenant_id AND token_signs.chunk_id = chunks.chunk_id
+        AND token_signs.model = :model AND token_signs.chunk_id = ANY(:numbers)
+    WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences) AND chunks.chunk_id = ANY(:numbers)
 """)  # noqa: S608
 
 
 async def load_chunks(
-    session: AsyncSession, scope: Scope, numbers: Sequence[int], *, refresh_seconds: int = 0
+    session: AsyncSession, scope: Scope, numbers: Sequence[int], *, refresh_seconds: int = 0, signs_of: str = ""
 ) -> dict[int, ChunkRow]:
     """Return the chunks by number; those outside the scope are left out.
 
     ``refresh_seconds`` is the interval of sources without one of their own; 0 means that they are not refreshed.
+    ``signs_of`` is the model whose token signs are read too; empty for none.
     """
     if not numbers:
         return {}
-    values = _values(scope) | {"numbers": list(numbers), "opening": superseded.OPENING_CHARS, "every": refresh_seconds}
-    rows = [_chunk_row(*columns) for columns in await session.execute(_CHUNKS, values)]
-    return {row.chunk_id: row for row in rows}
+    values = {
+        **_values(scope),
+        "numbers": list(numbers),
+        "opening": superseded.OPENING_CHARS,
+        "every": refresh_seconds,
+        "model": signs_of,
+    }
+    (rows,) = await send_together(await psycopg_connection(session), (_CHUNKS, values), binary=True)
+    return {row[0]: _chunk_row(*row) for row in rows}
 
 
 def _chunk_row(
@@ -74,6 +90,7 @@ def _chunk_row(
     state: str,
     opening: str,
     today: date,
+    signs: bytes | None,
     *window: int | None,
 ) -> ChunkRow:
     """Return a row of ``_CHUNKS``. The title says at its end if the document is gone, old or no longer in force."""
@@ -94,6 +111,7 @@ def _chunk_row(
         _window(*window),
         note,
         bool(replaced),
+        signs,
     )
 
 

@@ -51,7 +51,7 @@ class SourceRow:
         return self.kind != "upload"
 
 
-# The columns of DocumentRow, in its order.
+# The columns of DocumentRow, in its order. A picture in which nothing was recognized is a failure with a hash.
 _DOCUMENT_ROWS = """
     SELECT
         CAST(id AS text), uri, title,
@@ -59,7 +59,8 @@ _DOCUMENT_ROWS = """
             SELECT count(*) FROM chunks
             WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id
         ),
-        audience, fetched_at, state,
+        audience, fetched_at,
+        CASE WHEN state = 'failed' AND text = '' AND content_hash <> '' THEN 'no text' ELSE state END AS shown_state,
         CASE WHEN gone_readings >= 2
             THEN 'gone since ' || to_char(gone_since AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ': ' || error ELSE error END,
         CASE WHEN EXISTS (
@@ -82,7 +83,7 @@ _ORDER_BY: Mapping[Order, str] = {
     "source": "uri, id",
     "title": "lower(title), uri, id",
     "age": "fetched_at DESC, uri, id",
-    "state": "state, uri, id",
+    "state": "shown_state, uri, id",
     "size": "length(text) DESC, uri, id",
 }
 _LIST_DOCUMENTS = {

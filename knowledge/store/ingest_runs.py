@@ -9,7 +9,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -70,6 +70,12 @@ _ADD_RUN = text("""
     RETURNING id
 """)
 
+_ACCEPT_REMOVALS = text("""
+    UPDATE ingests SET accept_removals = true
+    WHERE tenant_id = :tenant AND id = :id AND state IN ('waiting', 'running')
+    RETURNING true
+""")
+
 
 async def begin(
     session: AsyncSession,
@@ -82,7 +88,10 @@ async def begin(
     accept_removals: bool = False,
     limited: bool = False,
 ) -> tuple[Run, bool]:
-    """Add a waiting run of the source and return it with True; return an active run with False if there is one."""
+    """Add a waiting run of the source and return it with True; return an active run with False if there is one.
+
+    ``accept_removals`` holds for the active run too, even if it has begun.
+    """
     for _ in range(2):
         added = await session.scalar(
             _ADD_RUN,
@@ -98,6 +107,10 @@ async def begin(
             },
         )
         runs = await active(session, tenant_id, source_id=source_id)
+        if runs and accept_removals and not runs[0].accept_removals:
+            if not await session.scalar(_ACCEPT_REMOVALS, {"tenant": tenant_id, "id": uuid.UUID(runs[0].id)}):
+                continue  # It has ended meanwhile.
+            runs = [replace(runs[0], accept_removals=True)]
         if runs:
             return runs[0], added is not None
     raise RuntimeError(f"runs of source {source_id} end faster than they begin")
@@ -198,6 +211,15 @@ _RETURN_TO_QUEUE = text("""
 async def return_to_queue(session: AsyncSession, *, tenant_id: str, run_id: str, error: str = "") -> None:
     """Mark the run as waiting again, because the process shuts down or ``error`` is temporary."""
     await session.execute(_RETURN_TO_QUEUE, {"tenant": tenant_id, "id": uuid.UUID(run_id), "error": error})
+
+
+async def accepts_removals(session: AsyncSession, *, tenant_id: str, run_id: str) -> bool:
+    """Return whether the run may remove many documents by now. Until the transaction ends, this does not change."""
+    found = await session.scalar(
+        text("SELECT accept_removals FROM ingests WHERE tenant_id = :tenant AND id = :id FOR UPDATE"),
+        {"tenant": tenant_id, "id": uuid.UUID(run_id)},
+    )
+    return bool(found)
 
 
 # A run that has already ended is not changed.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sqlalchemy import text
 
@@ -21,7 +20,7 @@ from tests.web.serving import served
 pytestmark = requires_chromium
 
 
-async def test_axe_finds_no_fault_on_the_admin_pages(app_with_models: App, models: ModelDouble, tmp_path: Path) -> None:
+async def test_axe_finds_no_fault_on_the_admin_pages(app_with_models: App, models: ModelDouble) -> None:
     app_with_models.services.health.works("web")
     answered = await ask(app_with_models, "What may a hotel in Lisbon cost?")
     await ask(app_with_models, "May I bring zebras?", "t2", user="bob")
@@ -48,7 +47,7 @@ async def test_axe_finds_no_fault_on_the_admin_pages(app_with_models: App, model
             )
         )
     found: list[str] = []
-    async with served(app_with_models) as url, browsing(f"{url}/admin", tmp_path / "profile") as driver:
+    async with served(app_with_models) as url, browsing(f"{url}/admin") as driver:
         for number, page in enumerate(pages):
             await asyncio.to_thread(driver.get, f"{url}/admin{page}")
             name = f"admin-{number}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
+from benchmarks.chaos.heap_log import container_sizes
 from bot.config import Settings
 from bot.types import bounded_mapping
 from bot.types.bounded_mapping import RecentEntries
@@ -18,26 +19,13 @@ from tests.doubles.models import ModelDouble, Reply
 
 BATCH, SMALL = 16, 4
 """Turns in each batch, and the entries that a map may keep in these tests."""
-CONTAINERS = (dict, list, set, deque)
 OURS = ("bot.", "knowledge.")
 
 
 def sizes() -> Counter[str]:
     """Return the number of entries in all containers that objects of the application hold, by class and attribute."""
     gc.collect()
-    found: Counter[str] = Counter()
-    for holder in gc.get_objects():
-        kind = type(holder)
-        if str(kind.__module__).startswith(OURS):
-            for name in (*getattr(holder, "__dict__", ()), *_slots(kind)):
-                value = getattr(holder, name, None)
-                if isinstance(value, CONTAINERS):
-                    found[f"{kind.__module__}.{kind.__qualname__}.{name}"] += len(value)
-    return found
-
-
-def _slots(kind: type) -> list[str]:
-    return [name for one in kind.__mro__ for name in getattr(one, "__slots__", ()) if not name.startswith("__")]
+    return container_sizes(gc.get_objects(), OURS)
 
 
 def test_recent_entries_keep_those_that_were_set_last() -> None:

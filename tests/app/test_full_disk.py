@@ -33,10 +33,10 @@ PATIENCE = 150.0
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """Mount a small file system; skip the test where that is not allowed."""
+def small_disk(folder: Path, megabytes: int = MEGABYTES, *, files: int = 0) -> Iterator[Path]:
+    """Mount a small file system; skip the test where that is not allowed. 0 ``files`` are any number."""
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m,mode=755", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,nr_inodes={files},mode=755", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("needs the right to mount a file system: run it as root on Linux")
     try:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import operator
 import uuid
-from dataclasses import replace
-from datetime import timedelta
-from functools import partial
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import App
-from bot.commands.services import Services
+from bot.commands.tenants_one_by_one import for_each_tenant
 from bot.errors import StoreAway
 from bot.jobs import maintenance, tasks
 from bot.store import maintenance as maintenance_store
 from bot.store import tenants
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import Call, Usage
-from knowledge.store import knowledge_version, serving_model
+from knowledge.store import serving_model
 from knowledge.text import search_terms
 from knowledge.types import Scope
 from tests.app.conftest import ask, key
@@ -82,24 +78,20 @@ async def test_one_tenants_failure_does_not_end_the_round(app: App, caplog: pyte
     await add_tenant(app, "slack:T9")
     done: list[str] = []
 
-    async def step(services: Services, tenant_id: str) -> str:
+    async def step(tenant_id: str) -> str:
         if tenant_id == LOCAL_TENANT:
             raise ValueError("a fault of this tenant")
         done.append(tenant_id)
         return tenant_id
 
-    assert (
-        await maintenance.for_each_tenant(app.services, await tenants.every_tenant(app.database), step)
-        == ["slack:T9"]
-        == done
-    )
+    assert await for_each_tenant("work", await tenants.every_tenant(app.database), step) == ["slack:T9"] == done
     assert "a fault of this tenant" in caplog.text
 
-    async def away(services: Services, tenant_id: str) -> None:
+    async def away(tenant_id: str) -> None:
         raise StoreAway("gone")
 
     with pytest.raises(StoreAway):
-        await maintenance.for_each_tenant(app.services, await tenants.every_tenant(app.database), away)
+        await for_each_tenant("work", await tenants.every_tenant(app.database), away)
 
 
 async def add_tenant(app: App, tenant_id: str) -> None:
@@ -120,60 +112,6 @@ async def test_one_statement_names_the_tenants_that_need_something(app: App) -> 
             )
         )
     assert await tenants.with_upkeep(app.database) == [LOCAL_TENANT, "slack:page"]
-
-
-async def test_idle_tenants_are_maintained_once_a_day(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    await add_tenant(app, "slack:idle")
-    seen: list[str] = []
-    now = app.services.clock()
-
-    async def maintain(services: Services, tenant_id: str) -> None:
-        seen.append(tenant_id)
-
-    monkeypatch.setattr(maintenance, "maintain", maintain)
-    regular = maintenance.RegularMaintenance()
-
-    async def seen_after(minutes: int) -> list[str]:
-        seen.clear()
-        await regular(replace(app.services, clock=partial(operator.add, now, timedelta(minutes=minutes))))
-        return seen
-
-    day = 24 * 60
-    for minutes, expected in ((0, 2), (1, 1), (60, 1), (day - 1, 1), (day, 2), (day + 1, 1)):
-        assert len(await seen_after(minutes)) == expected, minutes
-
-
-CALL = """
-    INSERT INTO ledger
-        (tenant_id, call_id, platform, channel_id, user_id, purpose, provider, model, price_version, status, estimated,
-        latency_ms, budget_day)
-    VALUES
-        (:tenant, gen_random_uuid(), 'slack', 'C1', 'U1', 'answer', 'anthropic', 'm', '1', 'ok', false, 1, CURRENT_DATE)
-"""
-
-
-async def test_tenants_in_use_are_maintained_once_an_hour(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("slack:idle", "slack:documents", "slack:calls"):
-        await add_tenant(app, name)
-    seen: list[str] = []
-    now = app.services.clock()
-
-    async def maintain(services: Services, tenant_id: str) -> None:
-        seen.append(tenant_id)
-
-    monkeypatch.setattr(maintenance, "maintain", maintain)
-    regular = maintenance.RegularMaintenance()
-    await regular(replace(app.services, clock=lambda: now))
-    async with app.database.tenant("slack:documents") as session:
-        await knowledge_version.lock_and_increment(session, "slack:documents")
-    async with app.database.tenant("slack:calls") as session:
-        await session.execute(text(CALL), {"tenant": "slack:calls"})
-    rounds = []
-    for minutes in (59, 60, 120):
-        seen.clear()
-        await regular(replace(app.services, clock=partial(operator.add, now, timedelta(minutes=minutes))))
-        rounds.append(set(seen) - {LOCAL_TENANT})
-    assert rounds == [set(), {"slack:documents", "slack:calls"}, {"slack:calls"}]
 
 
 async def test_ids_of_commands_are_deleted_and_those_of_questions_kept(app: App) -> None:

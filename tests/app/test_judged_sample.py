@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import uuid
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import aiohttp
 import psycopg
@@ -19,8 +21,11 @@ from bot.app import App
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.answer import prompt
+from bot.errors import LLMError
 from bot.jobs.judged_sample import fallen, judge_sample
 from bot.llm import build
+from bot.llm.batches.batch import BatchId
+from bot.llm.batches.batch_anthropic import AnthropicBatch
 from bot.store import judgments
 from bot.store.budgets import ledger
 from bot.store.database.pipelined_transactions import Statement
@@ -194,6 +199,49 @@ async def test_a_batch_that_runs_for_days_is_given_up(judged: App, models: Model
         await judge_sample(judged.services, LOCAL_TENANT)
         assert [row[0] for row in rows(admin_url)] == [state]
     assert len(models.batches.jobs) == 1
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_process_that_dies_while_it_submits_a_batch_does_not_pay_twice(
+    judged: App, models: ModelDouble, admin_url: str, monkeypatch: pytest.MonkeyPatch, arrived: bool
+) -> None:
+    models.script = judging(verdict(5))
+    await ask(judged, HOTEL)
+    submit = AnthropicBatch.submit
+
+    async def submit_and_die(self: AnthropicBatch, *given: Any, **named: Any) -> BatchId:
+        if arrived:
+            await submit(self, *given, **named)
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as dying:
+        dying.setattr(AnthropicBatch, "submit", submit_and_die)
+        with pytest.raises(asyncio.CancelledError):
+            await judge_sample(judged.services, LOCAL_TENANT)
+    assert [row[0] for row in rows(admin_url)] == ["waiting"]
+    await judge_sample(judged.services, LOCAL_TENANT)
+    assert len(models.batches.jobs) == arrived, "another process may be submitting it at this moment"
+    with psycopg.connect(admin_url) as connection:
+        connection.execute("UPDATE judgments SET created_at = now() - interval '1 hour'")
+    for state in ("waiting", "judged"):
+        await judge_sample(judged.services, LOCAL_TENANT)
+        assert [row[0] for row in rows(admin_url)] == [state]
+        models.batches.work()
+        models.batches.end()
+    assert len(models.batches.jobs) == 1
+    assert judge_calls(admin_url) == 2
+
+
+async def test_a_refused_batch_is_submitted_again_and_one_without_response_is_looked_for(
+    judged: App, models: ModelDouble, admin_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ask(judged, HOTEL)
+    for error, states in ((LLMError("no key", status=401), []), (LLMError("cut off"), ["waiting"])):
+        refusing = AsyncMock(side_effect=error)
+        with monkeypatch.context() as patch:
+            patch.setattr(AnthropicBatch, "submit", refusing)
+            await judge_sample(judged.services, LOCAL_TENANT)
+        assert [row[0] for row in rows(admin_url)] == states
 
 
 async def test_the_database_returns_only_the_answers_that_are_judged_at_once(judged: App, models: ModelDouble) -> None:

@@ -17,7 +17,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from bot.app import App
 from bot.cli import log_output
+from bot.commands.gap_digest import named
 from bot.config import Settings
+from bot.reports.gaps import Gap
 from bot.store.budgets import ledger
 from bot.telemetry.log_entries import ENTRIES
 from bot.types.conversation import LOCAL_TENANT
@@ -98,6 +100,15 @@ async def test_a_turn_and_each_of_its_calls_have_one_entry(app_with_models: App,
     times = [turn[name] for name in OF_TURN if name.endswith("_ms") and name != "rerank_ms"]
     assert min(times) >= 0
     assert turn["total_ms"] >= turn["first_token_ms"] >= turn["search_ms"]
+
+
+async def test_calls_that_answer_nobody_have_an_entry(app_with_models: App, models: ModelDouble, log: Log) -> None:
+    models.script = lambda _: Reply(json.dumps({"names": ["Hotel prices"]}))
+    gap = Gap("hotel", ("What may a hotel cost?",), 1, 1, None, False, {})
+    assert await named(app_with_models.services, LOCAL_TENANT, "C1", [gap]) == ["Hotel prices"]
+    (call,) = log.entries("model call")
+    assert (call["purpose"], call["status"]) == ("summary", "ok")
+    assert call["cost_usd"] > 0
 
 
 async def test_calls_for_the_memory_of_a_thread_have_the_ids_of_its_turn(

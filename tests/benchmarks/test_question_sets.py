@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import benchmarks
 from benchmarks.all_evidence import beir_questions, sample_questions
 from bot.evals import answer_cases
 from bot.evals.retrieval import DataSet, Row
 from tests.engine.fakes import passage
 
-HELD_OUT = Path(benchmarks.__file__).parent / "held_out_questions.jsonl"
+FOLDER = Path(benchmarks.__file__).parent
 
 
-def test_there_are_fifty_held_out_questions() -> None:
-    cases = answer_cases.read(HELD_OUT)
+@pytest.mark.parametrize("name", ["held_out_questions.jsonl", "held_out_handbook_and_newsletter.jsonl"])
+def test_there_are_fifty_held_out_questions(name: str) -> None:
+    cases = answer_cases.read(FOLDER / name)
     assert len(cases) == len({case.id for case in cases}) == 50
     assert sum(case.abstain for case in cases) == 5
 

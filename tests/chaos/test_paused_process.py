@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from benchmarks.chaos.checks import OPEN
+from benchmarks.chaos.checks import is_unfinished
 from benchmarks.chaos.database_state import read_database
 from benchmarks.chaos.process_pool import Process, ProcessPool
 from benchmarks.chaos.simulated_users import Question, sentence_count
@@ -61,8 +61,9 @@ async def test_a_process_that_resumes_after_a_takeover_writes_nothing(phase: str
             return await running_process(pool)
 
         async def is_over() -> bool:
+            """Whether the answer is complete and shown. It is stored as complete before its last edit."""
             database = await asyncio.to_thread(read_database, environment.postgres.admin_url)
-            return bool(database.turns) and not any(row.state in OPEN for row in database.turns)
+            return bool(database.turns) and not any(is_unfinished(row) for row in database.turns)
 
         await until(is_shown if phase == "streaming" else is_running)
         frozen = await running_process(pool)

@@ -29,7 +29,7 @@ from bot.config import Settings
 from bot.engine.answer.poison import is_suspect
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
-from bot.store.database.process_liveness import LOCKS
+from bot.store.database.process_liveness import LOCKS, Evidence
 from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.store.turns.turns import ANYBODY
@@ -360,7 +360,7 @@ class TurnMachine(RuleBasedStateMachine):
             count_tokens=len,
             clock=lambda: NOW,
             holder=lambda: process,
-            settling=lambda: 0.0,
+            evidence=lambda: Evidence(settling=0.0),
             expected=lambda _: EXPECTED,
         )
 

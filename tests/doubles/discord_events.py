@@ -11,6 +11,9 @@ from tests.doubles.discord_models import EPHEMERAL, NEWS, THREAD, Attachment, Ch
 from tests.doubles.discord_transcript import transcript
 from tests.doubles.discord_world import World
 
+MOST_ACTIVE_THREADS = 1000
+"""Threads of a server that Discord keeps active: the one that has been silent longest is archived first."""
+
 
 class Events:
     """The world with its events. ``violations``: what Discord allows but the bot must not do."""
@@ -67,8 +70,21 @@ class Events:
         self.world.channels[thread.id] = thread
         payload = thread.payload() | {"newly_created": True}
         await self.gateway.dispatch("THREAD_CREATE", lambda session: payload, needs=GUILDS, guild_id=guild_id)
+        await self._archive_beyond_limit(parent.guild_id)
         self.changed()
         return thread
+
+    async def archive(self, thread: Channel) -> None:
+        """Archive a thread and send its event, as Discord does after a time without messages."""
+        thread.archived = True
+        payload = thread.payload()
+        await self.gateway.dispatch("THREAD_UPDATE", lambda session: payload, needs=GUILDS, guild_id=thread.guild_id)
+
+    async def _archive_beyond_limit(self, guild_id: int | None) -> None:
+        channels = self.world.channels.values()
+        active = [one for one in channels if one.kind == THREAD and one.guild_id == guild_id and not one.archived]
+        if len(active) > MOST_ACTIVE_THREADS:
+            await self.archive(min(active, key=lambda one: max(one.messages, default=one.id)))
 
     async def _send_message_event(self, event: str, message: Message) -> None:
         def payload(session: Session) -> Json:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import email
 import json
+import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from tests.doubles import models_wire as wire
@@ -21,8 +24,9 @@ from tests.doubles.models_replies import Seen
 Ending = Literal["completed", "expired", "cancelled", "failed"]
 Write = Callable[[Seen], tuple[int, dict[str, Any]]]
 
-_STARTED = 1_795_000_000
-_LASTED = 600
+_LASTED, _DAY = 600, 86_400
+_CUSTOM_ID = re.compile("[a-zA-Z0-9_-]{1,64}")
+"""The form that Anthropic requires."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,8 @@ class Job:
     ended: Ending | None = None
     cancelling: bool = False
     archived: bool = False
+    metadata: Mapping[str, str] | None = None
+    created_at: int = field(default_factory=lambda: int(time.time()))
 
     def counts(self) -> dict[str, int]:
         good = sum(status < 400 for status, _ in self.answers.values())
@@ -79,6 +85,8 @@ class BatchDesk:
             await self._file(exchange, method)
         elif method == "POST" and not rest:
             await self._create(exchange, seen)
+        elif not rest:
+            await self._list(exchange, seen)
         else:
             name, _, action = rest.strip("/").partition("/")
             job = next((job for job in self.jobs if job.id == name), None)
@@ -95,6 +103,16 @@ class BatchDesk:
         shown = self._anthropic(job, exchange) if job.provider == "anthropic" else self._openai(job)
         await exchange.answer_json(200, shown)
 
+    async def _list(self, exchange: Exchange, seen: Seen) -> None:
+        """Show every batch of the provider on one page, the newest first."""
+        jobs = [job for job in reversed(self.jobs) if job.provider == seen.provider]
+        if seen.provider == "anthropic":
+            shown = [self._anthropic(job, exchange) for job in jobs]
+        else:
+            shown = [self._openai(job) for job in jobs]
+        ends = {"first_id": shown[0]["id"] if shown else None, "last_id": shown[-1]["id"] if shown else None}
+        await exchange.answer_json(200, {"object": "list", "data": shown, "has_more": False, **ends})
+
     async def _create(self, exchange: Exchange, seen: Seen) -> None:
         if seen.provider == "anthropic":
             rows = {str(row["custom_id"]): row["params"] for row in seen.body["requests"]}
@@ -104,7 +122,10 @@ class BatchDesk:
         if any("stream" in row for row in rows.values()):
             await exchange.answer_json(*wire.openai_error(400, "invalid_request_error", "stream: not in a batch"))
             return
-        job = Job(f"batch_{len(self.jobs)}", seen.provider, seen.headers, rows)
+        if any(not _CUSTOM_ID.fullmatch(name) for name in rows):
+            await exchange.answer_json(*wire.openai_error(400, "invalid_request_error", "custom_id: wrong form"))
+            return
+        job = Job(f"batch_{len(self.jobs)}", seen.provider, seen.headers, rows, metadata=seen.body.get("metadata"))
         self.jobs.append(job)
         await self._show(exchange, job)
 
@@ -114,7 +135,13 @@ class BatchDesk:
             name = f"file_{len(self.files)}"
             self.files[name] = _uploaded(exchange)
             size = len(self.files[name])
-            shown = {"id": name, "object": "file", "bytes": size, "created_at": _STARTED, "filename": "prompts.jsonl"}
+            shown = {
+                "id": name,
+                "object": "file",
+                "bytes": size,
+                "created_at": int(time.time()),
+                "filename": "prompts.jsonl",
+            }
             await exchange.answer_json(200, shown | {"purpose": "batch", "status": "processed"})
         elif name in self.files:
             await exchange.answer(200, self.files[name], "application/octet-stream")
@@ -138,9 +165,9 @@ class BatchDesk:
                 "canceled": counts["rest"] if job.ended == "cancelled" else 0,
                 "expired": counts["rest"] if job.ended == "expired" else 0,
             },
-            "created_at": "2026-11-18T12:00:00Z",
-            "expires_at": "2026-11-19T12:00:00Z",
-            "ended_at": "2026-11-18T12:10:00Z" if over else None,
+            "created_at": _iso(job.created_at),
+            "expires_at": _iso(job.created_at + _DAY),
+            "ended_at": _iso(job.created_at + _LASTED) if over else None,
             "cancel_initiated_at": None,
             "archived_at": None,
             "results_url": url if over and not job.archived else None,
@@ -168,8 +195,9 @@ class BatchDesk:
             "object": "batch",
             "endpoint": "/v1/chat/completions",
             "completion_window": "24h",
-            "created_at": _STARTED,
-            "completed_at": _STARTED + _LASTED if job.ended == "completed" else None,
+            "created_at": job.created_at,
+            "completed_at": job.created_at + _LASTED if job.ended == "completed" else None,
+            "metadata": job.metadata,
             "input_file_id": "file_0",
             "status": status,
             "errors": {"object": "list", "data": [wrong]} if job.ended == "failed" else None,
@@ -196,6 +224,10 @@ class BatchDesk:
                 found[kind] = f"{job.id}_{kind}"
                 self.files[found[kind]] = "\n".join(lines).encode()
         return found
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _uploaded(exchange: Exchange) -> bytes:

@@ -97,10 +97,13 @@ class Harness:
         self.recorded: list[tuple[int, str | None]] = []
         self.replaced: list[str] = []
         self.lost = False
+        self.taken = False
+        """Whether another process has taken the turn, which this one learns when it confirms its lease."""
         self.display = Display(
             self.channel,
             turn_id="t1",
             record=self.record,
+            confirm=lambda: self.confirm(),
             parts=parts,
             allowed=allowed,
             monotonic=self.clock.monotonic,
@@ -116,6 +119,10 @@ class Harness:
             assert len(self.channel.messages) >= index
         self.recorded.append((index, ref))
         self.replaced += [replaced] if replaced else []
+
+    async def confirm(self) -> None:
+        if self.taken:
+            raise LeaseLost("taken over")
 
 
 async def turns(count: int = 40) -> None:

@@ -17,7 +17,7 @@ from bot.types.audience import MEMBERS, Audience
 from bot.types.conversation import Author, History, Incoming, PastMessage, Platform, StoredAttachment, ThreadKey
 from bot.types.display import Limits, Part
 from bot.types.settings import ChannelSettings
-from bot.types.turns import LateReplies, Lease, Outcome, Turn, TurnRecord
+from bot.types.turns import UNLIMITED, LateReplies, Lease, Outcome, TenantRoom, Turn, TurnRecord
 from bot.types.usage import BudgetState, Call, Reservation, Tier, Usage
 from knowledge.types import Found, Passage, Scope
 
@@ -188,7 +188,7 @@ class FakeQueue(FakeParts):
         platform: Platform,
         *,
         known: Collection[str] = (),
-        without_tenants: Collection[str] = (),
+        room: TenantRoom = UNLIMITED,
         most: int = 100,
         suspects: bool = True,
     ) -> Sequence[Turn]:

@@ -9,6 +9,7 @@ import pytest
 from bot.config import Settings
 from bot.engine.answer import attachment_quotes
 from bot.engine.engine import Engine
+from bot.engine.ports.attachment_reader import FileText
 from bot.engine.ports.llm import Image
 from bot.llm.quoting.extractive import ExtractiveLLM
 from bot.llm.tokens import TokenCounter
@@ -47,10 +48,10 @@ class Street(Screen):
 
 
 class Reads:
-    async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image:
+    async def __call__(self, name: str, content_type: str, data: bytes) -> FileText | Image:
         if name == "bad.pdf":
             raise ParseError("it is broken; export it again")
-        return Image("image/png", data, 10, 10) if content_type.startswith("image/") else data.decode()
+        return Image("image/png", data, 10, 10) if content_type.startswith("image/") else FileText(data.decode())
 
     def tokens(self, image: Image, model: str) -> int:
         return 900

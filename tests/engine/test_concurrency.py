@@ -9,7 +9,7 @@ import pytest
 
 from bot.engine.dispatch import concurrency
 from bot.engine.dispatch.concurrency import MAX_WHEN_LATE, STARTS_PER_PROBE, LoopDelay, TurnSlots, fairest, tenant_of
-from bot.engine.dispatch.queue_poller import REST, QueuePoller
+from bot.engine.dispatch.queue_poller import LONGEST_PAUSE, MIN_PAUSE, REST, QueuePoller
 from bot.errors import StoreAway
 from bot.evals.metrics import percentile
 from bot.types.conversation import Author, ThreadKey
@@ -143,12 +143,15 @@ async def test_what_others_left_is_taken_up_a_few_at_a_time() -> None:
     assert places.free > 0
 
 
-async def test_looking_for_turns_takes_a_fifth_of_the_time_at_most() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "pause"), [(0.001, MIN_PAUSE), (0.2, REST * 0.2), (2.0, LONGEST_PAUSE)], ids=["idle", "busy", "waiting"]
+)
+async def test_looking_for_turns_takes_a_fifth_of_the_time_and_no_look_waits_long(seconds: float, pause: float) -> None:
     moment, pauses, looks = 0.0, [], 0
 
     async def look(platform: str) -> int:
         nonlocal moment, looks
-        moment, looks = moment + 2.0, looks + 1
+        moment, looks = moment + seconds, looks + 1
         return 0
 
     async def sleep(seconds: float) -> None:
@@ -166,7 +169,7 @@ async def test_looking_for_turns_takes_a_fifth_of_the_time_at_most() -> None:
     while looks < 3:
         await asyncio.sleep(0)
     await rounds.close()
-    assert pauses == [REST * 2.0] * 3
+    assert pauses == pytest.approx([pause] * 3)
 
 
 async def test_turns_that_no_notification_announced_are_looked_for_also_after_a_failure() -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from bot.engine import user_messages as said
-from bot.engine.display import reply_messages
+from bot.engine.display import reply_messages, split
 from bot.engine.display.retraction import Retracting, delete_reply, retract_or_offer
 from bot.engine.display.stream import Display
 from bot.errors import LeaseLost, SurfaceError
-from bot.types.display import Part
+from bot.types.display import Limits, Part
 from bot.types.turns import Turn
+from tests.engine.display_harness import Channel, Harness, stream
 from tests.engine.fakes import FakeStores, Screen, Writer, turn
 from tests.engine.test_engine import ANSWER, engine, script
 
@@ -194,3 +195,71 @@ async def test_a_reply_is_taken_away_by_one_task_at_a_time() -> None:
     await asyncio.gather(*tasks)
     await retracting.poll("slack", lambda _: Screen(), [])
     assert len(tasks) == 1
+
+
+@dataclass
+class Files(Channel):
+    """A channel that takes files."""
+
+    files: list[str] = field(default_factory=list)
+
+    async def hand_over(self, name: str, data: bytes) -> None:
+        self.files.append(name)
+
+
+@dataclass
+class Immediate(Channel):
+    """A channel that is called in the step of the event loop in which the lease was confirmed."""
+
+    something_ran: bool = False
+    late: list[str] = field(default_factory=list)
+
+    async def confirm(self) -> None:
+        self.something_ran = False
+        asyncio.get_running_loop().call_soon(setattr, self, "something_ran", True)
+
+    async def _call(self, name: str, part: Part | None) -> None:
+        if self.something_ran:
+            self.late.append(name)
+        await super()._call(name, part)
+
+
+async def test_a_process_cannot_be_paused_for_long_between_the_check_of_its_lease_and_a_message() -> None:
+    """What a paused process does first when it wakes is not bounded by a timeout that begins only then."""
+    harness = Harness(Limits(200, 0.0), channel=Immediate)
+    assert isinstance(harness.channel, Immediate)
+    harness.confirm = harness.channel.confirm  # type: ignore[method-assign]
+    async with harness.display as display:
+        await display.open("…")
+        await stream(harness, "word " * 100)
+        await display.close("word " * 100)
+    assert harness.channel.late == []
+    assert len(harness.channel.times("post")) == len(harness.channel.messages) > 1
+    assert harness.channel.times("edit")
+
+
+@pytest.mark.parametrize("text", ["Short.", "word " * 1000], ids=["a message to delete", "a file to upload"])
+async def test_a_process_that_lost_the_turn_after_its_last_edit_deletes_and_uploads_nothing(text: str) -> None:
+    harness = Harness(Limits(500, 0.0, 3), parts=("m0", "m1", "m2"), channel=Files)
+    channel = harness.channel
+    assert isinstance(channel, Files)
+    last_edit = len(split.rendered(text, channel.limits, frozenset()).parts)
+
+    async def lose_after_the_last_edit() -> None:
+        harness.taken = len(channel.times("edit")) == last_edit
+
+    channel.slow = lose_after_the_last_edit
+    async with harness.display as display:
+        with pytest.raises(LeaseLost):
+            await display.close(text)
+    assert len(channel.times("edit")) == last_edit
+    assert (channel.times("delete"), channel.files) == ([], [])
+    assert list(channel.messages) == ["m0", "m1", "m2"]
+
+
+async def test_the_reply_to_a_deleted_question_is_removed_although_the_lease_is_lost() -> None:
+    harness = Harness(parts=("m0", "m1"))
+    harness.taken = True
+    async with harness.display as display:
+        assert await display.remove()
+    assert harness.channel.messages == {}

@@ -12,6 +12,7 @@ from bot.engine import user_messages as said
 from bot.engine.answer.attached_context import fit
 from bot.engine.answer.question_context import MAX_IMAGES
 from bot.engine.engine import Engine
+from bot.engine.ports.attachment_reader import FileText
 from bot.engine.ports.llm import Image, Prompt
 from bot.errors import SurfaceError
 from bot.types.conversation import StoredAttachment, ThreadAbove
@@ -43,10 +44,14 @@ class Street(Screen):
 
 
 class Reads:
-    async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image:
+    async def __call__(self, name: str, content_type: str, data: bytes) -> FileText | Image:
         if name == "bad.pdf":
             raise ParseError("it is damaged; save it again")
-        return PIXEL if content_type.startswith("image/") else data.decode()
+        if content_type.startswith("image/"):
+            return PIXEL
+        text = "word " * 5000 if name.startswith("long") else data.decode()
+        warned = range(5 if name.endswith(".eml") else 0)
+        return FileText(text, tuple(f"attachment {n}.zip left out: it is damaged" for n in warned))
 
     def tokens(self, image: Image, model: str) -> int:
         return 900
@@ -110,6 +115,30 @@ async def test_what_cannot_be_read_is_told_and_the_answer_comes_all_the_same() -
     notes = " ".join(street.last.notes)
     assert "bad.pdf could not be read: it is damaged" in notes
     assert said.NOT_READ_ABOVE in notes
+
+
+async def test_what_is_left_out_of_a_readable_file_is_told() -> None:
+    street = Street(said_above="")
+    await engine(FakeStores(attached=[file("offer.eml")]), writer([])).handle(turn(), street)
+    assert street.last.notes[:4] == (
+        *(f"offer.eml: attachment {n}.zip left out: it is damaged." for n in range(3)),
+        "offer.eml: 2 more parts left out.",
+    )
+
+
+async def test_files_that_do_not_fit_into_the_prompt_are_named_in_notes() -> None:
+    prompts: list[Prompt] = []
+    street = Street(said_above="")
+    files = [file("plan.csv"), *(file(f"long{n}.txt", position=n) for n in range(1, 7))]
+    store = FakeStores(attached=[*files, file("earlier.txt", position=9, text="word " * 5000, own=False)])
+    await engine(store, writer(prompts), prompt_tokens=2000).handle(turn(), street)
+    shown = re.findall(r' name="(.*?)"', prompts[0].messages[-1].text)
+    left_out = [one.name for one in files if one.name not in shown]
+    cut = [name for name in shown if name != "plan.csv"]
+    assert "plan.csv" in shown
+    assert left_out
+    assert cut
+    assert list(street.last.notes) == said.incomplete_files(left_out, cut)
 
 
 async def test_images_beyond_the_limit_are_named_in_a_note() -> None:

@@ -14,7 +14,7 @@ from bot.engine.dispatch.concurrency import KEPT_FREE, tenant_of
 from bot.engine.dispatch.turn_runner import TurnRunner
 from bot.engine.engine import Engine
 from bot.types.conversation import Platform
-from bot.types.turns import Outcome, Turn
+from bot.types.turns import UNLIMITED, Outcome, TenantRoom, Turn
 from tests.engine.fakes import FakeStores, Screen
 from tests.engine.test_concurrency import asks
 
@@ -33,11 +33,16 @@ class Crowded(FakeStores):
         platform: Platform,
         *,
         known: Collection[str] = (),
-        without_tenants: Collection[str] = (),
+        room: TenantRoom = UNLIMITED,
         most: int = 100,
         suspects: bool = True,
     ) -> Sequence[Turn]:
-        found = [turn for turn in self.queued if tenant_of(turn) not in without_tenants and turn.id not in known][:most]
+        found: list[Turn] = []
+        for turn in self.queued:
+            tenant = tenant_of(turn)
+            started = sum(tenant_of(one) == tenant for one in found)
+            if turn.id not in known and started < room.of.get(tenant, room.otherwise) and len(found) < most:
+                found.append(turn)
         self.queued = [turn for turn in self.queued if turn not in found]
         return found
 
@@ -76,4 +81,11 @@ async def test_a_process_leaves_turns_that_it_cannot_start_to_others(monkeypatch
     async with asyncio.timeout(60):
         while "m0" not in engine.begun:
             await asyncio.sleep(0.001)
+    assert len(store.queued) == 8, "only one more of them can start here"
+    for ended in ("n1", "n2"):
+        engine.begun[ended].set()
+    async with asyncio.timeout(60):
+        while not {"m1", "m2"} <= engine.begun.keys():
+            await asyncio.sleep(0.001)
+    assert len(store.queued) == 6
     await runner.close(0)

@@ -24,7 +24,7 @@ from bot.jobs.retries import retry_delay
 from bot.jobs.worker import _app, retry_stalled_jobs
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge.errors import EmbeddingError, SourceError
+from knowledge.errors import DiskFullError, EmbeddingError, SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources.files import UploadSource
@@ -162,6 +162,9 @@ async def test_the_button_under_a_reading_stops_that_one_alone_and_not_for_every
         reading = asyncio.create_task(commands.run("ingest", slow.uri, chat(services, "ann", shown)))
         slow.let.release()
         names = await first_button(shown)
+        async with services.database.tenant(LOCAL_TENANT) as session:
+            (read,) = [run for run in await ingest_runs.active(session, LOCAL_TENANT) if run.uri == slow.uri]
+        await seen(services, read, done=1)
         with pytest.raises(NotAllowed, match="admin"):
             await commands.run("ingest", f"stop {names}", chat(services, "bob", []))
         stopping = await commands.run("ingest", f"stop {names}", chat(services, "ann", []))
@@ -207,12 +210,13 @@ async def test_a_shutdown_hands_back_and_another_worker_goes_on(services: Servic
         await seen(services, run, done=1)
     async with services.database.tenant(LOCAL_TENANT) as session:
         (left,) = await ingest_runs.get(session, LOCAL_TENANT, [run.id])
-    assert left.state == "waiting"
+    assert (left.state, left.done, left.failed) == ("waiting", 1, 0)
     async with working(services):
         for _ in range(4):
             slow.let.release()
         ended = await seen(services, run, state="done")
-    assert ingest_runs.report_of(ended).unchanged == 1
+    report = ingest_runs.report_of(ended)
+    assert (report.documents, report.unchanged, report.failed) == (4, 1, ())
     assert slow.opened == 2
 
 
@@ -348,6 +352,7 @@ async def test_a_source_that_fails_is_tried_again_after_its_interval_and_then_le
         (EmbeddingError("away"), 2, 64),
         (EmbeddingError("away"), 4, 600),
         (EmbeddingError("away"), 5, None),
+        (DiskFullError("no room"), 0, 4),
         (SourceError("no such page"), 0, None),
         (ValueError("a fault of ours"), 0, None),
         (SourceBusy("another"), 50, 5),

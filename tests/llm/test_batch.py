@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -120,6 +122,28 @@ async def test_what_was_not_reached_says_why(batch: Batch, double: ModelDouble, 
     assert sum((call.cost_usd or Decimal(0) for call in calls), Decimal(0)) == double.dollars
     assert sum(call.usage.total_tokens > 0 for call in calls) == 2
     assert "Submit it again." in str(results[-1])
+
+
+async def test_a_batch_is_found_by_its_key_in_another_process(batch: Batch, double: ModelDouble) -> None:
+    echo(double)
+    start, (key, other) = datetime.now(UTC), (uuid.uuid4().hex for _ in range(2))
+    await batch.submit(PROMPTS)
+    double.batches.work()
+    double.batches.end()
+    assert await batch.find(key, since=start) is None
+    submitted_as = await batch.submit(PROMPTS, key=key)
+    if isinstance(batch, OpenAIBatch):
+        assert await batch.find(key, since=start) == submitted_as
+    else:
+        with pytest.raises(LLMError, match="still processing") as early:
+            await batch.find(key, since=start)
+        assert early.value.kind == "running"
+    double.batches.work()
+    double.batches.end()
+    assert await batch.find(key, since=start) == submitted_as
+    assert await batch.find(other, since=start) is None
+    assert await batch.find(key, since=start + timedelta(hours=1)) is None
+    assert kinds(await batch.results(submitted_as, meter=lambda _: None)) == ["complete"] * 5
 
 
 async def test_a_schema_and_the_system_prompt_go_along(batch: Batch, double: ModelDouble) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.llm.quoting.quotable_pieces import pieces
 from bot.llm.quoting.quote_selection import best_quotes
+from knowledge.parsing import markdown
 from tests.llm.llm_requests import passage
 
 FIELDS = "title: Sharing\ndescription: Control who can see a memo with share links.\nowner: Facilities, Mira Voss"
@@ -48,3 +51,34 @@ def test_fields_go_on_behind_a_rule_within_a_value() -> None:
 @pytest.mark.parametrize("rest", ["", "\n", "\n\n\n"])
 def test_a_text_of_fields_only_has_no_other_pieces(rest: str) -> None:
     assert [one.text for one in pieces(f"---\n{FIELDS}\n---{rest}")] == ["owner: Facilities, Mira Voss"]
+
+
+@pytest.mark.parametrize(("fence", "sign"), [("---", ":"), ("+++", " =")])
+def test_fields_of_a_passage_without_the_line_that_opens_them_are_no_sentences(fence: str, sign: str) -> None:
+    fields = FIELDS.replace(":", sign) if fence == "---" else FIELDS.replace(": ", ' = "').replace("\n", '"\n') + '"'
+    text = f"{fields}\n{fence}\n\nPrivate memos are for you alone. Everybody may see a public memo.\n"
+    stored = replace(passage(text, title="Sharing"), start=4, end=4 + len(text))
+    first, *_ = best_quotes("Who can see a public memo?", [stored])
+    assert first.text == "Everybody may see a public memo."
+
+
+def test_fields_as_they_are_parsed_are_no_sentences() -> None:
+    parsed = markdown.parse(TEXT)
+    start, end = parsed.blocks[0].start, len(parsed.text)
+    first, *_ = best_quotes("Who can see a public memo?", [replace(passage(parsed.text[start:]), start=start, end=end)])
+    assert first.text == "Everybody may see a public memo."
+
+
+def test_lines_of_tags_are_neither_headings_nor_quoted() -> None:
+    card = '<Card title="FAQ" href="/faq" icon="Help">\n  Quick answers about visitors.\n</Card>'
+    text = f"Read on.\n\n<Cards>\n{card}\n</Cards>\n\nVisitors wear a badge."
+    assert [(one.text.strip(), one.heading) for one in pieces(text)] == [
+        ("Read on.", ""),
+        ("Quick answers about visitors.", ""),
+        ("Visitors wear a badge.", ""),
+    ]
+
+
+def test_an_address_in_angle_brackets_is_quoted() -> None:
+    text = "Everybody who expects a visitor asks for a badge at the gate, or writes to\n<mira@example.com>\nor open\n<https://example.com/badges>\nbefore."
+    assert [one.text for one in pieces(text)] == [text]

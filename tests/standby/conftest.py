@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
+from bot.store import search_standby
 from bot.store.database import migrate
 from bot.store.embedded import binaries
 from bot.store.embedded.binaries import Account
@@ -103,6 +105,20 @@ class Replicas:
             process.wait()
         self._processes = []
 
+    def hang(self) -> None:
+        """Stop every process of the standby: it still accepts connections, and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let the standby go on after ``hang``."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for server in self._processes:
+            postmaster = psutil.Process(server.pid)
+            for one in (postmaster, *postmaster.children()):
+                one.send_signal(number)
+
     def pause(self) -> None:
         """Pause the replay, and wait until nothing more is replayed."""
         self._ask_standby("SELECT pg_wal_replay_pause()")
@@ -161,9 +177,14 @@ def running_replicas() -> Iterator[Replicas]:
 
 
 @pytest.fixture
-def replicas(running_replicas: Replicas) -> Iterator[Replicas]:
-    """Yield the primary and the standby, which has everything. Afterwards it runs and replays again."""
+def replicas(running_replicas: Replicas, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replicas]:
+    """Yield the primary and the standby, which has everything. Afterwards it runs and replays again.
+
+    A standby that answers is never given up, however slow the machine is.
+    """
+    monkeypatch.setattr(search_standby, "ANSWER_SECONDS", WAIT_SECONDS)
     yield running_replicas
+    running_replicas.wake()
     if not running_replicas.is_running:
         running_replicas.start()
     running_replicas.resume()

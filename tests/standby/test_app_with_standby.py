@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -83,3 +84,19 @@ async def test_the_doctor_names_what_is_wrong_with_a_standby(replicas: Replicas,
     replicas.crash()
     check = await check_standby(primary, replicas.url)
     assert (check.ok, "does not answer" in check.detail, "\n" in str(check)) == (False, True, False)
+
+
+async def test_the_doctor_advises_against_a_standby_of_a_citus_cluster(replicas: Replicas) -> None:
+    """The bundled server has no Citus, so the catalog is told that it has."""
+    add = (
+        "INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) "
+        "VALUES (99999, 'citus', 10, 11, false, '14.0')"
+    )
+    with psycopg.connect(replicas.primary.admin_url, autocommit=True) as connection:
+        connection.execute(add)
+        try:
+            check = await check_standby(replicas.primary.url, replicas.url)
+        finally:
+            connection.execute("DELETE FROM pg_extension WHERE extname = 'citus'")
+    assert (check.ok, "Citus" in check.detail, check.fix) == (False, True, "Unset PARLEY_SEARCH_DATABASE_URL.")
+    assert (await check_standby(replicas.primary.url, replicas.url)).ok

@@ -60,7 +60,7 @@ async def test_a_process_that_cannot_reconnect_is_left_its_turns_until_the_other
         async with FaultyNetwork(postgres.url) as network:
             here, cut_off = Notifications(postgres.url, process_id=HERE), Notifications(network.url, process_id=CUT_OFF)
             heard: asyncio.Queue[Notice] = asyncio.Queue()
-            assert here.settling == SETTLING
+            assert here.evidence.settling == SETTLING
             async with listening(here, heard), listening(cut_off, asyncio.Queue()):
                 await asyncio.wait_for(asyncio.gather(here.connected(), cut_off.connected()), PATIENCE)
                 database = Database(postgres.url)
@@ -70,6 +70,6 @@ async def test_a_process_that_cannot_reconnect_is_left_its_turns_until_the_other
                 await postgres.crash(0.2)
                 await next_of(heard, "connected")
                 await next_of(heard, "dead")
-                assert await seconds_up(postgres) >= here.settling
-                assert SHORTEST_SETTLING <= here.settling <= LONGEST_SETTLING
+                assert await seconds_up(postgres) >= here.evidence.settling
+                assert SHORTEST_SETTLING <= here.evidence.settling <= LONGEST_SETTLING
                 await database.aclose()

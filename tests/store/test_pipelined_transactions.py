@@ -83,13 +83,13 @@ async def test_what_several_nodes_are_to_hear_is_set_local_and_not_by_a_function
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
-    execute = psycopg.AsyncConnection.execute
+    execute = psycopg.AsyncCursor.execute
 
     async def heard(self: object, query: str, *given: object, **options: object) -> object:
         sent.append(query)
         return await execute(self, query, *given, **options)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(psycopg.AsyncConnection, "execute", heard)
+    monkeypatch.setattr(psycopg.AsyncCursor, "execute", heard)
     await database.flush("slack:A", TENANTS)
     async with database.tenant("slack:A"):
         pass
@@ -145,7 +145,8 @@ async def test_who_is_cancelled_takes_no_connection_along(database_url: str) -> 
 async def test_wherever_it_is_cancelled_no_connection_and_no_place_is_lost(
     database_url: str, postgres: str, monkeypatch: pytest.MonkeyPatch, method: str, moment: str
 ) -> None:
-    original = getattr(psycopg.AsyncConnection, method)
+    place = psycopg.AsyncCursor if method == "execute" else psycopg.AsyncConnection
+    original = getattr(place, method)
 
     async def cancelled(*args: Any, **more: Any) -> Any:
         current = asyncio.current_task()
@@ -164,7 +165,7 @@ async def test_wherever_it_is_cancelled_no_connection_and_no_place_is_lost(
         if moment == "as it is tried":
             monkeypatch.setattr(session_module, "SURELY_ALIVE", 0.0)
         with monkeypatch.context() as patched:
-            patched.setattr(psycopg.AsyncConnection, method, cancelled)
+            patched.setattr(place, method, cancelled)
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.create_task(broken_off(database))
         assert await database.flush("slack:A", TENANTS) == [[]]

@@ -79,6 +79,7 @@ READS = {
     "bot/ingestion/background_runs.py:Ingestion.revive",
     "bot/ingestion/runner.py:IngestRunner._memory",
     "bot/ingestion/runner.py:IngestRunner._source",
+    "bot/ingestion/runner.py:IngestRunner.latest",
     "bot/ingestion/runner.py:IngestRunner.work",
     "bot/jobs/maintenance.py:refresh_due_of",
     "bot/platforms/discord/autocomplete.py:_matching",

@@ -19,12 +19,12 @@ from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
 from bot.store.database.notifications import Notifications, parsed, payload, telling
-from bot.store.database.process_liveness import LOCKS
+from bot.store.database.process_liveness import LOCKS, Evidence
 from bot.store.database.session import Database
 from bot.store.stores import open_stores
 from bot.types.conversation import Author
 from bot.types.display import Pacing
-from bot.types.turns import Notice, Turn
+from bot.types.turns import Notice, TenantRoom, Turn
 from tests.store.test_turns import NOON, THREAD, done, incoming
 from tests.superuser_access import as_superuser
 
@@ -37,7 +37,7 @@ def store_of(database: Database, holder: int | None = None) -> Stores:
         count_tokens=len,
         clock=lambda: NOON,
         holder=lambda: holder,
-        settling=lambda: 0.0,
+        evidence=lambda: Evidence(settling=0.0),
         retry_seconds=5.0,
     )
 
@@ -107,9 +107,21 @@ async def test_turns_of_a_tenant_at_its_limit_are_left_to_other_processes(databa
     for stores, tenant in ((mine, "slack:noisy"), (mine, "slack:quiet")):
         turn = await asked(stores, tenant, tenant=tenant)
         await stores.queue.release(turn)
-    found = await mine.queue.ready_turns("slack", without_tenants=["slack:noisy"])
+    found = await mine.queue.ready_turns("slack", room=TenantRoom({"slack:noisy": 0}, otherwise=8))
     assert [turn.message_id for turn in found] == ["slack:quiet"]
     assert "slack:noisy" in [turn.message_id for turn in await other.queue.ready_turns("slack")]
+
+
+async def test_a_tenant_just_below_its_limit_gets_only_the_turns_that_it_has_room_for(database: Database) -> None:
+    mine, other = store_of(database, holder=7), store_of(database, holder=8)
+    for number in range(3):
+        for tenant in ("slack:noisy", "slack:quiet"):
+            turn = await asked(mine, f"{tenant} {number}", tenant=tenant)
+            await mine.queue.release(turn)
+    found = await mine.queue.ready_turns("slack", room=TenantRoom({"slack:noisy": 1}, otherwise=2))
+    assert [turn.message_id for turn in found] == ["slack:noisy 0", "slack:quiet 0", "slack:quiet 1"]
+    left = {turn.message_id for turn in await other.queue.ready_turns("slack")}
+    assert left >= {"slack:noisy 1", "slack:noisy 2", "slack:quiet 2"}
 
 
 async def test_only_the_first_of_a_thread_is_next_and_only_of_the_platform(database: Database) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -18,6 +21,8 @@ from urllib3.exceptions import HTTPError
 
 CHROMIUM = Path("/usr/bin/chromium")
 DRIVER = Path("/usr/bin/chromedriver")
+WINDOW = (1200, 800)
+"""Pixels of a window."""
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -28,7 +33,6 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    "--window-size=1200,800",
 )
 
 requires_chromium = pytest.mark.skipif(
@@ -46,6 +50,8 @@ class Chrome(webdriver.Chrome):
     The server of the page runs in that loop. A command that waits for the page would wait for itself.
     """
 
+    profile: str
+
     def execute(self, *args: Any, **options: Any) -> Any:
         with suppress(RuntimeError):
             asyncio.get_running_loop()
@@ -53,20 +59,48 @@ class Chrome(webdriver.Chrome):
         return super().execute(*args, **options)
 
 
-def _open(address: str, profile: Path) -> Chrome:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+def _open(address: str) -> Chrome:
+    """Return an idle browser, or another one, with a window on the page."""
+    driver = _idle.pop() if _idle else _start()
     try:
+        _forget_everything(driver, address)
         driver.get(address)
         driver.execute_script("return document.readyState")
     except BaseException:
         _kill(driver)
         raise
     return driver
+
+
+def _start() -> Chrome:
+    profile = tempfile.mkdtemp(prefix="parley-chromium-")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    driver.profile = profile
+    return driver
+
+
+def _forget_everything(driver: Chrome, address: str) -> None:
+    """Replace all windows by another one, and delete what earlier pages left: files, cookies, permissions and logs."""
+    earlier = driver.window_handles
+    driver.switch_to.new_window("window")
+    latest = driver.current_window_handle
+    for handle in earlier:
+        driver.switch_to.window(handle)
+        driver.close()
+    driver.switch_to.window(latest)
+    driver.set_window_size(*WINDOW)
+    url = urlsplit(address)
+    driver.execute_cdp_cmd(
+        "Storage.clearDataForOrigin", {"origin": f"{url.scheme}://{url.netloc}", "storageTypes": "all"}
+    )
+    for command in ("Network.clearBrowserCookies", "Network.clearBrowserCache", "Browser.resetPermissions"):
+        driver.execute_cdp_cmd(command, {})
+    driver.get_log("browser")  # type: ignore[no-untyped-call]
 
 
 def _kill(driver: Chrome) -> None:
@@ -76,19 +110,30 @@ def _kill(driver: Chrome) -> None:
         with suppress(psutil.NoSuchProcess):
             one.kill()
     driver.service.process.wait()
+    shutil.rmtree(driver.profile, ignore_errors=True)
+
+
+_idle: list[Chrome] = []
+"""Browsers that a later test of this process uses: starting one takes seconds."""
 
 
 @asynccontextmanager
-async def browsing(address: str, profile: Path) -> AsyncIterator[Chrome]:
-    """Open a browser on the page. A browser that hangs as it starts is replaced once."""
+async def browsing(address: str) -> AsyncIterator[Chrome]:
+    """Open a window on the page, in a browser that remembers nothing. A browser that hangs is replaced once."""
     try:
-        driver = await asyncio.to_thread(_open, address, profile)
+        driver = await asyncio.to_thread(_open, address)
     except (HTTPError, WebDriverException):
-        driver = await asyncio.to_thread(_open, address, profile.with_name(f"{profile.name}-2"))
+        driver = await asyncio.to_thread(_open, address)
     try:
         yield driver
     finally:
-        await asyncio.to_thread(driver.quit)
+        _idle.append(driver)
+
+
+def close_idle() -> None:
+    """End the browsers that no test uses any more."""
+    while _idle:
+        _kill(_idle.pop())
 
 
 async def wait_until(driver: Chrome, condition: Callable[[Chrome], Any]) -> Any:
@@ -133,8 +178,15 @@ async def click_unseen(driver: Chrome, css: str, number: int) -> None:
 
 
 async def click(driver: Chrome, css: str, number: int = 0) -> None:
-    """Click the matching element with this number, counted from 0."""
-    await look(driver, lambda driver: find_all(driver, css)[number].click())
+    """Click the matching element with this number, counted from 0, as soon as there is one that the page keeps."""
+
+    def clicked(driver: Chrome) -> bool:
+        found = find_all(driver, css)[number:]
+        for element in found[:1]:
+            element.click()
+        return bool(found)
+
+    await wait_until(driver, clicked)
 
 
 async def type_keys(driver: Chrome, *keys: str, into: str = "#question") -> None:

@@ -19,6 +19,7 @@ from bot.platforms.web.playground import Playground
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample
 from knowledge.sources.source_factory import open_source
+from tests.web.browser import Chrome, browsing, texts, wait_until
 from tests.web.fakes import ScriptedDispatcher, scripted_playground
 
 CONFIG = PageConfig(True, 1_048_576, 2000)
@@ -77,6 +78,14 @@ async def page() -> AsyncIterator[Running]:
     for running in dispatcher.running.values():
         running.cancel()
     await asyncio.gather(task, *dispatcher.running.values(), return_exceptions=True)
+
+
+@pytest.fixture
+async def chrome(page: Running) -> AsyncIterator[Chrome]:
+    """A browser whose page is connected."""
+    async with browsing(page.address) as driver:
+        await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
+        yield driver
 
 
 @pytest.fixture

@@ -41,11 +41,11 @@ CODE = (
 )
 
 
-async def test_axe_finds_no_fault_on_an_empty_page(page: Running, tmp_path: Path) -> None:
+async def test_axe_finds_no_fault_on_an_empty_page(page: Running) -> None:
     offers = page.playground.welcome
     assert isinstance(offers, ScriptedWelcome)
     offers.offered = Welcome((), 0, True, STEPS)
-    async with browsing(page.address, tmp_path / "profile") as driver:
+    async with browsing(page.address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#steps li b"))
         found = await faults(driver, name="empty-adding")
         offers.offered = Welcome((), 0, False, ())
@@ -61,9 +61,9 @@ async def test_axe_finds_no_fault_on_an_empty_page(page: Running, tmp_path: Path
     assert "\n".join(found) == ""
 
 
-async def test_axe_finds_no_fault_in_a_conversation(page: Running, tmp_path: Path) -> None:
+async def test_axe_finds_no_fault_in_a_conversation(page: Running) -> None:
     page.dispatcher.pieces = (PIECES[0], PIECES[1], CODE, PIECES[2])
-    async with browsing(page.address, tmp_path / "profile") as driver:
+    async with browsing(page.address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         page.release(4)
         await type_keys(driver, "What is the limit?", Keys.ENTER)
@@ -94,7 +94,7 @@ async def test_axe_finds_no_fault_in_a_conversation(page: Running, tmp_path: Pat
 async def test_axe_finds_no_fault_on_the_sign_in_page(tmp_path: Path) -> None:
     async with (
         serving(settings_with(tmp_path, web_token=TOKEN)) as page,
-        browsing(f"{page.address}/login", tmp_path / "profile") as driver,
+        browsing(f"{page.address}/login") as driver,
     ):
         found = await faults(driver, name="sign-in")
         await type_keys(driver, "wrong", Keys.ENTER, into="input[name=token]")
@@ -108,9 +108,9 @@ def _focused(driver: Chrome) -> str:
     return str(driver.execute_script(script))
 
 
-async def test_the_keyboard_reaches_the_question_before_the_conversations(page: Running, tmp_path: Path) -> None:
+async def test_the_keyboard_reaches_the_question_before_the_conversations(page: Running) -> None:
     page.dispatcher.pieces = (PIECES[1],)
-    async with browsing(page.address, tmp_path / "profile") as driver:
+    async with browsing(page.address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         for number in range(3):
             page.release(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,12 +10,15 @@ from selenium.webdriver.common.keys import Keys
 from sqlalchemy import text
 
 from bot.app import App
+from bot.engine.dispatch.dispatcher import Dispatcher
+from bot.errors import StoreAway
 from bot.platforms.web.history import StoreHistory, thread_key
 from bot.platforms.web.question_branches import StoredBranches
 from bot.store import threads
 from bot.store.browser_page.conversation_branches import BranchLink
 from bot.store.database.session import Database
-from bot.types.conversation import LOCAL_TENANT
+from bot.types.conversation import LOCAL_TENANT, Incoming
+from bot.types.turns import Turn
 from tests.web.accessibility import faults
 from tests.web.browser import (
     browsing,
@@ -149,9 +151,74 @@ async def test_a_wrong_branch_leaves_nothing_behind(
         assert await session.scalar(text("SELECT count(*) FROM threads")) == 1
 
 
+async def attached(database: Database, turn: str) -> list[str]:
+    async with database.tenant(LOCAL_TENANT) as session:
+        names = text("SELECT name FROM attachments WHERE turn_id = :turn ORDER BY position")
+        return list(await session.scalars(names, {"turn": uuid.UUID(turn)}))
+
+
+async def test_the_attachments_of_an_edited_question_are_stored_with_its_branch(
+    handbook_app: App, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(handbook_app) as address, aiohttp.ClientSession(address) as http, following(http) as stream:
+        async with http.post("/api/attach?file=limits.txt", data=b"The limit is 7.") as response:
+            key = (await response.json())["file"]
+        asked = {"thread": THREAD, "id": "m1", "text": "What is the limit?", "files": [key]}
+        _, found = await post(http, "/api/ask", asked)
+        old = await answered(stream, found["turn"])
+        accept = Dispatcher.accept
+
+        async def accept_and_die(self: Dispatcher, incoming: Incoming) -> Turn | None:
+            await accept(self, incoming)
+            raise StoreAway("the process is cut off")
+
+        monkeypatch.setattr(Dispatcher, "accept", accept_and_die)
+        status, _ = await post(http, f"/api/turns/{old}/branch", {"thread": BRANCH, "text": EDITED})
+        assert status == 503
+        async with database.tenant(LOCAL_TENANT) as session:
+            branched = await session.scalar(text("SELECT turn_id FROM turns WHERE thread_id = :id"), {"id": BRANCH})
+        assert await attached(database, str(branched)) == ["limits.txt"]
+
+
+async def test_a_branch_that_is_asked_for_again_after_a_lost_response_has_its_question_once(
+    handbook_app: App, database: Database
+) -> None:
+    async with served(handbook_app) as address, aiohttp.ClientSession(address) as http, following(http) as stream:
+        await ask(http, stream, FIRST)
+        old = await ask(http, stream, OLD)
+        begun = await StoredBranches(database).begin(old, BRANCH, EDITED)
+        assert begun, "a process died after this"
+        status, found = await post(http, f"/api/turns/{old}/branch", {"thread": BRANCH, "text": EDITED})
+        assert status == 202
+        await answered(stream, found["turn"])
+        status, again = await post(http, f"/api/turns/{old}/branch", {"thread": BRANCH, "text": EDITED})
+        assert (status, again) == (202, {"turn": None})
+        rows = await StoreHistory(database).messages(BRANCH)
+        assert [row.text for row in rows if row.role == "user"] == [FIRST, EDITED]
+        first = (await StoreHistory(database).messages(THREAD))[0].turn_id
+        status, _ = await post(http, f"/api/turns/{first}/branch", {"thread": BRANCH, "text": EDITED})
+        assert status == 400, "a branch of another question has this ID"
+
+
+async def test_an_edited_question_leaves_no_copy_of_its_earlier_text_in_branches(
+    handbook_app: App, database: Database
+) -> None:
+    async with served(handbook_app) as address, aiohttp.ClientSession(address) as http, following(http) as stream:
+        first, old = await ask(http, stream, FIRST), await ask(http, stream, OLD)
+        _, found = await post(http, f"/api/turns/{old}/branch", {"thread": BRANCH, "text": EDITED})
+        await answered(stream, found["turn"])
+        status, _ = await post(http, f"/api/turns/{first}/change", {"text": FIRST})
+        assert status == 200
+        assert len(await said(database, BRANCH)) == 4, "the text is unchanged"
+        status, _ = await post(http, f"/api/turns/{first}/change", {"text": NEXT})
+        assert status == 200
+        rows = await StoreHistory(database).messages(BRANCH)
+        assert [row.text for row in rows if row.role == "user"] == [EDITED]
+
+
 @requires_chromium
-async def test_an_edited_question_opens_its_branch_and_both_are_reachable(handbook_app: App, tmp_path: Path) -> None:
-    async with served(handbook_app) as address, browsing(address, tmp_path / "profile") as driver:
+async def test_an_edited_question_opens_its_branch_and_both_are_reachable(handbook_app: App) -> None:
+    async with served(handbook_app) as address, browsing(address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         await type_keys(driver, FIRST, Keys.ENTER)
         await wait_until(driver, lambda driver: len(find_all(driver, ".msg.assistant.final")) == 1)

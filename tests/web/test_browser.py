@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -15,7 +13,6 @@ from bot.platforms.web import app
 from bot.platforms.web.event_hub import EventHub
 from tests.web.browser import (
     Chrome,
-    browsing,
     click,
     click_unseen,
     console_errors,
@@ -39,16 +36,9 @@ QUESTION_ACTIONS = ".msg.user .question-actions button"
 EDITOR = ".editor textarea"
 
 
-@pytest.fixture
-async def chrome(page: Running, tmp_path: Path) -> AsyncIterator[Chrome]:
-    async with browsing(page.address, tmp_path / "profile") as driver:
-        yield driver
-
-
 async def test_ask_a_sample_question_and_open_a_citation(page: Running, chrome: Chrome) -> None:
-    chips = await wait_until(chrome, lambda driver: find_all(driver, "#chips button"))
-    assert await shown(chrome, "#chips button") == list(QUESTIONS)
-    await asyncio.to_thread(chips[0].click)
+    await wait_until(chrome, lambda driver: texts(driver, "#chips button") == list(QUESTIONS))
+    await click(chrome, "#chips button")
     await wait_until(chrome, lambda driver: find_all(driver, '[data-action="stop"]'))
     assert await shown(chrome, ".msg.user .body") == [QUESTIONS[0]]
 
@@ -96,8 +86,7 @@ async def test_keyboard_commands_and_refused_input(page: Running, chrome: Chrome
     await type_keys(chrome, "one", Keys.SHIFT, Keys.ENTER, Keys.NULL, "two")
     assert await value_of(chrome, "#question") == "one\ntwo"
     await type_keys(chrome, Keys.ENTER)
-    stop = await wait_until(chrome, lambda driver: find_all(driver, '[data-action="stop"]'))
-    await asyncio.to_thread(stop[0].click)
+    await click(chrome, '[data-action="stop"]')
     await wait_until(chrome, lambda driver: "Stopped." in "".join(texts(driver, ".msg.assistant.final")))
     assert [turn.question for turn in page.dispatcher.turns.values()] == ["one\ntwo"]
 
@@ -113,10 +102,8 @@ async def test_an_upload_and_a_thumb(page: Running, chrome: Chrome, tmp_path: Pa
 
     page.release(len(PIECES))
     await type_keys(chrome, "What is the limit?", Keys.ENTER)
-    down = await wait_until(chrome, lambda driver: find_all(driver, '[data-action="down"]'))
-    await asyncio.to_thread(down[0].click)
-    reasons = await wait_until(chrome, lambda driver: find_all(driver, ".feedback button"))
-    await asyncio.to_thread(reasons[0].click)
+    await click(chrome, '[data-action="down"]')
+    await click(chrome, ".feedback button")
     await wait_until(chrome, lambda driver: "Thank you" in "".join(texts(driver, ".feedback")))
     assert [(value, reason) for _, value, reason in page.dispatcher.thumbs] == [(-1, ""), (-1, "It is wrong")]
     assert await look(chrome, console_errors) == []

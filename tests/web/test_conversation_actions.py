@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import aiohttp
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -140,14 +138,14 @@ async def test_what_is_not_there_is_refused(http: aiohttp.ClientSession, path: s
 
 
 @requires_chromium
-async def test_conversations_are_kept_in_order_in_the_browser(page: Running, tmp_path: Path) -> None:
+async def test_conversations_are_kept_in_order_in_the_browser(page: Running) -> None:
     async def ask(driver: Chrome, question: str) -> None:
         page.release(len(PIECES))
         await type_keys(driver, question, Keys.ENTER)
         await wait_until(driver, lambda driver: len(texts(driver, ".msg.assistant.final")) == 1)
 
     tent, nights = "Where is the tent?", "Who is on call?"
-    async with browsing(page.address, tmp_path / "profile") as driver:
+    async with browsing(page.address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         await ask(driver, tent)
         await click(driver, "#pin")

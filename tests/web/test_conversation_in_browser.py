@@ -7,7 +7,6 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -38,12 +37,6 @@ from tests.web.fakes import PIECES, MemoryHistory, now
 pytestmark = requires_chromium
 
 LONG = "thread-long"
-
-
-@pytest.fixture
-async def chrome(page: Running, tmp_path: Path) -> AsyncIterator[Chrome]:
-    async with browsing(page.address, tmp_path / "profile") as driver:
-        yield driver
 
 
 class Relay:
@@ -86,11 +79,9 @@ async def relaying(address: str) -> AsyncIterator[tuple[Relay, str]]:
         await asyncio.gather(*relay.tasks, return_exceptions=True)
 
 
-async def test_a_dead_connection_is_noticed_and_replaced(
-    page: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_dead_connection_is_noticed_and_replaced(page: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "HEARTBEAT_SECONDS", 0.6)
-    async with relaying(page.address) as (relay, address), browsing(address, tmp_path / "profile") as driver:
+    async with relaying(page.address) as (relay, address), browsing(address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         relay.frozen = True
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["reconnecting"])

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.web.browser import (
     Chrome,
     allow_clipboard,
-    browsing,
     click,
     console_errors,
     find_all,
@@ -25,7 +21,7 @@ from tests.web.browser import (
 )
 from tests.web.conftest import Running
 
-pytestmark = requires_chromium
+pytestmark = [requires_chromium, pytest.mark.usefixtures("answered")]
 
 CODE = "def limit(city):\n    return 220 if city == 'London' else 140\n"
 PIECES = (
@@ -36,15 +32,12 @@ PIECES = (
 
 
 @pytest.fixture
-async def chrome(page: Running, tmp_path: Path) -> AsyncIterator[Chrome]:
+async def answered(page: Running, chrome: Chrome) -> None:
     """The page with one answer."""
     page.dispatcher.pieces = PIECES
-    async with browsing(page.address, tmp_path / "profile") as driver:
-        await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
-        page.release(len(PIECES))
-        await type_keys(driver, "What is the limit?", Keys.ENTER)
-        await wait_until(driver, lambda driver: find_all(driver, '.msg.assistant.final [data-action="copy"]'))
-        yield driver
+    page.release(len(PIECES))
+    await type_keys(chrome, "What is the limit?", Keys.ENTER)
+    await wait_until(chrome, lambda driver: find_all(driver, '.msg.assistant.final [data-action="copy"]'))
 
 
 async def clipboard(driver: Chrome) -> str:

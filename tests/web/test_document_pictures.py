@@ -6,7 +6,7 @@ import io
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -23,6 +23,7 @@ from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.page_display import QuoteOnPage
 from knowledge.store import document_files
 from knowledge.store.document_windows import PageStart, Window
+from knowledge.store.file_parts import PartsTable
 from tests.knowledge.parsing.test_pdf import lines, pdf_of
 from tests.web.accessibility import faults
 from tests.web.browser import (
@@ -83,6 +84,29 @@ async def test_the_quote_is_marked_on_its_page(database: Database, pages: Stored
     assert (view.earlier, view.later) == (None, None)
     picture = Image.open(io.BytesIO(await pages.picture(document, MEMBER, 2)))
     assert (picture.format, picture.height) == ("PNG", 1600)
+
+
+async def test_the_file_of_a_window_full_of_pages_is_read_once_and_only_for_those_who_may_read_it(
+    database: Database, pages: StoredDocumentPages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = await store(database, QUOTE, audience="C-board")
+    await add_file(database, document, pdf_of(lines(QUOTE), lines("More")))
+    read, reads = PartsTable.read, []
+
+    async def counted(self: PartsTable, *given: Any) -> bytes:
+        reads.append(given)
+        return await read(self, *given)
+
+    monkeypatch.setattr(PartsTable, "read", counted)
+    await pages.layouts(document, ADMIN, quote=QUOTE)
+    first = [await pages.picture(document, ADMIN, number) for number in (1, 2)]
+    assert len(reads) == 1
+    with pytest.raises(UsageError):
+        await pages.picture(document, MEMBER, 1)
+    async with database.tenant(LOCAL_TENANT) as session:
+        await session.execute(text("UPDATE documents SET content_hash = 'changed'"))
+    await add_file(database, document, pdf_of(lines("Another file")))
+    assert await pages.picture(document, ADMIN, 1) not in first
 
 
 async def test_many_pages_are_read_in_parts(database: Database, pages: StoredDocumentPages) -> None:
@@ -157,8 +181,8 @@ async def test_pages_over_http(handbook_app: App, database: Database) -> None:
 
 
 @requires_chromium
-async def test_a_citation_opens_the_page_of_its_quote(handbook_app: App, tmp_path: Path) -> None:
-    async with served(handbook_app) as address, browsing(address, tmp_path / "profile") as driver:
+async def test_a_citation_opens_the_page_of_its_quote(handbook_app: App) -> None:
+    async with served(handbook_app) as address, browsing(address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         await type_keys(driver, "How fast must the on-call engineer acknowledge a SEV-1 at night?", Keys.ENTER)
         await wait_until(driver, lambda driver: find_all(driver, ".msg.assistant.final .sources li"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -134,8 +133,8 @@ async def test_a_wrong_offset_is_refused(http: aiohttp.ClientSession, body: dict
 
 
 @requires_chromium
-async def test_a_citation_opens_its_document_at_the_quote(page: Running, tmp_path: Path) -> None:
-    async with browsing(page.address, tmp_path / "profile") as driver:
+async def test_a_citation_opens_its_document_at_the_quote(page: Running) -> None:
+    async with browsing(page.address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         page.release(len(PIECES))
         await type_keys(driver, "What is the limit?", Keys.ENTER)

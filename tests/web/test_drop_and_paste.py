@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from selenium.webdriver.common.keys import Keys
 from tests.web.browser import (
     Chrome,
     allow_clipboard,
-    browsing,
     click,
     console_errors,
     find_all,
@@ -31,13 +29,6 @@ from tests.web.fakes import PIECES
 pytestmark = requires_chromium
 
 ADDRESS = "https://handbook.example/travel"
-
-
-@pytest.fixture
-async def chrome(page: Running, tmp_path: Path) -> AsyncIterator[Chrome]:
-    async with browsing(page.address, tmp_path / "profile") as driver:
-        await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
-        yield driver
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from selenium.webdriver.common.keys import Keys
 
@@ -75,10 +73,10 @@ ANSWER = (
 
 
 @requires_chromium
-async def test_formulas_are_drawn_and_nothing_in_them_runs(page: Running, tmp_path: Path) -> None:
+async def test_formulas_are_drawn_and_nothing_in_them_runs(page: Running) -> None:
     page.dispatcher.pieces = (ANSWER,)
     page.release(len(PIECES))
-    async with browsing(page.address, tmp_path / "profile") as driver:
+    async with browsing(page.address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         await type_keys(driver, "What is the mean?", Keys.ENTER)
         await wait_until(driver, lambda driver: find_all(driver, ".msg.assistant.final"))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+import json
 
-import pytest
 from selenium.webdriver.common.keys import Keys
 
 from bot.platforms.web.json_views import MessageView, iso_timestamp
 from tests.web.browser import (
     Chrome,
-    browsing,
     click_unseen,
     find_all,
     look,
@@ -32,21 +29,16 @@ EDITOR = ".editor textarea"
 WRAP_FETCH = """
     const real = window.fetch;
     window.sent = [];
+    window.bodies = [];
     window.failing = arguments[0];
     window.fetch = async (path, options) => {
         window.sent.push(path);
+        window.bodies.push(options?.body || "");
         if (!window.failing || !path.includes(window.failing)) return real(path, options);
         if (arguments[1] === "after") await real(path, options);
         throw new TypeError("Failed to fetch");
     };
 """
-
-
-@pytest.fixture
-async def chrome(page: Running, tmp_path: Path) -> AsyncIterator[Chrome]:
-    async with browsing(page.address, tmp_path / "profile") as driver:
-        await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
-        yield driver
 
 
 async def fail(driver: Chrome, path: str, when: str) -> None:
@@ -62,6 +54,12 @@ async def sent(driver: Chrome, path: str) -> int:
     """Return how many requests to the path were sent since ``fail``."""
     paths = await look(driver, lambda driver: driver.execute_script("return window.sent"))
     return sum(path in one for one in paths)
+
+
+async def bodies(driver: Chrome, path: str) -> list[str]:
+    """Return the bodies of the requests to the path since ``fail``."""
+    paths, sent_bodies = await look(driver, lambda driver: driver.execute_script("return [window.sent, window.bodies]"))
+    return [body for one, body in zip(paths, sent_bodies, strict=True) if path in one]
 
 
 async def test_a_question_whose_response_is_lost_is_asked_once(page: Running, chrome: Chrome) -> None:
@@ -108,6 +106,22 @@ async def test_an_open_editor_stays_when_the_answer_ends_and_sends_once(page: Ru
     await wait_until(chrome, lambda driver: driver.find_element("id", "notice").text)
     await type_keys(chrome, Keys.ESCAPE, into=EDITOR)
     assert await shown(chrome, ".msg.user .body") == [QUESTION]
+
+
+async def test_a_branch_whose_response_is_lost_is_asked_for_again_under_its_first_id(
+    page: Running, chrome: Chrome
+) -> None:
+    page.release(len(PIECES))
+    await type_keys(chrome, QUESTION, Keys.ENTER)
+    await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
+    await click_unseen(chrome, ".msg.user .question-actions button", 0)
+    await type_keys(chrome, " In Ghent?", into=EDITOR)
+    await fail(chrome, "/branch", "before")
+    for text in ("", "", " Or Bruges?"):
+        await type_keys(chrome, text, Keys.ENTER, into=EDITOR)
+        await wait_until(chrome, lambda driver: not find_all(driver, ".editor")[0].get_property("inert"))
+    threads = [json.loads(body)["thread"] for body in await bodies(chrome, "/branch")]
+    assert threads[0] == threads[1] != threads[2], "another text is another branch"
 
 
 async def test_a_conversation_that_could_not_be_loaded_is_loaded_later(page: Running, chrome: Chrome) -> None:

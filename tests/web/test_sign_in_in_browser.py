@@ -34,19 +34,19 @@ async def test_sign_in_with_a_token_ask_and_sign_out(tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/parley"
     settings = settings_with(tmp_path, web_token=TOKEN, web_url=url)
-    async with serving(settings, port=port) as page, browsing(f"{url}/", tmp_path / "profile") as chrome:
+    async with serving(settings, port=port) as page, browsing(f"{url}/") as chrome:
         await wait_until(chrome, lambda driver: find_all(driver, "#token"))
         assert (await look(chrome, lambda driver: driver.current_url)) == f"{url}/login"
         await type_keys(chrome, "wrong", Keys.ENTER, into="#token")
         await wait_until(chrome, lambda driver: find_all(driver, ".sign-in-error"))
         assert await shown(chrome, ".sign-in-error") == ["This token is not correct. Check it and try again."]
         await type_keys(chrome, TOKEN, Keys.ENTER, into="#token")
-        chips = await wait_until(chrome, lambda driver: find_all(driver, "#chips button"))
+        await wait_until(chrome, lambda driver: find_all(driver, "#chips button"))
         assert (await look(chrome, lambda driver: driver.current_url)) == f"{url}/"
 
         assert await shown(chrome, "#admin-page") == ["Admin page"]
         page.release(len(PIECES))
-        await asyncio.to_thread(chips[0].click)
+        await click(chrome, "#chips button")
         await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final .sources li"))
         assert await shown(chrome, ".msg.user .body") == [QUESTIONS[0]]
         await type_keys(chrome, "/budget", Keys.ENTER)
@@ -62,7 +62,7 @@ async def test_sign_in_with_a_token_ask_and_sign_out(tmp_path: Path) -> None:
 async def test_an_ended_session_is_shown_and_not_retried(tmp_path: Path) -> None:
     async with (
         serving(settings_with(tmp_path, web_token=TOKEN)) as page,
-        browsing(f"{page.address}/login", tmp_path / "profile") as chrome,
+        browsing(f"{page.address}/login") as chrome,
     ):
         await type_keys(chrome, TOKEN, Keys.ENTER, into="#token")
         await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
@@ -88,7 +88,7 @@ async def test_sign_in_with_openid_connect(tmp_path: Path) -> None:
             web_admin_groups=("parley-admins",),
             web_member_groups=("staff",),
         )
-        async with serving(settings, port=port), browsing(url, tmp_path / "profile") as chrome:
+        async with serving(settings, port=port), browsing(url) as chrome:
             await _sign_in_at_provider(chrome, "cat")
             await wait_until(chrome, lambda driver: find_all(driver, ".sign-in-error"))
             assert "you are in no group" in (await shown(chrome, ".sign-in-error"))[0]

@@ -69,8 +69,8 @@ async def test_the_page_can_be_installed(page: Running, http: aiohttp.ClientSess
 
 
 @requires_chromium
-async def test_chromium_finds_no_obstacle_to_install_the_page(page: Running, tmp_path: Path) -> None:
-    async with browsing(page.address, tmp_path / "profile") as driver:
+async def test_chromium_finds_no_obstacle_to_install_the_page(page: Running) -> None:
+    async with browsing(page.address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         found = await look(driver, lambda driver: driver.execute_cdp_cmd("Page.getAppManifest", {}))
         assert (found["errors"], found["url"]) == ([], f"{page.address}/static/manifest.webmanifest")

@@ -19,8 +19,8 @@ from bot.types.conversation import LOCAL_TENANT
 from knowledge.store import document_catalog
 from tests.web.browser import (
     browsing,
+    click,
     console_errors,
-    find_all,
     look,
     requires_chromium,
     shown,
@@ -120,14 +120,13 @@ async def test_an_ingestion_is_stopped_by_the_id_in_its_message(app: App, site: 
 
 
 @requires_chromium
-async def test_the_page_shows_progress_and_stops_the_ingestion(app: App, site: Site, tmp_path: Path) -> None:
-    async with served(app) as address, browsing(address, tmp_path / "profile") as chrome:
+async def test_the_page_shows_progress_and_stops_the_ingestion(app: App, site: Site) -> None:
+    async with served(app) as address, browsing(address) as chrome:
         await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
         await type_keys(chrome, f"/ingest sitemap:{site.url}/sitemap.xml\n")
         site.release(3)
         await wait_until(chrome, lambda driver: _in_progress("".join(texts(driver, ".card .notes"))))
-        (stop,) = await wait_until(chrome, lambda driver: find_all(driver, '.card [data-action="stop"]'))
-        await asyncio.to_thread(stop.click)
+        await click(chrome, '.card [data-action="stop"]')
         site.release(3)
         await wait_until(chrome, lambda driver: "Stopped early" in "".join(texts(driver, ".card .body")))
         assert await shown(chrome, '.card [data-action="stop"]') == []

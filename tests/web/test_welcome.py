@@ -158,7 +158,7 @@ async def test_the_first_page_leads_through_the_steps(page: Running, tmp_path: P
         Step("chat", True, "Slack is connected."),
     )
     offers.offered = Welcome((), 0, False, steps)
-    async with browsing(page.address, tmp_path / "profile") as driver:
+    async with browsing(page.address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#steps li b"))
         assert await shown(driver, "#steps li.done b") == ["Connect Slack or Discord"]
         assert await visible(driver, "add-documents")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from selenium.webdriver.common.keys import Keys
 
 from tests.web.browser import (
@@ -31,9 +29,9 @@ async def directions(driver: Chrome, css: str) -> list[str]:
     return await look(driver, lambda driver: [str(found) for found in driver.execute_script(read, css)])
 
 
-async def test_an_arabic_conversation_runs_from_right_to_left(page: Running, tmp_path: Path) -> None:
+async def test_an_arabic_conversation_runs_from_right_to_left(page: Running) -> None:
     page.dispatcher.pieces = PIECES
-    async with browsing(page.address, tmp_path / "profile") as driver:
+    async with browsing(page.address) as driver:
         await wait_until(driver, lambda driver: texts(driver, "#connection") == ["connected"])
         assert await directions(driver, "html, #question") == ["ltr", "ltr"]
         await type_keys(driver, QUESTION)

@@ -86,6 +86,8 @@ async def generate(context: Context, attempt: Attempt, material: Material, displ
             journal.events.append("the model answered with one word and no source")
             request = prompt.hinted(request, prompt.BARE_ANSWER)
     journal.outage = ended.outage
+    if journal.sent is not None:
+        journal.notes += user_messages.incomplete_files(journal.sent.attached.left_out, journal.sent.attached.shortened)
     if ended.reason == "cut":
         journal.notes.append(user_messages.CUT)
     if ended.reason == "refused":
@@ -188,7 +190,7 @@ def _build(context: Context, attempt: Attempt, material: Material, trim: trimmin
     )
     if evidence.low_confidence:
         request = prompt.hinted(request, prompt.LOW_CONFIDENCE)
-    attempt.journal.sent = SentPrompt(passages, past, prompt.parts(request, past, context.count))
+    attempt.journal.sent = SentPrompt(passages, past, prompt.parts(request, past, context.count), attached)
     return request
 
 

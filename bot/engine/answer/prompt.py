@@ -81,6 +81,7 @@ class SentPrompt:
     passages: tuple[Passage, ...]
     past: Selected
     parts: Mapping[str, int]
+    attached: AttachedContext = NO_ATTACHED_CONTEXT
 
 
 def build(

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from bot.engine import user_messages
 from bot.engine.answer import attachment_quotes
-from bot.engine.answer.attached_context import NO_ATTACHED_CONTEXT, AttachedContext, fit
+from bot.engine.answer.attached_context import FILE_CHARS, NO_ATTACHED_CONTEXT, AttachedContext, fit
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import Context
+from bot.engine.ports.attachment_reader import FileText
 from bot.engine.ports.llm import Image
 from bot.engine.ports.surface import ContextReader, Surface
 from bot.errors import ParleyError, for_operator
@@ -32,8 +33,6 @@ MAX_FILES = 8
 """Maximum number of files that are read for one question."""
 MAX_IMAGES = 4
 """Maximum number of images that the model sees for one question."""
-FILE_CHARS = 60_000
-"""Maximum number of characters of one file that are stored with the thread."""
 READ_SECONDS = 45.0
 """Timeout for reading all files of a question and the thread above it."""
 THREAD_ABOVE = -1
@@ -126,13 +125,14 @@ async def _read_files(
             else:
                 surplus_images += 1
             continue
-        known[at] = replace(file, text=content[:FILE_CHARS])
+        known[at] = replace(file, text=content.text[:FILE_CHARS])
+        attempt.journal.notes += user_messages.warnings_of(file.name, content.warnings)
         await context.stores.attachments.keep_attachment(attempt.turn, known[at])
     if left_out := surplus_images + max(0, len(unread) - MAX_FILES):
         attempt.journal.notes.append(user_messages.more_files(left_out))
 
 
-async def _read_file(context: Context, surface: ContextReader, file: StoredAttachment) -> str | Image:
+async def _read_file(context: Context, surface: ContextReader, file: StoredAttachment) -> FileText | Image:
     limit = context.settings.max_file_mb
     if file.size > limit * 1_000_000:
         raise ParleyError(f"it is larger than {limit} MB")

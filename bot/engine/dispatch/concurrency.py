@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.types.bounded_mapping import RecentEntries
-from bot.types.turns import Turn
+from bot.types.turns import TenantRoom, Turn
 
 PROBE_SECONDS = 0.1
 """Seconds between two measurements of how late the event loop is."""
@@ -111,9 +111,11 @@ class TurnSlots:
         return max(0, min(self._delay.room(len(self._taken), self._most), STARTS_PER_PROBE - self._delay.started))
 
     @property
-    def tenants_at_limit(self) -> list[str]:
-        """The tenants of which no further turn may start now, because slots are kept free of them."""
-        return [tenant for tenant in self._running_of if not self._has_room(tenant)]
+    def tenant_room(self) -> TenantRoom:
+        """How many turns of each tenant may start now, so that the slots stay free that are kept for the others."""
+        latest = next(reversed(self._asked_at), "")
+        of = {tenant: self._room(tenant) for tenant in {*self._running_of, latest}}
+        return TenantRoom(of, otherwise=self._room(""))
 
     def ahead(self, turn: Turn) -> int:
         """Return the approximate number of turns ahead of this one: those that have waited longer."""
@@ -150,13 +152,16 @@ class TurnSlots:
         return self._delay.admits(len(self._taken), self._most)
 
     def _has_room(self, tenant: str) -> bool:
-        """Return whether one more turn of the tenant would leave the slots free that are kept for the others."""
+        return self._room(tenant) > 0
+
+    def _room(self, tenant: str) -> int:
+        """Return how many more turns of the tenant would leave the slots free that are kept for the others."""
         now = asyncio.get_running_loop().time()
         others = next((at for other, at in reversed(self._asked_at.items()) if other != tenant), None)
         if others is None or now - others > OTHERS_SECONDS:
-            return True
+            return self._most
         limit = self._delay.limit(self._most)
-        return self._running_of[tenant] < limit - limit // KEPT_FREE
+        return max(0, limit - limit // KEPT_FREE - self._running_of[tenant])
 
     def _fill(self) -> None:
         while self._grantable():

@@ -13,10 +13,11 @@ from bot.types.conversation import Platform
 
 log = logging.getLogger(__name__)
 
-MIN_PAUSE, REST = 0.05, 4.0
-"""Minimum pause between two polls in seconds, and the pause as a multiple of the last poll's duration.
+MIN_PAUSE, REST, LONGEST_PAUSE = 0.05, 4.0, 1.0
+"""Minimum pause between two polls in seconds, the pause as a multiple of the last poll's duration, and its maximum.
 
-Together they limit polling to a fifth of the time, even if the queue is long.
+Together they limit polling to a fifth of the time, even if the queue is long. A poll that takes longer mostly waits for
+a busy machine. Turns of a process that died would then wait for many seconds until the next one.
 """
 
 
@@ -97,7 +98,7 @@ class QueuePoller:
                     log.warning("could not poll for turns of %s: %s", platform, for_operator(error))
                 except Exception:
                     log.exception("polling for turns of %s failed", platform)
-                await self._sleep(max(MIN_PAUSE, REST * (self._monotonic() - began)))
+                await self._sleep(min(max(MIN_PAUSE, REST * (self._monotonic() - began)), LONGEST_PAUSE))
                 if platform not in self._again:
                     return
         finally:

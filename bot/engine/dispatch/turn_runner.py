@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from bot.engine.answer.poison import is_suspect
-from bot.engine.dispatch.concurrency import TurnSlots
+from bot.engine.dispatch.concurrency import TurnSlots, tenant_of
 from bot.engine.dispatch.late_replies import LateReplyRunner
 from bot.engine.dispatch.log_ids import bound_ids
 from bot.engine.dispatch.queue_poller import QueuePoller
@@ -85,15 +86,16 @@ class TurnRunner:
         started, free = 0, self._slots.free
         self._full = not free
         if free:
-            at_limit = self._slots.tenants_at_limit
+            room = self._slots.tenant_room
             found = await self._stores.queue.ready_turns(
                 platform,
                 known=[*self._running, *self._accepted],
-                without_tenants=at_limit,
+                room=room,
                 most=free,
                 suspects=not self._runs_a_suspect,
             )
-            self._full = bool(at_limit) or len(found) >= free
+            started_of = Counter(tenant_of(turn) for turn in found)
+            self._full = len(found) >= free or room.is_used_up(started_of)
             for turn in found:
                 started += await self._start_claimed(turn, surface_for)
         await self._retracting.poll(platform, surface_for, [*self._running, *self._late.under_way])

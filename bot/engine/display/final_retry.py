@@ -48,12 +48,14 @@ class FinalRetry:
         pacing: EditPacing,
         turn_id: str,
         *,
+        confirm: Callable[[], Awaitable[None]],
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         away: float | None = None,
     ) -> None:
         self._pacing = pacing
         self._turn_id = turn_id
+        self._confirm = confirm
         self._monotonic = monotonic
         self._sleep = sleep
         self._away = AWAY_SECONDS if away is None else away
@@ -65,8 +67,10 @@ class FinalRetry:
             return Deadline(now + seconds, now + seconds)
         return Deadline(now + self._away, now + THROTTLED_SECONDS)
 
-    async def run(self, action: Callable[[], Awaitable[None]], until: Deadline) -> None:
+    async def run(self, action: Callable[[], Awaitable[None]], until: Deadline, *, leased: bool = True) -> None:
         """Run ``action`` until it succeeds, and wait as long as the platform demands.
+
+        Confirm the lease before each try, unless the turn is ``leased`` no more: its question was deleted.
 
         Raises MessageGone, EditRefused, LayoutRefused and LeaseLost at once; RateLimited if the wait would end after
         ``until``; and after ``until`` the last error, as PlatformAway if a later try may succeed, else as SurfaceError.
@@ -74,6 +78,8 @@ class FinalRetry:
         while True:
             try:
                 await self._wait_for_permission(until)
+                if leased:
+                    await self._confirm()
                 return await action()
             except (MessageGone, EditRefused, LayoutRefused, LeaseLost):
                 raise

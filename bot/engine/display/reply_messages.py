@@ -196,12 +196,16 @@ class ReplyMessages:
         if message.doubtful and message.ref is None:
             message.ref = await self._surface.find(part.nonce)
         if message.ref is None:
-            await self._confirm()
-            message.doubtful = True
             message.posting = asyncio.create_task(self._posted(message, part), name=f"post of {part.nonce}")
             await asyncio.shield(message.posting)
 
     async def _posted(self, message: _Message, part: Part) -> None:
+        """Post the message, in the same step of the event loop in which the lease is confirmed.
+
+        A process that was paused goes on with that step. In a later one, its timeouts would come first.
+        """
+        await self._confirm()
+        message.doubtful = True
         with self._measured():
             async with asyncio.timeout(SHOW_TIMEOUT):
                 message.ref, message.shown = await self._surface.post(part), part

@@ -51,7 +51,7 @@ class Display:
     ``parts``: references of messages that an earlier process posted for this turn; they are edited, not posted again.
     ``recorded``: the number of messages recorded; those without a reference are searched for before they are posted.
     ``record``: called with each message before it is posted, and again with its reference.
-    ``confirm``: called before each edit; raises LeaseLost if the turn may no longer be shown by this process.
+    ``confirm``: called before each change; raises LeaseLost if the turn may no longer be shown by this process.
     ``allowed``: the addresses that may be links (see ``urls_in``), or a function that returns them for each edit.
     ``shared``: the rate limiter of all displays of the workspace.
     ``deadline``: seconds for which the final text is retried while the platform is away or refuses it.
@@ -78,8 +78,8 @@ class Display:
         self._monotonic = monotonic
         self._sleep = sleep
         self._shared = shared or SharedPacing()
-        self._pacing = EditPacing(surface.limits.edit_interval, self._shared)
-        self._final = FinalRetry(self._pacing, turn_id, monotonic=monotonic, sleep=sleep, away=deadline)
+        pacing = self._pacing = EditPacing(surface.limits.edit_interval, self._shared)
+        self._final = FinalRetry(pacing, turn_id, confirm=confirm, monotonic=monotonic, sleep=sleep, away=deadline)
         self._messages = ReplyMessages(
             surface, self._pacing, record=record, parts=parts, recorded=recorded, confirm=confirm, monotonic=monotonic
         )
@@ -208,9 +208,9 @@ class Display:
         return tuple(parts)
 
     async def remove(self) -> bool:
-        """Delete every message; nothing can be shown afterwards. Return False if the platform keeps one."""
+        """Delete every message of a deleted question, leased or not. Return False if the platform keeps one."""
         await self.wait_for_posts()
-        return await self._remove_surplus(0, self._final.deadline(IN_FLIGHT_SECONDS))
+        return await self._remove_surplus(0, self._final.deadline(IN_FLIGHT_SECONDS), leased=False)
 
     async def wait_for_posts(self) -> None:
         """End the background task, and wait for a post in flight."""
@@ -323,7 +323,7 @@ class Display:
             self._messages.post_anew(index, count)
             await self._final.run(put, until)
 
-    async def _remove_surplus(self, keep: int, until: Deadline) -> bool:
+    async def _remove_surplus(self, keep: int, until: Deadline, *, leased: bool = True) -> bool:
         """Delete the messages of a longer draft; return whether all are gone.
 
         A message that stays is only logged, because the answer itself is complete.
@@ -331,16 +331,16 @@ class Display:
         surplus = self._messages.surplus
         stay = len(surplus)
         while surplus:
-            stay -= await self._removed(partial(self._surface.delete, surplus.pop()), until)
+            stay -= await self._removed(partial(self._surface.delete, surplus.pop()), until, leased)
         while len(self._messages) > keep:
             nonce = self._part(len(self._messages) - 1, "", final=True).nonce
-            stay += not await self._removed(partial(self._messages.take_down, nonce), until)
+            stay += not await self._removed(partial(self._messages.take_down, nonce), until, leased)
             self._messages.forget_last()
         return not stay
 
-    async def _removed(self, removal: Callable[[], Awaitable[None]], until: Deadline) -> bool:
+    async def _removed(self, removal: Callable[[], Awaitable[None]], until: Deadline, leased: bool) -> bool:
         try:
-            await self._final.run(removal, until)
+            await self._final.run(removal, until, leased=leased)
         except MessageGone:
             return True
         except SurfaceError as error:

@@ -18,8 +18,11 @@ class Telemetry(Protocol):
     def search_ended(self, turn: Turn, found: Found | None, milliseconds: float) -> None:
         """Report a search for the turn. ``found`` is None if it failed or if there was nothing to search."""
 
-    def call_ended(self, turn: Turn, call: Call) -> None:
-        """Report a model call for the turn, successful or not. Calls for the thread's memory follow the turn's end."""
+    def call_ended(self, turn: Turn | None, call: Call) -> None:
+        """Report a model call for the turn, successful or not. Calls for the thread's memory follow the turn's end.
+
+        ``turn`` is None for a call that answers nobody: that of a judge, or for a digest.
+        """
 
     def turn_ended(self, turn: Turn, outcome: Outcome | None) -> None:
         """Report how the turn ended; None if this process left it to another one."""
@@ -34,7 +37,7 @@ class NoTelemetry:
     def search_ended(self, turn: Turn, found: Found | None, milliseconds: float) -> None:
         return None
 
-    def call_ended(self, turn: Turn, call: Call) -> None:
+    def call_ended(self, turn: Turn | None, call: Call) -> None:
         return None
 
     def turn_ended(self, turn: Turn, outcome: Outcome | None) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from bot.types.conversation import Platform, ThreadKey
-from bot.types.turns import Turn
+from bot.types.turns import UNLIMITED, TenantRoom, Turn
 
 
 class TurnQueue(Protocol):
@@ -18,13 +18,14 @@ class TurnQueue(Protocol):
         platform: Platform,
         *,
         known: Collection[str] = (),
-        without_tenants: Collection[str] = (),
+        room: TenantRoom = UNLIMITED,
         most: int = 100,
         suspects: bool = True,
     ) -> Sequence[Turn]:
         """Claim up to ``most`` turns for this process, the most urgent first; also free turns of dead processes.
 
-        Turns in ``known`` are skipped, and so are those of ``without_tenants``: other processes may have room for them.
+        Turns in ``known`` are skipped, and so are those for which their tenant has no ``room`` in this process: other
+        processes may have room for them.
         At most one poison suspect is returned, none unless ``suspects``.
         """
 

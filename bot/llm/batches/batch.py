@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from bot.engine.ports.llm import Meter, Prompt
@@ -16,6 +17,9 @@ from bot.llm import user_messages
 
 MAX_PROMPTS = 50_000
 """Maximum number of prompts in one batch. This is OpenAI's limit; Anthropic's is twice as high."""
+
+CLOCK_DIFFERENCE = timedelta(minutes=10)
+"""By how much the clocks of a provider and of the database may differ."""
 
 State = Literal["running", "cancelling", "ended"]
 
@@ -65,8 +69,17 @@ Result = Completion | LLMError
 class Batch(Protocol):
     """A provider's batch API. Every method raises LLMError; kind ``batch`` means that the batch does not exist."""
 
-    async def submit(self, prompts: Sequence[Prompt]) -> BatchId:
-        """Submit the prompts. Raises UsageError if there are none or too many."""
+    async def submit(self, prompts: Sequence[Prompt], *, key: str = "") -> BatchId:
+        """Submit the prompts. Raises UsageError if there are none or too many.
+
+        ``key`` lets ``find`` find the batch, if its id could not be stored: up to 32 letters and digits.
+        """
+
+    async def find(self, key: str, *, since: datetime) -> BatchId | None:
+        """Return the batch that was submitted with ``key`` since then; None if the provider has none.
+
+        Raises LLMError: kind ``running`` while the provider does not tell whether one that it processes is this one.
+        """
 
     async def poll(self, batch: BatchId) -> Progress: ...
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.engine.ports.llm import Meter, Prompt
 from bot.llm import user_messages
-from bot.llm.batches.batch import BatchId, Completion, Progress, Result, State, check_prompts
+from bot.llm.batches.batch import CLOCK_DIFFERENCE, BatchId, Completion, Progress, Result, State, check_prompts
 from bot.llm.batches.batch_results import (
     CustomId,
     ResultLine,
@@ -34,11 +35,11 @@ class AnthropicBatch:
     def __init__(self, llm: AnthropicLLM) -> None:
         self._llm = llm
 
-    async def submit(self, prompts: Sequence[Prompt]) -> BatchId:
+    async def submit(self, prompts: Sequence[Prompt], *, key: str = "") -> BatchId:
         check_prompts(prompts)
         requests: list[Any] = [
             {
-                "custom_id": str(CustomId(place, prompt.purpose, prompt.tier)),
+                "custom_id": str(CustomId(place, prompt.purpose, prompt.tier, key)),
                 "params": self._llm.request(prompt, self._llm.model(prompt.tier)),
             }
             for place, prompt in enumerate(prompts)
@@ -47,6 +48,33 @@ class AnthropicBatch:
             client = await self._llm.client()
             created = await client.messages.batches.create(requests=requests)
             return BatchId(ANTHROPIC.name, created.id)
+
+    async def find(self, key: str, *, since: datetime) -> BatchId | None:
+        """See ``Batch.find``. The key is in the results, because Anthropic's batches have no metadata."""
+        running = False
+        with translate_errors(self._llm, user_messages.no_batch_api(ANTHROPIC.label, ANTHROPIC.url_setting)):
+            client = await self._llm.client()
+            async for remote in client.messages.batches.list(limit=100):  # The newest come first.
+                if remote.created_at < since - CLOCK_DIFFERENCE:
+                    break
+                if remote.processing_status != "ended":
+                    running = True
+                elif remote.results_url and await self._has_key(remote.id, key):
+                    return BatchId(ANTHROPIC.name, remote.id)
+        if running:
+            raise still_running(ANTHROPIC)
+        return None
+
+    async def _has_key(self, batch_id: str, key: str) -> bool:
+        """Return whether the first result of a batch bears the key."""
+        client = await self._llm.client()
+        results = await client.messages.batches.results(batch_id)
+        try:
+            async for line in results:
+                return line.custom_id.endswith(f"-{key}")
+        finally:
+            await results.close()
+        return False
 
     async def poll(self, batch: BatchId) -> Progress:
         remote = await self._retrieve(batch)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from bot.engine.ports.llm import Meter, Prompt
 from bot.errors import LLMError
 from bot.llm import user_messages
-from bot.llm.batches.batch import BatchId, Completion, Progress, Result, State, check_prompts
+from bot.llm.batches.batch import CLOCK_DIFFERENCE, BatchId, Completion, Progress, Result, State, check_prompts
 from bot.llm.batches.batch_results import (
     CustomId,
     ResultLine,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 _FILE_LIFETIME = 7 * 24 * 3600
 """Seconds after which OpenAI deletes the files, which contain parts of documents."""
+_KEY = "parley_key"
+"""The name of a batch's key in its metadata."""
 _ENDED = ("completed", "expired", "cancelled", "failed")
 
 
@@ -42,7 +45,7 @@ class OpenAIBatch:
         self._info = llm.info
         self._not_found = user_messages.batch_unknown(llm.info.label)
 
-    async def submit(self, prompts: Sequence[Prompt]) -> BatchId:
+    async def submit(self, prompts: Sequence[Prompt], *, key: str = "") -> BatchId:
         check_prompts(prompts)
         rows = [json.dumps(self._row(place, prompt)) for place, prompt in enumerate(prompts)]
         with translate_errors(self._llm, user_messages.no_batch_api(self._info.label, self._info.url_setting)):
@@ -57,8 +60,19 @@ class OpenAIBatch:
                 endpoint=_ENDPOINT,
                 completion_window="24h",
                 output_expires_after={"anchor": "created_at", "seconds": _FILE_LIFETIME},
+                metadata={_KEY: key} if key else None,
             )
             return BatchId(self._info.name, created.id)
+
+    async def find(self, key: str, *, since: datetime) -> BatchId | None:
+        with translate_errors(self._llm, user_messages.no_batch_api(self._info.label, self._info.url_setting)):
+            client = await self._llm.client()
+            async for remote in client.batches.list(limit=100):  # The newest come first.
+                if remote.created_at < (since - CLOCK_DIFFERENCE).timestamp():
+                    break
+                if (remote.metadata or {}).get(_KEY) == key:
+                    return BatchId(self._info.name, remote.id)
+        return None
 
     async def poll(self, batch: BatchId) -> Progress:
         remote = await self._retrieve(batch)

@@ -26,17 +26,19 @@ class CustomId:
     place: int
     purpose: Purpose
     tier: Tier
+    key: str = ""
+    """The key of the batch, if it has one."""
 
     def __str__(self) -> str:
-        return f"{self.place}-{self.purpose}-{self.tier}"
+        return "-".join(filter(None, (str(self.place), self.purpose, self.tier, self.key)))
 
     @classmethod
     def parse(cls, text: str) -> CustomId:
         """Parse what ``str`` returned. Raises ValueError for an id that is not ours."""
-        place, purpose, tier = text.split("-")
+        place, purpose, tier, *key = text.split("-", 3)
         if purpose not in get_args(Purpose) or tier not in get_args(Tier):
             raise ValueError(text)
-        return cls(int(place), cast(Purpose, purpose), cast(Tier, tier))
+        return cls(int(place), cast(Purpose, purpose), cast(Tier, tier), *key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import count
 
 from bot.engine.aio import closing
@@ -26,11 +27,15 @@ class SequentialBatch:
         self._waiting: dict[str, tuple[Prompt, ...]] = {}
         self._done: dict[str, list[Result]] = {}
 
-    async def submit(self, prompts: Sequence[Prompt]) -> BatchId:
+    async def submit(self, prompts: Sequence[Prompt], *, key: str = "") -> BatchId:
         check_prompts(prompts)
         batch = BatchId("at-once", str(next(self._ids)))
         self._waiting[batch.id] = tuple(prompts)
         return batch
+
+    async def find(self, key: str, *, since: datetime) -> BatchId | None:
+        """Return None: a batch whose id was not stored was not asked either."""
+        return None
 
     async def poll(self, batch: BatchId) -> Progress:
         if batch.id in self._done:

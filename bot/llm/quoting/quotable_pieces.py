@@ -26,6 +26,9 @@ _WITHOUT_END_MARKS = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff]")
 _RULE = re.compile(r"^[\s|:=-]+$")
 _ANNOUNCING_FIELD = re.compile(r"\s*(?:title|description|summary)\s*[:=]", re.IGNORECASE)
 _QUESTION = re.compile(r"[?？؟]\s*$")
+_TAGS = re.compile(r"^\s*(?:</?[A-Za-z][\w.:-]*(?:\s[^<>]*)?/?>\s*)+$")
+"""A line of tags only, as between the paragraphs of Markdown with components."""
+_FENCES_OF_FIELDS = ("---\n", "+++\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,16 @@ class Piece:
     """The number of its paragraph, list or table."""
 
 
-def pieces(text: str, *, questions: bool = False) -> list[Piece]:
-    """Return the pieces in order, without headings and table headers, and without questions unless ``questions``."""
+def pieces(text: str, *, questions: bool = False, in_fields: bool = False) -> list[Piece]:
+    """Return the pieces in order, without headings and table headers, and without questions unless ``questions``.
+
+    ``in_fields``: the text begins with the fields of a document, without the line that opens them.
+    """
     found: list[Piece] = []
     heading = header = question = announced = ""
     kind_before: _Block = "heading"
     number = 0
-    for block, content, start in _blocks(text.split("\n")):
+    for block, content, start in _blocks(text.split("\n"), in_fields=in_fields):
         if block not in ("row", "item") or block != kind_before:
             number += 1
         kind_before = block
@@ -90,11 +96,12 @@ def sentences(paragraph: str) -> list[str]:
     return [paragraph[start:end] for start, end in sentence_spans(paragraph)]
 
 
-def _blocks(lines: list[str]) -> Iterator[tuple[_Block, str, int]]:
+def _blocks(lines: list[str], *, in_fields: bool) -> Iterator[tuple[_Block, str, int]]:
     """Yield each block with its text and where that starts."""
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
-    at = _end_of_fields("\n".join(lines))
-    yield from (("item", lines[field], starts[field]) for field in range(1, at - 1) if _is_quotable_field(lines[field]))
+    at = _end_of_fields("\n".join(lines), in_fields=in_fields)
+    first = 0 if in_fields else 1
+    yield from (("item", lines[n], starts[n]) for n in range(first, at - 1) if _is_quotable_field(lines[n]))
     while at < len(lines):
         line = lines[at]
         end = at + 1
@@ -109,16 +116,20 @@ def _blocks(lines: list[str]) -> Iterator[tuple[_Block, str, int]]:
             if not _RULE.match(line):
                 header = end < len(lines) and bool(_RULE.match(lines[end]))
                 yield ("header" if header else "row"), line, starts[at]
-        elif line.strip():
+        elif line.strip() and not _TAGS.match(line):
             while end < len(lines) and lines[end].strip() and not _starts_block(lines[end]):
                 end += 1
             yield from _running_text(lines[at:end], starts[at])
         at = end
 
 
-def _end_of_fields(text: str) -> int:
+def _end_of_fields(text: str, *, in_fields: bool) -> int:
     """Return the index of the line after the fields at the beginning; 0 if there are none."""
-    end = front_matter.read(text).end
+    if in_fields:
+        found = (front_matter.read(fence + text).end - len(fence) for fence in _FENCES_OF_FIELDS)
+        end = max(0, *found)
+    else:
+        end = front_matter.read(text).end
     return text[:end].rstrip("\n").count("\n") + 1 if end else 0
 
 
@@ -153,7 +164,7 @@ def _looks_like_heading(lines: list[str]) -> bool:
 
 
 def _starts_block(line: str) -> bool:
-    return any(mark.match(line) for mark in (_FENCE, _HEADING, _BULLET, _ROW))
+    return any(mark.match(line) for mark in (_FENCE, _HEADING, _BULLET, _ROW, _TAGS))
 
 
 def _end_of_code(lines: list[str], at: int) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from bot.engine.answer.claim_support import says_nothing_alone
 from bot.engine.ports.llm import PromptPart
 from bot.llm.quoting import question_kinds
+from bot.llm.quoting.meaning_weight import meaning_weight
 from bot.llm.quoting.quotable_pieces import Kind
 from bot.llm.quoting.sentence_ranking import (
     Unit,
@@ -61,8 +62,9 @@ def best_quotes(question: str, passages: Sequence[Passage], carried: Sequence[st
     if not units:
         return []
     weights = term_weights(question, carried, units)
-    scores = scores_of(question, weights, units)
-    chosen = _all_of_a_kind(weights, units, scores) if question_kinds.asks_for_all(question) else []
+    meaning = meaning_weight(question, passages)
+    scores = scores_of(question, weights, units, meaning)
+    chosen = _all_of_a_kind(weights, units, scores, meaning) if question_kinds.asks_for_all(question) else []
     chosen = chosen or _with_followers(_choose(weights, units, scores), units)
     if not chosen and not passages[units[0].n - 1].document_id:
         chosen = _opening(passages, units)
@@ -108,13 +110,17 @@ def telling_quotes(passages: Sequence[Passage]) -> list[Quote]:
     return [quotes[n] for n in sorted(quotes)]
 
 
-def _all_of_a_kind(weights: Mapping[str, float], units: Sequence[Unit], scores: Sequence[float]) -> list[Unit]:
+def _all_of_a_kind(
+    weights: Mapping[str, float], units: Sequence[Unit], scores: Sequence[float], meaning: float
+) -> list[Unit]:
     """Return the rows of the table, or items of the list, that is what the question asks for; empty if none is."""
     groups: dict[tuple[int, int, Kind], list[Unit]] = {}
     for unit in units:
         if unit.piece.kind in ("row", "item"):
             groups.setdefault((unit.n, unit.piece.block, unit.piece.kind), []).append(unit)
-    scored = [(group_score(group, weights), group) for group in groups.values() if 2 <= len(group) <= MAX_LISTED]
+    scored = [
+        (group_score(group, weights, meaning), group) for group in groups.values() if 2 <= len(group) <= MAX_LISTED
+    ]
     best, chosen = max(scored, key=lambda pair: pair[0], default=(0.0, []))
     return chosen if best > max(scores) * _MIN_GROUP_SHARE else []
 
@@ -156,14 +162,26 @@ def _opening(passages: Sequence[Passage], units: Sequence[Unit]) -> list[Unit]:
 
 
 def _with_followers(chosen: Sequence[Unit], units: Sequence[Unit]) -> list[Unit]:
-    """Return the chosen units, with the code or items after a sentence that announces them with a colon."""
+    """Return the chosen units, with the code or items after a sentence that announces them with a colon.
+
+    A list that the best unit announces is quoted whole, unless it is long.
+    """
     result: dict[int, Unit] = {}
     for unit in chosen:
-        result[unit.place] = unit
-        announces = unit.piece.text.rstrip().endswith(":")
-        for follower in units[unit.place + 1 :]:
-            if not announces or follower.n != unit.n or follower.piece.kind == "sentence" or len(result) >= MAX_QUOTES:
-                break
-            result[follower.place] = follower
-            announces = follower.piece.kind == "item"
-    return list(result.values())[:MAX_QUOTES]
+        followers = _announced_by(unit, units)
+        whole = unit is chosen[0] and len(followers) <= MAX_LISTED
+        room = max(0, MAX_QUOTES - len(result))
+        result |= {one.place: one for one in ([unit, *followers] if whole else [unit, *followers][:room])}
+    return list(result.values())
+
+
+def _announced_by(unit: Unit, units: Sequence[Unit]) -> list[Unit]:
+    """Return the code or the items that a sentence or item announces with a colon at its end."""
+    found: list[Unit] = []
+    announces = unit.piece.text.rstrip().endswith((":", "："))
+    for follower in units[unit.place + 1 :]:
+        if not announces or follower.n != unit.n or follower.piece.kind == "sentence":
+            break
+        found.append(follower)
+        announces = follower.piece.kind == "item"
+    return found

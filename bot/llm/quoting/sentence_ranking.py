@@ -13,12 +13,11 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from bot.llm.quoting import question_kinds
 from bot.llm.quoting.quotable_pieces import MAX_CODE_CHARS, Piece, pieces
 from knowledge.text import languages
-from knowledge.text.word_forms import fold, transliterate
+from knowledge.text.word_forms import fold, stem, transliterate
 from knowledge.text.word_splitter import is_unspaced, script_words
 from knowledge.text.word_splitter import words as split_words
 from knowledge.types import Passage
@@ -38,7 +37,6 @@ _REFERRED_SHARE = 0.7
 """The share of the sentence before, if the piece refers to it: “It needs …”, or an item of the list it announces."""
 _NOT_NAMED_SHARE = 0.7
 """The share of a name that no piece has, if the piece speaks of everything else."""
-_MEANING_WEIGHT = 0.6
 _UNKNOWN_MEANING = 0.5
 """Stands for the cosine where no vectors are stored, as of attached files: they must not lose against documents."""
 _QUESTION_MEANING_SHARE = 0.9
@@ -51,6 +49,8 @@ Over six sets of questions, shares from 0.6 to 0.8 gave the same answers.
 """
 _SUPERSEDED_SHARE = 0.5
 _RANK_DECAY = 0.04
+_START_OF_FIELDS = len("---\n")
+"""Where the fields of a document begin. A passage with them has not the line that opens them."""
 _LONG_TERMS = 25
 _LONG_DECAY = 90
 
@@ -108,7 +108,7 @@ class Unit:
 def terms(text: str) -> list[str]:
     """Return the stemmed words of a text in order, without accents and stop words. Number words become digits."""
     words = (word.replace("’", "'").removesuffix("'s") for word in script_words(text))
-    return [_NUMBERS.get(word) or _stem(fold(word)) for word in words if word not in _STOP_WORDS]
+    return [_NUMBERS.get(word) or stem(fold(word)) for word in words if word not in _STOP_WORDS]
 
 
 def _forms(text: str) -> list[str]:
@@ -122,7 +122,7 @@ def units_of(passages: Sequence[Passage]) -> list[Unit]:
     """Return the pieces of passages, each once, without headings and what is too long to quote."""
     units: list[Unit] = []
     seen: set[str] = set()
-    split = [pieces(passage.text) for passage in passages]
+    split = [pieces(passage.text, in_fields=passage.start == _START_OF_FIELDS) for passage in passages]
     headers = _headers(passages, split)
     for n, (passage, own) in enumerate(zip(passages, split, strict=True), 1):
         inside = (heading for place in passage.places for heading in place.heading or ())
@@ -178,8 +178,8 @@ def _capitalizes_nouns(question: str) -> bool:
     return "de" in languages.of_question(split_words(question))
 
 
-def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit]) -> list[float]:
-    """Return a score of 0 to about 2 for each unit; 0 if it shares neither words nor meaning with the question."""
+def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit], meaning_weight: float) -> list[float]:
+    """Return a score of 0 to about 2.5 for each unit; 0 if it shares neither words nor meaning with the question."""
     subject = frozenset(terms(question_kinds.defined_subject(question)))
     known = {term for unit in units for term in (*unit.terms, *unit.above)}
     named = {term for name in question_kinds.names(question) for term in terms(name)}
@@ -200,7 +200,7 @@ def scores_of(question: str, weights: Mapping[str, float], units: Sequence[Unit]
             continue
         if question_kinds.has_wanted_kind(question, unit.piece.text):
             score += _KIND_BONUS * min(1.0, 2 * score)
-        score += _MEANING_WEIGHT * (_UNKNOWN_MEANING if unit.meaning is None else unit.meaning)
+        score += meaning_weight * (_UNKNOWN_MEANING if unit.meaning is None else unit.meaning)
         if subject:
             defined = frozenset(terms(question_kinds.subject_of_definition(unit.piece.text)))
             score += _DEFINITION_BONUS * (bool(defined) and defined <= subject)
@@ -228,7 +228,7 @@ def _covers_more(unit: Unit, label: frozenset[str], weights: Mapping[str, float]
     return not others or any(map(unit.covers, others))
 
 
-def group_score(group: Sequence[Unit], weights: Mapping[str, float]) -> float:
+def group_score(group: Sequence[Unit], weights: Mapping[str, float], meaning_weight: float) -> float:
     """Return the score of all rows of a table, or items of a list: it is what its heading and header say."""
     above = sum(weight * min(unit.above.get(term, 0.0) for unit in group) for term, weight in weights.items())
     inside = sum(
@@ -236,7 +236,7 @@ def group_score(group: Sequence[Unit], weights: Mapping[str, float]) -> float:
     )
     named = max(min(1.0, above / _HEADER_SHARE), inside)
     meaning = max(_UNKNOWN_MEANING if unit.meaning is None else unit.meaning for unit in group)
-    return discounted(named + _MEANING_WEIGHT * meaning, group[0])
+    return discounted(named + meaning_weight * meaning, group[0])
 
 
 def discounted(score: float, unit: Unit) -> float:
@@ -321,15 +321,3 @@ def _with_pairs(query: frozenset[str], units: Sequence[Unit]) -> frozenset[str]:
         return query
     known = {term for unit in units for term in (*unit.terms, *unit.above) if len(term) == 2}
     return query | {term for term in known if any(letter in term for letter in single)}
-
-
-@lru_cache(maxsize=20_000)
-def _stem(word: str) -> str:
-    return str(_stemmer().stemWord(word))
-
-
-@lru_cache(maxsize=1)
-def _stemmer():  # type: ignore[no-untyped-def]
-    import Stemmer
-
-    return Stemmer.Stemmer("english")

@@ -66,9 +66,13 @@ def configured_urls(settings: Settings) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_line_logs() -> Iterator[None]:
-    """Reduce the library's log records of failed connections to one line: it logs tracebacks, and retries by itself."""
+    """Reduce the library's log records of failed connections to one line: it logs tracebacks, and retries by itself.
+
+    It puts the traceback of a blocked heartbeat into the format of the record, where each percent sign is an error.
+    """
 
     def shorten(record: logging.LogRecord) -> bool:
+        record.msg = str(record.msg).partition("\n")[0]
         if record.exc_info and record.exc_info[1] is not None:
             record.msg = f"{record.getMessage()} ({record.exc_info[1] or record.exc_info[1].__class__.__name__})"
             record.args, record.exc_info, record.exc_text = (), None, None

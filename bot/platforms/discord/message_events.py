@@ -15,6 +15,7 @@ import discord
 from bot.commands import summarize
 from bot.commands.base import Reply
 from bot.errors import NotAllowed, ParleyError, for_operator
+from bot.platforms.considered_messages import ConsideredMessages
 from bot.platforms.discord import command_replies, parse, user_messages
 from bot.platforms.discord.bot_loop_guard import LoopGuard
 from bot.platforms.discord.buttons import SurfaceFor, TenantOf
@@ -67,6 +68,7 @@ class MessageEvents:
         self._readers = readers
         self._reader = reader
         self._tasks = tasks
+        self._considered = ConsideredMessages()
         self._content_intent = content_intent
         self._loop_guard = LoopGuard()
 
@@ -130,13 +132,16 @@ class MessageEvents:
         age = (datetime.now(UTC) - incoming.sent_at).total_seconds()
         if not incoming.text.strip() or self._tasks.draining or age > AUTO_ANSWER_SECONDS:
             return
-        self._tasks.start(self._auto_answer(incoming), name=f"auto-answer {incoming.message_id}")
+        if self._considered.begin():
+            self._tasks.start(self._auto_answer(incoming), name=f"auto-answer {incoming.message_id}")
 
     async def _auto_answer(self, incoming: Incoming) -> None:
         try:
             self._start(await self._dispatcher.accept_unmentioned(incoming))
         except Exception as error:
             log.warning("message %s without a mention was not answered: %s", incoming.message_id, for_operator(error))
+        finally:
+            self._considered.end()
 
     # --- edited messages
 

@@ -17,8 +17,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.commands import registry as commands
 from bot.commands import summarize
+from bot.engine.dispatch.auto_answer import may_be_question
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
+from bot.platforms.considered_messages import ConsideredMessages
 from bot.platforms.json_input import text_field
 from bot.platforms.question_about_message import question_about
 from bot.platforms.slack import errors, modals, payloads, shared_files, user_messages
@@ -91,6 +93,7 @@ class EventListeners:
         self._replies = replies
         self._command_runner = command_runner
         self._background = background
+        self._considered = ConsideredMessages()
         self._surface_for = surface_for
         self._match_command = match_command or commands.match
         self._notices = RecentKeys()
@@ -111,7 +114,8 @@ class EventListeners:
         if message is None or (message.kind == "follow_up" and not await self._dispatcher.follows(message.thread)):
             return
         if message.kind == "overheard":
-            self._background.start(self._consider_answering(message))
+            if self._considered.begin():
+                self._background.start(self._consider_answering(message))
             return
         command = self._match_command(message.args) if message.kind in ("mention", "dm") else None
         if command is not None and command[0] == summarize.NAME:
@@ -160,10 +164,20 @@ class EventListeners:
             self._dispatcher.start(turn, self._surface_for(turn))
 
     async def _consider_answering(self, message: UserMessage) -> None:
-        """Let the dispatcher decide whether to answer a message that does not mention the bot."""
-        turn = await self._dispatcher.accept_unmentioned(await self._incoming(message))
-        if turn is not None:
-            self._dispatcher.start(turn, self._surface_for(turn))
+        """Let the dispatcher decide whether to answer a message that does not mention the bot.
+
+        Who wrote it and who reads it is asked of Slack only where an answer is possible: people talk more than Slack
+        may be asked.
+        """
+        try:
+            may_ask = may_be_question(f"{message.raw} {message.beside}") or message.files
+            if not may_ask or not await self._dispatcher.considers(message.thread):
+                return
+            turn = await self._dispatcher.accept_unmentioned(await self._incoming(message))
+            if turn is not None:
+                self._dispatcher.start(turn, self._surface_for(turn))
+        finally:
+            self._considered.end()
 
     async def _incoming(self, message: UserMessage) -> Incoming:
         """Return the message as the dispatcher accepts it: with its asker, readers and files, and names in its text.

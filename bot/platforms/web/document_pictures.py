@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot.errors import UsageError
 from bot.platforms.web import user_messages
 from bot.platforms.web.document_viewer import readable_audiences
+from bot.types.bounded_mapping import RecentEntries
 from bot.types.conversation import LOCAL_TENANT, Author
 from knowledge.errors import ParseError
 from knowledge.parsing.page_display import PageLayout, PageLayouts, PagePicture, QuoteOnPage
 from knowledge.ports import Sessions
 from knowledge.store import document_files, document_windows
-from knowledge.store.document_files import DocumentFile
+from knowledge.store.document_files import DocumentFile, FileKey
 from knowledge.store.document_windows import Window
 from knowledge.text.page_labels import label_of
 
@@ -25,6 +28,8 @@ PAGES_AT_ONCE = 20
 """Pages whose layouts are read at once."""
 PAGES_BEFORE = 3
 """Pages before that of the quote which are shown with it."""
+LATEST_FILES = 2
+"""Files that stay in memory, since each of their pages is drawn from all of their bytes."""
 PICTURE_SIDE = 1_600
 """Pixels of the longer side of a picture, enough for a wide window."""
 
@@ -82,6 +87,8 @@ class StoredDocumentPages:
     def __init__(self, sessions: Sessions, drawing: DrawsPages) -> None:
         self._sessions = sessions
         self._drawing = drawing
+        self._latest: RecentEntries[FileKey, bytes] = RecentEntries(LATEST_FILES)
+        """The files that were shown last: a window asks for each of its pages."""
 
     async def layouts(
         self, document_id: str, author: Author, *, quote: str = "", start: int = 0, first: int | None = None
@@ -102,9 +109,7 @@ class StoredDocumentPages:
 
     async def picture(self, document_id: str, author: Author, page: int) -> bytes:
         async with self._sessions(LOCAL_TENANT) as session:
-            file = await document_files.read(session, LOCAL_TENANT, document_id, audiences=readable_audiences(author))
-        if file is None:
-            raise UsageError(user_messages.DOCUMENT_GONE)
+            file = await self._file(session, document_id, readable_audiences(author))
         try:
             drawn = await self._drawing.draw_page(file.name, file.data, page, side=PICTURE_SIDE)
         except ParseError:
@@ -118,13 +123,21 @@ class StoredDocumentPages:
     async def _read(self, document_id: str, author: Author, quote: str, start: int) -> tuple[DocumentFile, Window]:
         readable = readable_audiences(author)
         async with self._sessions(LOCAL_TENANT) as session:
-            file = await document_files.read(session, LOCAL_TENANT, document_id, audiences=readable)
+            file = await self._file(session, document_id, readable)
             window = await document_windows.read(
                 session, LOCAL_TENANT, document_id, audiences=readable, quote=quote, start=start
             )
-        if file is None or window is None:
+        if window is None:
             raise UsageError(user_messages.DOCUMENT_GONE)
         return file, window
+
+    async def _file(self, session: AsyncSession, document_id: str, readable: Sequence[str] | None) -> DocumentFile:
+        """Return the file of a document. Raises UsageError if there is none that the person may read."""
+        file = await document_files.read(session, LOCAL_TENANT, document_id, audiences=readable, known=self._latest)
+        if file is None:
+            raise UsageError(user_messages.DOCUMENT_GONE)
+        self._latest[file.key] = file.data
+        return file
 
 
 def quotes_by_page(window: Window, quote_chars: int) -> dict[int, QuoteOnPage]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -26,7 +26,7 @@ from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, OPEN_STATES, History, thread_key
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp
 from bot.platforms.web.playground_ports import CommandRunner, DispatcherPort
-from bot.platforms.web.question_branches import Branches, ask_in_branch
+from bot.platforms.web.question_branches import Branches, ask_in_branch, forget_copies
 from bot.platforms.web.surface import WebSurface
 from bot.platforms.web.welcome import WelcomeSource
 from bot.types.audience import MEMBERS
@@ -113,9 +113,10 @@ class Playground:
     async def branch(self, turn_id: str, author: Author, text: str, thread_id: str) -> Turn | None:
         """Ask an edited question in the conversation ``thread_id``, which begins like that of the question.
 
-        Raises UsageError.
+        Return None if the branch has its question already. Raises UsageError.
         """
-        ask = partial(self._accept, thread_id, secrets.token_hex(12), text.strip(), author, edited=turn_id)
+        # A request that is sent again after a lost response names the same branch, whose first question has its ID.
+        ask = partial(self._accept, thread_id, thread_id, text.strip(), author, edited=turn_id)
         return await ask_in_branch(self.branches, turn_id, thread_id, text, ask)
 
     async def _accept(
@@ -138,11 +139,10 @@ class Playground:
             self.clock(),
             attachments=attachments,
             audience=MEMBERS,
+            attachments_of=edited,
         )
         with self._accepting():
             turn = await self.dispatcher.accept(incoming)
-            if turn is not None and edited:
-                await self.branches.copy_attachments(edited, turn.id)
             if turn is not None:
                 self._start_turn(turn, tuple(file.name for file in attachments))
         return turn
@@ -157,9 +157,11 @@ class Playground:
         return turn
 
     async def edit(self, turn_id: str, author: Author, text: str) -> None:
-        """Replace the text of a question and answer it again in the same place."""
+        """Replace the text of a question and answer it again in the same place. Its copies in branches are deleted."""
         with self._accepting():
             turn = await self.dispatcher.change(turn_id, author, text, tenant_id=LOCAL_TENANT, audience=MEMBERS)
+            # An edit that is repeated after a crash deletes the copies that still have the earlier text.
+            await forget_copies(self.branches, turn_id, partial(self._forget, author), other_than=text.strip())
             if turn is not None:
                 question = self.hub.message(f"q-{turn.id}")
                 self._start_turn(turn, question.notes if question else ())
@@ -167,12 +169,13 @@ class Playground:
 
     async def delete(self, turn_id: str, author: Author) -> None:
         """Delete a question, its answer and everything derived from them, also their copies in branches."""
-        copies = await self.branches.copies(turn_id)
-        deleted: list[Turn] = []
-        for one in (turn_id, *copies):
-            # A copy may have been deleted meanwhile.
-            with suppress(UsageError) if deleted else nullcontext():
-                deleted += await self.dispatcher.forget(one, author, tenant_id=LOCAL_TENANT, surface_for=self.surface)
+        # The copies are found by their original, so that goes last: after a crash it can be deleted again.
+        await forget_copies(self.branches, turn_id, partial(self._forget, author))
+        await self._forget(author, turn_id)
+
+    async def _forget(self, author: Author, turn_id: str) -> None:
+        """Delete a question, and remove it from every open page."""
+        deleted = await self.dispatcher.forget(turn_id, author, tenant_id=LOCAL_TENANT, surface_for=self.surface)
         for turn in deleted:
             self.hub.remove_turn(turn.thread.thread_id, turn.id)
         for thread_id in dict.fromkeys(turn.thread.thread_id for turn in deleted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -29,10 +30,10 @@ class Branches(Protocol):
     """The stored branches of conversations."""
 
     async def begin(self, turn_id: str, thread_id: str, question: str) -> bool:
-        """Create a branch with the answered questions before a turn. Return False if it cannot begin there."""
+        """Create a branch with the answered questions before a turn, unless it exists.
 
-    async def copy_attachments(self, turn_id: str, to_turn_id: str) -> None:
-        """Give a question the attachments of another one."""
+        Return False if it cannot begin there.
+        """
 
     async def remove_empty(self, thread_id: str) -> None:
         """Delete a branch whose question could not be asked."""
@@ -40,8 +41,8 @@ class Branches(Protocol):
     async def links(self, thread_id: str) -> BranchLinks:
         """Return what a conversation is connected with."""
 
-    async def copies(self, turn_id: str) -> Sequence[str]:
-        """Return the IDs of the copies of a question."""
+    async def copies(self, turn_id: str, *, other_than: str = "") -> Sequence[str]:
+        """Return the IDs of the copies of a question, without those that have the text ``other_than``."""
 
 
 class StoredBranches:
@@ -54,12 +55,6 @@ class StoredBranches:
         begin = partial(conversation_branches.begin, turn_id=turn_id, branch=thread_key(thread_id), question=question)
         return await self._database.run(LOCAL_TENANT, begin)
 
-    async def copy_attachments(self, turn_id: str, to_turn_id: str) -> None:
-        copying = partial(
-            conversation_branches.copy_attachments, tenant_id=LOCAL_TENANT, turn_id=turn_id, to_turn_id=to_turn_id
-        )
-        await self._database.run(LOCAL_TENANT, copying)
-
     async def remove_empty(self, thread_id: str) -> None:
         removing = partial(conversation_branches.remove_empty, branch=thread_key(thread_id))
         await self._database.run(LOCAL_TENANT, removing)
@@ -69,9 +64,11 @@ class StoredBranches:
             origin = await conversation_branches.origin(session, thread=thread_key(thread_id))
             return BranchLinks(origin, await conversation_branches.branches(session, thread=thread_key(thread_id)))
 
-    async def copies(self, turn_id: str) -> Sequence[str]:
+    async def copies(self, turn_id: str, *, other_than: str = "") -> Sequence[str]:
         async with self._database.tenant(LOCAL_TENANT) as session:
-            return await conversation_branches.copies(session, tenant_id=LOCAL_TENANT, turn_id=turn_id)
+            return await conversation_branches.copies(
+                session, tenant_id=LOCAL_TENANT, turn_id=turn_id, other_than=other_than
+            )
 
 
 async def ask_in_branch(
@@ -87,3 +84,12 @@ async def ask_in_branch(
     except BaseException:
         await branches.remove_empty(thread_id)
         raise
+
+
+async def forget_copies(
+    branches: Branches, turn_id: str, forget: Callable[[str], Awaitable[None]], *, other_than: str = ""
+) -> None:
+    """Delete the copies of a question with ``forget``, but those that have the text ``other_than``."""
+    for one in await branches.copies(turn_id, other_than=other_than):
+        with suppress(UsageError):  # It was deleted meanwhile.
+            await forget(one)

@@ -11,31 +11,33 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
 from bot.store.database import process_liveness
+from bot.store.database.process_liveness import Evidence
 from bot.store.database.session import Database
 from bot.store.turns import turn_queue, turns
 from bot.types.conversation import Platform, ThreadKey
-from bot.types.turns import Notice, Turn
+from bot.types.turns import UNLIMITED, Notice, TenantRoom, Turn
 
 
 class PostgresTurnQueue:
     """Claims queued turns.
 
-    ``holder`` returns the number under which this process may hold turns, None while it may not.
-
-    ``settling`` returns the seconds after the start of the server within which no process counts as dead.
+    ``holder`` returns the number under which this process may hold turns, None while it may not. ``evidence`` returns
+    what this process knows about the others.
     """
 
-    def __init__(self, database: Database, *, holder: Callable[[], int | None], settling: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, *, holder: Callable[[], int | None], evidence: Callable[[], Evidence]
+    ) -> None:
         self._database = database
         self._holder = holder
-        self._settling = settling
+        self._evidence = evidence
 
     async def ready_turns(
         self,
         platform: Platform,
         *,
         known: Collection[str] = (),
-        without_tenants: Collection[str] = (),
+        room: TenantRoom = UNLIMITED,
         most: int = 100,
         suspects: bool = True,
     ) -> Sequence[Turn]:
@@ -46,7 +48,7 @@ class PostgresTurnQueue:
                 platform=platform,
                 holder=self._holder(),
                 known=known,
-                without_tenants=without_tenants,
+                room=room,
                 most=most,
                 suspects=suspects,
             )
@@ -70,7 +72,7 @@ class PostgresTurnQueue:
 
     async def _free_turns_of_dead_processes(self) -> None:
         async with self._database.queue() as session:
-            left = await turn_queue.left_behind(session, holder=self._holder(), settling=self._settling())
+            left = await turn_queue.left_behind(session, holder=self._holder(), evidence=self._evidence())
         for (tenant_id, _), of_tenant in groupby(left, key=lambda one: (one.tenant_id, one.suspect)):
             freed = partial(turn_queue.set_free, tenant_id=tenant_id, left=list(of_tenant))
             await self._database.run(tenant_id, freed)

@@ -38,6 +38,9 @@ _ADD_THREAD = text("""
     ON CONFLICT DO NOTHING
     RETURNING true
 """)
+_BEGINS_AT = text("""
+    SELECT true FROM threads WHERE tenant_id = :tenant AND thread_uid = :branch AND branch_turn = :turn
+""")
 # The ID of a copied message begins like that of its original, so that copies are found when the original is deleted.
 _COPY_TURNS = text(f"""
     INSERT INTO turns (
@@ -91,8 +94,9 @@ _COPY_ATTACHMENTS = text("""
 async def begin(session: AsyncSession, *, turn_id: str, branch: ThreadKey, question: str) -> bool:
     """Create a branch that has the answered questions before a turn.
 
-    ``branch`` is its key, in the channel of the turn. Return False if the turn is not one of that channel, if it was
-    deleted, or if the branch exists.
+    ``branch`` is its key, in the channel of the turn. Return whether it exists now: one that began at this turn is left
+    as it is. Return False if the turn is not one of that channel, if it was deleted, or if another conversation has
+    the key.
     """
     turn = full_id(turn_id)
     tenant = {"tenant": branch.tenant_id}
@@ -104,7 +108,7 @@ async def begin(session: AsyncSession, *, turn_id: str, branch: ThreadKey, quest
     originals = list(await session.scalars(_EARLIER, {**origin, "seq": asked.seq}))
     named = {"branch": thread_uid(branch), "thread": branch.thread_id}
     if not await session.scalar(_ADD_THREAD, {**origin, **named, "turn": turn, "title": title_from(question)}):
-        return False
+        return bool(await session.scalar(_BEGINS_AT, {**tenant, **named, "turn": turn}))
     copying = {**tenant, "originals": originals, "copies": [uuid.uuid4() for _ in originals]}
     await session.execute(_COPY_TURNS, {**copying, **named})
     await session.execute(_NOTE, {**tenant, "copies": copying["copies"]})
@@ -112,12 +116,6 @@ async def begin(session: AsyncSession, *, turn_id: str, branch: ThreadKey, quest
         await session.execute(statement, {**copying, "branch": named["branch"]})
     await session.execute(_COPY_ATTACHMENTS, copying)
     return True
-
-
-async def copy_attachments(session: AsyncSession, *, tenant_id: str, turn_id: str, to_turn_id: str) -> None:
-    """Give a question the attachments of another one, with the text that was read from them."""
-    turns = {"originals": [uuid.UUID(turn_id)], "copies": [uuid.UUID(to_turn_id)]}
-    await session.execute(_COPY_ATTACHMENTS, {"tenant": tenant_id, **turns})
 
 
 async def remove_empty(session: AsyncSession, *, branch: ThreadKey) -> None:
@@ -181,11 +179,14 @@ _COPIES = text("""
     JOIN turns AS copied ON copied.tenant_id = asked.tenant_id AND copied.kind = :kind AND copied.question <> ''
         AND copied.channel_id = asked.channel_id
         AND starts_with(copied.message_id, split_part(asked.message_id, ':', 1) || '~')
-    WHERE asked.tenant_id = :tenant AND asked.turn_id = :turn
+    WHERE asked.tenant_id = :tenant AND asked.turn_id = :turn AND copied.question <> :other
 """)
 
 
-async def copies(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Sequence[str]:
-    """Return the IDs of the copies of a question in branches, also of its repetitions, that are not deleted."""
-    named = {"tenant": tenant_id, "turn": full_id(turn_id), "kind": COPIED}
+async def copies(session: AsyncSession, *, tenant_id: str, turn_id: str, other_than: str = "") -> Sequence[str]:
+    """Return the IDs of the copies of a question in branches, also of its repetitions, that are not deleted.
+
+    Those with the text ``other_than`` are left out.
+    """
+    named = {"tenant": tenant_id, "turn": full_id(turn_id), "kind": COPIED, "other": other_than}
     return [str(one) for one in await session.scalars(_COPIES, named)]

@@ -35,6 +35,9 @@ CANCEL_SECONDS = 0.5
 
 Slack waits 3 s for an acknowledgment, and 2.4 s of them are for storing the message.
 """
+LATE_SECONDS = 0.5
+"""Seconds by which the event loop notices a bound too late if the process was paused or got no processor time. A round
+trip that has reached its bound gets as long again then, to read an answer that has arrived."""
 PARAMETERS: dict[str, int] = {
     "connect_timeout": CONNECT_SECONDS,
     "keepalives": 1,
@@ -159,16 +162,25 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
         if more.get("timeout") is not None:
             return await super().wait(gen, *args, **more)
         loop, seconds = asyncio.get_running_loop(), self.round_trip_seconds
-        bound = self._waiting = loop.call_later(seconds, self.shut_down)
+        due = loop.time() + seconds
+        self._waiting = loop.call_at(due, self._bound_reached, due)
         try:
             return await super().wait(gen, *args, **more)
         except psycopg.OperationalError:
-            if loop.time() >= bound.when():
+            if loop.time() >= due:
                 raise psycopg.OperationalError(f"no answer within {seconds:g} s") from None
             raise
         finally:
             self._waiting.cancel()
             self._waiting = None
+
+    def _bound_reached(self, due: float) -> None:
+        """End the round trip, unless this process itself was late: then the answer may have arrived in the meantime."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - due > LATE_SECONDS:
+            self._waiting = loop.call_later(LATE_SECONDS, self.shut_down)
+        else:
+            self.shut_down()
 
     async def cancel_safe(self, *, timeout: float = CANCEL_SECONDS) -> None:  # noqa: ASYNC109
         """Ask the server to end the current statement. If it does not end in time, the connection is dropped."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
+from psycopg import AsyncConnection
 
 from bot.errors import Unreachable
 from bot.store.database.connections import BoundedConnection, parameters
@@ -30,6 +31,11 @@ class QueueConnection(BoundedConnection):
     round_trip_seconds = 60.0
 
 
+async def _commit_each_statement(connection: AsyncConnection[Any]) -> None:
+    """Leave no transaction open between two round trips: where a pooler stands between, nothing limits its time."""
+    await connection.set_autocommit(True)
+
+
 class Queue:
     """Submits background jobs. Opens nothing until its first use.
 
@@ -42,6 +48,7 @@ class Queue:
             max_size=connections,
             timeout=seconds,
             kwargs=parameters(url),
+            configure=_commit_each_statement,
             connection_class=QueueConnection,
         )
         self._app = App(connector=self.connector)

@@ -11,18 +11,22 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import random
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from bot.health import Health
-from bot.store.database import connections, poolers, process_liveness
+from bot.store.database import connections, local_processes, poolers, process_liveness
+from bot.store.database.local_processes import LocalProcess, LocalProcesses
 from bot.store.database.pipelined_transactions import APP_ROLE, Statement
+from bot.store.database.process_liveness import Evidence
 from bot.store.database.retry import first_line
 from bot.store.database.session import NO_TENANT
 from bot.types.display import Pacing
@@ -76,10 +80,19 @@ class Notifications:
         self._beat = beat
         self.process_id = process_id or random.SystemRandom().randrange(1, 2**31)
         """The number of this process."""
-        self._who = {"id": self.process_id, "host": socket.gethostname(), "pid": os.getpid()}
+        pid = os.getpid()
+        self._who: dict[str, object] = {
+            "id": self.process_id,
+            "host": socket.gethostname(),
+            "pid": pid,
+            "namespace": local_processes.pid_namespace(),
+            "started": local_processes.started_at(pid),
+        }
         self._fixed_settling = settling
-        self.settling = process_liveness.SETTLING if settling is None else settling
-        """Seconds after the start of the server within which no process counts as dead."""
+        self._settling = process_liveness.SETTLING if settling is None else settling
+        self._settled_at = 0.0
+        """When the other processes have had time to reconnect after a fault, in seconds of the event loop's clock."""
+        self._others: LocalProcesses | None = None
         self._connected = asyncio.Event()
         self._health = health or Health()
 
@@ -88,12 +101,27 @@ class Notifications:
         """The number under which this process may hold turns; None while it has no lock that shows that it is alive."""
         return self.process_id if self._connected.is_set() else None
 
+    @property
+    def evidence(self) -> Evidence:
+        """What this process knows about the others."""
+        if self._others is None:
+            return Evidence(self._settling)
+        reconnecting = asyncio.get_running_loop().time() < self._settled_at
+        return Evidence(self._settling, reconnecting, self._others.gone, self._others.alive)
+
     async def connected(self) -> None:
         """Wait for the connection."""
         await self._connected.wait()
 
     async def serve(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None] = _unheard) -> None:
         """Listen until cancelled. ``paced`` is called with other processes' pacing reports and must not block."""
+        self._others = LocalProcesses(lambda: heard(Notice("dead")))
+        try:
+            await self._serve(heard, paced)
+        finally:
+            self._others.close()
+
+    async def _serve(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None]) -> None:
         pause = FIRST_PAUSE
         while True:
             try:
@@ -108,12 +136,14 @@ class Notifications:
                     log.warning("the connection for notifications is broken (%s); reconnecting", first_line(error))
                     pause = FIRST_PAUSE
                 self._health.failed(PART, f"the connection is broken ({first_line(error)}); reconnecting")
+                self._settled_at = math.inf
             finally:
                 self._connected.clear()
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _once(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None]) -> None:
+        began = asyncio.get_running_loop().time()
         connection = await connections.connect(self._url)
         connection.round_trip_seconds = ROUND_TRIP_SECONDS
         try:
@@ -124,6 +154,8 @@ class Notifications:
             await connection.execute(process_liveness.BEAT, self._beating())
             await connection.execute(process_liveness.FORGET)
             locked = await self._lock(connection)
+            await self._watch_others(connection)
+            self._let_others_reconnect(asyncio.get_running_loop().time() - began)
             self._connected.set()
             self._health.works(PART)
             heard(Notice("connected"))
@@ -136,7 +168,8 @@ class Notifications:
                         paced(notice)
                 locked = locked or await self._lock(connection)
                 await connection.execute(process_liveness.BEAT, self._beating())
-                asked = {**self._who, "settling": self.settling}
+                await self._watch_others(connection)
+                asked = {**self._who, **self.evidence.parameters()}
                 left = await (await connection.execute(process_liveness.LEFT, asked)).fetchone()
                 if left is not None and left[0]:
                     heard(Notice("dead"))
@@ -153,8 +186,22 @@ class Notifications:
         if row is None or not row[0]:
             return False
         if self._fixed_settling is None:
-            self.settling = process_liveness.settling_after(float(str(row[1])))
+            self._settling = process_liveness.settling_after(float(str(row[1])))
         return True
+
+    def _let_others_reconnect(self, seconds: float) -> None:
+        """After a fault, give the others time to reconnect as well. This process needed ``seconds``."""
+        if self._settled_at == math.inf:
+            settling = (
+                process_liveness.settling_after(seconds) if self._fixed_settling is None else self._fixed_settling
+            )
+            self._settled_at = asyncio.get_running_loop().time() + settling
+
+    async def _watch_others(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
+        """Watch the processes that run on this machine now."""
+        assert self._others is not None
+        rows = await (await connection.execute(process_liveness.ON_THIS_MACHINE, self._who)).fetchall()
+        self._others.watch(LocalProcess(*row) for row in rows)
 
 
 def payload(notice: Notice) -> str:

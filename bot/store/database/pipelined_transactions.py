@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.database import connections
 from bot.store.database.connections import BoundedConnection
+from knowledge.psycopg_connection import send_together
 
 APP_ROLE = "parley_app"
 
@@ -59,16 +60,9 @@ async def send(session: AsyncSession, *statements: Statement) -> list[Rows]:
 async def _sent(
     connection: _Connection, before: Sequence[str], statements: Sequence[Statement], after: Sequence[str]
 ) -> list[Rows]:
-    cursors = []
-    async with connection.pipeline():
-        for command in before:
-            await connection.execute(command)
-        for one in statements:
-            cursor = connection.cursor(row_factory=namedtuple_row)
-            cursors.append(await cursor.execute(one.sql, one.given))
-        for command in after:
-            await connection.execute(command)
-    return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    commands = [*((one, None) for one in before), *statements, *((one, None) for one in after)]
+    rows = await send_together(connection, *commands, row_factory=namedtuple_row)
+    return rows[len(before) : len(before) + len(statements)]
 
 
 @lru_cache(maxsize=1024)

@@ -1,14 +1,21 @@
 """Determines which processes are alive. Each holds an advisory lock while it is connected, and updates a heartbeat row.
 
-A process is dead if its lock is free and its heartbeat has stopped. The lock reveals a killed process at once; the
-heartbeat protects a live process while it reconnects. Right after a start of the server no process has taken its lock
-again, so none counts as dead: the longer this process needed to reconnect, the more time the others get. A process that
-is paused or hangs keeps its lock. It counts as dead once its heartbeat has been missing for as long as a lease lasts.
+A process is dead if its lock is free and it is known to have ended, which the kernel tells about processes on this
+machine (``local_processes``). One that runs on this machine keeps its turns, however long it takes to reconnect.
+
+Nothing is known about processes elsewhere. They are dead if the lock is free and the heartbeat has stopped. The lock
+reveals a killed process at once; the heartbeat protects a live process while it reconnects. Right after a start of the
+server no process has taken its lock again, so none counts as dead: the longer this process needed to reconnect, the
+more time the others get. The same holds after this process has lost its own connection: what broke it may have broken
+theirs. A process that is paused or hangs keeps its lock. It counts as dead once its heartbeat has been missing for as
+long as a lease lasts.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -25,43 +32,77 @@ SILENT = 30.0
 """Seconds without a heartbeat after which a process counts as dead although it holds its lock: a lease's length."""
 
 SETTLING, SHORTEST_SETTLING, LONGEST_SETTLING = 5.0, 2.0, 15.0
-"""Seconds after the start of the server within which no process counts as dead: before this process has reconnected,
-and the least and the most after that."""
+"""Seconds after the start of the server within which no process elsewhere counts as dead: before this process has
+reconnected, and the least and the most after that."""
 SETTLING_FACTOR = 4.0
 """How much longer than this process another one may need to reconnect."""
 
 KEPT = "1 day"
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What this process knows about the others, by their numbers.
+
+    ``settling`` is the number of seconds after the start of the server within which no process elsewhere counts as
+    dead. ``reconnecting``: the others may be reconnecting now, as this process did a moment ago. ``gone`` and ``alive``
+    are processes of this machine that have ended, and that run.
+    """
+
+    settling: float = SETTLING
+    reconnecting: bool = False
+    gone: frozenset[int] = frozenset()
+    alive: frozenset[int] = frozenset()
+
+    def parameters(self) -> dict[str, object]:
+        """Return the parameters of ``dead``."""
+        return {
+            "settling": self.settling,
+            "reconnecting": self.reconnecting,
+            "gone": list(self.gone),
+            "alive": list(self.alive),
+        }
+
+
 def dead(process: str) -> str:
     """Return SQL that is true if the process whose number is in the expression ``process`` is dead.
 
-    For a transaction of ``Database.queue``. Its parameter ``settling`` is the number of seconds after the start of the
-    server during which no process counts as dead.
+    For a transaction of ``Database.queue``. Its parameters are those of ``Evidence``.
     """
     return f"""(
-        pg_postmaster_start_time() < now() - make_interval(secs => :settling)
-        AND (NOT EXISTS (
-                SELECT 1 FROM pg_locks held
-                WHERE held.locktype = 'advisory' AND held.classid = {LOCKS} AND held.objid = {process}::oid
-                  AND held.objsubid = 2 AND held.granted
-                  AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+        NOT EXISTS (
+            SELECT 1 FROM pg_locks held
+            WHERE held.locktype = 'advisory' AND held.classid = {LOCKS} AND held.objid = CAST({process} AS oid)
+              AND held.objsubid = 2 AND held.granted
+              AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+        AND ({process} = ANY (CAST(:gone AS integer[]))
+             OR {process} <> ALL (CAST(:alive AS integer[])) AND NOT CAST(:reconnecting AS boolean)
+             AND pg_postmaster_start_time() < now() - make_interval(secs => :settling)
              AND NOT EXISTS (
                 SELECT 1 FROM processes beating
                 WHERE beating.tenant_id = '*' AND beating.process_id = {process}
-                  AND beating.beat_at > now() - interval '{NO_BEAT} seconds')
-             OR EXISTS (
-                SELECT 1 FROM processes silent
-                WHERE silent.tenant_id = '*' AND silent.process_id = {process}
-                  AND silent.beat_at <= now() - interval '{SILENT} seconds')))"""  # noqa: S608
+                  AND beating.beat_at > now() - interval '{NO_BEAT} seconds'))
+        OR pg_postmaster_start_time() < now() - make_interval(secs => :settling)
+        AND EXISTS (
+            SELECT 1 FROM processes silent
+            WHERE silent.tenant_id = '*' AND silent.process_id = {process}
+              AND silent.beat_at <= now() - interval '{SILENT} seconds'))"""  # noqa: S608
 
 
 BEAT = """
-    INSERT INTO processes (tenant_id, process_id, host, pid, faults)
-    VALUES ('*', %(id)s, %(host)s, %(pid)s, %(faults)s)
+    INSERT INTO processes (tenant_id, process_id, host, pid, faults, pid_namespace, pid_started)
+    VALUES ('*', %(id)s, %(host)s, %(pid)s, %(faults)s, %(namespace)s, %(started)s)
     ON CONFLICT (tenant_id, process_id) DO UPDATE SET beat_at = excluded.beat_at, faults = excluded.faults
 """
 """Updates the process's heartbeat, and what it reports about its parts."""
+
+
+ON_THIS_MACHINE = f"""
+    SELECT process_id, pid, pid_started FROM processes
+    WHERE tenant_id = '*' AND pid_namespace = %(namespace)s AND pid_namespace <> '' AND pid <> %(pid)s
+      AND beat_at > now() - interval '{2 * SILENT} seconds'
+"""  # noqa: S608
+"""The other processes that share this one's PIDs. Once a heartbeat has been missing for longer, it tells the end."""
 
 
 LOCK = f"""
@@ -79,7 +120,7 @@ def settling_after(seconds: float) -> float:
     return min(max(SHORTEST_SETTLING, SETTLING_FACTOR * seconds), LONGEST_SETTLING)
 
 
-_DEAD = dead("others.holder").replace(":settling", "%(settling)s")
+_DEAD = re.sub(r":(\w+)", r"%(\1)s", dead("others.holder"))
 
 LEFT = f"""
     SELECT EXISTS (

@@ -31,6 +31,9 @@ tenants = Table(
     json_object("settings"),
     now("created_at"),
     count("answers_checked"),
+    Column("maintain_at", DateTime(timezone=True)),
+    Column("maintained_version", BigInteger),
+    Column("maintained_terms", Integer),
 )
 
 channels = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, DateTime, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from bot.store.schema.columns import metadata, now
@@ -18,6 +18,8 @@ processes = Table(
     Column("faults", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     now("started_at"),
     now("beat_at"),
+    Column("pid_namespace", Text, nullable=False, server_default=text("''")),
+    Column("pid_started", BigInteger, nullable=False, server_default=text("0")),
 )
 """Belongs to no tenant: its rows have the tenant ``*``, which ``Database.queue`` sets."""
 

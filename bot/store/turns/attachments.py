@@ -45,6 +45,19 @@ def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -
     ]
 
 
+_COPY = """
+INSERT INTO attachments (tenant_id, turn_id, position, kind, name, content_type, size, ref, text, people)
+SELECT asked.tenant_id, asked.turn_id, position, earlier.kind, name, content_type, size, ref, text, people
+FROM turns AS asked JOIN attachments AS earlier ON earlier.tenant_id = asked.tenant_id AND earlier.turn_id = %(from)s
+WHERE asked.tenant_id = %(tenant)s AND asked.turn_id = %(turn)s
+"""
+
+
+def copying(*, tenant_id: str, turn_id: uuid.UUID, from_turn: str) -> Statement:
+    """Give a question that is stored in the same transaction the attachments of an earlier one, with their texts."""
+    return Statement(_COPY, {"tenant": tenant_id, "turn": turn_id, "from": uuid.UUID(from_turn)})
+
+
 def of_thread_read(turn: Turn) -> Statement:
     """Return the statement that reads the attachments of the turn and of earlier turns in its thread.
 

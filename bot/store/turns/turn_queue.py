@@ -14,14 +14,14 @@ from bot.engine.user_messages import LOST
 from bot.errors import LeaseLost
 from bot.store.database.notifications import CHANNEL, payload
 from bot.store.database.pipelined_transactions import Statement
-from bot.store.database.process_liveness import dead
+from bot.store.database.process_liveness import Evidence, dead
 from bot.store.schema import turns
 from bot.store.threads import thread_uid
 from bot.store.turns import reply_parts
 from bot.store.turns.leases import LEASE, LEASED
 from bot.store.turns.turns import ANYBODY, is_turn
 from bot.types.conversation import Platform, ThreadKey
-from bot.types.turns import Notice, Turn
+from bot.types.turns import UNLIMITED, Notice, TenantRoom, Turn
 
 UNCLAIMED = "5 seconds"
 """How long a queued turn is left to its process while that process does not show that it is alive."""
@@ -68,17 +68,20 @@ _NEXT = text(
           AND (state = 'queued' AND (holder IN ({ANYBODY}, :holder)
                                      OR holder IS NULL AND queued_at < now() - interval '{UNCLAIMED}')
                OR state = 'running' AND (lease_until < now() OR holder = :holder))
-          AND first_of_thread AND tenant_id <> ALL (CAST(:without_tenants AS text[]))
+          AND first_of_thread
     ), of_tenants AS (
         SELECT tenant_id, sum(running) AS running FROM at_work GROUP BY tenant_id
     )
     SELECT tenant_id, turn_id, state
     FROM (
         SELECT ready.*, coalesce(of_tenants.running, 0)
-            + row_number() OVER (PARTITION BY tenant_id ORDER BY of_user, queued_at, seq) AS of_tenant
+            + row_number() OVER (PARTITION BY tenant_id ORDER BY of_user, queued_at, seq) AS of_tenant,
+            row_number() OVER (PARTITION BY tenant_id ORDER BY started_at IS NULL, of_user, queued_at, seq) AS started
         FROM ready LEFT JOIN of_tenants USING (tenant_id)
         WHERE NOT suspect OR nth = 1 AND :suspects
-    ) ranked
+    ) ranked LEFT JOIN unnest(CAST(:tenants AS text[]), CAST(:rooms AS integer[])) AS room (tenant_id, turns)
+        USING (tenant_id)
+    WHERE started <= coalesce(room.turns, CAST(:otherwise AS integer))
     ORDER BY started_at IS NULL, of_tenant, queued_at, seq
     LIMIT :most
     """  # noqa: S608
@@ -97,21 +100,23 @@ async def ready(
     platform: Platform,
     holder: int | None,
     known: Collection[str],
-    without_tenants: Collection[str] = (),
+    room: TenantRoom = UNLIMITED,
     most: int,
     suspects: bool = True,
 ) -> list[Ready]:
     """Return the turns that this process may run, the most urgent first, with at most one suspect; needs
     ``Database.queue``.
 
-    Turns in ``known`` are skipped: this process has them already. So are the turns of ``without_tenants``: this process
-    may not start them now.
+    Turns in ``known`` are skipped: this process has them already. So are those for which their tenant has no ``room``:
+    this process may not start them now.
     """
     asked = {
         "platform": platform,
         "holder": holder,
         "known": list(known),
-        "without_tenants": list(without_tenants),
+        "tenants": list(room.of),
+        "rooms": list(room.of.values()),
+        "otherwise": room.otherwise,
         "most": most,
         "suspects": suspects,
     }
@@ -160,9 +165,9 @@ _LEFT = text(
 """Suspects come last, so that a reader who sees the suspect of a dead process also sees its other turns."""
 
 
-async def left_behind(session: AsyncSession, *, holder: int | None, settling: float) -> list[Left]:
+async def left_behind(session: AsyncSession, *, holder: int | None, evidence: Evidence) -> list[Left]:
     """Return the turns of dead processes, suspects last; needs ``Database.queue``."""
-    rows = await session.execute(_LEFT, {"holder": holder, "settling": settling})
+    rows = await session.execute(_LEFT, {"holder": holder, **evidence.parameters()})
     return [Left(row.tenant_id, str(row.turn_id), row.platform, row.fence, row.suspect, row.charged) for row in rows]
 
 

@@ -96,7 +96,10 @@ def accepting(
         "edited": incoming.edited_at,
         "tokens": tokens,
     }
-    files = attachments.noting(tenant_id=key.tenant_id, turn_id=uid, files=incoming.attachments)
+    if incoming.attachments_of:
+        files = [attachments.copying(tenant_id=key.tenant_id, turn_id=uid, from_turn=incoming.attachments_of)]
+    else:
+        files = attachments.noting(tenant_id=key.tenant_id, turn_id=uid, files=incoming.attachments)
     return (Statement(_ACCEPT, given), *files)
 
 

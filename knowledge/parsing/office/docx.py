@@ -256,7 +256,7 @@ class _Writer:
         return self._read_part(parts[0]) if parts else None
 
     def _read_part(self, name: str) -> Any:
-        """Return the root of a part. A missing or damaged part costs itself."""
+        """Return the root of a part. A missing or damaged part is left out; the rest is read."""
         try:
             return self._package.xml(name)
         except (*PACKAGE_ERRORS, ParseError):

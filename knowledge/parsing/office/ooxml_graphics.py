@@ -19,7 +19,7 @@ MAX_POINTS = 10_000
 def add_graphic(builder: Builder, package: Package, part: str) -> None:
     """Add the text of a chart or diagram part: its title, then its data as a table or its entries as a list.
 
-    A part that is missing or damaged costs itself and becomes a warning.
+    A part that is missing or damaged is left out, and a warning names it; the other parts are read.
     """
     try:
         root = package.xml(part)

@@ -113,7 +113,7 @@ def add_table(builder: Builder, table: Table) -> None:
 
 
 def _add_beside(builder: Builder, package: Package, part: str, layout: SheetLayout) -> None:
-    """Add comments, text boxes and charts. What is damaged of them costs itself."""
+    """Add comments, text boxes and charts. Of these, a damaged part is left out; the others are read."""
     try:
         for (row, column), text in read_comments(package, part):
             if text and not layout.is_hidden(row, column):

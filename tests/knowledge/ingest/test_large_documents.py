@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from bot.engine.answer.question_context import FILE_CHARS
+from bot.engine.answer.attached_context import FILE_CHARS
+from bot.engine.ports.attachment_reader import FileText
 from bot.file_reader import FileReader
 from knowledge import bm25
 from knowledge.bm25 import indexing
@@ -247,7 +248,7 @@ async def test_only_the_beginning_of_an_attached_file_is_read_into_the_process()
         found = await reader("long.txt", "text/plain", ("Words. " * 100_000).encode())
     finally:
         await reader.aclose()
-    assert found == ("Words. " * 100_000)[:FILE_CHARS]
+    assert found == FileText(("Words. " * 100_000)[:FILE_CHARS])
 
 
 async def test_an_attached_archive_may_unpack_to_what_the_setting_allows() -> None:

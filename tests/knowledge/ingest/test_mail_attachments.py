@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from bot.engine.ports.attachment_reader import FileText
 from bot.file_reader import FileReader
 from knowledge.errors import ParseError
 from knowledge.ingest import Ingestor
@@ -260,5 +261,5 @@ async def test_a_mail_attached_to_a_question_is_read_with_its_files() -> None:
         found = await reader("offer.eml", "message/rfc822", OFFER.as_bytes())
     finally:
         await reader.aclose()
-    assert isinstance(found, str)
-    assert found.index("- prices.csv") < found.index("| Team | 12 |") < found.index(PLAN)
+    assert isinstance(found, FileText)
+    assert found.text.index("- prices.csv") < found.text.index("| Team | 12 |") < found.text.index(PLAN)

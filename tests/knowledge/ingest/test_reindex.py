@@ -53,7 +53,7 @@ async def ingest(ingestor: Ingestor, uri: str, numbers: Sequence[int], version: 
 async def found(sessions: Sessions, question: str, tenant: str = "t") -> list[tuple[int, float]]:
     async with sessions(tenant) as session:
         terms = search_terms.query_weights(question)
-        return await bm25.candidates(session, terms, Scope(tenant), 200)
+        return (await bm25.candidates(session, terms, Scope(tenant), 200)).chunks
 
 
 async def living(sessions: Sessions, tenant: str = "t") -> dict[int, list[str]]:
@@ -200,4 +200,4 @@ async def test_full_segment_becomes_one_part_again(sessions: Sessions) -> None:
         base = base_level(PRESENT)
         assert [tuple(part) for part in parts] == [(0, base + TOP_LEVEL), (1, base)]
         assert not (await session.scalars(text("SELECT term FROM postings WHERE term IN ('old', 'w0', 'w1')"))).all()
-        assert [number for number, _ in await bm25.candidates(session, ["p1"], Scope("t"), 10)] == [1]
+        assert [number for number, _ in (await bm25.candidates(session, ["p1"], Scope("t"), 10)).chunks] == [1]

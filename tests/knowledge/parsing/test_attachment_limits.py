@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot import file_reader
-from bot.engine.answer.question_context import FILE_CHARS
+from bot.engine.answer.attached_context import FILE_CHARS
+from bot.engine.ports.attachment_reader import FileText
 from bot.file_reader import FileReader
 from knowledge.errors import ParseError
 from knowledge.parsing import mail_attachments
@@ -18,26 +19,30 @@ from tests.knowledge.parsing.parsed_files import count_parsed
 LONG = mail("Offer", *((f"plan{number}.txt", f"Number{number}. " * 3_000) for number in range(8)))
 
 
-async def read_for_question() -> str:
+async def read_for_question() -> FileText:
     reader = FileReader()
     try:
         found = await reader("offer.eml", "message/rfc822", LONG.as_bytes())
     finally:
         await reader.aclose()
-    assert isinstance(found, str)
+    assert isinstance(found, FileText)
     return found
 
 
 async def test_no_more_is_read_for_a_question_than_the_model_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = count_parsed(monkeypatch)
-    assert len(await read_for_question()) == FILE_CHARS
+    found = await read_for_question()
+    assert len(found.text) == FILE_CHARS
+    assert found.warnings == ("5 more attachments left out. Attach them as files",)
     assert parsed == ["offer.eml", *(f"offer.eml/plan{number}.txt" for number in range(3))]
 
 
 async def test_attachments_of_a_question_are_read_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_reader, "ATTACHMENTS_TIMEOUT", 0.0)
     parsed = count_parsed(monkeypatch)
-    assert (await read_for_question()).endswith("- plan7.txt")
+    found = await read_for_question()
+    assert found.text.endswith("- plan7.txt")
+    assert found.warnings == ("8 more attachments left out. Attach them as files",)
     assert parsed == ["offer.eml"]
 
 

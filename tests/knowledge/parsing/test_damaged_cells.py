@@ -1,4 +1,4 @@
-"""A damaged cell costs itself: the rest of the workbook or document is read, and a warning names the cell."""
+"""The rest of a workbook or document is read around a damaged cell, and a warning names the cell."""
 
 from __future__ import annotations
 

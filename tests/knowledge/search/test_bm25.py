@@ -54,7 +54,7 @@ async def assert_same(sessions: Sessions, tenant: str, living: Mapping[int, Sequ
         visible = {number for number in living if audience_of(number) in audiences}
         expected = oracle(living, query, visible)
         async with sessions(tenant) as session:
-            found = await bm25.candidates(session, query, Scope(tenant, audiences), 20)
+            found = (await bm25.candidates(session, query, Scope(tenant, audiences), 20)).chunks
         best = sorted(expected.items(), key=lambda pair: (-round(pair[1], 9), pair[0]))[:20]
         assert [round(score, 9) for _, score in found] == [round(score, 9) for _, score in best]
         assert {number: round(score, 9) for number, score in found}.items() <= {
@@ -160,13 +160,13 @@ async def test_other_tenants_do_not_change_the_ranking(sessions: Sessions) -> No
     await add(sessions, "theirs", theirs)
     await assert_same(sessions, "mine", mine, WORDS[:4])
     async with sessions("mine") as session:
-        assert await bm25.candidates(session, WORDS[:4], Scope("theirs"), 20) == []
+        assert (await bm25.candidates(session, WORDS[:4], Scope("theirs"), 20)).chunks == []
 
 
 async def test_empty_corpus_or_query_finds_nothing(sessions: Sessions) -> None:
     async with sessions("t") as session:
-        assert await bm25.candidates(session, ["w1"], Scope("t"), 5) == []
+        assert (await bm25.candidates(session, ["w1"], Scope("t"), 5)).chunks == []
     await add(sessions, "t", {0: ["w1"], 1: ["w2"], 2: ["w3"]})
     async with sessions("t") as session:
-        assert await bm25.candidates(session, ["unheard"], Scope("t"), 5) == []
-        assert await bm25.candidates(session, [], Scope("t"), 5) == []
+        assert (await bm25.candidates(session, ["unheard"], Scope("t"), 5)).chunks == []
+        assert (await bm25.candidates(session, [], Scope("t"), 5)).chunks == []

@@ -76,9 +76,9 @@ async def test_idf_decreases_with_every_chunk_that_has_the_term(sessions: Sessio
 async def test_weight_counts_as_a_fraction_of_an_occurrence(sessions: Sessions) -> None:
     async with sessions("t") as session:
         await bm25.index(session, "t", [IndexedChunk(n, "tenant", [f"w{n}", "x", f"y{n % 3}"]) for n in range(9)])
-        whole = await bm25.candidates(session, ["w1", "w2", "w2"], Scope("t"), 5)
-        assert await bm25.candidates(session, {"w1": 1.0, "w2": 2.0}, Scope("t"), 5) == whole
-        halved = dict(await bm25.candidates(session, {"w1": 0.5}, Scope("t"), 5))
+        whole = (await bm25.candidates(session, ["w1", "w2", "w2"], Scope("t"), 5)).chunks
+        assert (await bm25.candidates(session, {"w1": 1.0, "w2": 2.0}, Scope("t"), 5)).chunks == whole
+        halved = dict((await bm25.candidates(session, {"w1": 0.5}, Scope("t"), 5)).chunks)
     assert halved == {1: pytest.approx(dict(whole)[1] / 2)}
 
 

@@ -6,16 +6,18 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from types import ModuleType
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.bm25 import corpus, search
-from knowledge.bm25.corpus import Postings
+from knowledge.bm25 import corpus
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
+from knowledge.psycopg_connection import Command, send_together
 from knowledge.search import ranking as ranking_module
 from knowledge.search import vector_search
 from knowledge.search.ranking import Ranker
@@ -39,7 +41,9 @@ async def test_passages_have_the_scores_of_both_searches(
     assert (found.embedding_model, found.embedding_tokens) == ("words", 5)
 
 
-async def test_a_search_opens_four_transactions(ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder) -> None:
+async def test_a_search_opens_three_transactions(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
+) -> None:
     await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")
     opened = 0
 
@@ -50,7 +54,7 @@ async def test_a_search_opens_four_transactions(ingestor: Ingestor, sessions: Se
 
     question = "What is topic17 about in all these pages of the handbook?"
     assert (await Retriever(counted, embedder)(question, Scope("t"))).passages
-    assert opened == 4, "dense search, sparse search, fusion, and passages"
+    assert opened == 3, "dense search with the fusion, sparse search, and passages"
 
 
 @pytest.mark.parametrize("fusion", ["convex", "rrf"])
@@ -167,6 +171,24 @@ async def test_index_search_finds_what_exact_search_finds(
     assert [score for _, score in indexed] == sorted((score for _, score in indexed), reverse=True)
 
 
+@pytest.mark.parametrize(("chunks", "entries"), [(29, vector_search.EF_SEARCH_LARGE), (30, vector_search.EF_SEARCH)])
+async def test_a_search_of_a_large_tenant_looks_at_more_entries_of_the_index(
+    ingestor: Ingestor,
+    sessions: Sessions,
+    embedder: WordEmbedder,
+    monkeypatch: pytest.MonkeyPatch,
+    chunks: int,
+    entries: int,
+) -> None:
+    await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")
+    monkeypatch.setattr(vector_search, "EXACT_ROWS", 0)
+    monkeypatch.setattr(vector_search, "LARGE_TENANT", chunks)
+    vector = (await embedder.encode(["topic1"], "query")).vectors[0]
+    async with sessions("t") as session:
+        await vector_search.nearest_chunks(session, vector, Scope("t"), 10, model="words")
+        assert await session.scalar(text("SELECT current_setting('hnsw.ef_search')")) == str(entries)
+
+
 async def test_confidence_separates_answerable_questions(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
@@ -178,21 +200,27 @@ async def test_confidence_separates_answerable_questions(
     assert (missing.documents, held.documents) == (len(PAGES), 0)
 
 
+@pytest.mark.parametrize("module", [corpus, vector_search])
 async def test_a_search_sees_one_state_of_the_documents_while_others_are_added(
-    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, monkeypatch: pytest.MonkeyPatch
+    ingestor: Ingestor,
+    sessions: Sessions,
+    embedder: WordEmbedder,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
 ) -> None:
     await ingestor.ingest([ListSource("list", *PAGES[:2])], tenant_id="t")
     before = await Retriever(sessions, embedder).version("t")
-    read = corpus.read_postings
 
-    async def add_then_read(session: AsyncSession, *rest: Any) -> Postings:
-        monkeypatch.setattr(search, "read_postings", read)
+    async def add_before_the_last(
+        connection: psycopg.AsyncConnection[Any], *commands: Command, **options: Any
+    ) -> list[list[Any]]:
+        rows = await send_together(connection, *commands[:-1], **options)
         await ingestor.ingest([ListSource("more", *PAGES[2:])], tenant_id="t")
-        return await read(session, *rest)
+        return [*rows, *await send_together(connection, commands[-1], **options)]
 
-    monkeypatch.setattr(search, "read_postings", add_then_read)
+    monkeypatch.setattr(module, "send_together", add_before_the_last)
     ranking = await Retriever(sessions, embedder).rank("topic1 word1 page", Scope("t"))
-    assert {number for number, _ in ranking.sparse} <= {0, 1}
+    assert {number for number, _ in (ranking.sparse if module is corpus else ranking.dense)} <= {0, 1}
     assert ranking.version == before
     assert await Retriever(sessions, embedder).version("t") > before
 
@@ -202,7 +230,7 @@ async def test_the_version_of_a_search_is_no_newer_than_what_its_dense_half_saw(
 ) -> None:
     await ingestor.ingest([ListSource("list", *PAGES[:2])], tenant_id="t")
     before = await Retriever(sessions, embedder).version("t")
-    sparse, dense_done, near = Ranker._search_sparse, asyncio.Event(), vector_search.nearest_chunks
+    sparse, dense_done, near = Ranker._search_sparse, asyncio.Event(), vector_search.search_snapshot
 
     async def near_then_tell(*given: Any, **named: Any) -> Any:
         found = await near(*given, **named)
@@ -214,7 +242,7 @@ async def test_the_version_of_a_search_is_no_newer_than_what_its_dense_half_saw(
         await ingestor.ingest([ListSource("more", *PAGES[2:])], tenant_id="t")
         return await sparse(self, *given)
 
-    monkeypatch.setattr(ranking_module, "nearest_chunks", near_then_tell)
+    monkeypatch.setattr(ranking_module, "search_snapshot", near_then_tell)
     monkeypatch.setattr(Ranker, "_search_sparse", late)
     ranking = await Retriever(sessions, embedder).rank("topic9", Scope("t"))
     assert len(ranking.dense) == 2

@@ -91,14 +91,14 @@ async def test_filtered_searches_equal_a_full_scan(
     async with sessions("t") as session:
         names = {number: name for number, (name, *_) in (await chunk_spans(session, Scope("t"))).items()}
         all_dense = await vector_search.nearest_chunks(session, vector, Scope("t"), 1000, model="words")
-        all_sparse = await bm25.candidates(session, query_terms(question), Scope("t"), 1000)
+        all_sparse = (await bm25.candidates(session, query_terms(question), Scope("t"), 1000)).chunks
         for wanted in FILTERS:
             allowed = {one.uri for source, ones in filled.items() for one in ones if passes(wanted, source, one)}
             scope = Scope("t", filter=wanted)
             dense = [pair for pair in all_dense if names[pair[0]] in allowed]
             sparse = [pair for pair in all_sparse if names[pair[0]] in allowed]
             assert await vector_search.nearest_chunks(session, vector, scope, 10, model="words") == dense[:10], wanted
-            assert await bm25.candidates(session, query_terms(question), scope, 10) == sparse[:10], wanted
+            assert (await bm25.candidates(session, query_terms(question), scope, 10)).chunks == sparse[:10], wanted
             numbers = await passing(session, scope)
             assert (numbers is None) == (wanted == EVERYTHING)
             if numbers is not None:

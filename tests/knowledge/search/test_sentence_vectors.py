@@ -119,6 +119,7 @@ async def test_passage_is_found_by_its_best_sentence(sessions: Sessions, parser:
         assert nearest.cosine > passage.legs.dense > min(one.cosine for one in passage.sentences)  # type: ignore[operator]
         told = "".join(body[one.start : one.end] for one in passage.sentences)
         assert told.replace(" ", "") == passage.text.replace(" ", "")
+        assert passage.embedding_model == embedder.model
 
 
 def test_sentences_split_by_another_rule_are_left_out() -> None:

@@ -62,10 +62,10 @@ async def test_a_document_that_cannot_be_read_for_two_intervals_shows_its_age(
     ingestor = Ingestor(sessions, embedder, parser=parser, chunk_tokens=64, clock=lambda: now)
     paths = put_pages(site)
 
-    async def title(**more: int) -> str:
+    async def title(refresh_seconds: int = 0) -> str:
         async with sessions("t") as session:
             numbers = list(await session.scalars(text("SELECT chunk_id FROM chunks WHERE tenant_id = 't'")))
-            found = await load_chunks(session, Scope("t"), numbers, **more)
+            found = await load_chunks(session, Scope("t"), numbers, refresh_seconds=refresh_seconds)
         return next(chunk.title for chunk in found.values() if chunk.source.endswith("/2"))
 
     await ingestor.ingest([site.sitemap()], tenant_id="t")

@@ -16,6 +16,7 @@ from knowledge.sources import files
 from knowledge.sources.file_selection import MIN_BYTES
 from knowledge.sources.files import FolderSource
 from knowledge.sources.git import GitSource
+from knowledge.store import document_catalog
 from knowledge.types import Document, Fetched, SourceWarning
 from tests.knowledge.parsing.test_text_recognition import installed, scan
 from tests.knowledge.sources.test_git import git, handbook, server
@@ -84,6 +85,9 @@ async def test_with_text_recognition_they_are_read_and_those_without_text_only_o
         ("scan.png", "ready"),
         ("sub/fax.TIFF", "failed"),
     ]
+    async with sessions("t") as session:
+        listed = await document_catalog.list_documents(session, "t", order="state")
+    assert [row.state for row in listed] == ["no text", "ready", "ready"]
     (folder / "sub" / "fax.TIFF").write_bytes(SCAN + b"changed")
     await ingestor.ingest([FolderSource(folder, max_bytes=10**6)], tenant_id="t")
     assert read.count("fax.TIFF") == 2

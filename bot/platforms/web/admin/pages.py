@@ -222,7 +222,7 @@ class AdminPages:
             cited = await activity.citations(session, tenant_id=self._tenant, start=self._start(asked.days))
         keeps: dict[str, Callable[[DocumentRow], bool]] = {
             "all": lambda row: True,
-            "failed": lambda row: row.state != "ready",
+            "failed": lambda row: row.state == "failed",
             "never": lambda row: row.source not in cited,
         }
         kept = [row for row in rows if keeps.get(chosen, keeps["all"])(row) and source in (None, row.source)]

@@ -1,17 +1,17 @@
 /** Sends what is written in the question box: a question with its attachments, or a command. */
 
 import { request } from "./api.js";
-import { announce, byId, isPhone, orNotice, randomId, showNotice } from "./dom.js";
+import { announce, byId, isPhone, orNotice, showNotice } from "./dom.js";
 import { drawCommandMenu, handleMenuKey, hideCommandMenu, parseCommand } from "./command-menu.js";
 import { showUnsent } from "./log.js";
 import { ANNOUNCE_COMMAND, ANNOUNCE_SEARCHING, SHORT_PLACEHOLDER, questionTooLong } from "./user-messages.js";
 import { putBack, questionText, setQuestionText, updateQuestionBox } from "./question-box.js";
+import { RetryableRequest } from "./retryable-request.js";
 import { state } from "./state.js";
 import { ingestAttachments, removeAttachments } from "./uploads.js";
 import { putThreadInUrl } from "./url-hash.js";
 
-/** A question whose request got no response, with its message ID. The server may have accepted it. */
-let unanswered = null;
+const asking = new RetryableRequest();
 
 function submit() {
   const text = questionText().trim();
@@ -49,19 +49,11 @@ async function sendCommand({ name, args }) {
 /** Sends a question. Returns whether the server had accepted it before, so that it is shown already. */
 async function sendQuestion(text) {
   const files = state.attachments.map(({ key }) => key);
-  const question = JSON.stringify({ thread: state.thread, text, files });
-  // With the same ID, the server answers a question once, although it is sent again after a lost response.
-  const id = unanswered?.question === question ? unanswered.id : randomId();
-  unanswered = null;
-  try {
-    const { turn } = await request("api/ask", { ...JSON.parse(question), id });
-    removeAttachments(files);
-    announce(ANNOUNCE_SEARCHING);
-    return !turn;
-  } catch (error) {
-    if (error.isUnreachable) unanswered = { question, id };
-    throw error;
-  }
+  const question = { thread: state.thread, text, files };
+  const { turn } = await asking.send(JSON.stringify(question), (id) => request("api/ask", { ...question, id }));
+  removeAttachments(files);
+  announce(ANNOUNCE_SEARCHING);
+  return !turn;
 }
 
 export function setUpComposer() {

@@ -1,13 +1,15 @@
 /** Handles the buttons below a question: edit it, in a branch of the conversation or in place, or delete it. */
 
 import { request } from "./api.js";
-import { button, byId, element, orNotice, randomId } from "./dom.js";
+import { button, byId, element, orNotice } from "./dom.js";
 import { showMessage } from "./log.js";
 import { ASK_IN_BRANCH, CANCEL, CONFIRM_DELETE, DELETE, EDIT_BOX, REPLACE_QUESTION } from "./user-messages.js";
+import { RetryableRequest } from "./retryable-request.js";
 import { loadThreads } from "./sidebar.js";
 import { state } from "./state.js";
 
 const CONFIRM_END_MS = 300;
+const branching = new RetryableRequest();
 
 export function setUpQuestionActions() {
   byId("log").addEventListener("click", (event) => {
@@ -39,9 +41,10 @@ function deleteQuestion(clicked, message) {
 
 /** Asks an edited question in a conversation of its own, which has what came before it, and opens that. */
 async function askInBranch({ turn }, text) {
-  const thread = randomId();
-  await request(`api/turns/${turn}/branch`, { thread, text });
-  location.hash = thread;
+  location.hash = await branching.send(JSON.stringify({ turn, text }), async (thread) => {
+    await request(`api/turns/${turn}/branch`, { thread, text });
+    return thread;
+  });
 }
 
 function openEditor(message) {

@@ -1,0 +1,24 @@
+"""Limits how many messages without a mention a process considers at once."""
+
+from __future__ import annotations
+
+MOST_CONSIDERED = 200
+"""Messages that are considered at once. Each waits for a search, so a process that is overloaded would collect them."""
+
+
+class ConsideredMessages:
+    """Counts the messages that are being considered. Beyond ``MOST_CONSIDERED``, further ones are ignored."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def begin(self) -> bool:
+        """Count one more message, and return True; False if it must be ignored. ``end`` must follow."""
+        if self._count >= MOST_CONSIDERED:
+            return False
+        self._count += 1
+        return True
+
+    def end(self) -> None:
+        """Count one message less."""
+        self._count -= 1

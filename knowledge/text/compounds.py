@@ -7,8 +7,6 @@ from array import array
 from bisect import bisect_left
 from functools import lru_cache
 
-import numpy as np
-
 from knowledge.text.word_forms import fold, transliterate
 
 LANGUAGES = frozenset({"da", "de", "nl", "no", "sv"})
@@ -75,6 +73,8 @@ class _WordList:
 
 
 def _sorted(hashes: array[int]) -> array[int]:
+    import numpy as np  # Lists of documents start without it.
+
     return array("q", np.unique(np.frombuffer(hashes, dtype=np.int64)).tobytes())
 
 

@@ -80,7 +80,7 @@ def _build_indexes(url: str, definitions: Sequence[str]) -> None:
         connection.execute("SET maintenance_work_mem = '2GB'")
         for definition in definitions:
             connection.execute(definition.encode())
-        for table in ("embeddings", "chunks", "postings", "posting_masks"):
+        for table in ("embeddings", "chunks", "postings", "posting_masks", "token_signs", "sentence_vectors"):
             connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
 
 
@@ -126,7 +126,8 @@ async def _batch(
     numbers, audiences = [row.chunk_id for row in rows], [row.audience for row in rows]
     await connection.execute(
         "INSERT INTO chunks (tenant_id, chunk_id, document_id, position, audience, header, text, start_char, end_char, "
-        "heading, digest, terms) SELECT %s, number, (SELECT id FROM documents), 0, audience, '', '', 0, 0, '{}', '', 0 "
+        "heading, digest, terms) "
+        "SELECT %s, number, (SELECT id FROM documents), 0, audience, '', '', 0, 0, '{}', md5(number::text), 0 "
         "FROM unnest(%s::bigint[], %s::text[]) AS made (number, audience)",
         (tenant, numbers, audiences),
     )
@@ -170,7 +171,7 @@ async def measure(database: Database, chunks: int, questions: int, *, with_token
     """Return all figures of one run, for a tenant of ``chunks`` chunks."""
     large, narrow = Scope(LARGE), Scope(LARGE, (CHANNEL,))
     result: dict[str, Any] = {"chunks": chunks}
-    with closing(BarePgvector(database.engine.url.render_as_string(hide_password=False), LARGE)) as bare:
+    with closing(BarePgvector(database.engine.url.render_as_string(hide_password=False), LARGE, chunks)) as bare:
         await legs(database, Scope(SMALL), questions, bare, None)
         before = resident_mb()
         await legs(database, large, questions, bare, None)

@@ -82,13 +82,14 @@ def build_in_memory(chunks: Iterable[IndexedChunk]) -> InMemory | None:
 class BarePgvector:
     """Searches the vectors with one raw statement on an open connection, through the same index and settings."""
 
-    def __init__(self, url: str, tenant_id: str) -> None:
+    def __init__(self, url: str, tenant_id: str, chunks: int) -> None:
         self._connection = connections.connect_blocking(url)
         self._connection.autocommit = True
         register_vector(self._connection)
+        large = chunks > vector_search.LARGE_TENANT
         for name, value in (
             ("parley.tenant_id", tenant_id),
-            ("hnsw.ef_search", str(vector_search.EF_SEARCH)),
+            ("hnsw.ef_search", str(vector_search.EF_SEARCH_LARGE if large else vector_search.EF_SEARCH)),
             ("hnsw.iterative_scan", "relaxed_order"),
         ):
             self._connection.execute("SELECT set_config(%s, %s, false)", (name, value))

@@ -118,6 +118,10 @@ def not_readable(path: object, reason: str | None) -> str:
     return f"{path} cannot be read ({reason}). Name a file that you may read."
 
 
+def text_not_utf8(path: object) -> str:
+    return f"{path} is not text in UTF-8. Save it again as UTF-8."
+
+
 def invoice_compared(name: str, compared: int, differences: int) -> str:
     if not differences:
         return f"{name}: all {number(compared, 'amount')} equal the calls."

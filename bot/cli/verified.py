@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bot.cli import user_messages
 from bot.cli.command_runtime import ensure_tenant, require_tenant, settings, with_database, with_tenant
 from bot.cli.options import data_options
 from bot.cli.output import echo, print_data, print_json
 from bot.cli.parameter_types import FilePath, Identifier
 from bot.commands import verified_user_messages
-from bot.errors import UsageError
+from bot.errors import ParleyError, UsageError
 from knowledge.types import TENANT_AUDIENCE
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def add(
         raise UsageError(verified_user_messages.ANSWER_OF_ALONE)
     now, by = datetime.now(UTC), Author(owner, owner, is_admin=True)
     expires = commands.expiry(until, now, default_days=settings().verified_days)
-    text = answer_file.read_text(encoding="utf-8") if answer_file else answer or ""
+    text = _read(answer_file) if answer_file else answer or ""
 
     async def store(session: AsyncSession) -> VerifiedAnswer:
         if answer_of:
@@ -140,6 +141,16 @@ def add(
         print_json(_as_json(added))
     else:
         echo(verified_user_messages.verified(added.id[:8], added.expires_at))
+
+
+def _read(path: Path) -> str:
+    """Return a text as it is written, without a mark of its encoding. Raises ParleyError."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ParleyError(user_messages.not_readable(path, error.strerror)) from None
+    except UnicodeDecodeError:
+        raise ParleyError(user_messages.text_not_utf8(path)) from None
 
 
 @verified.command()

@@ -108,7 +108,12 @@ def mentioned_channel(text: str, platform: Platform) -> str:
     mention = _CHANNEL_MENTION.fullmatch(text.strip())
     if mention:
         return mention[1]
-    return text if platform == "slack" and _SLACK_CHANNEL_ID.fullmatch(text) else ""
+    return text if platform == "slack" and is_slack_channel(text) else ""
+
+
+def is_slack_channel(word: str) -> bool:
+    """Return whether a word has the form of the ID of a Slack channel."""
+    return _SLACK_CHANNEL_ID.fullmatch(word) is not None
 
 
 def start_of(period: str, now: datetime) -> datetime:

@@ -76,13 +76,15 @@ async def private_answer(
     assert turn is not None
     outcome = await services.dispatcher.start(turn, surface or NullSurface())
     links = _links(outcome.citations, question, outcome.trace)
+    notes = _notes(outcome)
     return Reply(
-        text_of(outcome, question),
+        sanitize("\n\n".join((text_of(outcome, question), *notes)), links),
         shareable=outcome.refused is None,
         turn_id=outcome.turn_id,
         links=links,
         answer=outcome.answer,
         citations=outcome.citations,
+        notes=notes,
     )
 
 
@@ -153,6 +155,11 @@ def text_of(outcome: Outcome, question: str = "") -> str:
     if outcome.refused is not None:
         return outcome.refused
     return _with_sources(outcome.answer, outcome.citations, _links(outcome.citations, question, outcome.trace))
+
+
+def _notes(outcome: Outcome) -> tuple[str, ...]:
+    """Return what the asker must know of an answer: that it was cut off, who verified it, what it does not use."""
+    return tuple(engine_messages.without_thread(note) for note in outcome.trace.get("notes", ()))
 
 
 def _links(citations: Sequence[Citation], question: str, trace: Mapping[str, Any]) -> frozenset[str]:

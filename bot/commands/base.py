@@ -57,8 +57,9 @@ class Reply:
     turn_id: str = ""
     """The turn that this reply answers; empty if it answers no question."""
     answer: str = ""
-    """The answer without the list of its sources that ``text`` ends with, for platforms that show ``citations``."""
+    """The answer without the sources and notes that ``text`` ends with, for platforms that show them in their way."""
     citations: tuple[Citation, ...] = ()
+    notes: tuple[str, ...] = ()
     links: frozenset[str] = frozenset()
 
 

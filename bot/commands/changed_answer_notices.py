@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.commands import user_messages
 from bot.commands.held_back_notices import Messenger
 from bot.commands.services import Services
+from bot.commands.tenants_one_by_one import for_each_tenant
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, PlatformAway, RateLimited, for_operator
 from bot.store.database.advisory_locks import only_one
@@ -31,13 +33,13 @@ class ThreadMessenger(Messenger, Protocol):
 async def tell_everywhere(services: Services, messenger: ThreadMessenger) -> None:
     """Tell the threads of all tenants that the platform serves. Raises ParleyError, StoreAway.
 
-    While nobody is to be told, this is one statement, however many tenants there are.
+    While nobody is to be told, this is one statement, however many tenants there are. The failure of one
+    tenant does not stop the others.
     """
     served = await messenger.served()
     async with services.database.queue() as session:
         waiting = await changed_answers.tenants_to_tell(session, tenants=served, platform=messenger.platform)
-    for tenant_id in waiting:
-        await _tell(services, messenger, tenant_id)
+    await for_each_tenant("telling threads about changed answers", waiting, partial(_tell, services, messenger))
 
 
 async def _tell(services: Services, messenger: ThreadMessenger, tenant_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,6 +11,7 @@ from bot.commands import budget_user_messages
 from bot.commands.admin_notices import AdminMessenger, ButtonNotice, tell_admins
 from bot.commands.held_back_notices import Messenger
 from bot.commands.services import Services
+from bot.commands.tenants_one_by_one import for_each_tenant
 from bot.store.budgets import cost_alerts
 from bot.store.budgets.cost_alerts import CostAlert
 from bot.store.database.advisory_locks import only_one
@@ -21,15 +23,15 @@ TOLD_DAYS = 1
 async def tell_everywhere(services: Services, messenger: Messenger) -> None:
     """Tell the admins of all tenants that the platform serves. Raises ParleyError, StoreAway.
 
-    While there is nothing to tell, this is one statement, however many tenants there are.
+    While there is nothing to tell, this is one statement, however many tenants there are. The failure of one
+    tenant does not stop the others.
     """
     served = await messenger.served()
     async with services.database.queue() as session:
         tenants_to_tell = await cost_alerts.tenants_not_told(
             session, tenants=served, platform=messenger.platform, day=_first_day(services)
         )
-    for tenant_id in tenants_to_tell:
-        await tell(services, messenger, tenant_id)
+    await for_each_tenant("telling admins about costs", tenants_to_tell, partial(tell, services, messenger))
 
 
 async def tell(services: Services, messenger: AdminMessenger, tenant_id: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from bot.commands import docs_user_messages, ingest_user_messages
 from bot.commands.base import Context, File, Reply
 from bot.commands.text_excerpt import excerpt
-from bot.errors import UsageError
+from bot.errors import ParleyError, UsageError
 from bot.types.conversation import Attachment
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
@@ -74,7 +74,7 @@ async def _previews(context: Context, attachment: Attachment, most: int) -> list
     try:
         fetched = Fetched(name, await attachment.read(), content_type=attachment.content_type)
         documents = await services.ingestor.read(fetched, AttachmentLimits(documents=most - 1))
-    except ParseError as error:
+    except (ParseError, ParleyError) as error:
         return [(docs_user_messages.no_preview(name, str(error)), None)]
     return [_preview(document) for document in documents]
 

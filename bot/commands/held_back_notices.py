@@ -6,6 +6,7 @@ The processes of each platform notify its own users.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.commands import docs_user_messages
 from bot.commands.admin_notices import AdminMessenger, ButtonNotice, NoticeButton, tell_admins
 from bot.commands.services import Services
+from bot.commands.tenants_one_by_one import for_each_tenant
 from bot.store.database.advisory_locks import only_one
 from knowledge.store import held_back_sources
 from knowledge.store.held_back_sources import HeldBack
@@ -28,13 +30,13 @@ class Messenger(AdminMessenger, Protocol):
 async def tell_everywhere(services: Services, messenger: Messenger) -> None:
     """Tell people of all tenants that the platform serves. Raises ParleyError, StoreAway.
 
-    While nothing is held back, this is one statement, however many tenants there are.
+    While nothing is held back, this is one statement, however many tenants there are. The failure of one
+    tenant does not stop the others.
     """
     served = await messenger.served()
     async with services.database.queue() as session:
         tenants_to_tell = await held_back_sources.tenants_not_told(session, tenants=served, platform=messenger.platform)
-    for tenant_id in tenants_to_tell:
-        await tell(services, messenger, tenant_id)
+    await for_each_tenant("telling people about held-back sources", tenants_to_tell, partial(tell, services, messenger))
 
 
 async def tell(services: Services, messenger: Messenger, tenant_id: str) -> None:

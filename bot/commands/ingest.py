@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from bot.commands import arguments, help_text, ingest_user_messages, user_messages
 from bot.commands.base import Command, Context, Reply
-from bot.errors import NotAllowed, UsageError
-from bot.ingestion import OverDailyLimit, RequestedRun
+from bot.errors import NotAllowed, ParleyError, StoreAway, UsageError
+from bot.ingestion import RequestedRun
 from knowledge import refusal_counts
 from knowledge.errors import KnowledgeError
 from knowledge.ports import Source
@@ -62,14 +62,16 @@ async def run(context: Context, line: str) -> Reply:
     for source, audience in wanted:
         try:
             requested.append(await _begin(context, source, audience))
-        except OverDailyLimit as refused:
+        except StoreAway:
+            raise
+        except ParleyError as refused:
             failed.append(Failure(source.uri.removeprefix("upload:"), str(refused)))
     audience = _describe_audience(context, {audience for _, audience in wanted})
     return await follow_runs(context, requested, failed, here=here, audience=audience)
 
 
 async def _begin(context: Context, source: Source, audience: str) -> RequestedRun:
-    """Start the ingestion of a source. Raises OverDailyLimit."""
+    """Start the ingestion of a source. Raises OverDailyLimit, StoreAway, and the errors of an upload's download."""
     return await context.services.ingestion.begin(
         context.tenant_id,
         source,

@@ -82,7 +82,7 @@ _WITHOUT_ARGUMENTS = frozenset(
 """Commands that a mention can consist of without arguments."""
 _FIRST_WORDS: Mapping[str, frozenset[str]] = {
     "budget": frozenset(("show", "set", "list")),
-    "docs": frozenset(("list", "show", "delete", "refresh", "save")),
+    "docs": frozenset(("list", "show", "delete", "refresh", "save", "verify")),
     "privacy": frozenset(("export", "erase")),
     "memory": frozenset(("show", "forget")),
     "settings": frozenset(
@@ -160,8 +160,8 @@ def _are_arguments(name: str, args: str) -> bool:
     if first.startswith("--") and name != "ask":
         return True
     if name == "ingest":
-        given = first.startswith(("http://", "https://", "#"))
-        return given or args.lower() in ("", "stop", "stop mine")
+        is_channel = any(map(arguments.is_slack_channel, args.split()[:1]))
+        return is_channel or first.startswith(("http://", "https://", "#")) or args.lower() in ("", "stop", "stop mine")
     if name == summarize.NAME:
         return args.lower() in ("thread", "day")
     if name == "docs" and args.lower() == "preview":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands import verified_user_messages
 from bot.commands.admin_notices import AdminMessenger, ButtonNotice, NoticeButton, is_told, tell_admins
 from bot.commands.held_back_notices import Messenger
 from bot.commands.services import Services
+from bot.commands.tenants_one_by_one import for_each_tenant
 from bot.commands.verified_answers import SHORT_CHARS, WITHOUT_CHANNELS
 from bot.store.database.advisory_locks import only_one
 from bot.store.verified_answers import staleness
@@ -17,13 +20,13 @@ from bot.types.verified_answers import VerifiedAnswer
 async def tell_everywhere(services: Services, messenger: Messenger) -> None:
     """Tell the owners in all tenants that the platform serves. Raises ParleyError, StoreAway.
 
-    While nothing is out of date, this is one statement, however many tenants there are.
+    While nothing is out of date, this is one statement, however many tenants there are. The failure of one
+    tenant does not stop the others.
     """
     served = await messenger.served()
     async with services.database.queue() as session:
         tenants_to_tell = await staleness.tenants_not_told(session, tenants=served)
-    for tenant_id in tenants_to_tell:
-        await tell(services, messenger, tenant_id)
+    await for_each_tenant("telling owners about verified answers", tenants_to_tell, partial(tell, services, messenger))
 
 
 async def tell(services: Services, messenger: AdminMessenger, tenant_id: str) -> None:

@@ -185,7 +185,9 @@ def team_answer(readers: Readers) -> str:
 
 # --- notes below an answer
 
-CUT = "This answer was cut off at the length limit. Ask me to continue."
+PRESS_AGAIN = " Press “Ask again” for a new answer."
+CONTINUE = " Ask me to continue."
+CUT = f"This answer was cut off at the length limit.{CONTINUE}"
 REST_IN_FILE = "This answer is too long to show here. The attached file has the full text."
 NOT_DISPLAYABLE = (
     "The platform does not accept my answer as a message. Ask again in other words, or for a shorter answer."
@@ -193,7 +195,7 @@ NOT_DISPLAYABLE = (
 REST_CUT = "This answer is too long to show here, so its end is missing."
 WHOLE_ANSWER = "answer.md"
 NO_KNOWLEDGE = "The document search is not available, so this answer does not use the documents."
-FROM_CACHE = "Answered earlier from the same documents. Press “Ask again” for a new answer."
+FROM_CACHE = f"Answered earlier from the same documents.{PRESS_AGAIN}"
 READ_TOO_SLOWLY = "Reading the attachments took too long, so this answer does not use all of them."
 NOT_READ_ABOVE = "I could not read the messages above, so this answer uses only your question."
 ASKED_CHARS = 160
@@ -205,7 +207,12 @@ MOST_WARNINGS = 3
 def verified(owner: str, at: datetime) -> str:
     """Return the note for an answer that a person verified; ``owner`` is their name, empty if nobody is named."""
     by = f" by {owner}" if owner else ""
-    return f"✅ Verified{by} on {at:%Y-%m-%d}. Press “Ask again” for a new answer."
+    return f"✅ Verified{by} on {at:%Y-%m-%d}.{PRESS_AGAIN}"
+
+
+def without_thread(note: str) -> str:
+    """Return a note as it is true below an answer that has neither buttons nor a thread to go on in."""
+    return note.removesuffix(PRESS_AGAIN).removesuffix(CONTINUE)
 
 
 def budget_warning(state: BudgetState, now: datetime) -> str:

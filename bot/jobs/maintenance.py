@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.commands.services import Services
-from bot.errors import StoreAway
+from bot.commands.tenants_one_by_one import for_each_tenant
 from bot.jobs.judged_sample import judge_sample
 from bot.reports import cost_alerts
 from bot.store import maintenance, refusals, slack_requests, slack_workspaces
@@ -40,8 +39,7 @@ from knowledge.store import source_records
 
 log = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
-
+MAINTENANCE = "maintenance"
 RETENTION_BATCHES = 20
 """Batches of one maintenance run, so that a first run over years of conversations does not take long."""
 TENANTS_IN_USE = timedelta(hours=1)
@@ -51,24 +49,6 @@ DUE_PER_ROUND = 100
 SCHEDULE = "schedule"
 ALERTS_KEPT = timedelta(days=90)
 """How long cost alerts are kept, for the admin page."""
-
-
-async def for_each_tenant(
-    services: Services, tenants: Iterable[str], step: Callable[[Services, str], Awaitable[Result]]
-) -> list[Result]:
-    """Run the step for the tenants, and return the results of those that did not fail.
-
-    The failure of one tenant is logged and does not stop the others. Raises StoreAway.
-    """
-    results: list[Result] = []
-    for tenant_id in tenants:
-        try:
-            results.append(await step(services, tenant_id))
-        except StoreAway:
-            raise
-        except Exception:
-            log.exception("maintenance of the tenant %s failed; the other tenants are not affected", tenant_id)
-    return results
 
 
 class RegularMaintenance:
@@ -103,7 +83,7 @@ async def run_maintenance(services: Services, tenants: Iterable[str] | None = No
     await slack_requests.delete_expired(services.database, services.clock())
     await refusals.delete_old(services.database, WHOLE_SERVER, services.clock().date())
     chosen = await every_tenant(services.database) if tenants is None else tenants
-    return await for_each_tenant(services, chosen, maintain)
+    return await for_each_tenant(MAINTENANCE, chosen, partial(maintain, services))
 
 
 async def maintain(services: Services, tenant_id: str) -> str:
@@ -172,7 +152,7 @@ async def record_cost_alerts(services: Services, tenant_id: str) -> None:
 async def refresh_due(services: Services) -> int:
     """Start a refresh of every source that is due; return how many."""
     due = await to_refresh(services.database, every_seconds=services.settings.refresh_seconds, now=services.clock())
-    return sum(await for_each_tenant(services, due, refresh_due_of))
+    return sum(await for_each_tenant(MAINTENANCE, due, partial(refresh_due_of, services)))
 
 
 async def refresh_due_of(services: Services, tenant_id: str) -> int:

@@ -34,16 +34,27 @@ class Similarity:
 
 
 # One query returns the cosines of the chunks and the vectors of their sentences. <#> is the negative inner product.
+# Each large table is read by the numbers on its own: PostgreSQL would join whole tables where it has no statistics yet.
 _SIMILARITIES = """
-    SELECT embeddings.chunk_id, CAST(-(vector <#> CAST(%s AS halfvec)) AS float8), document_id, vectors, uri, position
-    FROM embeddings
-    JOIN chunks USING (tenant_id, chunk_id)
-    LEFT JOIN sentence_vectors USING (tenant_id, chunk_id, model)
-    JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
-    WHERE embeddings.tenant_id = %s
-        AND embeddings.model = %s
-        AND embeddings.audience = ANY(%s)
-        AND embeddings.chunk_id = ANY(%s)
+    WITH near AS MATERIALIZED (
+        SELECT chunk_id, CAST(-(vector <#> CAST(%(vector)s AS halfvec)) AS float8) AS cosine
+        FROM embeddings
+        WHERE tenant_id = %(tenant)s AND model = %(model)s
+            AND audience = ANY(%(audiences)s) AND chunk_id = ANY(%(numbers)s)
+    ), wanted AS MATERIALIZED (
+        SELECT chunk_id, document_id, position
+        FROM chunks
+        WHERE tenant_id = %(tenant)s AND chunk_id = ANY(%(numbers)s)
+    ), sentences AS MATERIALIZED (
+        SELECT chunk_id, vectors
+        FROM sentence_vectors
+        WHERE tenant_id = %(tenant)s AND model = %(model)s AND chunk_id = ANY(%(numbers)s)
+    )
+    SELECT near.chunk_id, cosine, document_id, vectors, uri, position
+    FROM near
+    JOIN wanted ON wanted.chunk_id = near.chunk_id
+    LEFT JOIN sentences ON sentences.chunk_id = near.chunk_id
+    JOIN documents ON documents.tenant_id = %(tenant)s AND documents.id = wanted.document_id
 """
 
 
@@ -57,7 +68,14 @@ async def read_similarities(
     if not numbers:
         return {}
     cursor = (await psycopg_connection(session)).cursor(binary=True)
-    await cursor.execute(_SIMILARITIES, (halfvec(vector), scope.tenant_id, model, list(scope.audiences), list(numbers)))
+    values = {
+        "vector": halfvec(vector),
+        "tenant": scope.tenant_id,
+        "model": model,
+        "audiences": list(scope.audiences),
+        "numbers": list(numbers),
+    }
+    await cursor.execute(_SIMILARITIES, values)
     rows = await cursor.fetchall()
     stored = {row[0]: np.frombuffer(row[3], np.int8).reshape(-1, len(vector)) for row in rows if row[3]}
     sentences = dict(zip(stored, sentence_cosines(vector, list(stored.values())), strict=True))

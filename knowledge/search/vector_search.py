@@ -23,7 +23,9 @@ EXACT_ROWS = 20_000
 """Scopes with up to this many vectors are scanned exactly; larger ones use the HNSW index."""
 INDEXED_DIMENSIONS = (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072)
 """The dimensions for which the migrations create an HNSW index."""
-EF_SEARCH = 200
+EF_SEARCH, EF_SEARCH_LARGE = 200, 800
+"""Entries that a search of the HNSW index looks at: for tenants with up to LARGE_TENANT chunks, and with more."""
+LARGE_TENANT = 250_000
 SAMPLE_SIZE = 256
 """Number of sampled chunks from which the spread of cosines is estimated."""
 
@@ -58,7 +60,7 @@ async def search_snapshot(session: AsyncSession, vector: Vector, scope: Scope, k
         connection, ONE_SNAPSHOT, (_STATE, values), (_count_sql(scope), values), (_COSINE_SPREAD, values), binary=True
     )
     version, *models = state[0] if state else (0,)
-    nearest = await _nearest(connection, vector, scope, values, counted)
+    nearest = await _nearest(connection, vector, scope, k, values, counted)
     return DenseSearch(nearest, _spread(spread), Serving(*models), version)
 
 
@@ -66,20 +68,23 @@ async def nearest_chunks(session: AsyncSession, vector: Vector, scope: Scope, k:
     """Return the k chunks of the scope nearest to the unit vector as (number, cosine), best first."""
     connection, values = await psycopg_connection(session), _values(vector, scope, k, model)
     (counted,) = await send_together(connection, (_count_sql(scope), values), binary=True)
-    return await _nearest(connection, vector, scope, values, counted)
+    return await _nearest(connection, vector, scope, k, values, counted)
 
 
 async def _nearest(
     connection: psycopg.AsyncConnection[Any],
     vector: Vector,
     scope: Scope,
+    k: int,
     values: Mapping[str, object],
     counted: Sequence[Sequence[int]],
 ) -> Cosines:
     """Use the HNSW index if the scope has more than EXACT_ROWS vectors, else compare every vector."""
     searching: tuple[Command, ...] = ((_exact_search_sql(scope), values),)
-    if counted[0][0] > EXACT_ROWS and len(vector) in INDEXED_DIMENSIONS:
-        searching = ((_CONFIGURE_HNSW, values), (_index_search_sql(len(vector), scope), values))
+    in_scope, in_tenant = counted[0]
+    if in_scope > EXACT_ROWS and len(vector) in INDEXED_DIMENSIONS:
+        ef = max(EF_SEARCH_LARGE if (in_tenant or 0) > LARGE_TENANT else EF_SEARCH, k)
+        searching = ((_CONFIGURE_HNSW, {"ef": str(ef)}), (_index_search_sql(len(vector), scope), values))
     return _sorted((await send_together(connection, *searching, binary=True))[-1])
 
 
@@ -97,7 +102,7 @@ def _sorted(rows: Sequence[Sequence[Any]]) -> Cosines:
 # documents were added. <#> is the negative inner product.
 _COSINE_SPREAD = """
     SELECT
-        -avg(vector <#> CAST(%(vector)s AS halfvec)), stddev_pop(vector <#> CAST(%(vector)s AS halfvec))
+        -avg(vector <#> CAST(%(vector)s AS halfvec)), stddev_pop(vector <#> CAST(%(vector)s AS halfvec)), count(*)
     FROM embeddings
     WHERE tenant_id = %(tenant)s
         AND model = %(model)s
@@ -117,8 +122,8 @@ async def cosine_spread(session: AsyncSession, vector: Vector, scope: Scope, *, 
 
 
 def _spread(rows: Sequence[Sequence[float | None]]) -> Spread:
-    mean, deviation = rows[0]
-    return Spread(float(mean or 0.0), float(deviation)) if deviation else NO_SPREAD
+    mean, deviation, sampled = rows[0]
+    return Spread(float(mean or 0.0), float(deviation), int(sampled or 0)) if deviation else NO_SPREAD
 
 
 def _values(vector: Vector, scope: Scope, k: int, model: str) -> dict[str, object]:
@@ -128,7 +133,6 @@ def _values(vector: Vector, scope: Scope, k: int, model: str) -> dict[str, objec
         "audiences": list(scope.audiences),
         "vector": halfvec(vector),
         "k": k,
-        "ef": str(max(EF_SEARCH, k)),
         "counted": EXACT_ROWS + 1,
         "sampled": SAMPLE_SIZE,
         **passing_chunks(scope)[1],
@@ -145,20 +149,23 @@ def _scoped(scope: Scope) -> str:
 
 
 def _count_sql(scope: Scope) -> str:
-    """Return the statement that counts the vectors of the scope; it stops after EXACT_ROWS."""
+    """Return the statement that counts the vectors of the scope, up to EXACT_ROWS + 1, and the tenant's chunks."""
     return with_placeholders(f"""
-        SELECT count(*) FROM (SELECT FROM embeddings WHERE {_scoped(scope)} LIMIT :counted) AS counted
+        SELECT count(*), (SELECT chunks FROM knowledge_state WHERE tenant_id = :tenant)
+        FROM (SELECT FROM embeddings WHERE {_scoped(scope)} LIMIT :counted) AS counted
     """)  # noqa: S608 - conditions of this layer, values bound
 
 
 def _exact_search_sql(scope: Scope) -> str:
-    """Return the search that compares every vector; MATERIALIZED keeps the planner from using the HNSW index."""
+    """Return the search that compares every vector; MATERIALIZED keeps the planner from using the HNSW index.
+
+    What is materialized has no vectors: thousands of them would be written to a file.
+    """
     return with_placeholders(f"""
-        WITH scoped AS MATERIALIZED (SELECT chunk_id, vector FROM embeddings WHERE {_scoped(scope)})
-        SELECT chunk_id, -(vector <#> CAST(:vector AS halfvec))
-        FROM scoped
-        ORDER BY vector <#> CAST(:vector AS halfvec), chunk_id
-        LIMIT :k
+        WITH scoped AS MATERIALIZED (
+            SELECT chunk_id, vector <#> CAST(:vector AS halfvec) AS distance FROM embeddings WHERE {_scoped(scope)}
+        )
+        SELECT chunk_id, -distance FROM scoped ORDER BY distance, chunk_id LIMIT :k
     """)  # noqa: S608 - conditions of this layer, values bound
 
 

@@ -39,7 +39,8 @@ class ChunkRow:
     signs: bytes | None = None
 
 
-# The columns of ChunkRow in its order; then the start of the document, the signs, and the chunk's window.
+# The columns of ChunkRow in its order; then the start of the document, the signs, and the chunk's window. The numbers
+# are a condition on both tables: where PostgreSQL has no statistics yet, it would read all signs of the tenant.
 _CHUNKS = with_placeholders(f"""
     SELECT
         chunks.chunk_id, CAST(document_id AS text), position, header, chunks.text, start_char, end_char, page, heading,
@@ -48,7 +49,7 @@ _CHUNKS = with_placeholders(f"""
     JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
     LEFT JOIN token_signs
         ON token_signs.tenant_id = chunks.tenant_id AND token_signs.chunk_id = chunks.chunk_id
-        AND token_signs.model = :model
+        AND token_signs.model = :model AND token_signs.chunk_id = ANY(:numbers)
     WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences) AND chunks.chunk_id = ANY(:numbers)
 """)  # noqa: S608
 

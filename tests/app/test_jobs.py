@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import App
-from bot.commands.services import Services
+from bot.commands.tenants_one_by_one import for_each_tenant
 from bot.errors import StoreAway
 from bot.jobs import maintenance, tasks
 from bot.store import maintenance as maintenance_store
@@ -78,24 +78,20 @@ async def test_one_tenants_failure_does_not_end_the_round(app: App, caplog: pyte
     await add_tenant(app, "slack:T9")
     done: list[str] = []
 
-    async def step(services: Services, tenant_id: str) -> str:
+    async def step(tenant_id: str) -> str:
         if tenant_id == LOCAL_TENANT:
             raise ValueError("a fault of this tenant")
         done.append(tenant_id)
         return tenant_id
 
-    assert (
-        await maintenance.for_each_tenant(app.services, await tenants.every_tenant(app.database), step)
-        == ["slack:T9"]
-        == done
-    )
+    assert await for_each_tenant("work", await tenants.every_tenant(app.database), step) == ["slack:T9"] == done
     assert "a fault of this tenant" in caplog.text
 
-    async def away(services: Services, tenant_id: str) -> None:
+    async def away(tenant_id: str) -> None:
         raise StoreAway("gone")
 
     with pytest.raises(StoreAway):
-        await maintenance.for_each_tenant(app.services, await tenants.every_tenant(app.database), away)
+        await for_each_tenant("work", await tenants.every_tenant(app.database), away)
 
 
 async def add_tenant(app: App, tenant_id: str) -> None:

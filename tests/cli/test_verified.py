@@ -66,6 +66,17 @@ def test_what_is_wrong_is_said_on_one_line(parley: Parley, args: tuple[str, ...]
     assert failed.err.count("\n") == 1
 
 
+def test_an_answer_is_read_as_editors_write_it(parley: Parley, tmp_path: Path) -> None:
+    file = tmp_path / "answer.md"
+    file.write_bytes(b"\xef\xbb\xbfAsk Kim.")
+    added = parley("verified", "add", "Where is it?", "--answer-file", str(file), "--json").document
+    assert added["answer"] == "Ask Kim."
+    file.write_bytes("Im Büro.".encode("latin-1"))
+    failed = parley("verified", "add", "Where is it?", "--answer-file", str(file))
+    assert failed.status == 1
+    assert "is not text in UTF-8" in failed.err
+
+
 def test_a_source_that_does_not_exist_is_named(parley: Parley) -> None:
     failed = parley("verified", "add", "Who?", "--answer", "Kim", "--source", "nowhere.md")
     assert failed.status == 1

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import discord
 import pytest
 
+from bot.errors import SurfaceError
 from bot.platforms.discord import parse
 from bot.platforms.discord.message_text import Names, with_names
 from bot.types.conversation import ThreadKey
@@ -37,3 +42,15 @@ def test_the_key_of_a_conversation() -> None:
     assert parse.workspace(None) == "discord:dm"
     assert parse.key("local", "7") == ThreadKey("local", "discord", "7", "7")
     assert parse.key("local", "7", "8").thread_id == "8"
+
+
+async def test_a_file_that_discord_no_longer_has_is_an_error_of_the_platform() -> None:
+    async def read() -> bytes:
+        response: Any = SimpleNamespace(status=404, reason="Not Found")
+        raise discord.NotFound(response, "asset not found")
+
+    file: Any = SimpleNamespace(filename="a.md", content_type="text/plain; charset=utf-8", size=9, read=read)
+    attached = parse.attachment(file, ref="1/2/3")
+    assert (attached.name, attached.content_type, attached.ref) == ("a.md", "text/plain", "1/2/3")
+    with pytest.raises(SurfaceError):
+        await attached.read()

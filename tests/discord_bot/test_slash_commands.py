@@ -206,3 +206,9 @@ async def test_only_the_asker_and_admins_can_delete_a_question_and_its_answer(
     assert again.content.startswith("Deleted the question")
     assert dispatcher.forgotten == ["turn-1"]
     assert [message_id for _, message_id in dispatcher.deletions] == [str(asked.id)]
+
+
+def test_every_form_with_a_name_is_also_a_command_when_it_is_mentioned() -> None:
+    """``docs preview`` alone is one, because its words also begin questions: the preview of what?"""
+    lines = {f"{name} {form.prefix} x" for name, known in FORMS.items() for form in known if form.name and form.prefix}
+    assert {line for line in lines if shipped.match(line) is None} == {"docs preview x"}

@@ -91,10 +91,11 @@ class People(Events):
         return await self.say(self.world.direct(self.user_id(user)).id, user, text, thread_ts, **more)
 
     async def edit(self, message: Message, text: str) -> None:
-        """Edit a user's message. If it mentions the bot now, Slack sends ``app_mention`` again, with ``edited``."""
+        """Edit a user's message. If it mentions the bot now, Slack sends ``app_mention`` again, with the second."""
         before = message.payload()
         message.versions.append(self.world.version(text))
-        edited = {"edited": {"user": message.user, "ts": message.ts}}
+        second = self.world.next_ts().partition(".")[0]
+        edited = {"edited": {"user": message.user, "ts": f"{second}.000000"}}
         self._changed(message, before, {**message.payload(), **edited})
         self._announce_mention(message, **edited)
 

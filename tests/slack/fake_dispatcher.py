@@ -26,6 +26,7 @@ class ScriptedDispatcher:
         self.first_seen: set[tuple[str, str, str]] = set()
         self.edits: list[Incoming] = []
         self.overheard_messages: list[Incoming] = []
+        self.answers_unmentioned = False
         self.deletions: list[tuple[ThreadKey, str]] = []
         self.refusal: Exception | None = None
         self.failures = 0
@@ -85,6 +86,9 @@ class ScriptedDispatcher:
         is_first = key not in self.first_seen
         self.first_seen.add(key)
         return is_first
+
+    async def considers(self, thread: ThreadKey) -> bool:
+        return self.answers_unmentioned
 
     async def accept_unmentioned(self, incoming: Incoming) -> Turn | None:
         self.overheard_messages.append(incoming)

@@ -27,6 +27,7 @@ async def test_few_messages_without_a_mention_are_considered_at_once(
         await searched.wait()
         return None
 
+    dispatcher.answers_unmentioned = True
     monkeypatch.setattr(dispatcher, "accept_unmentioned", accept_unmentioned)
     for number in range(2 * MOST):
         await slack.say("general", "alice", f"how many days of leave are in year {number}?")

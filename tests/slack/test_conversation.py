@@ -184,3 +184,22 @@ async def test_an_answer_continues_while_the_platform_closes(slack: SlackDouble)
     dispatcher.pause.set()
     await dispatcher.close()
     assert "You said: **a long story**" in slack.replies(question)[0].shown
+
+
+async def test_slack_is_asked_about_overheard_people_only_where_they_may_be_answered(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
+    """Its limits also hold for questions: one whose readers Slack does not tell gets no team documents."""
+    await slack.settled()
+    before = len(slack.calls)
+    for user in ("alice", "bob"):
+        await slack.say("general", user, "Does anybody know how many days of leave we have?")
+    await slack.settled()
+    assert slack.calls[before:] == []
+    dispatcher.answers_unmentioned = True
+    await slack.say("general", "alice", "Lunch at twelve, see you all there.")
+    await slack.settled()
+    assert slack.calls[before:] == []
+    await slack.say("general", "bob", "Does anybody know how many days of leave we have?")
+    await slack.until(lambda: dispatcher.overheard_messages)
+    assert [incoming.author.name for incoming in dispatcher.overheard_messages] == ["bob"]

@@ -192,3 +192,15 @@ def test_a_mention_of_another_person_in_a_quotation_does_not_silence_the_bot() -
     found = parsed(text="&gt; <@U2> said 28\nis that right?", thread_ts="1600000000.000001")
     assert found is not None
     assert found.kind == "follow_up"
+
+
+def test_a_mention_of_an_edited_message_bears_the_time_of_its_edit() -> None:
+    """Slack sends the mention anew after an edit, and events of two edits can arrive in either order."""
+    found = parsed(type="app_mention", edited={"user": "U1", "ts": "1700000060.000000"})
+    assert found is not None
+    incoming = found.incoming("hello", Author("U1", "alice"), MEMBERS)
+    assert incoming.edited_at == datetime(2023, 11, 14, 22, 14, 20, tzinfo=UTC)
+    assert incoming.sent_at == datetime(2023, 11, 14, 22, 13, 20, 100, tzinfo=UTC)
+    unedited = parsed()
+    assert unedited is not None
+    assert unedited.edited_at is None

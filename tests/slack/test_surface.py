@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -11,8 +12,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.display.stream import Display
 from bot.errors import EditRefused, LayoutRefused, MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.platforms.slack import errors
 from bot.platforms.slack.bot_tokens import StaticToken
-from bot.platforms.slack.surface import LIMITS, DirectSurface, SlackSurface
+from bot.platforms.slack.surface import LIMITS, SlackSurface
+from bot.platforms.slack.turn_surface import DirectSurface
 from bot.platforms.slack.web_client import create_clients
 from bot.types.display import Part
 from tests.doubles.slack import SlackDouble
@@ -92,6 +95,18 @@ async def test_a_rate_limit_carries_its_seconds(slack: SlackDouble, surface: Sla
     assert caught.value.retry_after == 7.0
 
 
+async def test_a_call_waits_out_a_short_rate_limit_and_fails_at_a_long_one(slack: SlackDouble) -> None:
+    """A command or a round of notices that slept for an hour would answer nobody meanwhile."""
+    async with aiohttp.ClientSession() as session:
+        client = create_clients(slack_settings(slack), session, StaticToken(slack.bot_token)).retrying
+        slack.limit_next("users.info", 0)
+        assert (await client.users_info(user="U0BOB"))["ok"]
+        slack.limit_next("users.info", 3600)
+        with pytest.raises(RateLimited) as caught, errors.translated():
+            await asyncio.wait_for(client.users_info(user="U0BOB"), timeout=30)
+    assert caught.value.retry_after == 3600.0
+
+
 async def test_an_unreachable_slack_is_a_surface_error(slack: SlackDouble) -> None:
     async with aiohttp.ClientSession() as session:
         settings = slack_settings(slack, slack_api_url="http://127.0.0.1:9/api/")
@@ -109,6 +124,17 @@ async def test_a_private_answer_moves_to_the_direct_message(slack: SlackDouble, 
     (message,) = slack.messages("D0BOB")
     assert [version.shown for version in message.versions] == ["one", "two"]
     await surface.delete("not-a-ts")
+    assert slack.messages("D0BOB") == []
+
+
+async def test_a_direct_message_of_an_earlier_process_is_edited_and_deleted(
+    slack: SlackDouble, client: AsyncWebClient
+) -> None:
+    ref = await DirectSurface(client, "U0BOB").post(part("one"))
+    await DirectSurface(client, "U0BOB").edit(ref, part("two"))
+    (message,) = slack.messages("D0BOB")
+    assert [version.shown for version in message.versions] == ["one", "two"]
+    await DirectSurface(client, "U0BOB").delete(ref)
     assert slack.messages("D0BOB") == []
 
 

@@ -213,3 +213,16 @@ async def test_a_change_waits_for_a_later_answer_that_is_being_stored_without_lo
     await changing
     async with database.tenant("slack:T1") as session:
         assert await session.scalar(text("SELECT trace FROM turns WHERE message_id = '2'")) == {}
+
+
+async def test_the_messages_that_a_wish_for_a_summary_was_about_are_not_those_of_its_new_text(
+    database: Database,
+) -> None:
+    stores = store_of(database)
+    turn = await answered(stores, "1")
+    wish = StoredAttachment(turn.id, 0, "messages", "this thread", text="Ann: hi")
+    for kept in (wish, StoredAttachment(turn.id, 1, "file", "a.txt", text="About dogs")):
+        await stores.attachments.keep_attachment(turn, kept)
+    assert await stores.inbox.replace_question(turn, "What is the new limit?", MEMBERS) is not None
+    async with database.tenant("slack:T1") as session:
+        assert list(await session.scalars(text("SELECT kind FROM attachments"))) == ["file"]

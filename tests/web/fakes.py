@@ -35,6 +35,7 @@ PIECES = (
     "| City | Limit |\n|---|---:|\n| London | 220 EUR |\n| Ghent | 140 EUR |\n\n",
     "Until 28 February 2026 it was 160 EUR in every city [2].",
 )
+VERIFIED = "✅ Verified by Ada on 2026-03-02."
 AFTER: tuple[Action, ...] = ("sources", "why", "up", "down", "again", "strong")
 
 
@@ -316,7 +317,7 @@ async def _run(name: str, args: str, context: Context) -> Reply:
             return Reply(f"Quotes of {args}")
         case "ask":
             listed = "[1] Expenses and travel › Hotels\n[2] Travel policy 2024"
-            return Reply(f"{PIECES[0]}{listed}", answer=PIECES[0], citations=SOURCES)
+            return Reply(f"{PIECES[0]}{listed}", answer=PIECES[0], citations=SOURCES, notes=(VERIFIED,))
         case "why":
             return Reply(f"Trace of {args}", Table(("Passage", "Score"), [("Hotels", 0.91)]))
         case "broken":

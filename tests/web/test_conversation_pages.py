@@ -21,7 +21,7 @@ from bot.store.threads import thread_uid
 from bot.types.conversation import LOCAL_TENANT
 from tests.web.client import QUESTION, THREAD, following, get, post
 from tests.web.conftest import Running
-from tests.web.fakes import PIECES, MemoryHistory
+from tests.web.fakes import PIECES, VERIFIED, MemoryHistory
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -173,3 +173,4 @@ async def test_a_private_answer_has_sources_to_open(page: Running, http: aiohttp
     assert [source["n"] for source in reply["sources"]] == [1, 2]
     assert 'class="cite" data-n="1"' in stream.text("command")
     assert "[2]" not in stream.text("command"), "the sources are not listed in the text as well"
+    assert reply["notes"] == [VERIFIED]

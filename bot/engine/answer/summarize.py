@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.engine import memory
+from bot.engine import memory, user_messages
 from bot.engine.aio import closing, finish_although_cancelled
 from bot.engine.answer import prompt, prompt_cache
 from bot.engine.answer.accounting import Accounting
@@ -102,7 +102,7 @@ async def _report(context: Context, accounting: Accounting, request: Prompt, ask
 
 
 async def _complete(context: Context, request: Prompt, accounting: Accounting) -> str:
-    """Return the model's whole answer to ``request``."""
+    """Return the model's whole answer to ``request``. Raises LLMError; of kind ``refused`` for words of refusal."""
     text = ""
     async with closing(context.llm.stream(request, meter=accounting)) as events:
         async for event in events:
@@ -110,4 +110,6 @@ async def _complete(context: Context, request: Prompt, accounting: Accounting) -
                 text += event.text
             elif isinstance(event, Restarted):
                 text = ""
+            elif event.reason == "refused":
+                raise LLMError(user_messages.DECLINED, kind="refused")
     return text.strip()

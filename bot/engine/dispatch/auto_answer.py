@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from bot.engine.ports.stores import Stores
 from bot.types.bounded_mapping import RecentEntries
-from bot.types.conversation import Incoming
+from bot.types.conversation import Incoming, ThreadKey
 from bot.types.settings import ChannelSettings
 from bot.types.usage import BudgetState
 
@@ -25,6 +25,11 @@ MIN_TOKENS_LEFT = 5_000
 """Tokens that must be left under every limit, so that an unrequested answer is never refused for lack of tokens."""
 
 _QUESTION = re.compile(r"[?？](?:\s|$|[\"'”’)»])")
+
+
+def may_be_question(text: str) -> bool:
+    """Return whether a text that is not yet decoded can be a question."""
+    return "?" in text or "？" in text
 
 
 def is_question(text: str) -> bool:
@@ -73,13 +78,17 @@ class AutoAnswer:
         self._is_confident = is_confident
         self._rate_limit = ChannelRateLimit(time.monotonic)
 
+    async def considers(self, thread: ThreadKey) -> bool:
+        """Return whether the bot may answer without a mention there now. Raises StoreAway."""
+        return await self._settings(thread) is not None
+
     async def wants(self, incoming: Incoming) -> bool:
         """Return whether the bot answers the message. Raises StoreAway and knowledge errors."""
         thread = incoming.thread
-        if not is_question(incoming.text) or not self._rate_limit.allow(thread.tenant_id, thread.channel_id):
+        if not is_question(incoming.text):
             return False
-        settings = await self._stores.settings.channel_settings(thread)
-        if not settings.auto_answer or settings.paused is not None:
+        settings = await self._settings(thread)
+        if settings is None:
             return False
         if not affordable(await self._stores.budgets.budgets(thread.tenant_id, thread.channel_id, incoming.author)):
             return False
@@ -90,3 +99,10 @@ class AutoAnswer:
             return False
         self._rate_limit.answered(thread.tenant_id, thread.channel_id)
         return True
+
+    async def _settings(self, thread: ThreadKey) -> ChannelSettings | None:
+        """Return the settings of a channel that may get another unrequested answer now."""
+        if not self._rate_limit.allow(thread.tenant_id, thread.channel_id):
+            return None
+        settings = await self._stores.settings.channel_settings(thread)
+        return settings if settings.auto_answer and settings.paused is None else None

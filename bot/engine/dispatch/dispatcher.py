@@ -85,6 +85,14 @@ class Dispatcher:
             self._runner.expect(turn, 1000 * (time.monotonic() - start))
         return turn
 
+    async def considers(self, thread: ThreadKey) -> bool:
+        """Return whether ``accept_unmentioned`` may accept a message there now. Failures are only logged."""
+        try:
+            return await self._auto_answer.considers(thread)
+        except ParleyError as error:
+            log.warning("a message without a mention was ignored: %s", for_operator(error))
+            return False
+
     async def accept_unmentioned(self, incoming: Incoming) -> Turn | None:
         """Accept a message without a mention if its channel allows that and the documents certainly contain the answer.
 

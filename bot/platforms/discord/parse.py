@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import discord
 
 from bot.platforms.authored_text import speaker
+from bot.platforms.discord.errors import translated_errors
 from bot.platforms.discord.message_text import known_names, with_names
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
@@ -180,12 +181,20 @@ def is_listed(user_id: int, admins: Sequence[str]) -> bool:
 
 
 def attachment(file: discord.Attachment, *, ref: str = "") -> Attachment:
-    """Return a file attached to a message or a command; ``ref`` is ``CHANNEL/MESSAGE/ATTACHMENT`` for a message."""
+    """Return a file attached to a message or a command; ``ref`` is ``CHANNEL/MESSAGE/ATTACHMENT`` for a message.
+
+    Reading it raises SurfaceError.
+    """
+
+    async def read() -> bytes:
+        async with translated_errors():
+            return await file.read()
+
     return Attachment(
         name=file.filename,
         content_type=(file.content_type or "application/octet-stream").split(";")[0],
         size=file.size,
-        read=file.read,
+        read=read,
         ref=ref,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,6 +32,7 @@ LIMITS = Limits(message_chars=1850, edit_interval=1.0, size=text_limits.size)
 TYPING_SECONDS = 8.0
 """How often the typing indicator is sent again. Discord shows it for ten seconds."""
 ARCHIVE_MINUTES: Literal[1440] = 1440
+_REF = re.compile(r"\d+/\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class _Destination:
 class DiscordSurface:
     """Shows the reply to one turn. References have the form ``CHANNEL/MESSAGE``.
 
-    It finds or creates its destination at the first post, so that it also works after a restart.
+    It finds or creates its destination at the first post, so that it also works after a restart. A private answer whose
+    command is gone has references of the place where the command waited: editing one of them posts a direct message.
     """
 
     limits = LIMITS
@@ -53,6 +56,7 @@ class DiscordSurface:
         self._turn = turn
         self._destination: _Destination | None = None
         self._existing_refs = set(turn.parts)
+        self._moved_refs: dict[str, str] = {}
 
     async def post(self, part: Part) -> str:
         """Post a message once: Discord returns the first message if the nonce is repeated within minutes."""
@@ -82,8 +86,7 @@ class DiscordSurface:
         try:
             async with errors.translated_errors():
                 self._destination = self._destination or await self._find_destination()
-                since = discord.Object(int(self._turn.message_id.partition(":")[0]))
-                async for message in self._destination.channel.history(limit=MAX_SEARCHED, after=since):
+                async for message in self._destination.channel.history(limit=MAX_SEARCHED, after=self._asked):
                     ref = f"{message.channel.id}/{message.id}"
                     if ref not in self._existing_refs and _belongs_to(message, self._turn.id, short_nonce(nonce)):
                         self._existing_refs.add(ref)
@@ -92,8 +95,20 @@ class DiscordSurface:
             return None
         return None
 
+    @property
+    def _asked(self) -> discord.Object:
+        """The question's message, or the moment of a private question, which has none."""
+        asked = self._turn.message_id.partition(":")[0]
+        return discord.Object(int(asked) if asked.isdecimal() else discord.utils.time_snowflake(self._turn.created_at))
+
     async def edit(self, ref: str, part: Part) -> None:
         """Edit the message to show ``part``. An archived thread is reopened first."""
+        if self._is_elsewhere(ref):
+            known = self._moved_refs.get(ref) or await self.find(part.nonce)
+            if known is None:
+                self._moved_refs[ref] = await self.post(part)
+                return
+            self._moved_refs[ref] = ref = known
         shown = render.part(part)
         async with errors.translated_errors():
             try:
@@ -125,7 +140,11 @@ class DiscordSurface:
         return int(thread.thread_id if is_thread_made else thread.channel_id)
 
     async def delete(self, ref: str) -> None:
-        """Delete the message. A message that no longer exists is no error."""
+        """Delete the message. A message that no longer exists is no error, nor one that was shown elsewhere."""
+        if self._is_elsewhere(ref):
+            if ref not in self._moved_refs:
+                return
+            ref = self._moved_refs[ref]
         with contextlib.suppress(MessageGone):
             async with errors.translated_errors():
                 await self._message(ref).delete()
@@ -168,11 +187,15 @@ class DiscordSurface:
             dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
             await dm.send(text, allowed_mentions=NO_MENTIONS, nonce=short_nonce(f"shut out {self._turn.id}"))
 
+    def _is_elsewhere(self, ref: str) -> bool:
+        """Return whether the reference of a private answer is not one of its direct messages."""
+        return self._turn.thread.private and _REF.fullmatch(ref) is None
+
     # --- the destination
 
     async def _find_destination(self) -> _Destination:
         thread = self._turn.thread
-        if not thread.thread_id.isdecimal():
+        if thread.private:
             # An earlier process left this private question. Its interaction has expired, and a DM is as private.
             dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
             return _Destination(self._client.get_partial_messageable(dm.id))

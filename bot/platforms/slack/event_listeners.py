@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.commands import registry as commands
 from bot.commands import summarize
+from bot.engine.dispatch.auto_answer import may_be_question
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
 from bot.platforms.considered_messages import ConsideredMessages
@@ -163,8 +164,15 @@ class EventListeners:
             self._dispatcher.start(turn, self._surface_for(turn))
 
     async def _consider_answering(self, message: UserMessage) -> None:
-        """Let the dispatcher decide whether to answer a message that does not mention the bot."""
+        """Let the dispatcher decide whether to answer a message that does not mention the bot.
+
+        Who wrote it and who reads it is asked of Slack only where an answer is possible: people talk more than Slack
+        may be asked.
+        """
         try:
+            may_ask = may_be_question(f"{message.raw} {message.beside}") or message.files
+            if not may_ask or not await self._dispatcher.considers(message.thread):
+                return
             turn = await self._dispatcher.accept_unmentioned(await self._incoming(message))
             if turn is not None:
                 self._dispatcher.start(turn, self._surface_for(turn))

@@ -73,7 +73,7 @@ class UserMessage:
     shared: bool = False
     """Whether the event shows that the channel is shared with another workspace."""
     edited_at: datetime | None = None
-    """When the event of the edit happened."""
+    """When the event of the edit happened, or else the second of the edit that the message bears."""
 
     def incoming(
         self, text: str, author: Author, audience: Audience, attachments: Sequence[Attachment] = ()
@@ -119,6 +119,7 @@ def parse_message(event: Payload, bot: BotUser, *, shared: bool = False) -> User
         beside=message_text.beside_text(event),
         files=files,
         shared=shared or _is_from_elsewhere(event, bot),
+        edited_at=_moment(text_field(object_field(event, "edited"), "ts")),
     )
 
 
@@ -180,7 +181,10 @@ def parse_change(event: Payload, bot: BotUser, *, shared: bool = False) -> UserM
 
 def _time_of(event: Payload) -> datetime | None:
     """Return when an event happened. The time that the message itself bears has whole seconds only."""
-    ts = text_field(event, "event_ts") or text_field(event, "ts")
+    return _moment(text_field(event, "event_ts") or text_field(event, "ts"))
+
+
+def _moment(ts: str) -> datetime | None:
     return datetime.fromtimestamp(float(ts), UTC) if _TS.fullmatch(ts) else None
 
 

@@ -12,6 +12,7 @@ from slack_sdk.http_retry.builtin_async_handlers import (
     AsyncConnectionErrorRetryHandler,
     AsyncRateLimitErrorRetryHandler,
 )
+from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
@@ -25,6 +26,8 @@ API_URL = "https://slack.com/api/"
 TIMEOUT_SECONDS = 30
 DETACH_GRACE_SECONDS = 5.0
 RATE_LIMIT_RETRIES = 2
+LONGEST_WAIT_SECONDS = 60.0
+"""The longest wait that Slack may ask of a call. At a longer one the call fails, because somebody waits for it."""
 
 BOT_TOKEN_HELP = "Copy the Bot User OAuth Token again from 'OAuth & Permissions', and install the app if it is not"  # noqa: S105
 APP_TOKEN_HELP = "Create an App-Level Token with connections:write under 'Basic Information', with Socket Mode on"  # noqa: S105
@@ -83,8 +86,18 @@ class WebClient(AsyncWebClient):
             await asyncio.sleep(0.02)
 
 
+class ShortWaits(AsyncRateLimitErrorRetryHandler):
+    """Waits as long as Slack asks and repeats the call, unless that is longer than anybody waits for an answer."""
+
+    async def _can_retry_async(self, *, response: HttpResponse | None = None, **given: Any) -> bool:
+        if response is None or not await super()._can_retry_async(response=response, **given):
+            return False
+        asked = next((values for name, values in response.headers.items() if name.lower() == "retry-after"), ())
+        return all(value.isdecimal() and float(value) <= LONGEST_WAIT_SECONDS for value in asked)
+
+
 class Clients(NamedTuple):
-    """``retrying`` waits out HTTP 429 responses; ``single_attempt`` raises them, for callers that pace themselves."""
+    """``retrying`` waits out short rate limits; ``single_attempt`` raises them, for callers that pace themselves."""
 
     retrying: WebClient
     single_attempt: WebClient
@@ -156,7 +169,7 @@ def create_clients(settings: Settings, session: aiohttp.ClientSession, tokens: B
 def _retry_handlers() -> list[Any]:
     return [
         AsyncConnectionErrorRetryHandler(),
-        AsyncRateLimitErrorRetryHandler(max_retry_count=RATE_LIMIT_RETRIES),
+        ShortWaits(max_retry_count=RATE_LIMIT_RETRIES),
     ]
 
 

@@ -30,9 +30,9 @@ from bot.platforms.slack.reactions import ReactionListener
 from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.shortcuts import MessageShortcuts
 from bot.platforms.slack.stream_policy import StreamPolicy
-from bot.platforms.slack.surface import surface_for_turn
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.thread_status import ThreadStatus
+from bot.platforms.slack.turn_surface import surface_for_turn
 from bot.platforms.slack.users import UserDirectory
 from bot.types.turns import Turn
 

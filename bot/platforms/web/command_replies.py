@@ -38,7 +38,8 @@ async def reply_of_command(
     except Exception:
         log.exception("the reply of %s is shown as plain text", name)
         blocks = render.plain(result.text)
-    shown = replace(reply, blocks=blocks, final=True, private=result.private)
+    notes = result.notes if result.answer else ()
+    shown = replace(reply, blocks=blocks, final=True, private=result.private, notes=notes)
     shown = replace(shown, sources=tuple(map(render.source, result.citations)))
     return await _with_file(files, shown, result.file, context.author) if result.file else shown
 
@@ -49,7 +50,7 @@ async def _with_file(files: PageFiles, reply: MessageView, file: File, author: A
         return replace(reply, file=await _keep_file(files, file, author))
     except Exception:
         log.exception("the file %s of a reply could not be stored", file.name)
-        return replace(reply, notes=(user_messages.FILE_NOT_STORED,))
+        return replace(reply, notes=(*reply.notes, user_messages.FILE_NOT_STORED))
 
 
 async def _keep_file(files: PageFiles, file: File, author: Author) -> FileView:

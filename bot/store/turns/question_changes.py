@@ -89,6 +89,7 @@ def following_an_edit(
         *_locks(given),
         Statement(_REPLACE_QUESTION, said),
         Statement(_DELETE_ANSWER, given),
+        Statement(_DELETE_MESSAGES_TO_SUMMARIZE, given),
         *_erasures(given),
         Statement(_TITLE_OF_FIRST, said),
         turn_queue.telling(Notice("moved", turn_id)),
@@ -180,6 +181,11 @@ WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND role = 'user'
 """
 
 _DELETE_ANSWER = "DELETE FROM messages WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND role = 'assistant'"
+
+_DELETE_MESSAGES_TO_SUMMARIZE = """
+DELETE FROM attachments WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND kind = 'messages'
+"""
+"""An edited command does not run again, so the new text of a wish for a summary is a question about documents."""
 
 _TITLE_OF_FIRST = """
 UPDATE threads SET title = %(title)s

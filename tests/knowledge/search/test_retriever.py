@@ -171,6 +171,24 @@ async def test_index_search_finds_what_exact_search_finds(
     assert [score for _, score in indexed] == sorted((score for _, score in indexed), reverse=True)
 
 
+@pytest.mark.parametrize(("chunks", "entries"), [(29, vector_search.EF_SEARCH_LARGE), (30, vector_search.EF_SEARCH)])
+async def test_a_search_of_a_large_tenant_looks_at_more_entries_of_the_index(
+    ingestor: Ingestor,
+    sessions: Sessions,
+    embedder: WordEmbedder,
+    monkeypatch: pytest.MonkeyPatch,
+    chunks: int,
+    entries: int,
+) -> None:
+    await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")
+    monkeypatch.setattr(vector_search, "EXACT_ROWS", 0)
+    monkeypatch.setattr(vector_search, "LARGE_TENANT", chunks)
+    vector = (await embedder.encode(["topic1"], "query")).vectors[0]
+    async with sessions("t") as session:
+        await vector_search.nearest_chunks(session, vector, Scope("t"), 10, model="words")
+        assert await session.scalar(text("SELECT current_setting('hnsw.ef_search')")) == str(entries)
+
+
 async def test_confidence_separates_answerable_questions(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:

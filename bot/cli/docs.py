@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from bot.app import App
+    from bot.cli.ingest import OpenedSources
     from bot.store.database.session import Database
     from knowledge.store.document_catalog import DocumentText
     from knowledge.store.held_back_sources import HeldBack
@@ -119,12 +120,14 @@ def refresh(document_id: str | None, every: str | None, accept_removals: bool, t
 
     With the ID of a document, fetch only the source of that document.
     """
-    from bot.cli.ingest import show_report
-
     if accept_removals and (document_id is None or every is not None):
         raise click.UsageError(user_messages.ACCEPT_REMOVALS_OF_ONE)
     if every is None:
-        show_report(with_app(lambda app: _refresh(app, document_id, accept_removals, tenant)), as_json, here=False)
+        from bot.cli import ingest
+
+        sources = ingest.OpenedSources()
+        report = with_app(lambda app: _refresh(app, sources, document_id, accept_removals, tenant))
+        ingest.show_report(report, as_json, here=False, is_complete=sources.all_read)
         return
     if document_id is None:
         raise click.UsageError(user_messages.NAME_A_DOCUMENT)
@@ -135,8 +138,10 @@ def refresh(document_id: str | None, every: str | None, accept_removals: bool, t
         echo(confirmation)
 
 
-async def _refresh(app: App, document_id: str | None, accept_removals: bool, tenant: str) -> IngestReport:
-    from bot.cli.ingest import OpenedSources, ingest_sources
+async def _refresh(
+    app: App, sources: OpenedSources, document_id: str | None, accept_removals: bool, tenant: str
+) -> IngestReport:
+    from bot.cli.ingest import ingest_sources
     from bot.commands.docs import skipped_uploads
     from knowledge.store import document_catalog, document_names
 
@@ -145,7 +150,6 @@ async def _refresh(app: App, document_id: str | None, accept_removals: bool, ten
         if document_id is not None:
             document_id = await document_names.find(session, tenant, document_id)
         rows = await document_catalog.sources(session, tenant, document_id=document_id)
-    sources = OpenedSources()
     for row in rows:
         if row.can_be_read_again or document_id is not None:
             sources.open(app, row.uri, row.audience, tenant)

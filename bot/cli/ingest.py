@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=SourceName(), metavar="SOURCE...")
+@click.argument("names", nargs=-1, required=True, type=SourceName(), metavar="SOURCE...")
 @click.option(
     "--audience",
     type=Identifier(),
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 )
 @data_options
 def ingest(
-    sources: tuple[str, ...],
+    names: tuple[str, ...],
     audience: str | None,
     chunking: ChunkingMethod | None,
     include_hidden: bool | None,
@@ -59,21 +59,26 @@ def ingest(
     async def ingest_and_suggest(app: App) -> tuple[IngestReport, str]:
         from bot.commands.language_suggestion import suggest_multilingual
 
-        report = await _ingest(app, sources, audience, options, tenant)
+        report = await _ingest(app, sources, names, audience, options, tenant)
         return report, await suggest_multilingual(app.database, tenant, app.settings.embedding_model)
 
+    sources = OpenedSources()
     report, suggestion = with_app(ingest_and_suggest)
     if suggestion:
         echo(suggestion, err=True)
-    show_report(report, as_json, here=audience not in (None, TENANT_AUDIENCE))
+    show_report(report, as_json, here=audience not in (None, TENANT_AUDIENCE), is_complete=sources.all_read)
 
 
 @dataclass(slots=True)
 class OpenedSources:
-    """Sources with their audiences, and those that could not be opened."""
+    """Sources with their audiences, and those that could not be opened.
+
+    ``all_read``: something could be read of every source that was named, or it has no documents.
+    """
 
     opened: list[tuple[Source, str]] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    all_read: bool = True
 
     def open(self, app: App, spec: str, audience: str | None, tenant: str) -> None:
         """Open the source that ``spec`` names, or record why it cannot be opened."""
@@ -86,19 +91,20 @@ class OpenedSources:
             self.opened.append((source, audience or _default_audience(source)))
         except KnowledgeError as error:
             self.failed.append(Failure(redact(storable(spec)), storable(str(error))))
+            self.all_read = False
 
 
 async def _ingest(
     app: App,
-    specs: tuple[str, ...],
+    sources: OpenedSources,
+    names: tuple[str, ...],
     audience: str | None,
     options: SourceOptions,
     tenant: str,
 ) -> IngestReport:
     await ensure_tenant(app.database, tenant)
-    sources = OpenedSources()
-    for spec in specs:
-        sources.open(app, spec, audience, tenant)
+    for name in names:
+        sources.open(app, name, audience, tenant)
     return await ingest_sources(app, sources, tenant, options)
 
 
@@ -141,12 +147,13 @@ async def ingest_sources(
                 )
             except SourceBusy as error:
                 one = IngestReport(0, 0, 0, (Failure(source.uri, str(error)),), 0.0)
+            sources.all_read &= bool(one.documents or not one.failed)
             report = combined(report, one)
     return replace(report, failed=(*sources.failed, *report.failed), stopped=report.stopped or stop.is_set())
 
 
-def show_report(report: IngestReport, as_json: bool, *, here: bool) -> None:
-    """Print the result of an ingestion; exit with status 1 if it was stopped or nothing could be read."""
+def show_report(report: IngestReport, as_json: bool, *, here: bool, is_complete: bool) -> None:
+    """Print the result of an ingestion; exit with status 1 if it was stopped or not ``is_complete``."""
     if as_json:
         print_json(report_document(report))
     else:
@@ -154,7 +161,7 @@ def show_report(report: IngestReport, as_json: bool, *, here: bool) -> None:
 
         echo(ingested(report, [], here=here))
         echo(f"{report.seconds:.1f} s", err=True)
-    if report.stopped or (report.failed and not report.documents):
+    if report.stopped or not is_complete:
         sys.exit(1)
 
 

@@ -11,6 +11,8 @@ from knowledge.types import Legs, Passage, Sentence
 
 MAX_GAP = 400
 """Two passages of one document are joined if at most this many characters lie between them."""
+HEADING_MARKS = 12
+"""Maximum number of characters besides its letters that a heading has in its document: marks and empty lines."""
 MAX_JOINED_CHARS = 6000
 """Passages that do not overlap are joined to at most this length."""
 
@@ -94,13 +96,34 @@ def _fits(group: Sequence[Passage], passage: Passage) -> bool:
     return near and end - start <= MAX_JOINED_CHARS
 
 
+def heading_reach(group: Sequence[Passage]) -> int:
+    """Return how many characters before the group may hold its first heading; 0 if all the group is below it.
+
+    The heading of a passage is no part of its text, and a merged passage has only the headings that all of it shares.
+    """
+    first = group[0]
+    shared = shared_path(passage.heading for passage in group)
+    return min(first.start, len(first.heading[-1]) + HEADING_MARKS) if len(first.heading) > len(shared) else 0
+
+
+def heading_start(heading: str, before: str) -> int:
+    """Return where a heading begins that ``before`` ends with, with its marks; the length of ``before`` without it."""
+    place = before.rfind(heading)
+    if not heading or place < 0 or any(map(str.isalnum, before[place + len(heading) :])):
+        return len(before)
+    return before.rfind("\n", 0, place) + 1
+
+
 def merge_group(group: Sequence[Passage], text: str) -> Passage:
-    """Return one passage over the whole span of the group; ``text`` is the document's text in that span."""
+    """Return one passage that ends with the group; ``text`` is the document's text up to there.
+
+    It begins with the group, or with the heading before it.
+    """
     best = max(group, key=lambda passage: passage.score)
     return replace(
         best,
         text=text,
-        start=group[0].start,
+        start=group[-1].end - len(text),
         end=group[-1].end,
         page=group[0].page,
         heading=shared_path(passage.heading for passage in group),

@@ -18,7 +18,16 @@ from knowledge.ports import Embedder, Reranker, Sessions
 from knowledge.psycopg_connection import ONE_SNAPSHOT
 from knowledge.search import evidence_confidence, followup_queries
 from knowledge.search.followup_queries import ExpandedQuery
-from knowledge.search.fusion import Fusion, Spread, add_document_scores, combine_with_reranker, convex, rrf, sort_scores
+from knowledge.search.fusion import (
+    Fusion,
+    Spread,
+    add_document_scores,
+    combine_with_reranker,
+    convex,
+    late_interaction_trust,
+    rrf,
+    sort_scores,
+)
 from knowledge.search.question_encoding import EncodedQuestion, QuestionEncoder
 from knowledge.search.question_similarity import Similarity, read_similarities, unpack_signs
 from knowledge.search.rerankers import LateInteraction
@@ -239,7 +248,9 @@ class Ranker:
             scores = await self._reranker.score_stored(encoded.token_vectors, head, signs)
         else:
             scores = await self._reranker.score(encoded.question, head)
-        combined = combine_with_reranker([passage.score for passage in head], scores)
+        fused = [passage.score for passage in head]
+        late = isinstance(self._reranker, LateInteraction)
+        combined = combine_with_reranker(fused, scores, trust=late_interaction_trust(fused, scores) if late else 1.0)
         reranked = [
             replace(passage, score=score, legs=replace(passage.legs, rerank=rerank_score))
             for passage, score, rerank_score in zip(head, combined, scores, strict=True)

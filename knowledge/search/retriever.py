@@ -17,7 +17,14 @@ from knowledge.ports import Embedder, Reranker, Sessions
 from knowledge.scope_filter import count_documents
 from knowledge.search import evidence_confidence
 from knowledge.search.fusion import Fusion
-from knowledge.search.passage_merging import group_neighbors, merge_group, with_sentences, without_duplicates
+from knowledge.search.passage_merging import (
+    group_neighbors,
+    heading_reach,
+    heading_start,
+    merge_group,
+    with_sentences,
+    without_duplicates,
+)
 from knowledge.search.ranking import CANDIDATES, Ranker, Ranking
 from knowledge.search.rerankers import LateInteraction
 from knowledge.store.chunk_lookup import load_span, load_windows
@@ -208,6 +215,11 @@ class Retriever:
         result: list[Passage] = []
         for group in groups:
             start, end = group[0].start, group[-1].end
-            text = await load_span(session, scope, group[0].document_id, start, end)
-            result += [merge_group(group, text)] if len(text) == end - start else group
+            first = start - heading_reach(group)
+            text = await load_span(session, scope, group[0].document_id, first, end)
+            if len(text) != end - first:
+                result += group
+                continue
+            heading = group[0].heading[-1] if group[0].heading else ""
+            result.append(merge_group(group, text[heading_start(heading, text[: start - first]) :]))
         return result

@@ -102,7 +102,7 @@ def _sorted(rows: Sequence[Sequence[Any]]) -> Cosines:
 # documents were added. <#> is the negative inner product.
 _COSINE_SPREAD = """
     SELECT
-        -avg(vector <#> CAST(%(vector)s AS halfvec)), stddev_pop(vector <#> CAST(%(vector)s AS halfvec))
+        -avg(vector <#> CAST(%(vector)s AS halfvec)), stddev_pop(vector <#> CAST(%(vector)s AS halfvec)), count(*)
     FROM embeddings
     WHERE tenant_id = %(tenant)s
         AND model = %(model)s
@@ -122,8 +122,8 @@ async def cosine_spread(session: AsyncSession, vector: Vector, scope: Scope, *, 
 
 
 def _spread(rows: Sequence[Sequence[float | None]]) -> Spread:
-    mean, deviation = rows[0]
-    return Spread(float(mean or 0.0), float(deviation)) if deviation else NO_SPREAD
+    mean, deviation, sampled = rows[0]
+    return Spread(float(mean or 0.0), float(deviation), int(sampled or 0)) if deviation else NO_SPREAD
 
 
 def _values(vector: Vector, scope: Scope, k: int, model: str) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""Decides which files of folders and repositories are read: documents, and pictures that may be scans."""
+"""Decides which files of folders and repositories are read: documents, and pictures that may be scans.
+
+What a person may take for documents and is not read is counted and told: pictures, archives and links.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ SKIPPED_EXTENSIONS = frozenset(
     .iso .dmg .db .sqlite .sqlite3 .parquet .npy .npz .safetensors .pt .onnx .lock .map""".split()
 )
 """Extensions that a folder skips, but for pictures that may be scans."""
+ARCHIVE_EXTENSIONS = frozenset((".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar"))
 PICTURE_EXTENSIONS = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"))
 MIN_BYTES = 8_000
 """Fewest bytes of a picture that is read. Smaller ones are icons and buttons; a faxed page has 20,000."""
@@ -31,23 +35,38 @@ def as_picture(fetched: Fetched) -> Fetched:
 
 
 @dataclass(slots=True)
-class PictureFilter:
-    """Takes the pictures of one source if text recognition is installed, and counts those that it leaves out."""
+class FileSelection:
+    """Takes the documents of one source, and its pictures if text recognition is installed.
 
-    left_out: int = 0
+    Counts the pictures and archives that it leaves out. ``links`` are counted by the source: they lead out of it, or
+    nowhere.
+    """
 
-    def takes(self, size: int) -> bool:
-        """Return whether a picture of so many bytes is read."""
-        if size < MIN_BYTES:
-            return False
-        if text_recognition.is_installed():
-            return True
-        self.left_out += 1
-        return False
+    pictures: int = 0
+    archives: int = 0
+    links: int = 0
+
+    def takes(self, name: str, size: int) -> bool:
+        """Return whether a file of so many bytes is read."""
+        if is_picture(name):
+            if size < MIN_BYTES:
+                return False
+            is_installed = text_recognition.is_installed()
+            self.pictures += not is_installed
+            return is_installed
+        extension = PurePath(name).suffix.lower()
+        self.archives += extension in ARCHIVE_EXTENSIONS
+        return extension not in SKIPPED_EXTENSIONS
 
     def warnings(self) -> list[SourceWarning]:
-        """Return how many pictures were left out, and how to read them; nothing if there were none."""
-        if not self.left_out:
-            return []
-        said = f"{counted(self.left_out, 'picture')} left out, which may hold text. {text_recognition.INSTALL}"
-        return [SourceWarning(said)]
+        """Return how many pictures, archives and links were left out, and what to do; nothing if there were none."""
+        said = []
+        if self.pictures:
+            pictures = counted(self.pictures, "picture")
+            said.append(f"{pictures} left out, which may hold text. {text_recognition.INSTALL}")
+        if self.archives:
+            said.append(f"{counted(self.archives, 'archive')} left out. Unpack what holds documents")
+        if self.links:
+            links = f"{counted(self.links, 'link')} out of the folder or to nothing"
+            said.append(f"{links} left out. Add what they lead to by its own name")
+        return [SourceWarning(text) for text in said]

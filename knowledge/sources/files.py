@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+import stat
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge.errors import EmptySourceError, SourceError
@@ -15,7 +15,8 @@ from knowledge.parsing.chats.slack_export_layout import find_exports
 from knowledge.parsing.format_detection import MAX_MEMBERS
 from knowledge.parsing.zip_archives import DAMAGED
 from knowledge.sources.chat_exports import ExportPart, ExportPlan, plan
-from knowledge.sources.file_selection import SKIPPED_EXTENSIONS, PictureFilter, as_picture, is_picture
+from knowledge.sources.file_selection import as_picture
+from knowledge.sources.folder_listing import FolderListing
 from knowledge.sources.lfs_pointers import is_lfs_pointer, lfs_pointer
 from knowledge.sources.mail_threads_in_folder import MailThreads
 from knowledge.text.counted_nouns import counted
@@ -136,7 +137,7 @@ class FolderSource:
         self._root = path.resolve()
         self._max_bytes = max_bytes
         self.uri = storable_file_name(str(self._root))
-        self._listing: _Listing | None = None
+        self._listing: FolderListing | None = None
         self._found = 0
 
     def count(self) -> int | None:
@@ -160,7 +161,7 @@ class FolderSource:
         for group in _groups(single, [files.sizes[self._relative(path)] for path in single]):
             for read in await asyncio.to_thread(self._read, group, threads):
                 yield as_picture(read) if isinstance(read, Fetched) else read
-        for warning in listing.pictures.warnings():
+        for warning in listing.selection.warnings():
             yield warning
         for folder, error in listing.unreadable:
             yield unreadable(f"{self._root.name}/{self._relative(folder)}".removesuffix("/."), error)
@@ -169,26 +170,10 @@ class FolderSource:
         if exports.unreadable_lists:
             raise SourceError(_UNREADABLE_LISTS)
 
-    def _files(self) -> _Listing:
+    def _files(self) -> FolderListing:
         if self._listing is None:
-            self._listing = _Listing(self._root)
-            self._listing.paths.extend(self._walk(self._listing))
+            self._listing = FolderListing(self._root)
         return self._listing
-
-    def _walk(self, listing: _Listing) -> Iterator[Path]:
-        for folder, subfolders, names in os.walk(self._root, onerror=listing.add_error):
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            for name in sorted(names):
-                path = Path(folder) / name
-                if not name.startswith(".") and listing.may_be_read(path) and self._inside(path):
-                    yield path
-
-    def _inside(self, path: Path) -> bool:
-        try:
-            # Resolving a path takes longer than everything else about it, and only a link can lead outside.
-            return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(self._root))
-        except OSError:
-            return True  # Reading it fails with the reason.
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
@@ -202,28 +187,6 @@ class FolderSource:
 
     def _bytes(self, name: str) -> bytes:
         return (self._root / name).read_bytes()
-
-
-@dataclass(slots=True)
-class _Listing:
-    """The files of a folder, and the folders that cannot be read with the reason."""
-
-    root: Path
-    paths: list[Path] = field(default_factory=list)
-    unreadable: list[tuple[Path, OSError]] = field(default_factory=list)
-    pictures: PictureFilter = field(default_factory=PictureFilter)
-
-    def add_error(self, error: OSError) -> None:
-        self.unreadable.append((Path(error.filename or self.root), error))
-
-    def may_be_read(self, path: Path) -> bool:
-        if is_picture(path.name):
-            return self.pictures.takes(_size(path))
-        return path.suffix.lower() not in SKIPPED_EXTENSIONS
-
-    def sizes(self) -> dict[str, int]:
-        """Return the size of each file in bytes, by its path below the folder; 0 if the size cannot be read."""
-        return {path.relative_to(self.root).as_posix(): _size(path) for path in self.paths}
 
 
 class UploadSource:
@@ -264,9 +227,13 @@ def _groups(paths: Sequence[Path], sizes: Sequence[int]) -> Iterator[list[Path]]
 
 
 def read_file(path: Path, name: str, max_bytes: int) -> Fetched | Failure:
-    """Read a file; return a Failure if it is too large, missing, not readable or a Git LFS pointer."""
+    """Read a file; return a Failure if it is too large, missing, not readable, a pipe or a Git LFS pointer."""
     try:
-        if path.stat().st_size > max_bytes:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            # Opening a pipe waits for somebody who writes to it.
+            return Failure(name, "it is no file. Give the path of a file.")
+        if status.st_size > max_bytes:
             return too_large(name, max_bytes)
         data = path.read_bytes()
     except OSError as error:
@@ -330,10 +297,3 @@ def _export_members(path: Path) -> dict[str, int]:
 def _unreadable_folders(count: int) -> str:
     folders = counted(count, "folder")
     return f"{folders} could not be read, so documents may be missing. Nothing was removed. Check the rights."
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

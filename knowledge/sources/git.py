@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from knowledge.errors import EmptySourceError, SourceError
 from knowledge.sources.checked_git_remote import GitRemote, checked_remote
-from knowledge.sources.file_selection import SKIPPED_EXTENSIONS, PictureFilter, as_picture, is_picture
+from knowledge.sources.file_selection import FileSelection, as_picture, is_picture
 from knowledge.sources.files import too_large
 from knowledge.sources.git_command import Git, GitFailedError, NoRevisionError, require_pinning
 from knowledge.sources.git_tunnel import GitTunnel
@@ -146,9 +146,9 @@ class GitSource:
         """Yield the files of the commit. A file whose blob is stored already is Unchanged."""
         tree = await git.run("-C", str(repository), "ls-tree", "-r", "-z", "-l", "--full-tree", commit, seconds=60)
         async with git.start("-C", str(repository), "cat-file", "--batch") as blob_reader:
-            pictures = PictureFilter()
+            selection = FileSelection()
             inside = [file for file in parse_tree(tree) if self._is_inside(file.path)]
-            files = [file for file in inside if not is_picture(file.path) or pictures.takes(file.size)]
+            files = [file for file in inside if selection.takes(file.path, file.size)]
             if self._folder and not files:
                 raise EmptySourceError(
                     f"The repository has no documents in {self._folder}. Check the name of the folder."
@@ -170,7 +170,7 @@ class GitSource:
                     yield as_picture(Fetched(name, data, metadata=metadata))
                 else:
                     self._found -= 1
-            for warning in pictures.warnings():
+            for warning in selection.warnings():
                 yield warning
 
 
@@ -203,10 +203,7 @@ def _mark(commit: str, documents: int) -> str:
 
 
 def parse_tree(tree: bytes) -> list[TrackedFile]:
-    """Parse ``git ls-tree -r -z -l``. Return the files that may be documents, and pictures that may be scans.
-
-    Symbolic links and submodules are left out.
-    """
+    """Parse ``git ls-tree -r -z -l``. Return the files that are not hidden, without symbolic links and submodules."""
     files = []
     for entry in tree.split(b"\0"):
         head, tab, raw_path = entry.partition(b"\t")
@@ -216,7 +213,7 @@ def parse_tree(tree: bytes) -> list[TrackedFile]:
         name = storable_file_name(raw_path.decode("utf-8", "surrogateescape"))
         path = PurePosixPath(name)
         is_hidden = any(part.startswith(".") for part in path.parts)
-        if not is_hidden and (is_picture(name) or path.suffix.lower() not in SKIPPED_EXTENSIONS):
+        if not is_hidden:
             files.append(TrackedFile(name, fields[2].decode(), int(fields[3])))
     return files
 

@@ -7,8 +7,6 @@ from array import array
 from bisect import bisect_left
 from functools import lru_cache
 
-import numpy as np
-
 from knowledge.text.word_forms import fold, transliterate
 
 LANGUAGES = frozenset({"da", "de", "nl", "no", "sv"})
@@ -75,6 +73,8 @@ class _WordList:
 
 
 def _sorted(hashes: array[int]) -> array[int]:
+    import numpy as np  # Lists of documents start without it.
+
     return array("q", np.unique(np.frombuffer(hashes, dtype=np.int64)).tobytes())
 
 
@@ -95,20 +95,34 @@ def _word_list(language: str) -> _WordList:
         return found
 
 
+Part = tuple[str, ...]
+"""A part of a compound, as it is to be read; a second reading if its first letter may be an *s* that only links."""
+
+
 @lru_cache(maxsize=50_000)
-def parts(word: str, language: str) -> tuple[str, ...]:
+def parts(word: str, language: str) -> tuple[Part, ...]:
     """Return the parts of a lower-case compound, and the parts of these; empty for other words.
 
     The parts are spelled without accents, umlauts as ``ae``, and without the letters that only link them:
-    ``reisekostenabrechnung`` has ``reisekosten``, ``reise``, ``kosten`` and ``abrechnung``.
+    ``reisekostenabrechnung`` has ``reisekosten``, ``reise``, ``kosten`` and ``abrechnung``. The word list does not tell
+    whether ``urlaubstage`` has ``tage`` or ``stage``, so both are readings of its last part.
     """
     plain = _normal(word)
     if language not in LANGUAGES or not MIN_WORD <= len(plain) <= MAX_WORD or not plain.isalpha():
         return ()
-    found = _split(plain, language, _word_list(language), MAX_PARTS)
+    known = _word_list(language)
+    found = _split(plain, language, known, MAX_PARTS)
     if found is None:
         return ()
-    return tuple(dict.fromkeys(one for base in found for one in (base, *parts(base, language))))
+    first, *others = found
+    readings = [(first,), *(_readings(one, language, known) for one in others)]
+    return tuple(dict.fromkeys(part for one in readings for part in (one, *parts(one[0], language))))
+
+
+def _readings(part: str, language: str, known: _WordList) -> Part:
+    """Return the readings of a part that follows another one."""
+    links = part.startswith("s") and "s" in _LINKS[language] and len(part) > MIN_PART
+    return (part, part[1:]) if links and known.has_noun(part[1:]) else (part,)
 
 
 def _split(word: str, language: str, known: _WordList, most: int) -> list[str] | None:

@@ -18,7 +18,7 @@ from knowledge.text import compounds, languages
 from knowledge.text.word_forms import MAX_CHARS, fold, stem, transliterate
 from knowledge.text.word_splitter import is_ideograph, letter_pairs, runs, words
 
-VERSION = 2
+VERSION = 3
 """The version of these rules. Chunks with terms of an older version are indexed again."""
 MAX_QUERY_TERMS = 200
 STEM_WEIGHT = 0.7
@@ -160,9 +160,11 @@ def _other_terms(word: str, spoken: tuple[str, ...]) -> dict[str, float]:
 
 
 def _part_stems(word: str, spoken: Sequence[str]) -> list[set[str]]:
-    """Return the stems of each part of a compound."""
+    """Return the stems of each part of a compound, in all its readings."""
     found = [(part, language) for language in spoken for part in compounds.parts(word, language)]
-    return [{stem(part, language), stem(part, "en")} for part, language in found]
+    return [
+        {stem(reading, spoken_in) for reading in part for spoken_in in (language, "en")} for part, language in found
+    ]
 
 
 def _identifier_terms(run: str) -> list[str]:

@@ -97,8 +97,9 @@ def test_a_channels_document_is_seen_by_that_channel_alone(parley: Parley, folde
 def test_one_bad_document_does_not_stop_the_others(parley: Parley, folder: Path) -> None:
     (folder / "broken.pdf").write_bytes(b"This is no PDF at all \x00\x01")
     (folder / "empty.md").write_text("")
+    assert parley("ingest", str(folder), "--json").status == 0
     made = parley("ingest", str(folder), "/no/such/place", "--json")
-    assert made.status == 0
+    assert made.status == 1, "a place that was named could not be read"
     report = made.document
     assert report["documents"] == 3
     assert {Path(failure["source"]).name for failure in report["failed"]} == {"broken.pdf", "empty.md", "place"}

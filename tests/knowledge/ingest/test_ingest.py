@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind, Sessions
 from knowledge.search.rerankers import LateInteraction
 from knowledge.search.retriever import Retriever
-from knowledge.sources.files import FolderSource, UploadSource
+from knowledge.sources.files import FolderSource, UploadSource, read_file
 from knowledge.sources.source_factory import open_source
 from knowledge.store import chunk_writes, document_catalog
 from knowledge.store.knowledge_version import read_version
@@ -97,6 +98,33 @@ async def test_folder_skips_files_that_are_no_documents(tmp_path: Path) -> None:
     assert source.count() == 3
     assert isinstance(items[1], Failure)
     assert "PARLEY_MAX_FILE_MB" in items[1].error
+
+
+async def test_archives_and_links_that_are_left_out_of_a_folder_are_told(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "docs", tmp_path / "outside"
+    (folder / "sub").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "far.md").write_text("# Far")
+    for name in ("a.md", "old.ZIP", "sub/more.tar.gz", "program.exe", "logo.svg"):
+        (folder / name).write_text("x")
+    (folder / "far.md").symlink_to(outside / "far.md")
+    (folder / "nothing.md").symlink_to(outside / "missing.md")
+    (folder / "far").symlink_to(outside)
+    (folder / "same.md").symlink_to(folder / "a.md")
+    (folder / "same").symlink_to(folder / "sub")
+    os.mkfifo(folder / "pipe.md")
+    items = [item async for item in FolderSource(folder, max_bytes=1000).fetch()]
+    assert [item.uri for item in items if isinstance(item, Fetched)] == ["docs/a.md", "docs/same.md"]
+    assert [item.text for item in items if isinstance(item, SourceWarning)] == [
+        "2 archives left out. Unpack what holds documents",
+        "3 links out of the folder or to nothing left out. Add what they lead to by its own name",
+    ]
+
+
+async def test_a_pipe_that_took_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.md")
+    read = await asyncio.wait_for(asyncio.to_thread(read_file, tmp_path / "pipe.md", "pipe.md", 1000), 60)
+    assert read == Failure("pipe.md", "it is no file. Give the path of a file.")
 
 
 async def test_failed_document_does_not_stop_the_others(ingestor: Ingestor, sessions: Sessions) -> None:

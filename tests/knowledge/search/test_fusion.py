@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -15,6 +15,8 @@ from knowledge.search.fusion import (
     add_document_scores,
     combine_with_reranker,
     convex,
+    dense_weight,
+    late_interaction_trust,
     rrf,
     sort_scores,
     standardize,
@@ -125,6 +127,32 @@ def test_fusion_is_better_than_either_weak_list() -> None:
     assert legs.convex > max(legs.dense, legs.sparse)
 
 
+@pytest.mark.parametrize(("deviations", "first"), [(2.0, "by words"), (4.0, "by meaning")])
+def test_cosines_that_hardly_differ_decide_less_than_words(deviations: float, first: str) -> None:
+    meant, has_words = 1, 2
+    dense = {meant: 0.5 + deviations * 0.1, has_words: 0.5}
+    fused = convex(dense, [(has_words, 3.0), (meant, 1.5)], spread=Spread(0.5, 0.1, 256))
+    assert sort_scores(fused)[0][0] == (meant if first == "by meaning" else has_words)
+
+
+def test_cosines_of_a_few_chunks_count_in_full() -> None:
+    cosines = dict(enumerate((0.1, 0.12, 0.15, 0.5)))
+    few = Spread(float(np.mean(list(cosines.values()))), float(np.std(list(cosines.values()))), len(cosines))
+    assert dense_weight(cosines, few) == 1.0
+    assert dense_weight(cosines, replace(few, sampled=256)) < 0.2
+
+
+def test_dense_scores_without_any_bm25_keep_their_order_however_little_they_differ() -> None:
+    fused = convex({1: 0.500, 2: 0.501, 3: 0.502}, [], spread=Spread(0.5, 0.1, 256))
+    assert [number for number, _ in sort_scores(fused)] == [3, 2, 1]
+
+
+def test_document_with_a_single_candidate_is_not_preferred() -> None:
+    scores = {1: 1.0, 2: 0.5, 3: 0.95, 4: 0.1, 5: 0.1, 6: 0.1}
+    documents = {1: "a", 2: "a", 3: "single", 4: "b", 5: "b", 6: "b"}
+    assert sort_scores(add_document_scores(scores, documents))[0][0] == 1
+
+
 def test_document_with_several_good_chunks_is_preferred() -> None:
     documents = {1: "a", 2: "a", 3: "b", 4: "b"}
     scored = add_document_scores({1: 1.0, 2: 0.9, 3: 1.0, 4: 0.1}, documents)
@@ -136,6 +164,24 @@ def test_reranker_weighs_less_than_the_fused_score() -> None:
     assert combine_with_reranker([2.0, 1.9, 0.0], [0.0, 5.0, 0.0])[1] == max(
         combine_with_reranker([2.0, 1.9, 0.0], [0.0, 5.0, 0.0])
     )
+
+
+def test_late_interaction_that_has_nothing_in_common_with_the_fused_ranking_hardly_counts() -> None:
+    random_ = np.random.default_rng(1)
+    fused = sorted(random_.normal(size=50).tolist(), reverse=True)
+    unrelated = random_.normal(size=50).tolist()
+    related = [score + noise for score, noise in zip(fused, unrelated, strict=True)]
+    assert late_interaction_trust(fused, unrelated) < 0.4
+    assert late_interaction_trust(fused, [-score for score in fused]) == 0.0
+    assert late_interaction_trust(fused, related) == 1.0
+    assert combine_with_reranker(fused, unrelated, trust=0.0) == sorted(
+        combine_with_reranker(fused, unrelated, trust=0.0), reverse=True
+    )
+
+
+def test_few_passages_do_not_tell_whether_to_trust_late_interaction() -> None:
+    assert late_interaction_trust([2.0, 1.0], [0.0, 5.0]) > 0.4
+    assert late_interaction_trust([2.0], [0.3]) > 0.9
 
 
 def test_missing_score_counts_as_the_lowest() -> None:

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from knowledge.text import compounds, languages
-from knowledge.text.search_terms import document_terms, main_terms, query_terms, query_weights
+from knowledge.text.search_terms import asked_words, document_terms, main_terms, query_terms, query_weights
 from knowledge.text.word_forms import fold
 from knowledge.text.word_splitter import words
 
@@ -115,10 +115,30 @@ def test_parts_of_compounds_are_found_in_the_languages_that_have_them(written: s
 
 
 def test_compound_is_split_into_words_whatever_links_them() -> None:
-    assert compounds.parts("reisekostenabrechnung", "de") == ("reisekosten", "reise", "kosten", "abrechnung")
+    parts = (("reisekosten",), ("reise",), ("kosten",), ("abrechnung",))
+    assert compounds.parts("reisekostenabrechnung", "de") == parts
     assert compounds.parts("kündigungsfrist", "de") == compounds.parts("kuendigungsfrist", "de")
-    assert compounds.parts("kündigungsfrist", "de") == ("kuendigung", "frist")
-    assert compounds.parts("aushilfskraft", "de") == ("aushilfe", "kraft")
+    assert compounds.parts("kündigungsfrist", "de") == (("kuendigung",), ("frist",))
+    assert compounds.parts("aushilfskraft", "de") == (("aushilfe",), ("kraft",))
+
+
+@pytest.mark.parametrize(
+    ("word", "language", "head"),
+    [
+        ("urlaubstage", "de", ("stage", "tage")),
+        ("durchschnittsalter", "de", ("salter", "alter")),
+        ("bergspitze", "de", ("spitze",)),
+        ("schadensanzeige", "de", ("anzeige",)),
+    ],
+)
+def test_a_letter_that_may_only_link_is_read_both_ways(word: str, language: str, head: tuple[str, ...]) -> None:
+    assert compounds.parts(word, language)[-1] == head
+
+
+@pytest.mark.parametrize("text", ["Es gibt 29 Tage Urlaub im Jahr.", "Der Urlaub und die Tage danach sind frei."])
+def test_a_compound_is_covered_by_either_reading_of_its_parts(text: str) -> None:
+    (word,) = asked_words("Urlaubstage?", ["de"])
+    assert word.covered(frozenset(document_terms(text))) == 1.0
 
 
 @pytest.mark.parametrize("word", ["verwaltung", "information", "mitarbeiter", "entwicklung", "versicherung", "frist"])

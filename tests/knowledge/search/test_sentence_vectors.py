@@ -199,6 +199,7 @@ async def test_cosine_spread_covers_the_whole_tenant(sessions: Sessions, parser:
         assert await vector_search.cosine_spread(session, vector, Scope("t"), model="another") == NO_SPREAD
     cosines = (await embedder.encode(embedder.passages, "query")).vectors @ vector
     assert len(cosines) == 3
+    assert spread.sampled == 3
     assert (spread.mean, spread.deviation) == pytest.approx((np.mean(cosines), np.std(cosines)), abs=1e-3)
 
 

@@ -9,7 +9,7 @@ from bot.commands.base import Command, Context, File, Reply, Table
 from bot.engine.cache.matching import upper_bound
 from bot.errors import UsageError
 from bot.reports import charts
-from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, money, report
+from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, money, report, with_unknown
 from bot.reports.unprompted_answers import UnpromptedAnswers
 from bot.store.answer_cache.similar_answer_statements import Tally
 
@@ -61,15 +61,14 @@ async def make_report(context: Context, period: str, by: Dimension) -> CostRepor
 
 def dollars(row: CostRow) -> str:
     """Return the cost in dollars, with the number of calls whose price is unknown."""
-    amount = f"{row.cost_usd:.4f}"
-    return f"{amount} + {row.unknown_calls} unknown" if row.unknown_calls else amount
+    return with_unknown(f"{row.cost_usd:.4f}", row)
 
 
 def summary(costs: CostReport) -> str:
     """Return the total and the savings, one sentence each."""
     saved, total = costs.savings, costs.total
     text = (
-        f"Answers: {total.answers:,}. Calls: {total.calls:,}. Cost: {_total(total)}. "
+        f"Answers: {total.answers:,}. Calls: {total.calls:,}. Cost: {with_unknown(money(total.cost_usd), total)}. "
         f"Saved by prompt caching {money(saved.prompt_cache)}, by routing {money(saved.routing)}, "
         f"by the answer cache {money(saved.answer_cache)}."
     )
@@ -99,10 +98,6 @@ def reuse(tally: Tally) -> str:
             f" Of {tally.sampled} compared with a new answer, {tally.sampled_wrong} differed: at most {bound:.1%} do."
         )
     return text
-
-
-def _total(row: CostRow) -> str:
-    return f"{money(row.cost_usd)} + {row.unknown_calls} unknown" if row.unknown_calls else money(row.cost_usd)
 
 
 def _cells(row: CostRow, label: str) -> tuple[str | int, ...]:

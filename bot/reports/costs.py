@@ -185,6 +185,11 @@ def money(amount: Decimal) -> str:
     return f"-${shown}" if amount < 0 and float(shown) else f"${shown}"
 
 
+def with_unknown(amount: str, row: CostRow) -> str:
+    """Return an amount, with the number of the calls that it leaves out because their price is unknown."""
+    return f"{amount} + {row.unknown_calls:,} unknown" if row.unknown_calls else amount
+
+
 def usage_of(row: Any) -> Usage:
     """Return the tokens of a ledger row, or of a sum of rows."""
     return Usage(

@@ -23,6 +23,18 @@ class PageStart:
 
 
 @dataclass(frozen=True, slots=True)
+class SectionStart:
+    """The section under a heading: its text begins at the offset ``start``, after the heading.
+
+    ``depth`` counts from 1.
+    """
+
+    start: int
+    depth: int
+    heading: str
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """The part ``start`` to ``start + len(text)`` of a document of ``chars`` characters.
 
@@ -41,6 +53,8 @@ class Window:
     pages: tuple[PageStart, ...]
     has_file: bool = False
     """Its file is stored, so that its pages can be drawn."""
+    sections: tuple[SectionStart, ...] = ()
+    """The sections whose text begins in the part."""
 
 
 # The quote is looked for at its offset first, because the document may have changed since. ``place`` counts from 1; 0
@@ -72,6 +86,14 @@ _PAGES = text("""
     ORDER BY start
 """)
 
+_SECTIONS = text("""
+    SELECT CAST(entry ->> 0 AS integer) AS start, jsonb_array_length(entry -> 2) AS depth, entry -> 2 ->> -1 AS heading
+    FROM documents CROSS JOIN LATERAL jsonb_array_elements(documents.blocks) AS entries (entry)
+    WHERE tenant_id = :tenant AND id = :id AND jsonb_typeof(entry -> 2) = 'array' AND entry -> 2 <> '[]'
+        AND CAST(entry ->> 0 AS integer) BETWEEN :first AND :last
+    ORDER BY start
+""")
+
 
 async def read(
     session: AsyncSession,
@@ -100,6 +122,8 @@ async def read(
     pages = [PageStart(int(one.start), int(one.page)) for one in await session.execute(_PAGES, named)]
     begun = [page for page in pages if page.start <= row.first][-1:]
     inside = [page for page in pages if row.first < page.start < row.first + len(row.part)]
+    part = {"first": row.first, "last": row.first + len(row.part)}
+    sections = await session.execute(_SECTIONS, {**named, **part})
     return Window(
         document_id,
         row.title,
@@ -111,4 +135,5 @@ async def read(
         row.place - 1 if row.place else None,
         (*begun, *inside),
         row.has_file,
+        tuple(SectionStart(int(one.start), int(one.depth), str(one.heading)) for one in sections),
     )

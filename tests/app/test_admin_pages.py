@@ -134,6 +134,29 @@ async def test_costs_are_the_ledgers_and_lead_to_its_rows(
             assert sum(map(len, listed)) == calls
 
 
+async def test_calls_of_unknown_price_do_not_count_as_free(
+    app_with_models: App, models: ModelDouble, http: aiohttp.ClientSession
+) -> None:
+    models.script = lambda _: Reply(ANSWER)
+    await ask(app_with_models, "What may a hotel in Lisbon cost?", "t1", channel="travel")
+    await ask(app_with_models, "What may a hotel in Ghent cost?", "t2", channel="travel")
+    unpriced = "UPDATE ledger SET cost_usd = NULL, model = 'mystery-1'"
+    async with app_with_models.database.tenant(LOCAL_TENANT) as session:
+        calls = await session.scalar(text("SELECT count(*) FROM ledger"))
+        await session.execute(text(f"{unpriced} WHERE turn_id = (SELECT turn_id FROM ledger LIMIT 1)"))
+        priced = await session.scalar(text("SELECT count(*) FROM ledger WHERE cost_usd IS NOT NULL"))
+    async with served(app_with_models) as url:
+        assert re.search(rf"<strong>\$0\.\d+ \+ {calls - priced} unknown</strong>", await get(http, f"{url}/admin"))
+        assert "An answer costs</span> <strong>at least $0." in await get(http, f"{url}/admin")
+        async with app_with_models.database.tenant(LOCAL_TENANT) as session:
+            await session.execute(text(unpriced))
+        page = await get(http, f"{url}/admin")
+        assert f"Spent</span> <strong>$0.0000 + {calls} unknown</strong>" in page
+        assert "An answer costs</span> <strong>unknown</strong>" in page
+        by_day = await rows(http, f"{url}/admin?csv=costs")
+        assert [row["Calls of unknown price"] for row in by_day] == [str(calls), str(calls)]
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

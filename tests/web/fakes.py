@@ -12,6 +12,7 @@ from typing import cast
 
 from bot.commands.base import Command, Context, File, OnUpdate, Reply, Table
 from bot.commands.services import Services
+from bot.engine.answer.final_reply import answer_text
 from bot.engine.dispatch.dispatcher import SurfaceFor
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, SurfaceError, UsageError
@@ -61,6 +62,7 @@ class ScriptedDispatcher:
     thumbs: list[tuple[str, int, str]] = field(default_factory=list)
     unfinished: list[Turn] = field(default_factory=list)
     asked: list[Incoming] = field(default_factory=list)
+    stopped: set[str] = field(default_factory=set)
     refusal: str = ""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
@@ -102,9 +104,11 @@ class ScriptedDispatcher:
                 text += piece
                 await surface.edit(ref, replace(part, text=text))
         except asyncio.CancelledError:
-            state, text = "cancelled", f"{text}\n\nStopped."
+            state = "cancelled"
+            self.stopped.add(turn.id)
         notes = ("quoted, not written", "extractive", "$0.00")
-        await surface.edit(ref, replace(part, text=text, final=True, sources=SOURCES, notes=notes, actions=AFTER))
+        shown = answer_text(text, state)
+        await surface.edit(ref, replace(part, text=shown, final=True, sources=SOURCES, notes=notes, actions=AFTER))
         self.answers[turn.id] = text
         del self.running[turn.id]
         return Outcome(turn.id, turn.thread, state, text, SOURCES)
@@ -214,6 +218,7 @@ class MemoryHistory:
             if turn.thread == thread_key(thread_id):
                 refused = self.dispatcher.refusal or None
                 state: TurnState = "done" if turn.id in self.dispatcher.answers else "refused" if refused else "running"
+                state = "cancelled" if turn.id in self.dispatcher.stopped else state
                 asked = MessageRow(turn.id, "user", turn.author.name, turn.question, turn.created_at, state)
                 rows.append(replace(asked, refused=refused))
                 if turn.id in self.dispatcher.answers:

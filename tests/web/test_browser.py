@@ -88,6 +88,11 @@ async def test_keyboard_commands_and_refused_input(page: Running, chrome: Chrome
     await type_keys(chrome, Keys.ENTER)
     await click(chrome, '[data-action="stop"]')
     await wait_until(chrome, lambda driver: "Stopped." in "".join(texts(driver, ".msg.assistant.final")))
+    await asyncio.to_thread(chrome.refresh)
+    await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
+    assert "Stopped." in "".join(await shown(chrome, ".msg.assistant.final .body")), (
+        "half an answer does not look whole"
+    )
     assert [turn.question for turn in page.dispatcher.turns.values()] == ["one\ntwo"]
 
 

@@ -185,3 +185,23 @@ async def test_an_orphaned_turn_is_resumed(page: Running, http: aiohttp.ClientSe
         page.dispatcher.unfinished.append(left)
         await stream.ended()
     assert "220 EUR" in stream.text()
+
+
+async def test_what_happens_while_a_conversation_is_read_is_after_its_event(
+    page: Running, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with following(http) as stream:
+        _, body = await post(http, "/api/ask", QUESTION)
+        await stream.until(lambda seen: bool(seen.of("assistant")))
+
+        async def ratings(*_: object) -> dict[str, int]:
+            page.release(len(PIECES))
+            await stream.ended()
+            return {}
+
+        monkeypatch.setattr(page.playground.history, "ratings", ratings)
+        _, found = await get(http, f"/api/threads/{THREAD}")
+        assert [view["final"] for view in found["messages"] if view["role"] == "assistant"] == [False]
+        ended = next(event for event in stream.events if event.data.get("role") == "assistant" and event.data["final"])
+        assert int(found["event"].partition("-")[2]) < int(ended.id.partition("-")[2]), "the page ignores it otherwise"
+        assert body["turn"] == ended.data["turn"]

@@ -10,7 +10,7 @@ from bot.engine.display.stream import Display
 from bot.engine.ports.llm import LLM
 from bot.errors import ParleyError, SurfaceError
 from bot.types.display import Action, FinalReply
-from bot.types.turns import Outcome
+from bot.types.turns import Outcome, TurnState
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,11 @@ def stronger_model(llm: LLM) -> str | None:
 def final_reply(outcome: Outcome, notes: Sequence[str], *, strong_model: str | None) -> FinalReply:
     """Return the final texts and buttons of a turn. ``strong_model`` is the result of ``stronger_model``."""
     return FinalReply(_text(outcome), outcome.citations, tuple(notes), _actions(outcome, strong_model))
+
+
+def answer_text(answer: str, state: TurnState) -> str:
+    """Return the text to show for an answer, live or stored: a stopped one says that it is not complete."""
+    return f"{answer}\n\n{user_messages.STOPPED}".strip() if state == "cancelled" else answer
 
 
 async def show_final(display: Display, reply: FinalReply, turn_id: str) -> None:
@@ -47,9 +52,7 @@ def _text(outcome: Outcome) -> str:
     if outcome.refused is not None:
         refused = outcome.state == "refused"
         return outcome.refused if refused else user_messages.failed(outcome.refused, outcome.turn_id)
-    if outcome.state == "cancelled":
-        return f"{outcome.answer}\n\n{user_messages.STOPPED}".strip()
-    return outcome.answer
+    return answer_text(outcome.answer, outcome.state)
 
 
 def _actions(outcome: Outcome, strong_model: str | None) -> tuple[Action, ...]:

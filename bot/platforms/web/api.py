@@ -99,12 +99,13 @@ class Api:
         history, hub = self.playground.history, self.playground.hub
         page = await history.page(thread_id, request.query_params.get("before"))
         live = live_on_page(page, hub.messages_of_thread(thread_id, identity_of(request).id))
+        event = hub.event_id  # What happens from here on is not in the messages, so the page must apply it.
         views = message_views(thread_id, page.rows, live, strong_model=history.strong_model)
         ratings = await history.ratings(page.turn_ids, author_of(request, "").id)
         messages = [asdict(view) for view in views]
         links = asdict(await self.playground.branches.links(thread_id))
         return json_response(
-            {"messages": messages, "earlier": page.earlier, "ratings": dict(ratings), "event": hub.event_id, **links}
+            {"messages": messages, "earlier": page.earlier, "ratings": dict(ratings), "event": event, **links}
         )
 
     async def export(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from bot.engine.answer.final_reply import answer_text
 from bot.engine.display.character_filter import visible
 from bot.errors import NotAllowed, UsageError
 from bot.platforms.web import user_messages
@@ -72,10 +73,14 @@ def as_markdown(title: str, rows: Sequence[MessageRow]) -> str:
     parts = [f"# {visible(title)}"]
     for row in rows:
         name = visible(row.author)
-        parts += [f"## {name}, {row.created_at:%Y-%m-%d %H:%M} UTC", visible(row.text)]
+        parts += [f"## {name}, {row.created_at:%Y-%m-%d %H:%M} UTC", visible(_text(row))]
         parts += ["\n".join(map(_source, row.citations))] if row.citations else []
         parts += [f"_{' · '.join(map(visible, row.notes))}_"] if row.notes else []
     return "\n\n".join(parts) + "\n"
+
+
+def _text(row: MessageRow) -> str:
+    return answer_text(row.text, row.state) if row.role == "assistant" else row.text
 
 
 def _source(citation: Citation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -20,11 +21,12 @@ from knowledge.types import audiences
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of the text on one page. ``quoted``: it belongs to the quote."""
+    """A piece of the text on one page. ``quoted``: it belongs to the quote. ``depth``: that of a heading, from 1."""
 
     text: str
     page: int | None = None
     quoted: bool = False
+    depth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +107,33 @@ def view_of(window: Window, quote: str) -> DocumentView:
 
 
 def _segments(window: Window, quote_chars: int) -> tuple[Segment, ...]:
-    """Split the text where a page or the quote begins or ends."""
+    """Split the text where a page, a heading or the quote begins or ends."""
     start, end = window.start, window.start + len(window.text)
     quote = range(0)
     if window.quote_start is not None:
         quote = range(window.quote_start, window.quote_start + quote_chars)
+    headings = {first: (last, depth) for first, last, depth in _headings(window)}
     cuts = {start, end, quote.start, quote.stop, *(page.start for page in window.pages)}
+    cuts |= headings.keys() | {last for last, _ in headings.values()}
     pages = {page.start: page.page for page in window.pages}
     page = window.pages[0].page if window.pages and window.pages[0].start <= start else None
     segments: list[Segment] = []
+    heading_end, depth = start, 0
     for first, last in pairwise(sorted(cut for cut in cuts if start <= cut <= end)):
         page = pages.get(first, page)
-        segments.append(Segment(visible(window.text[first - start : last - start]), page, first in quote))
+        heading_end, depth = headings.get(first, (heading_end, depth))
+        piece = visible(window.text[first - start : last - start])
+        segments.append(Segment(piece, page, first in quote, depth if first < heading_end else None))
     return tuple(segments)
+
+
+def _headings(window: Window) -> Iterator[tuple[int, int, int]]:
+    """Return the start, the end and the depth of each heading that is a line of its own above its section.
+
+    Other headings, such as the name of a file, are not in the text.
+    """
+    for section in window.sections:
+        above = window.text[: section.start - window.start].rstrip()
+        first = above.rfind("\n") + 1
+        if above[first:].strip() == section.heading.strip():
+            yield window.start + first, window.start + len(above), section.depth

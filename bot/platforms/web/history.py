@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from bot.engine.answer.final_reply import ACTIONS_AFTER_FAILURE, actions_after_answer
+from bot.engine.answer.final_reply import ACTIONS_AFTER_FAILURE, actions_after_answer, answer_text
 from bot.engine.display.character_filter import visible
 from bot.engine.display.urls import urls_in
 from bot.errors import UsageError
@@ -264,7 +264,7 @@ def _answer_blocks(row: MessageRow) -> tuple[str, ...]:
     """Return the HTML of a stored answer. It is stored as the model wrote it, so it is sanitized again."""
     source_numbers = frozenset(citation.n for citation in row.citations)
     cited = urls_in(*(citation.quote for citation in row.citations), *(citation.source for citation in row.citations))
-    return render.blocks(row.text, source_numbers, links=row.links | cited)
+    return render.blocks(answer_text(row.text, row.state), source_numbers, links=row.links | cited)
 
 
 def _stored_view(thread_id: str, row: MessageRow, strong_model: str | None) -> MessageView:

@@ -276,14 +276,23 @@ class AdminPages:
 
 def _figures(total: CostRow, saved: costs.Savings, days: int) -> Sequence[KeyFigure]:
     together = saved.prompt_cache + saved.routing + saved.answer_cache
-    each = total.cost_usd / total.answers if total.answers else Decimal(0)
     return [
-        KeyFigure(user_messages.SPENT, costs.money(total.cost_usd), link("costs", days=days)),
+        KeyFigure(
+            user_messages.SPENT, costs.with_unknown(costs.money(total.cost_usd), total), link("costs", days=days)
+        ),
         KeyFigure(user_messages.ANSWERS, f"{total.answers:,}", link("questions", days=days)),
-        KeyFigure(user_messages.EACH_ANSWER, costs.money(each), link("costs", by="model", days=days)),
+        KeyFigure(user_messages.EACH_ANSWER, _each_answer(total), link("costs", by="model", days=days)),
         KeyFigure(user_messages.CALLS, f"{total.calls:,}", link("calls", days=days)),
         KeyFigure(user_messages.SAVED, costs.money(together), link("performance", days=days)),
     ]
+
+
+def _each_answer(total: CostRow) -> str:
+    """Return what an answer costs on average, as far as the prices of its calls are known."""
+    if total.unknown_calls and not total.cost_usd:
+        return user_messages.PRICE_UNKNOWN
+    each = costs.money(total.cost_usd / total.answers if total.answers else Decimal(0))
+    return user_messages.at_least(each) if total.unknown_calls else each
 
 
 def _periods(name: str, asked: Asked, **kept: object) -> Sequence[Choice]:

@@ -22,7 +22,7 @@ _RATING = {1: "up", -1: "down"}
 def costs(found: Sequence[CostRow], by: Dimension, days: int) -> Table:
     """Return the costs below their total, each row linked to its calls."""
     first = "Name" if by == "user" else by.title()
-    columns = (first, "US dollars", "Calls", "Prompt tokens", "Cached", "Output")
+    columns = (first, "US dollars", "Calls of unknown price", "Calls", "Prompt tokens", "Cached", "Output")
     total = total_of(found)
     rows = []
     for row in (total, *found):
@@ -31,6 +31,7 @@ def costs(found: Sequence[CostRow], by: Dimension, days: int) -> Table:
             [
                 Cell("Total" if row is total else row.name or row.key or "(none)", path),
                 Cell(float(row.cost_usd), path),
+                Cell(row.unknown_calls, path),
                 Cell(row.calls, path),
                 Cell(row.prompt_tokens, path),
                 Cell(row.cached_tokens, path),

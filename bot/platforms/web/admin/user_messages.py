@@ -106,6 +106,11 @@ def outdated(since: str, documents: Sequence[str]) -> str:
     return f"Since {since}, what it cites has changed: {', '.join(documents)}"
 
 
+def at_least(amount: str) -> str:
+    """Return an amount to which calls of unknown price are to be added."""
+    return f"at least {amount}"
+
+
 MET = "met"
 MISSED = "missed"
 ACTION = "Action"
@@ -114,5 +119,6 @@ JOB_STATES = {"todo": "waiting", "doing": "running", "succeeded": "done"}
 SPENT = "Spent"
 ANSWERS = "Answers"
 EACH_ANSWER = "An answer costs"
+PRICE_UNKNOWN = "unknown"
 CALLS = "Model calls"
 SAVED = "Saved"

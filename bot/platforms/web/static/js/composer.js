@@ -2,6 +2,7 @@
 
 import { request } from "./api.js";
 import { announce, byId, isPhone, orNotice, showNotice } from "./dom.js";
+import { beginThread } from "./drafts.js";
 import { drawCommandMenu, handleMenuKey, hideCommandMenu, parseCommand } from "./command-menu.js";
 import { showUnsent } from "./log.js";
 import { ANNOUNCE_COMMAND, ANNOUNCE_SEARCHING, SHORT_PLACEHOLDER, questionTooLong } from "./user-messages.js";
@@ -24,20 +25,30 @@ function submit() {
 /** Sends a question or a command. Puts the text back into the box if the server refuses it or cannot be reached. */
 export async function send(text) {
   showNotice("");
+  const { thread } = state;
+  const undoBegin = beginThread(thread);
+  try {
+    await sendFromBox(text);
+  } catch (error) {
+    undoBegin();
+    putBack(text, thread);
+    throw error;
+  }
+}
+
+async function sendFromBox(text) {
   const command = parseCommand(text);
   if (command?.name === "ingest" && state.attachments.length) return ingestAttachments(command.args);
   const limit = state.config.question_limit;
   if (!command && text.length > limit) throw new Error(questionTooLong(text.length, limit));
-  const { thread } = state;
   const takeBack = showUnsent(text, { isCommand: Boolean(command) });
-  putThreadInUrl(thread);
+  putThreadInUrl(state.thread);
+  let isAwaited = false;
   try {
-    const isShown = await (command ? sendCommand(command) : sendQuestion(text));
-    if (isShown) takeBack();
-  } catch (error) {
-    takeBack();
-    putBack(text, thread);
-    throw error;
+    isAwaited = !(await (command ? sendCommand(command) : sendQuestion(text)));
+  } finally {
+    // The message that the event stream brings replaces an accepted text.
+    if (!isAwaited) takeBack();
   }
 }
 

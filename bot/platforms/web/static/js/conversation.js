@@ -1,11 +1,12 @@
 /** Opens a conversation, loads its messages, and applies the events that follow. */
 
 import { RETRY_MS, mayWorkLater, request } from "./api.js";
-import { byId, isPhone, orNotice, randomId, showNotice } from "./dom.js";
+import { byId, isPhone, orNotice, showNotice } from "./dom.js";
+import { newThread } from "./drafts.js";
 import { branchLink } from "./message-elements.js";
 import { announceAnswer, isInLog, patchMessage, prependToLog, removeMessage, replaceLog, showMessage } from "./log.js";
 import { closePassage } from "./passage.js";
-import { focusQuestion, switchDraft } from "./question-box.js";
+import { focusQuestion, showDraft } from "./question-box.js";
 import { scrollToEnd, scrollToStart } from "./scroll.js";
 import { drawThreads, markOtherThread, openSidebar, pinThread, putThread, retitleThread } from "./sidebar.js";
 import { state } from "./state.js";
@@ -27,8 +28,8 @@ let queuedEvents = null;
 let isLoadingEarlier = false;
 
 async function openThread(id) {
-  switchDraft(state.thread, id);
   state.thread = id;
+  showDraft();
   state.unread.delete(id);
   openSidebar(false);
   showNotice("");
@@ -144,14 +145,13 @@ function isLoaded(eventId) {
 /** Starts a conversation. */
 export function startThread() {
   clearThreadInUrl();
-  openThread(randomId());
+  openThread(newThread());
 }
 
 /** Opens the conversation in the URL, or a new one. */
 export function openThreadInUrl() {
-  const id = threadInUrl();
-  if (id && id !== state.thread) openThread(id);
-  if (!id && (!state.thread || !state.isEmpty)) openThread(randomId());
+  const id = threadInUrl() ?? newThread();
+  if (id !== state.thread) openThread(id);
 }
 
 export function setUpConversation() {

@@ -1,6 +1,7 @@
-/** Reads, writes and resizes the question box, and keeps a draft for each conversation. */
+/** Reads, writes and resizes the question box, and keeps its text as the draft of the open conversation. */
 
 import { byId } from "./dom.js";
+import { draftOf, keepDraft } from "./drafts.js";
 import { state } from "./state.js";
 
 const MAX_HEIGHT_PIXELS = 224;
@@ -14,9 +15,10 @@ export function setQuestionText(text) {
   updateQuestionBox();
 }
 
-/** Fits the box to its text, and enables the Send button if there is something to send. */
+/** Keeps the text as a draft, fits the box to it, and enables the Send button if there is something to send. */
 export function updateQuestionBox() {
   const box = byId("question");
+  if (state.thread) keepDraft(state.thread, box.value);
   box.style.height = "auto";
   box.style.height = `${Math.min(box.scrollHeight, MAX_HEIGHT_PIXELS)}px`;
   byId("send").disabled = !box.value.trim() && !state.attachments.length;
@@ -26,11 +28,8 @@ export function updateQuestionBox() {
 export function putBack(text, thread) {
   const before = (written) => (written ? `${text}\n${written}` : text);
   if (thread === state.thread) setQuestionText(before(questionText()));
-  else state.drafts.set(thread, before(state.drafts.get(thread)));
+  else keepDraft(thread, before(draftOf(thread)));
 }
 
-/** Keeps the text of the open conversation and shows the draft of another one. */
-export function switchDraft(from, to) {
-  if (from) state.drafts.set(from, questionText());
-  setQuestionText(state.drafts.get(to) || "");
-}
+/** Shows the draft of the open conversation. */
+export const showDraft = () => setQuestionText(draftOf(state.thread));

@@ -2,6 +2,7 @@
 
 import { request, saveUserName, userName } from "./api.js";
 import { byId, element, orNotice } from "./dom.js";
+import { forgetDrafts } from "./drafts.js";
 import {
   DEFAULT_NAME, EARLIER, NEW_CONVERSATION, NOTHING_FOUND, NO_CONVERSATIONS, PINNED, THIS_WEEK, TODAY, YESTERDAY, YOUR_NAME,
 } from "./user-messages.js";
@@ -162,6 +163,7 @@ export function setUpSidebar() {
     timer = setTimeout(() => orNotice(searchThreads), SEARCH_AFTER_MS);
   };
   byId("user").onclick = editName;
+  byId("sign-out").addEventListener("submit", forgetDrafts);
   byId("menu").onclick = () => openSidebar(!isSidebarOpen());
   byId("backdrop").onclick = () => openSidebar(false);
 }

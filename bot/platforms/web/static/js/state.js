@@ -31,8 +31,6 @@ export const state = {
   runningTurns: new Map(),
   /** IDs of conversations with an answer that has not been seen. */
   unread: new Set(),
-  /** Conversation ID -> unsent text of the question box. */
-  drafts: new Map(),
   /** Files attached to the next question: { file, key }. */
   attachments: [],
 };

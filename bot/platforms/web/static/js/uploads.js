@@ -3,7 +3,8 @@
 import { upload, userName } from "./api.js";
 import { announce, button, byId, element, icon, orNotice, showNotice } from "./dom.js";
 import { announceAttached, announceUploading, DROP_TO_ADD, DROP_TO_ATTACH, fileTooLarge, removeFile } from "./user-messages.js";
-import { focusQuestion, setQuestionText, updateQuestionBox } from "./question-box.js";
+import { beginThread } from "./drafts.js";
+import { focusQuestion, questionText, setQuestionText, updateQuestionBox } from "./question-box.js";
 import { state } from "./state.js";
 import { putThreadInUrl } from "./url-hash.js";
 
@@ -47,21 +48,37 @@ function attachmentElement(attachment) {
   return element("li", { innerHTML: icon("file") }, element("span", { textContent: name }), remove);
 }
 
-/** Ingests the attached files as documents, with further arguments of /ingest. */
+/** Ingests the attached files as documents, with further arguments of /ingest. Attaches those again that fail, and raises the last error. */
 export async function ingestAttachments(args = "") {
-  const files = state.attachments.map(({ file }) => file);
+  const attached = state.attachments;
+  const failed = [];
+  let lastError = null;
   setAttachments([]);
-  await ingestFiles(files, args);
+  for (const attachment of attached) {
+    try {
+      await ingestFile(attachment.file, args);
+    } catch (error) {
+      failed.push(attachment);
+      lastError = error;
+    }
+  }
+  if (!lastError) return;
+  setAttachments([...failed, ...state.attachments]);
+  throw lastError;
 }
 
-async function ingestFiles(files, args = "") {
+async function ingestFiles(files) {
   for (const file of files) {
-    if (isTooLarge(file)) continue;
-    const query = new URLSearchParams({ thread: state.thread, file: file.name, args, name: userName() });
-    putThreadInUrl(state.thread);
-    announce(announceUploading(file.name));
-    await orNotice(() => uploading(file, (onProgress) => upload(`api/upload?${query}`, file, onProgress)));
+    if (!isTooLarge(file)) await orNotice(() => ingestFile(file));
   }
+}
+
+async function ingestFile(file, args = "") {
+  const query = new URLSearchParams({ thread: state.thread, file: file.name, args, name: userName() });
+  beginThread(state.thread);
+  putThreadInUrl(state.thread);
+  announce(announceUploading(file.name));
+  await uploading(file, (onProgress) => upload(`api/upload?${query}`, file, onProgress));
 }
 
 /** Lets the user choose files to add to the documents. */
@@ -97,7 +114,7 @@ export function setUpUploads() {
     ingestFiles([...byId("documents").files]);
     byId("documents").value = "";
   };
-  byId("ingest").onclick = () => ingestAttachments();
+  byId("ingest").onclick = () => orNotice(() => ingestAttachments());
   setUpPaste();
   setUpDragAndDrop();
 }
@@ -112,7 +129,7 @@ function takeDropped(files) {
 function dropAddress(list) {
   const [address] = list.split("\n").map((line) => line.trim()).filter((line) => /^https?:/.test(line));
   if (!address) return;
-  setQuestionText(address);
+  setQuestionText([questionText(), address].filter(Boolean).join("\n"));
   byId("question").dispatchEvent(new Event("input"));
   focusQuestion();
 }

@@ -2,11 +2,9 @@
 
 import { request } from "./api.js";
 import { showPages } from "./document-pages.js";
+import { textElements } from "./document-text.js";
 import { button, byId, element, orNotice } from "./dom.js";
-import { EARLIER_PART, LATER_PART, QUOTE_GONE, longPage } from "./user-messages.js";
-
-const HEADING = /^#{1,6}\s+/;
-const TABLE_ROW = /^\s*\|/;
+import { EARLIER_PART, LATER_PART, QUOTE_GONE } from "./user-messages.js";
 
 /** The document and the quote that are shown: { document, quote, start }. */
 let shown = null;
@@ -53,7 +51,7 @@ function draw(view) {
   byId("viewer-source").replaceChildren(sourceElement(view));
   showNote(view.found ? "" : QUOTE_GONE);
   byId("viewer-text").replaceChildren(
-    ...partButton(EARLIER_PART, view.earlier), ...lineElements(view.segments), ...partButton(LATER_PART, view.later));
+    ...partButton(EARLIER_PART, view.earlier), ...textElements(view.segments, view.earlier === null), ...partButton(LATER_PART, view.later));
   quotedPage = view.segments.find(({ quoted }) => quoted)?.page ?? quotedPage;
 }
 
@@ -81,40 +79,6 @@ function partButton(label, at) {
     }
   };
   return [button({ className: "part", textContent: label, onclick })];
-}
-
-/** Creates an element for each line. The quote is in <mark> elements, and each page begins with its number. */
-function lineElements(segments) {
-  const lines = [];
-  let line = null;
-  let page = null;
-  const begin = () => lines.push(line = element("p", { dir: "auto" }));
-  begin();
-  for (const segment of segments) {
-    if (segment.page !== page) {
-      page = segment.page;
-      lines.push(element("div", { className: "page-number", textContent: longPage(page) }));
-      begin();
-    }
-    segment.text.split("\n").forEach((text, index) => {
-      if (index) begin();
-      if (text) line.append(segment.quoted ? element("mark", { textContent: text }) : text);
-    });
-  }
-  const written = lines.filter((one) => one.textContent.trim());
-  written.forEach(setKind);
-  return written;
-}
-
-/** Marks headings and rows of tables, as the text of documents writes them. */
-function setKind(line) {
-  if (HEADING.test(line.textContent)) {
-    line.className = "heading";
-    const first = line.firstChild;
-    first.textContent = first.textContent.replace(HEADING, "");
-  } else if (TABLE_ROW.test(line.textContent)) {
-    line.className = "row";
-  }
 }
 
 function scrollToQuote() {

@@ -1,0 +1,48 @@
+/** Keeps the unsent text of each conversation, and the ID of the one that has no message yet, until the tab is closed. */
+
+import { randomId } from "./dom.js";
+import { state } from "./state.js";
+
+const PREFIX = "draft:";
+const NEW_THREAD = "new-conversation";
+
+/** Conversation ID -> unsent text. Has also the texts for which the browser's storage has no room. */
+const drafts = new Map();
+
+export const draftOf = (thread) => drafts.get(thread) ?? sessionStorage.getItem(PREFIX + thread) ?? "";
+
+/** Keeps the text of a conversation; an empty text removes it. */
+export function keepDraft(thread, text) {
+  drafts.set(thread, text);
+  sessionStorage.removeItem(PREFIX + thread);
+  if (text) store(PREFIX + thread, text);
+}
+
+/** Forgets every text, so that the next person who signs in does not read it. */
+export function forgetDrafts() {
+  drafts.clear();
+  sessionStorage.clear();
+}
+
+/** Returns the ID of the conversation in which nothing has been sent yet, so that "New conversation" finds its draft. */
+export function newThread() {
+  const kept = sessionStorage.getItem(NEW_THREAD);
+  const thread = kept && !state.threads.some(({ id }) => id === kept) ? kept : randomId();
+  store(NEW_THREAD, thread);
+  return thread;
+}
+
+/** Notes that something is sent in a conversation. Returns a function that undoes this, for when it was refused. */
+export function beginThread(thread) {
+  if (sessionStorage.getItem(NEW_THREAD) !== thread) return () => {};
+  sessionStorage.removeItem(NEW_THREAD);
+  return () => { if (!sessionStorage.getItem(NEW_THREAD)) store(NEW_THREAD, thread); };
+}
+
+function store(key, value) {
+  try {
+    sessionStorage.setItem(key, value);
+  } catch {
+    // The storage is full. The text stays in this page only.
+  }
+}

@@ -34,6 +34,11 @@ def test_every_quoted_sentence_is_cited_where_it_stands() -> None:
         assert TEXT[cited.start - 100 : cited.end - 100] == cited.quote
 
 
+def test_a_quotation_of_several_sentences_is_cited_whole() -> None:
+    resolved = resolve(f"“{HOLIDAYS}” [1]", [SECTIONS])
+    assert [one.quote for one in resolved.citations] == [HOLIDAYS]
+
+
 def test_claims_about_several_sections_of_a_passage_are_cited_apart() -> None:
     answer = "You have 28 days of holiday [1]. A doctor's note is needed after the third of three days [1]."
     resolved = resolve(answer, [SECTIONS])
@@ -53,3 +58,10 @@ def test_words_that_are_quoted_after_a_claim_share_its_citation_if_it_has_their_
     sentence = HOLIDAYS.split(". ")[0]
     resolved = resolve(f"All have 28 days of holiday a year [1]. It says “{sentence}.” [1]", [SECTIONS])
     assert [one.quote for one in resolved.citations] == [f"{sentence}."]
+
+
+def test_a_few_quoted_words_support_no_other_claim_of_their_sentence() -> None:
+    resolved = resolve("You have 99 days of holiday “a year” [1].", [SECTIONS])
+    assert resolved.citations == ()
+    (cited,) = resolve("Everybody has 28 days of holiday “a year” [1].", [SECTIONS]).citations
+    assert cited.quote == HOLIDAYS.split(". ")[0] + "."

@@ -178,7 +178,18 @@ def test_a_sentence_that_refers_back_counts_the_words_before_it() -> None:
         "A hotfix skips the first stage. It needs two people: the author and an engineer.\n\nCakes are nice."
     )
     texts = [quote.text for quote in best_quotes("Who must agree to a hotfix?", [page])]
-    assert "It needs two people: the author and an engineer." in texts
+    assert texts[0] == "A hotfix skips the first stage. It needs two people: the author and an engineer."
+
+
+def test_a_sentence_that_begins_by_referring_back_is_quoted_with_what_it_refers_to() -> None:
+    page = passage(
+        "Everybody has 28 days of holiday a year. From the fifth year it is 30 days. Ten of them are taken in one "
+        "piece, because people who never leave cannot be replaced.\n\nThey are kind. Cakes are nice."
+    )
+    (quote,) = best_quotes("How many days of leave do I have?", [page])
+    assert quote.text.startswith("Everybody has 28 days of holiday a year. From the fifth year it is 30 days. Ten")
+    (alone,) = best_quotes("Who is kind?", [page])
+    assert alone.text == "They are kind.", "what stands in another paragraph is not referred to"
 
 
 def test_a_numbered_heading_is_no_list_item() -> None:

@@ -23,7 +23,6 @@ _NUMBER = re.compile(r"(\d{1,3})(?:\s*[–-]\s*\^?(\d{1,3}))?")
 _LINE = re.compile(r"[^\n]*\n?")
 _CLOSING_EMPHASIS = re.compile(r"[*_]+(?!\S)")
 _QUOTED = re.compile(r"“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»|(?<!\w)\"([^\"\n]+)\"(?!\w)")
-_QUOTATION_MARKS = '“”„«»" '
 _QUOTE_WORDS = 2
 _CLAIM_TERMS = 2
 _SENTENCES_BACK = 3
@@ -56,7 +55,7 @@ class _Group:
 class _Cited:
     """A span of the passage with this index that supports a claim, and the section and page that it stands on.
 
-    ``is_quoted``: the claim is the words of the span.
+    ``is_quoted``: the answer quotes the words of the span.
     """
 
     passage: int
@@ -67,12 +66,17 @@ class _Cited:
     is_quoted: bool
 
     @classmethod
-    def of(cls, index: int, passage: Passage, claim: Claim, span: Support) -> _Cited:
+    def of(cls, index: int, passage: Passage, claim: Claim, quotation: str) -> _Cited | None:
+        """Return what supports the claim, None if nothing does. A ``quotation`` that has most of it is cited whole."""
+        span = support(claim, passage.text)
+        if span is None:
+            return None
+        quoted = _find(quotation, passage.text, span)
+        span = quoted or span
         place = passage.place_at(passage.start + span.start)
         heading = passage.heading if place.heading is None else place.heading
         label = "" if place.page_label == str(place.page) else place.page_label
-        is_quoted = literal(claim.text.strip(_QUOTATION_MARKS), passage.text[span.start : span.end])
-        return cls(index, span, heading, place.page, label, is_quoted)
+        return cls(index, span, heading, place.page, label, is_quoted=quoted is not None)
 
     def joined(self, other: _Cited) -> _Cited | None:
         """Return the citation for the claims of both, with the better span; None if each needs its own.
@@ -111,9 +115,9 @@ def resolve(answer: str, passages: Sequence[Passage]) -> Resolved:
     kept = []
     prose = _Prose.of(answer, groups)
     for group in groups:
-        claim = prose.claim(group.start)
-        found = ((index, support(claim, passages[index].text)) for index in group.passages)
-        supports = [_Cited.of(index, passages[index], claim, span) for index, span in found if span is not None]
+        claim, quotation = prose.claim(group.start), _quotation_before(answer, group.start)
+        found = (_Cited.of(index, passages[index], claim, quotation) for index in group.passages)
+        supports = [one for one in found if one is not None]
         kept.append(replace(group, passages=tuple(_cite(cited, one) for one in supports)))
     order: dict[int, int] = {}
     text = _rewritten(
@@ -292,6 +296,21 @@ def _unquoted(
         if _cites(found, groups, sentence_ends) and not any(literal(words, passage.text) for passage in passages):
             wrong.update((found.start(), found.end() - 1))
     return wrong
+
+
+def _quotation_before(answer: str, marker: int) -> str:
+    """Return the words in quotation marks right before a marker, or nothing."""
+    line = answer[answer.rfind("\n", 0, marker) + 1 : marker].rstrip()
+    return next(("".join(filter(None, one.groups())) for one in _QUOTED.finditer(line) if one.end() == len(line)), "")
+
+
+def _find(quotation: str, passage: str, near: Support) -> Support | None:
+    """Return where a passage has the quoted words and at least half of a span, whatever their white space is."""
+    words = quotation.split()
+    found = re.search(r"\s+".join(map(re.escape, words)), passage) if len(words) >= _QUOTE_WORDS else None
+    if found is None or 2 * (min(found.end(), near.end) - max(found.start(), near.start)) < near.end - near.start:
+        return None
+    return Support(found.start(), found.end(), 1.0)
 
 
 def _cites(quoted: re.Match[str], groups: Sequence[_Group], sentence_ends: Sequence[int]) -> bool:

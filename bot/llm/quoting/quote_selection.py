@@ -12,8 +12,10 @@ from bot.llm.quoting.meaning_weight import meaning_weight
 from bot.llm.quoting.quotable_pieces import Kind
 from bot.llm.quoting.sentence_ranking import (
     Unit,
+    begins_by_referring_back,
     group_score,
     key_sentences,
+    refers_back,
     scores_of,
     term_weights,
     terms,
@@ -37,6 +39,9 @@ _MIN_SCORE_SHARE_ADDING = 0.5
 """The share for a quote that adds words of the question."""
 _MIN_GAIN = 0.12
 """The share of the question's words from which a quote adds some."""
+_MAX_SENTENCES_BEFORE = 2
+_MAX_REFERRING_CHARS = 500
+"""How much is quoted before a sentence that refers to it, in sentences, and with it, in characters."""
 _MIN_GROUP_SHARE = 0.8
 """A table or list must score at least this share of the best piece."""
 
@@ -68,7 +73,8 @@ def best_quotes(question: str, passages: Sequence[Passage], carried: Sequence[st
     chosen = chosen or _with_followers(_choose(weights, units, scores), units)
     if not chosen and not passages[units[0].n - 1].document_id:
         chosen = _opening(passages, units)
-    return [Quote(unit.n, _quoted(unit), unit.piece.kind, unit.piece.header) for unit in chosen]
+    quotes = [Quote(unit.n, _quoted(unit, units, passages), unit.piece.kind, unit.piece.header) for unit in chosen]
+    return [quote for at, quote in enumerate(quotes) if not _is_part_of_another(quote, quotes[:at], quotes[at + 1 :])]
 
 
 def quotes_by_part(
@@ -94,10 +100,30 @@ def quotes_by_part(
     return answered if len(answered) > 1 else []
 
 
-def _quoted(unit: Unit) -> str:
-    """Return the words to quote. A bare “Yes.” is quoted with the question that it answers."""
+def _quoted(unit: Unit, units: Sequence[Unit], passages: Sequence[Passage]) -> str:
+    """Return the words to quote. A bare “Yes.” is quoted with the question that it answers.
+
+    A sentence that begins by referring back, as “Ten of them …”, is quoted with the sentences that it refers to.
+    """
     piece = unit.piece
-    return f"{piece.question} {piece.text}" if piece.question and says_nothing_alone(piece.text) else piece.text
+    if piece.question:
+        return f"{piece.question} {piece.text}" if says_nothing_alone(piece.text) else piece.text
+    first = unit
+    if begins_by_referring_back(piece.text):
+        while first.place and unit.place - first.place < _MAX_SENTENCES_BEFORE and refers_back(first.piece.text):
+            before = units[first.place - 1]
+            if (before.n, before.piece.block, before.piece.kind) != (unit.n, piece.block, "sentence"):
+                break
+            first = before
+    start, end = first.piece.start, piece.start + len(piece.text)
+    return passages[unit.n - 1].text[start:end] if end - start <= _MAX_REFERRING_CHARS else piece.text
+
+
+def _is_part_of_another(quote: Quote, earlier: Sequence[Quote], later: Sequence[Quote]) -> bool:
+    """Return whether another quote of the passage has these words; of equal quotes, the first stays."""
+    return any(quote.n == other.n and quote.text in other.text for other in earlier) or any(
+        quote.n == other.n and quote.text in other.text and quote.text != other.text for other in later
+    )
 
 
 def telling_quotes(passages: Sequence[Passage]) -> list[Quote]:

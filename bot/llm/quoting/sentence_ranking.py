@@ -59,6 +59,7 @@ _REFERS_BACK = re.compile(
     r"|\b(?:it|its|they|them|their|he|him|his|she|her|es|sie|er|ihn|ihm|ihr|il|elle|ils|elles|leur|ell[ao]s?)\b",
     re.IGNORECASE,
 )
+_FIRST_WORDS = 3
 _STOP_WORDS = frozenset(
     (
         "a about above after again all also am an and any are as at be because been before being below "
@@ -103,6 +104,16 @@ class Unit:
     def covers(self, term: str) -> float:
         """Return how much a word of the question counts here, 0 to 1."""
         return 1.0 if term in self.terms else self.above.get(term, 0.0)
+
+
+def refers_back(text: str) -> bool:
+    """Return whether a sentence has a word that may stand for something in the sentence before it."""
+    return bool(_REFERS_BACK.search(text))
+
+
+def begins_by_referring_back(text: str) -> bool:
+    """Return whether such a word is among the first words of a sentence, so that it says little alone."""
+    return refers_back(" ".join(text.split()[:_FIRST_WORDS]))
 
 
 def terms(text: str) -> list[str]:
@@ -264,7 +275,7 @@ def key_sentences(texts: Iterable[str], max_chars: int) -> list[str]:
 
 
 def _above(piece: Piece, passage: Passage) -> dict[str, float]:
-    refers = piece.kind in ("item", "row") or _REFERS_BACK.search(piece.text)
+    refers = piece.kind in ("item", "row") or refers_back(piece.text)
     nearest = piece.heading or (passage.heading[-1] if passage.heading else "")
     parts = [
         *((heading, _TITLE_SHARE) for heading in (passage.title, *passage.heading)),

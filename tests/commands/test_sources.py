@@ -46,6 +46,12 @@ async def test_the_quote_stands_in_its_place(app: App) -> None:
     assert (await commands.run("sources", turn_id, by(app))).text == shown
 
 
+def quotes_alone(why: str) -> str:
+    """Return what is shown of the two quotes of the answer without the text around them."""
+    quotes = ("Dogs are welcome in the office on Fridays.", "They stay off the third floor, where the kitchen is.")
+    return "\n\n".join(f"**[{n}]** Dogs\n{why}\n> **{quote}**" for n, quote in enumerate(quotes, 1))
+
+
 async def test_of_a_document_that_changed_or_went_the_quote_alone_is_shown(app: App) -> None:
     inside, _ = await answered(app)
 
@@ -57,9 +63,9 @@ async def test_of_a_document_that_changed_or_went_the_quote_alone_is_shown(app: 
     moved = await after("UPDATE documents SET text = 'A new beginning. ' || text")
     assert "before nine. **Dogs are welcome in the office on Fridays.** They stay" in moved
     changed = await after("UPDATE documents SET text = 'Cats are welcome.'")
-    assert changed == f"**[1]** Dogs\n{DOCUMENT_CHANGED}\n> **Dogs are welcome in the office on Fridays.**"
+    assert changed == quotes_alone(DOCUMENT_CHANGED)
     elsewhere = await after("UPDATE documents SET text = 'Dogs and secrets.', audience = 'C2'")
-    assert elsewhere == f"**[1]** Dogs\n{DOCUMENT_GONE}\n> **Dogs are welcome in the office on Fridays.**"
+    assert elsewhere == quotes_alone(DOCUMENT_GONE)
     assert await after("DELETE FROM documents") == elsewhere
 
 

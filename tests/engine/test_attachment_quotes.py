@@ -130,7 +130,7 @@ async def test_a_later_question_of_the_thread_still_finds_it() -> None:
 async def test_a_question_of_its_own_is_not_drowned_by_those_before_it() -> None:
     said = [PastMessage(seq, "user", "Ann", f"When does the {what} open?", 8, NOON) for seq, what in enumerate(WHATS)]
     outcome, _ = await asked("Who signs for the budget?", [file("plan.md")], sure=0.0, past=said, plan=PLAN)
-    assert [cited.title for cited in outcome.citations] == ["plan.md"]
+    assert {cited.title for cited in outcome.citations} == {"plan.md"}
 
 
 async def test_what_cannot_be_read_is_told_each() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.engine.answer.claim_support import Claim, Support, literal, says_nothing_alone, shares_words, support
 from bot.engine.markdown import code_ranges
@@ -23,6 +23,7 @@ _NUMBER = re.compile(r"(\d{1,3})(?:\s*[–-]\s*\^?(\d{1,3}))?")
 _LINE = re.compile(r"[^\n]*\n?")
 _CLOSING_EMPHASIS = re.compile(r"[*_]+(?!\S)")
 _QUOTED = re.compile(r"“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»|(?<!\w)\"([^\"\n]+)\"(?!\w)")
+_QUOTATION_MARKS = '“”„«»" '
 _QUOTE_WORDS = 2
 _CLAIM_TERMS = 2
 _SENTENCES_BACK = 3
@@ -41,11 +42,50 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Adjacent markers ``text[start:end]`` with the white space before them, and the passages they name, from 0."""
+    """Adjacent markers ``text[start:end]`` with the white space before them, and what they name, each as a number.
+
+    In the model's text these are passages, from 0.
+    """
 
     start: int
     end: int
     passages: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cited:
+    """A span of the passage with this index that supports a claim, and the section and page that it stands on.
+
+    ``is_quoted``: the claim is the words of the span.
+    """
+
+    passage: int
+    span: Support
+    heading: tuple[str, ...]
+    page: int | None
+    page_label: str
+    is_quoted: bool
+
+    @classmethod
+    def of(cls, index: int, passage: Passage, claim: Claim, span: Support) -> _Cited:
+        place = passage.place_at(passage.start + span.start)
+        heading = passage.heading if place.heading is None else place.heading
+        label = "" if place.page_label == str(place.page) else place.page_label
+        is_quoted = literal(claim.text.strip(_QUOTATION_MARKS), passage.text[span.start : span.end])
+        return cls(index, span, heading, place.page, label, is_quoted)
+
+    def joined(self, other: _Cited) -> _Cited | None:
+        """Return the citation for the claims of both, with the better span; None if each needs its own.
+
+        Words that are quoted are cited where they stand. Other claims of one section share a citation.
+        """
+        if self.passage != other.passage:
+            return None
+        if (self.span.start, self.span.end) == (other.span.start, other.span.end):
+            return replace(self, is_quoted=self.is_quoted or other.is_quoted)
+        if self.is_quoted or other.is_quoted or (self.heading, self.page) != (other.heading, other.page):
+            return None
+        return max(self, other, key=lambda one: one.span.score)
 
 
 def renumber(text: str, count: int) -> str:
@@ -62,32 +102,38 @@ def resolve(answer: str, passages: Sequence[Passage]) -> Resolved:
     """Check each marker of the model's text against its passage and find the quote that supports it.
 
     ``answer`` uses the prompt's numbers. A marker stays if its passage has one or two sentences, a list item or a table
-    row that contains enough of the claim; the best such span over all claims of a passage is the quote. If a sentence
-    with citations puts words in quotation marks that are in no passage, the quotation marks are removed.
+    row that contains enough of the claim. Words that are quoted, and each section and page of a passage, are cited
+    apart: the quote is the best such span over all claims of the citation. If a sentence with citations puts words in
+    quotation marks that are in no passage, the quotation marks are removed.
     """
     groups = _groups(answer, len(passages))
-    best: dict[int, Support] = {}
-    supported: set[tuple[int, int]] = set()
+    cited: list[_Cited] = []
+    kept = []
     prose = _Prose.of(answer, groups)
     for group in groups:
         claim = prose.claim(group.start)
-        for passage in group.passages:
-            found = support(claim, passages[passage].text)
-            if found is None:
-                continue
-            supported.add((group.start, passage))
-            if passage not in best or found.score > best[passage].score:
-                best[passage] = found
-    kept = [_kept(group, supported) for group in groups]
+        found = ((index, support(claim, passages[index].text)) for index in group.passages)
+        supports = [_Cited.of(index, passages[index], claim, span) for index, span in found if span is not None]
+        kept.append(replace(group, passages=tuple(_cite(cited, one) for one in supports)))
     order: dict[int, int] = {}
     text = _rewritten(
         answer,
         kept,
-        lambda passage: order.setdefault(passage, len(order) + 1),
+        lambda place: order.setdefault(place, len(order) + 1),
         _unquoted(answer, groups, passages, prose.ends),
     )
-    citations = tuple(_citation(n, passage, passages[passage], best[passage]) for passage, n in order.items())
+    citations = tuple(_citation(n, cited[place], passages[cited[place].passage]) for place, n in order.items())
     return Resolved(text, citations)
+
+
+def _cite(cited: list[_Cited], one: _Cited) -> int:
+    """Return the place in ``cited`` of what is cited for one claim more; add it if it needs a citation of its own."""
+    for place, earlier in enumerate(cited):
+        if (joined := earlier.joined(one)) is not None:
+            cited[place] = joined
+            return place
+    cited.append(one)
+    return len(cited) - 1
 
 
 def is_bare(answer: str, passages: Sequence[Passage]) -> bool:
@@ -101,24 +147,20 @@ def is_bare(answer: str, passages: Sequence[Passage]) -> bool:
     return not resolve(answer, passages).citations
 
 
-def _kept(group: _Group, supported: set[tuple[int, int]]) -> _Group:
-    return _Group(group.start, group.end, tuple(p for p in group.passages if (group.start, p) in supported))
-
-
-def _citation(n: int, index: int, passage: Passage, span: Support) -> Citation:
-    place = passage.place_at(passage.start + span.start)
+def _citation(n: int, cited: _Cited, passage: Passage) -> Citation:
+    span = cited.span
     return Citation(
         n=n,
         source=passage.source,
         title=passage.title,
         quote=passage.text[span.start : span.end],
         document_id=passage.document_id,
-        heading=passage.heading if place.heading is None else place.heading,
-        page=place.page,
-        page_label="" if place.page_label == str(place.page) else place.page_label,
+        heading=cited.heading,
+        page=cited.page,
+        page_label=cited.page_label,
         start=passage.start + span.start,
         end=passage.start + span.end,
-        passage=index,
+        passage=cited.passage,
     )
 
 

@@ -15,7 +15,9 @@ from bot.app import App
 from bot.commands.ask import NullSurface
 from bot.engine import user_messages
 from bot.errors import NotAllowed, UsageError
+from bot.platforms.web.history import message_views
 from bot.store import tenants
+from bot.store.browser_page import page_conversations
 from bot.store.budgets import ledger
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
@@ -143,6 +145,14 @@ async def test_a_stopped_answer_is_billed_as_an_estimate(app_with_models: App, m
     await app_with_models.dispatcher.stop(turn.id, Author("ann", "Ann"))
     outcome = await task
     assert outcome.state == "cancelled"
+    async with app_with_models.database.tenant(LOCAL_TENANT) as session:
+        stored = await page_conversations.messages(session, tenant_id=LOCAL_TENANT, thread=turn.thread)
+    answer = message_views("thread", stored, [], strong_model=None)[-1]
+    assert (answer.role, "Dogs are welcome." in answer.blocks[0], "Stopped." in answer.blocks[-1]) == (
+        "assistant",
+        True,
+        True,
+    )
     (row,) = await rows_of(app_with_models, outcome)
     assert (row.status, row.estimated) == ("cancelled", True)
     assert row.input_tokens + row.cached_tokens + row.cache_write_tokens > 0

@@ -25,6 +25,9 @@ MARKDOWN = r"""# Rules <b>bold</b>
 | Who | What |
 |---|---|
 | A \| B | <img src=x onerror="window.broken = 1"> |
+| --- | - |
+
+| is no row \|
 
 1. First
 2. Second
@@ -89,7 +92,8 @@ async def test_markdown_is_drawn_and_nothing_of_it_becomes_html(word_and_markdow
         elements = await open_document(word_and_markdown, chrome, "rules.md", "ain <scr")
         assert elements == [
             ("H3", "Rules <b>bold</b>"),
-            ("DIV", 'WhoWhatA | B<img src=x onerror="window.broken = 1">'),
+            ("DIV", 'WhoWhatA | B<img src=x onerror="window.broken = 1">----'),
+            ("P", r"| is no row \|"),
             ("OL", "FirstSecond"),
             ("PRE", "# not a heading\n\n- not an item"),
             ("H5", "Details"),

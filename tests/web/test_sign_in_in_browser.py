@@ -45,6 +45,11 @@ async def test_sign_in_with_a_token_ask_and_sign_out(tmp_path: Path) -> None:
         assert (await look(chrome, lambda driver: driver.current_url)) == f"{url}/"
 
         assert await shown(chrome, "#admin-page") == ["Admin page"]
+        style = """
+            const [link, button] = ["admin-page", "new"].map((id) => getComputedStyle(document.getElementById(id)));
+            return [link.fontFamily === button.fontFamily, link.textDecorationLine];
+        """
+        assert await look(chrome, lambda driver: driver.execute_script(style)) == [True, "none"]
         page.release(len(PIECES))
         await click(chrome, "#chips button")
         await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final .sources li"))

@@ -5,7 +5,7 @@ import { longPage } from "./user-messages.js";
 
 const MARKDOWN_HEADING = /^(#{1,6})\s+/;
 const FENCE = /^\s*(```|~~~)\s*(\S*)/;
-const TABLE_ROW = /^\s*\|.*\|\s*$/;
+const TABLE_ROW = /^\s*\|.*(?<!\\)\|\s*$/;
 const TABLE_RULE = /^\s*\|(\s*:?-+:?\s*\|)+\s*$/;
 const LIST_ITEM = /^(\s*)(?:[-*+•]|(\d{1,3})[.)])\s+/;
 /** The title of the panel is the heading above those of the document. */
@@ -85,9 +85,8 @@ function addRow(drawn, runs, text) {
     drawn.at(-1).append(element("table"));
   }
   const table = drawn.at(-1).firstElementChild;
-  if (TABLE_RULE.test(text)) {
-    const [head] = table.rows;
-    if (table.rows.length === 1) head.replaceChildren(...[...head.cells].map(headerCell));
+  if (TABLE_RULE.test(text) && table.rows.length < 2) {
+    for (const head of table.rows) head.replaceChildren(...[...head.cells].map(headerCell));
     return;
   }
   const bars = [...text.matchAll(/(?<!\\)\|/g)].map(({ index }) => index);

@@ -61,7 +61,7 @@ EXEMPT = {
         "tenant_id", "platform", "channel_id", "thread_id", "message_id", "kind",
         "user_role", "wish", "state", "audience",
     },
-    "processes": {"tenant_id", "host", "platforms", "faults"},  # a fault names a part and its error
+    "processes": {"tenant_id", "host", "platforms", "faults", "pid_namespace"},  # a fault names a part and its error
     "reply_parts": {"tenant_id", "ref"},
     "attachments": {"tenant_id", "kind"},
     "messages": {"tenant_id", "role"},

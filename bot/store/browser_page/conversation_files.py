@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.database.pipelined_transactions import Statement, send
@@ -94,9 +94,15 @@ async def read(session: AsyncSession, *, tenant_id: str, file_id: str) -> bytes 
 
 
 async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> int:
-    """Delete the person's files, and all files that commands returned, because they may quote anybody."""
-    theirs = (page_files.c.added_by == user_id) | (page_files.c.purpose == "reply")
-    deleted = await session.execute(
-        delete(page_files).where(page_files.c.tenant_id == tenant_id, theirs).returning(page_files.c.file_id)
-    )
-    return len(deleted.all())
+    """Delete the person's files. Return how many there were."""
+    return await _delete(session, tenant_id, page_files.c.added_by == user_id)
+
+
+async def erase_replies(session: AsyncSession, *, tenant_id: str) -> int:
+    """Delete all files that commands returned, because they may quote anybody. Return how many there were."""
+    return await _delete(session, tenant_id, page_files.c.purpose == "reply")
+
+
+async def _delete(session: AsyncSession, tenant_id: str, condition: ColumnElement[bool]) -> int:
+    statement = delete(page_files).where(page_files.c.tenant_id == tenant_id, condition)
+    return len((await session.execute(statement.returning(page_files.c.file_id))).all())

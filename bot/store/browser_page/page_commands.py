@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.database.pipelined_transactions import Statement
@@ -86,6 +86,14 @@ async def delete_of_thread(session: AsyncSession, *, tenant_id: str, thread_id: 
             (page_commands.c.author_id == author_id) | card["public"].as_boolean(),
         )
     )
+
+
+async def wrote(session: AsyncSession, *, tenant_id: str, author_id: str) -> bool:
+    """Return whether a card of this person is stored."""
+    own = select(page_commands.c.command_id).where(
+        page_commands.c.tenant_id == tenant_id, page_commands.c.author_id == author_id
+    )
+    return bool(await session.scalar(select(own.exists())))
 
 
 async def erase(session: AsyncSession, *, tenant_id: str) -> int:

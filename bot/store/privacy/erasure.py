@@ -85,7 +85,6 @@ async def erase(
     for name, statement in _statements(tenant_id, user_id, nobody).items():
         done[name] = (await session.execute(statement)).rowcount  # type: ignore[attr-defined]
     done["page_files"] = await conversation_files.erase(session, tenant_id=tenant_id, user_id=user_id)
-    done["page_commands"] = await page_commands.erase(session, tenant_id=tenant_id)
     done["documents"] = await message_erasure.erase_messages(session, tenant_id=tenant_id, user_id=user_id)
     done["sources"] = await upload_records.forget_person(
         session, tenant_id=tenant_id, user_id=user_id, pseudonym=nobody
@@ -98,6 +97,10 @@ async def erase(
         session, tenant_id=tenant_id, user_id=user_id, names=names, pseudonym=nobody
     )
     done["threads"] = await _forget_threads(session, tenant_id, touched)
+    if any(done.values()) or await page_commands.wrote(session, tenant_id=tenant_id, author_id=user_id):
+        # A reply may quote anybody. For an ID of which nothing is stored, as one with a typing error, all stay.
+        done["page_files"] += await conversation_files.erase_replies(session, tenant_id=tenant_id)
+        done["page_commands"] = await page_commands.erase(session, tenant_id=tenant_id)
     return done
 
 

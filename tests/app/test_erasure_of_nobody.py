@@ -10,7 +10,6 @@ from bot.app import App
 from bot.store.privacy import erasure
 from tests.app.test_erasure_everywhere import PERSON, TENANT, Planter, plant_everything
 
-
 OF_THE_SYSTEM = {"processes", "knowledge_state"}
 """Tables with signs of life, and with the version by which caches are checked."""
 

@@ -84,7 +84,11 @@ def chat(thread: str | None, user: str) -> None:
 
 
 def as_document(outcome: Outcome, turn_id: str) -> dict[str, Any]:
-    """Return an answer, with its short id, as the JSON document of the command line."""
+    """Return an answer, with its short id, as the JSON document of the command line.
+
+    ``notes`` say what people see below the answer, such as that it was cut. ``outage`` is the reason why no model could
+    answer, so that the documents are quoted; None if there is none.
+    """
     usage, route = outcome.usage, outcome.route
     return {
         "turn_id": turn_id,
@@ -113,6 +117,8 @@ def as_document(outcome: Outcome, turn_id: str) -> dict[str, Any]:
         "cost_usd": outcome.cost_usd,
         "cached": outcome.cached,
         "refused": outcome.refused,
+        "notes": list(outcome.trace.get("notes", ())),
+        "outage": outcome.trace.get("outage") or None,
         "timings_ms": {name: outcome.timings_ms.get(name) for name in ("search", "ttft", "total")},
     }
 

@@ -73,7 +73,7 @@ def cannot_see_images(model: str) -> str:
 
 
 def no_credit(label: str) -> str:
-    return f"The credit at {label} is used up. Add credit in the provider's billing settings."
+    return f"{label} has no credit left. Add credit in the provider's billing settings."
 
 
 def key_rejected(label: str, key_setting: str) -> str:

@@ -43,7 +43,8 @@ def test_ingest_ask_and_ask_again(parley: Parley, folder: Path) -> None:
     assert asked.status == 0
     answer = asked.document
     assert set(answer) == {
-        "turn_id", "thread", "answer", "citations", "route", "usage", "cost_usd", "cached", "refused", "timings_ms",
+        "turn_id", "thread", "answer", "citations", "route", "usage", "cost_usd", "cached", "refused", "notes",
+        "outage", "timings_ms",
     }  # fmt: skip
     assert "180 EUR" in answer["answer"]
     assert "no model" in answer["answer"].lower()

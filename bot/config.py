@@ -27,12 +27,25 @@ from knowledge.text import secret_redaction
 from knowledge.types import ChunkingMethod
 
 _CHANGE = "Change it in the environment or in .env."
+_CHANGE_ALL = "Change them in the environment or in .env."
+_EXPECTED = {
+    "int_parsing": "not a whole number",
+    "float_parsing": "not a number",
+    "bool_parsing": "neither true nor false",
+}
+"""What is wrong with a value, by the type of pydantic's error."""
 _DATABASE_ADDRESSES = ("database_url", "listen_database_url", "search_database_url")
 _DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
 
 def _tokens(value: object) -> object:
-    return 0 if isinstance(value, str) and value.strip().lower() == "unlimited" else value
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() == "unlimited":
+        return 0
+    if not value.strip().lstrip("+-").isdecimal():
+        raise ValueError("neither a whole number of tokens a day nor unlimited")
+    return value
 
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -275,7 +288,7 @@ def environment_name(field: str) -> str:
 
 
 def load(**overrides: object) -> Settings:
-    """Read and validate the settings. Raises ConfigError with one line: name, problem, fix."""
+    """Read and validate the settings. Raises ConfigError with one line: each name with its problem, and the fix."""
     in_file = env_file.names()
     for name in sorted({environment_name(field) for field in Settings.model_fields} & os.environ.keys()):
         # Python keeps bytes that are not UTF-8 as surrogates, which neither a database nor a network accepts.
@@ -290,13 +303,18 @@ def load(**overrides: object) -> Settings:
 
 
 def _one_line(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    problem = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return f"{problem[:1].upper()}{problem[1:]}."
-    name = str(first["loc"][0])
-    name = environment_name(name) if name in Settings.model_fields else name
-    return f"{name}: {problem[:1].lower() + problem[1:]}. {_CHANGE}"
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    named, general = [], []
+    for detail in details:
+        problem = _EXPECTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
+        if not detail["loc"]:
+            general.append(f"{problem[:1].upper()}{problem[1:]}.")
+            continue
+        name = str(detail["loc"][0])
+        name = environment_name(name) if name in Settings.model_fields else name
+        named.append(f"{name}: {problem[:1].lower() + problem[1:]}.")
+    change = [_CHANGE if len(named) == 1 else _CHANGE_ALL] if named else []
+    return " ".join([*general, *named, *change])
 
 
 def _warn_of_unknown_names(in_file: set[str]) -> None:

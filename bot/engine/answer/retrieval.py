@@ -9,6 +9,7 @@ from bot.engine import user_messages
 from bot.engine.answer import experts, prompt
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.budget_limits import PASSAGE_SHARE
+from bot.engine.answer.claim_support import shares_words
 from bot.engine.answer.context import Context
 from bot.engine.answer.query import Query, search
 from bot.engine.answer.question_context import Attachments
@@ -89,7 +90,7 @@ def judge(context: Context, query: Query, found: Found, attachments: Attachments
         return Evidence(query, found, attachments.passages)
     notes = (user_messages.not_in_files(files_read),) if files_read and not attachments.passages else ()
     if declined:
-        places = [one.place for one in found.passages]
+        places = [one.place for one in found.passages if shares_words(query.expanded, f"{one.title} {one.text}")]
         people = experts.people(query.expanded, found.passages)
         nothing = user_messages.nothing_found(query.question, found.documents, places, people)
         return Evidence(query, found, notes=(*notes, nothing))

@@ -24,6 +24,7 @@ def gaps(period: str, tenant: str, as_json: bool) -> None:
     """Show what people ask and the documents do not answer, grouped by subject.
 
     Unanswered questions, answers with a thumb down, and answers from passages that probably did not contain the answer.
+    At the end, what is answered, but asked often.
     """
     from datetime import UTC, datetime
 

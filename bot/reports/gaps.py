@@ -141,7 +141,7 @@ async def gaps(
     readers: Readers | None = None,
     most: int = MOST_QUESTIONS,
 ) -> list[Gap]:
-    """Return the gaps since ``start`` among the latest ``most`` questions, the most asked first.
+    """Return the gaps since ``start`` among the latest ``most`` questions, the most asked first, then what is answered.
 
     Questions that were deleted are left out. Without ``readers``, the operator reads it, who may read all.
     """
@@ -173,7 +173,7 @@ async def gaps(
         _gap(label, [asked[place] for place in group], stale, nameable)
         for label, group in zip(labels, groups, strict=True)
     ]
-    return sorted(found, key=lambda gap: (-gap.times, -gap.askers, gap.label))
+    return sorted(found, key=lambda gap: (gap.why.keys() <= {"repeated"}, -gap.times, -gap.askers, gap.label))
 
 
 def _is_answered_follow_up(row: Any) -> bool:

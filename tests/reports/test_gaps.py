@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert
 
 from bot.reports import gaps as gaps_report
-from bot.reports.gaps import SAME_SUBJECT, Gap, Vectors, gaps, grouped, labelled
+from bot.reports.gaps import OFTEN, SAME_SUBJECT, Gap, Vectors, gaps, grouped, labelled
 from bot.store.database.session import Database
 from bot.store.schema import feedback, threads, turns
 from knowledge.ingest import Ingestor
@@ -107,6 +107,21 @@ async def test_a_follow_up_that_was_answered_with_a_source_is_no_gap_for_its_low
             session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject, model=OFFLINE_MODEL
         )
     assert [gap.questions for gap in found] == ([(question,)] if is_gap else [])
+
+
+async def test_what_is_answered_but_asked_often_stands_last(database: Database) -> None:
+    often = [asked(number, "What is the hotel limit?", source="hotels.md") for number in range(1, 1 + 2 * OFTEN)]
+    rows = [*often, asked(99, "Is parking free?", unanswered=True)]
+    async with database.tenant(TENANT) as session:
+        await session.execute(insert(threads), [THREAD])
+        await session.execute(insert(turns), rows)
+        found = await gaps(
+            session, tenant_id=TENANT, start=NOW - timedelta(days=7), encode=by_subject, model=OFFLINE_MODEL
+        )
+    assert [(gap.times, dict(gap.why)) for gap in found] == [
+        (1, {"unanswered": 1}),
+        (2 * OFTEN, {"repeated": 2 * OFTEN}),
+    ]
 
 
 async def test_without_questions_there_is_no_gap(database: Database) -> None:

@@ -33,7 +33,8 @@ from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample
 from knowledge.compound_questions import parts_of
 from knowledge.search.retriever import Retriever
-from knowledge.types import Found, Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found, Passage
 
 STEPS = (7, 11)
 """The distances of the sample's questions that are asked together."""

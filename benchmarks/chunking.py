@@ -36,7 +36,9 @@ from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text
 from knowledge.ports import Embedder
 from knowledge.search.retriever import Retriever
-from knowledge.types import NOTHING_KNOWN, Document, Fetched, Item, Known, Scope
+from knowledge.types.documents import Document
+from knowledge.types.scope import Scope
+from knowledge.types.source_items import NOTHING_KNOWN, Fetched, Item, Known
 
 TENANT = "benchmark"
 BUDGETS = (500, 1000, 2000)

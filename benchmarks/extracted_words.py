@@ -26,7 +26,7 @@ from pathlib import Path
 from benchmarks.shared.reference_texts import marked_documents
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 
 PEERS = {
     "markitdown": "from markitdown import MarkItDown\nread = lambda path: MarkItDown().convert(path).markdown",

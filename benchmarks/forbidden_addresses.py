@@ -36,7 +36,7 @@ from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.sources.refused_requests import refused_requests
 from knowledge.sources.sitemap import SitemapSource
 from knowledge.sources.source_factory import open_source
-from knowledge.types import Failure, Fetched
+from knowledge.types.source_items import Failure, Fetched
 
 SITE = "site.test"
 """The name under which the test's own server is allowed, with its subdomains."""

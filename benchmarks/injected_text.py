@@ -29,7 +29,7 @@ from bot.engine.answer import prompt
 from bot.engine.answer.attached_context import AttachedContext
 from bot.engine.memory import Selected
 from bot.types.conversation import Fact, PastMessage
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 from tests.doubles import output_checks
 
 FILES = ("naughty-strings.txt", "prompt-injection.json", "indirect-injection-attacks.json")

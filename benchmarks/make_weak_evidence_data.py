@@ -17,7 +17,7 @@ from knowledge.chunking import chunk
 from knowledge.embedders.local import SentenceTransformerEmbedder
 from knowledge.parsing import plain_text
 from knowledge.search.followup_queries import with_carried_words
-from knowledge.types import Document
+from knowledge.types.documents import Document
 
 PASSAGES = 5
 MOST_QUESTIONS = 80

@@ -38,7 +38,7 @@ from bot.store.tenants import with_upkeep
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.ingest import Ingestor
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 from tests.knowledge.fakes import ListSource, markdown
 
 SERVER = {

@@ -35,7 +35,8 @@ from knowledge.embedders.token_vectors import Sentences, sentence_cosines
 from knowledge.parsing import plain_text
 from knowledge.search.passage_compression import Extract, compress
 from knowledge.search.passage_merging import with_sentences
-from knowledge.types import Document, Passage
+from knowledge.types.documents import Document
+from knowledge.types.search_results import Passage
 
 Span = tuple[int, int]
 Count = Callable[[str], int]

@@ -27,7 +27,8 @@ from bot.evals.scratch_schema import scratch_schema
 from bot.llm.quoting.quote_selection import Quote, best_quotes
 from knowledge.packaged_models import MULTILINGUAL_MODEL, OFFLINE_MODEL
 from knowledge.search.retriever import Retriever
-from knowledge.types import Found, Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found, Passage
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from knowledge.bm25 import IndexedChunk
 from knowledge.packaged_models import OFFLINE_MODEL
 from knowledge.psycopg_connection import psycopg_connection
 from knowledge.store.knowledge_version import lock_and_increment
-from knowledge.types import TENANT_AUDIENCE, Scope
+from knowledge.types.scope import TENANT_AUDIENCE, Scope
 
 Random = np.random.Generator
 

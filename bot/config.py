@@ -24,7 +24,7 @@ from bot.types.usage import UNLIMITED, Tier
 from bot.web_settings import WebSettings
 from knowledge.packaged_models import OFFLINE_MODEL
 from knowledge.text import secret_redaction
-from knowledge.types import ChunkingMethod
+from knowledge.types.documents import ChunkingMethod
 
 _CHANGE = "Change it in the environment or in .env."
 _CHANGE_ALL = "Change them in the environment or in .env."

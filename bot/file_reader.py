@@ -12,7 +12,7 @@ from bot.llm.providers import images
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.mail_attachments import AttachmentLimits, parse_all
 from knowledge.parsing.parse_options import MAX_UNPACKED
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 
 PARSE_TIMEOUT = 20.0
 """Timeout for one file, and for each scanned page of it, in seconds."""

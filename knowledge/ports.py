@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.types import NOTHING_KNOWN, Document, Fetched, Item, Known, Passage, Progress
+from knowledge.types.documents import Document
+from knowledge.types.ingest_reports import Progress
+from knowledge.types.search_results import Passage
+from knowledge.types.source_items import NOTHING_KNOWN, Fetched, Item, Known
 
 Vectors = npt.NDArray[np.float32]
 """Unit vectors, shape ``(texts, dimensions)``."""

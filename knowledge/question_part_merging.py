@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 
-from knowledge.types import Found, Passage
+from knowledge.types.search_results import Found, Passage
 
 MORE_PASSAGES = 1
 """Passages that each part adds to those of a question without parts."""

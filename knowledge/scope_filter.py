@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.types import EVERYTHING, Filter, Scope
+from knowledge.types.scope import EVERYTHING, Filter, Scope
 
 Numbers = npt.NDArray[np.int64]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from knowledge.types import ChunkingMethod
+from knowledge.types.documents import ChunkingMethod
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from knowledge.text.date_expressions import spans
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 OPENING_CHARS = 800
 """Characters at the start of a document that are searched."""

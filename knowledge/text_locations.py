@@ -13,7 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.text.page_labels import label_of
-from knowledge.types import Document, Passage, TextPlace
+from knowledge.types.documents import Document
+from knowledge.types.search_results import Passage, TextPlace
 
 MAX_PLACES = 10_000
 """Most places stored with a document. A document with more keeps only the pages, or nothing."""

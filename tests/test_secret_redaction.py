@@ -31,7 +31,7 @@ from bot.errors import (
 from knowledge.errors import EmbeddingError, KnowledgeError, ParseError, SourceError
 from knowledge.text import secret_redaction
 from knowledge.text.secret_redaction import REDACTED, RedactingFilter, has_credentials, redact
-from knowledge.types import Failure
+from knowledge.types.source_items import Failure
 
 CANARY = "c4n4ryV4lu3zz"
 

@@ -26,7 +26,8 @@ from bot.store import tenants
 from bot.types.audience import MEMBERS, Readers, Standing, decide
 from bot.types.conversation import LOCAL_TENANT, Author, ThreadKey
 from knowledge.errors import KnowledgeError
-from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, Failure, Fetched, Known
+from knowledge.types.scope import TENANT_AUDIENCE
+from knowledge.types.source_items import NOTHING_KNOWN, Failure, Fetched, Known
 
 DOCUMENT = "# Harbor\n\nThe code word of the harbor master is {}. Nobody else may say it aloud.\n"
 

@@ -29,7 +29,7 @@ from benchmarks.hostile_files.crafted import Targets
 from benchmarks.shared.harness import run, table
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import PROJECT_ROOT, Parser
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 
 SAMPLE_SECONDS = 0.01
 

@@ -14,7 +14,7 @@ from bot.store.answer_cache.similar_answer_statements import Tally
 from bot.types.display import Citation
 from bot.types.settings import ChannelSettings
 from knowledge.store.document_catalog import Surroundings
-from knowledge.types import TENANT_AUDIENCE
+from knowledge.types.scope import TENANT_AUDIENCE
 
 NO_REUSE = Tally(0, 0, 0, 0, 0)
 SAVINGS_30_DAYS = Savings(Decimal("6.8681"), Decimal("14.0920"), Decimal("2.3614"))

@@ -31,7 +31,8 @@ from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.turns import Outcome
 from knowledge import sample
 from knowledge.sources.source_factory import open_source
-from knowledge.types import Found, Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found, Passage
 
 Result = TypeVar("Result")
 

@@ -38,7 +38,7 @@ from knowledge.search.rerankers import LateInteraction
 from knowledge.search.retriever import Retriever
 from knowledge.search.vector_search import nearest_chunks, scan_exactly
 from knowledge.store.chunk_vectors import Vector
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 CANDIDATES = 100
 QUESTION_TERMS = 5

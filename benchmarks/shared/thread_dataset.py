@@ -12,7 +12,7 @@ from typing import Any
 from rank_bm25 import BM25Okapi
 
 from bot.evals import beir
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 PASSAGES = 5
 DAY = 8 * 3600.0

@@ -13,7 +13,8 @@ from bot.cli.options import data_options
 from bot.cli.output import echo, print_data, print_json
 from bot.cli.parameter_types import Identifier
 from bot.commands import docs_user_messages
-from knowledge.types import ORDERS, DocumentRow, IngestReport, Order
+from knowledge.types.documents import ORDERS, DocumentRow, Order
+from knowledge.types.ingest_reports import IngestReport
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession

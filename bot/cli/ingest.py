@@ -13,7 +13,10 @@ from bot.cli.options import data_options
 from bot.cli.output import echo, print_json
 from bot.cli.parameter_types import Identifier, SourceName
 from knowledge.source_options import UNCHANGED, SourceOptions
-from knowledge.types import TENANT_AUDIENCE, ChunkingMethod, Failure, IngestReport
+from knowledge.types.documents import ChunkingMethod
+from knowledge.types.ingest_reports import IngestReport
+from knowledge.types.scope import TENANT_AUDIENCE
+from knowledge.types.source_items import Failure
 
 if TYPE_CHECKING:
     from bot.app import App

@@ -69,7 +69,7 @@ async def _parsed(parser: Any, path: Path, max_bytes: int, include_hidden: bool)
     from knowledge.parsing.mail_attachments import parse_all
     from knowledge.sources.files import read_file
     from knowledge.text.storable_text import storable
-    from knowledge.types import Failure
+    from knowledge.types.source_items import Failure
 
     shown = storable(str(path))
     read = await asyncio.to_thread(read_file, path, storable(path.name), max_bytes)

@@ -16,7 +16,7 @@ from bot.cli.output import console, printable
 from bot.commands.ingest_user_messages import counted
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample as handbook
-from knowledge.types import Progress as IngestProgress
+from knowledge.types.ingest_reports import Progress as IngestProgress
 
 if TYPE_CHECKING:
     from bot.app import App

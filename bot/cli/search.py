@@ -16,7 +16,9 @@ from bot.cli.output import echo, print_json
 from bot.cli.parameter_types import Identifier, Language
 from bot.errors import UsageError
 from knowledge.parsing.format_detection import Format
-from knowledge.types import EVERYTHING, SOURCE_KINDS, TENANT_AUDIENCE, Filter, Found, Passage, Scope
+from knowledge.types.scope import EVERYTHING, TENANT_AUDIENCE, Filter, Scope
+from knowledge.types.search_results import Found, Passage
+from knowledge.types.source_items import SOURCE_KINDS
 
 if TYPE_CHECKING:
     from bot.app import App

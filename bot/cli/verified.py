@@ -14,7 +14,7 @@ from bot.cli.output import echo, print_data, print_json
 from bot.cli.parameter_types import FilePath, Identifier
 from bot.commands import verified_user_messages
 from bot.errors import ParleyError, UsageError
-from knowledge.types import TENANT_AUDIENCE
+from knowledge.types.scope import TENANT_AUDIENCE
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession

@@ -11,7 +11,7 @@ from bot.engine.ports.surface import TranscriptReader
 from bot.types.audience import UNCHECKED, Audience
 from bot.types.conversation import Attachment, Author, Platform
 from bot.types.display import Citation
-from knowledge.types import audiences
+from knowledge.types.scope import audiences
 
 if TYPE_CHECKING:
     from bot.commands.services import Services

@@ -21,7 +21,8 @@ from bot.ingestion import RequestedRun
 from bot.store.database.session import Database
 from knowledge.errors import KnowledgeError
 from knowledge.store import document_catalog, document_names, held_back_sources, source_records
-from knowledge.types import ORDERS, Failure, Order
+from knowledge.types.documents import ORDERS, Order
+from knowledge.types.source_items import Failure
 from knowledge.whole_numbers import whole_number
 
 MAX_ROWS = 100

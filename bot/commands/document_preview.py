@@ -16,7 +16,8 @@ from bot.types.conversation import Attachment
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
 from knowledge.parsing.mail_attachments import AttachmentLimits
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 MAX_FILES = 5
 

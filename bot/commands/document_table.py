@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bot.commands.base import Cell
-from knowledge.types import DocumentRow
+from knowledge.types.documents import DocumentRow
 
 COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
 

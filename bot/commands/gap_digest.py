@@ -32,7 +32,7 @@ from bot.store.budgets import judge_calls
 from bot.types.audience import UNCHECKED, Audience
 from bot.types.conversation import ThreadKey
 from bot.types.usage import Call
-from knowledge.types import audiences
+from knowledge.types.scope import audiences
 
 log = logging.getLogger(__name__)
 

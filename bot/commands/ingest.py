@@ -19,7 +19,9 @@ from knowledge.store import ingest_runs
 from knowledge.store.ingest_runs import Run
 from knowledge.text.numbered_names import numbered
 from knowledge.text.secret_redaction import redact
-from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport
+from knowledge.types.ingest_reports import IngestReport
+from knowledge.types.scope import TENANT_AUDIENCE
+from knowledge.types.source_items import Failure
 
 POLLS_WITHOUT_PROGRESS = 3
 """Number of polls, less than a second in all, before progress is shown. Most uploads end earlier."""

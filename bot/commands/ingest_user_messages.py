@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from bot.commands import help_text
 from bot.commands.user_messages import number
-from knowledge.types import Failure, IngestReport, Progress
+from knowledge.types.ingest_reports import IngestReport, Progress
+from knowledge.types.source_items import Failure
 
 MAX_LISTED = 5
 _PAGE_KINDS = frozenset(("url", "crawl", "sitemap"))

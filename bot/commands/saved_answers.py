@@ -23,7 +23,7 @@ from bot.store.turns import turns
 from bot.types.conversation import Author, ThreadKey
 from bot.types.turns import Turn
 from knowledge.sources.files import UploadSource
-from knowledge.types import TENANT_AUDIENCE
+from knowledge.types.scope import TENANT_AUDIENCE
 
 _PROPOSED_PREFIX = "save:"
 """Prefix of the inbox entry that marks an answer as proposed; the turn's ID follows."""

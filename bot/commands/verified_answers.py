@@ -21,7 +21,7 @@ from bot.types.conversation import Author, Platform
 from bot.types.display import Citation
 from bot.types.verified_answers import VerifiedAnswer
 from knowledge.store import document_catalog, document_names
-from knowledge.types import TENANT_AUDIENCE
+from knowledge.types.scope import TENANT_AUDIENCE
 
 WITHOUT_CHANNELS = frozenset(("web", "console"))
 """Platforms whose documents are for everybody."""

@@ -23,7 +23,7 @@ from bot.llm.query_rewriting import ModelRewriter
 from bot.llm.quoting import extractive
 from bot.types.conversation import PastMessage
 from knowledge.store.chunk_lookup import chunk_spans
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 log = logging.getLogger(__name__)
 

@@ -26,7 +26,10 @@ from knowledge.ports import Embedder
 from knowledge.search.ranking import Ranking
 from knowledge.search.retriever import Retriever
 from knowledge.store.chunk_lookup import chunk_spans
-from knowledge.types import NOTHING_KNOWN, Document, Fetched, IngestReport, Known, Scope
+from knowledge.types.documents import Document
+from knowledge.types.ingest_reports import IngestReport
+from knowledge.types.scope import Scope
+from knowledge.types.source_items import NOTHING_KNOWN, Fetched, Known
 
 TENANT = "eval"
 STAGES = ("dense", "sparse", "fused", "reranked")

@@ -18,7 +18,7 @@ from bot.store.database.session import Database
 from knowledge.ports import Source
 from knowledge.store import ingest_runs, pending_uploads, source_records, upload_records
 from knowledge.store.ingest_runs import Run
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 
 FIRST_POLL_SECONDS = 0.1
 POLL_SECONDS = 1.0

@@ -21,7 +21,7 @@ from knowledge.errors import SourceError
 from knowledge.ports import Source
 from knowledge.store import ingest_runs
 from knowledge.store.ingest_runs import Run
-from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
+from knowledge.types.source_items import NOTHING_KNOWN, Fetched, Item, Known
 
 
 class OverDailyLimit(Refused):

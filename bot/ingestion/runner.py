@@ -26,7 +26,7 @@ from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.sources.files import UploadSource
 from knowledge.store import held_back_sources, ingest_runs, pending_uploads, source_records
 from knowledge.store.ingest_runs import Run
-from knowledge.types import IngestReport, Progress
+from knowledge.types.ingest_reports import IngestReport, Progress
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from bot.engine.ports.llm import LLM, Message, Meter, Prompt
 from bot.engine.ports.search_planner import SearchPlan
 from bot.llm.structured import complete
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 MAX_TOKENS = 600
 """Most of them are for models that reason before they write."""

@@ -26,7 +26,8 @@ from bot.store.database.retry import is_conflict
 from bot.store.database.session import Database
 from knowledge.psycopg_connection import ONE_SNAPSHOT
 from knowledge.search.retriever import Retriever
-from knowledge.types import Found, Scope, StandbyUse
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found, StandbyUse
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from bot.engine.ports.telemetry import Telemetry
 from bot.types.turns import Outcome, Turn
 from bot.types.usage import Call
-from knowledge.types import Found
+from knowledge.types.search_results import Found
 
 log = logging.getLogger(__name__)
 

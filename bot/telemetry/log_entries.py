@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.types.turns import Outcome, Turn
 from bot.types.usage import Call
-from knowledge.types import Found
+from knowledge.types.search_results import Found
 
 ENTRIES = "parley.requests"
 """The logger of the entries."""

@@ -30,7 +30,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 
 from bot.types.turns import Outcome, Turn
 from bot.types.usage import NO_MODEL, Call
-from knowledge.types import Found
+from knowledge.types.search_results import Found
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from bot.health import Health
 from bot.types.turns import Outcome, Turn
 from bot.types.usage import Call
-from knowledge.types import Found
+from knowledge.types.search_results import Found
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.01, 0.025, 0.05, 0.08, 0.12, 0.25, 0.4, 0.8, 1.2, 2.5, 4, 8, 15, 30, 60, 120)

@@ -25,7 +25,7 @@ from knowledge.bm25.posting_codec import (
 from knowledge.psycopg_connection import Command, psycopg_connection, send_together
 from knowledge.scope_filter import Numbers, passing
 from knowledge.text import search_terms
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)

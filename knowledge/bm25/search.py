@@ -14,7 +14,7 @@ from knowledge.bm25.corpus import read_corpus
 from knowledge.bm25.posting_codec import SEGMENT, Bits, Entries
 from knowledge.bm25.term_statistics import okapi_idf
 from knowledge.psycopg_connection import Command
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 K1 = 1.5
 B = 0.75

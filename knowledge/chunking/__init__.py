@@ -25,7 +25,7 @@ from knowledge.chunking.semantic import MAX_UNITS, semantic
 from knowledge.chunking.sentence_windows import NEIGHBORS, windows
 from knowledge.chunking.text_units import Span, TokenBudget, Unit, content_blocks, sentence_units, word_units
 from knowledge.chunking.token_counting import CountTokens, limited
-from knowledge.types import Chunk, ChunkingMethod, Document
+from knowledge.types.documents import Chunk, ChunkingMethod, Document
 
 __all__ = [
     "METHODS",

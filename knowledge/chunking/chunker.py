@@ -12,7 +12,7 @@ import numpy as np
 
 from knowledge.chunking import Chunking, SemanticSplitter, chunks
 from knowledge.ports import Embedder
-from knowledge.types import Chunk, Document
+from knowledge.types.documents import Chunk, Document
 
 SENTENCES_PER_CALL = 128
 """Maximum number of sentences that one call of the embedder encodes."""

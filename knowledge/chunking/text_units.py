@@ -14,7 +14,7 @@ from itertools import islice
 from knowledge.chunking.chunk_headers import header
 from knowledge.chunking.token_counting import MAX_TOKEN_CHARS, CountTokens
 from knowledge.text.sentence_splitter import iterate_sentence_spans
-from knowledge.types import Block, Document
+from knowledge.types.documents import Block, Document
 
 Span = tuple[int, int]
 

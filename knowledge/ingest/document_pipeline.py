@@ -27,7 +27,7 @@ from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.store import document_removals, document_writes
 from knowledge.store.embedding_models import Models
 from knowledge.store.knowledge_version import lock_unless_erased
-from knowledge.types import Failure, Fetched, Mark, SourceWarning, Unchanged
+from knowledge.types.source_items import Failure, Fetched, Mark, SourceWarning, Unchanged
 
 log = logging.getLogger(__name__)
 

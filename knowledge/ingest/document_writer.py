@@ -33,7 +33,7 @@ from knowledge.store.document_rows import EmbeddedChunk, NewDocument
 from knowledge.store.document_writes import OutdatedError
 from knowledge.store.embedding_models import Models
 from knowledge.text import search_terms
-from knowledge.types import Chunk, Document
+from knowledge.types.documents import Chunk, Document
 
 log = logging.getLogger(__name__)
 

@@ -26,7 +26,10 @@ from knowledge.store import document_removals, mail_attachments, source_records
 from knowledge.store.embedding_models import Models
 from knowledge.store.knowledge_version import read_version
 from knowledge.store.message_erasure import CHAT_KINDS
-from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Known
+from knowledge.types.documents import Document
+from knowledge.types.ingest_reports import IngestReport
+from knowledge.types.scope import TENANT_AUDIENCE
+from knowledge.types.source_items import Failure, Fetched, Known
 
 Result = TypeVar("Result")
 

@@ -10,7 +10,8 @@ from knowledge.off_loop_work import in_thread_if_large
 from knowledge.parsing.mail_attachments import parse_with_attachments
 from knowledge.ports import Parses
 from knowledge.store.document_files import kept_file
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from knowledge.ingest.soft_error_detection import SAME_PAGES
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ports import Sessions
 from knowledge.store import document_removals, document_writes, held_back_sources, source_records
-from knowledge.types import Failure
+from knowledge.types.source_items import Failure
 
 log = logging.getLogger(__name__)
 

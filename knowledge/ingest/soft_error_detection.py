@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from knowledge.ingest.read_document import ReadDocument
 from knowledge.temporary_files import discard, full_disk_reported
-from knowledge.types import Failure
+from knowledge.types.source_items import Failure
 
 WEB_KINDS = ("url", "crawl", "sitemap")
 SHORT_SHARE = 0.1

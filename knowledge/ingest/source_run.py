@@ -13,7 +13,9 @@ from knowledge.ports import Embedder, OnProgress, Source
 from knowledge.store.message_erasure import CHAT_KINDS
 from knowledge.store.serving_model import Serving
 from knowledge.text.counted_nouns import counted
-from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, DocumentWarning, Failure, Known, Progress
+from knowledge.types.ingest_reports import DocumentWarning, Progress
+from knowledge.types.scope import TENANT_AUDIENCE
+from knowledge.types.source_items import NOTHING_KNOWN, Failure, Known
 
 log = logging.getLogger(__name__)
 

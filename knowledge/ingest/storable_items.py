@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from knowledge.text.storable_text import storable, storable_file_name, storable_values
-from knowledge.types import Failure, Fetched, Item, Mark, SourceWarning, Unchanged
+from knowledge.types.source_items import Failure, Fetched, Item, Mark, SourceWarning, Unchanged
 
 
 def storable_item(item: Item) -> Item:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from knowledge.text.numbered_names import numbered
-from knowledge.types import Block, BlockKind
+from knowledge.types.documents import Block, BlockKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Literal
 from knowledge.metadata import AUTHOR, DATE, LANGUAGE, as_date
 from knowledge.parsing import front_matter
 from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.types import Block, BlockKind
+from knowledge.types.documents import Block, BlockKind
 
 Dialect = Literal["rst", "asciidoc", "org"]
 

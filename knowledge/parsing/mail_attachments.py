@@ -15,7 +15,8 @@ from knowledge.errors import ParseError
 from knowledge.metadata import ATTACHED_TO, AUTHOR, DATE
 from knowledge.parsing.isolation.worker_protocol import MAX_WARNINGS
 from knowledge.text.counted_nouns import counted
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 MAX_DEPTH = 5
 """Levels of files that are attached to attached mails."""

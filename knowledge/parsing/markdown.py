@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 from knowledge.parsing import front_matter
 from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.types import Block, BlockKind
+from knowledge.types.documents import Block, BlockKind
 
 _KINDS: dict[str, BlockKind] = {
     "paragraph_open": "paragraph",

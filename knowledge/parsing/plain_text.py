@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from knowledge.parsing import text_encoding
 from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.types import Block
+from knowledge.types.documents import Block
 
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")

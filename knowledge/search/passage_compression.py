@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from knowledge.text.search_terms import main_terms, query_terms
 from knowledge.text.sentence_splitter import sentence_spans
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 LEFT_OUT = " […] "
 """Marks where sentences of a passage are left out."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from knowledge.chunking.chunk_headers import indexed_text, shared_path
 from knowledge.text.sentence_splitter import sentence_windows
-from knowledge.types import Legs, Passage, Sentence
+from knowledge.types.search_results import Legs, Passage, Sentence
 
 MAX_GAP = 400
 """Two passages of one document are joined if at most this many characters lie between them."""

@@ -12,7 +12,7 @@ from knowledge.embedders.token_vectors import Signs, sentence_cosines
 from knowledge.psycopg_connection import psycopg_connection
 from knowledge.search.fusion import Place
 from knowledge.store.chunk_vectors import Vector, halfvec
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ from knowledge.store.chunk_vectors import Vector
 from knowledge.store.serving_model import Serving
 from knowledge.text.languages import ENGLISH, STEMMERS, of_script
 from knowledge.text.search_terms import language_term
-from knowledge.types import Legs, Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Legs, Passage
 
 Result = TypeVar("Result")
 

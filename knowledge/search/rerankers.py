@@ -18,7 +18,7 @@ from knowledge.embedders.model_hub import HUB, log_once
 from knowledge.embedders.token_vectors import Signs, TokenEmbedder, TokenVectors, sign_cosines
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder, Reranker, Vectors
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder

@@ -32,7 +32,8 @@ from knowledge.store.embedding_models import Models
 from knowledge.store.knowledge_version import read_version
 from knowledge.store.serving_model import Serving
 from knowledge.text_locations import with_places
-from knowledge.types import Found, Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found, Passage
 
 _WARMING = "How many days of leave does everybody have?"
 

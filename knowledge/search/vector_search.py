@@ -17,7 +17,7 @@ from knowledge.scope_filter import passing_chunks
 from knowledge.search.fusion import NO_SPREAD, Spread
 from knowledge.store.chunk_vectors import Vector, halfvec
 from knowledge.store.serving_model import Serving
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 EXACT_ROWS = 20_000
 """Scopes with up to this many vectors are scanned exactly; larger ones use the HNSW index."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known, Mark, Unchanged
+from knowledge.types.source_items import NOTHING_KNOWN, Fetched, Item, Known, Mark, Unchanged
 
 LOOK_BACK = timedelta(days=30)
 """Period before a later reading in which it looks for edited and deleted messages, and for new replies."""

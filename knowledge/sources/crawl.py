@@ -24,7 +24,7 @@ from knowledge.sources.web_client import (
     page_document,
 )
 from knowledge.text.counted_nouns import counted
-from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, Unchanged
+from knowledge.types.source_items import NOTHING_KNOWN, Failure, Fetched, Known, Unchanged
 
 MAX_DEPTH = 8
 """Links between the first page and the deepest one."""

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from knowledge.parsing.ocr import text_recognition
 from knowledge.text.counted_nouns import counted
-from knowledge.types import Fetched, SourceWarning
+from knowledge.types.source_items import Fetched, SourceWarning
 
 SKIPPED_EXTENSIONS = frozenset(
     """.png .jpg .jpeg .gif .bmp .webp .ico .svg .tif .tiff .mp3 .mp4 .m4a .wav .ogg .mov .avi .mkv .webm .woff .woff2

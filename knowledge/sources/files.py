@@ -21,7 +21,7 @@ from knowledge.sources.lfs_pointers import is_lfs_pointer, lfs_pointer
 from knowledge.sources.mail_threads_in_folder import MailThreads
 from knowledge.text.counted_nouns import counted
 from knowledge.text.storable_text import storable, storable_file_name
-from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, SourceWarning
+from knowledge.types.source_items import NOTHING_KNOWN, Failure, Fetched, Known, SourceWarning
 
 READ_FILES, READ_BYTES = 32, 1_000_000
 """Files, and their bytes, that are read of a folder at once. A larger file is read alone."""

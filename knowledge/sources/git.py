@@ -22,7 +22,7 @@ from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.sources.lfs_pointers import is_lfs_pointer, lfs_pointer
 from knowledge.temporary_files import full_disk_reported
 from knowledge.text.storable_text import storable_file_name
-from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, SourceWarning, Unchanged
+from knowledge.types.source_items import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, SourceWarning, Unchanged
 
 CLONE_TIMEOUT_SECONDS = 300.0
 MAX_CLONE_BYTES = 1024 * 1024 * 1024

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knowledge.types import Failure
+from knowledge.types.source_items import Failure
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _LFS_POINTER_BYTES = 1024

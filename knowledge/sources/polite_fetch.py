@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from knowledge.sources.robots_txt import RobotsTxt
 from knowledge.sources.web_client import REFUSED_TYPES, NotModified, Page, PageError, RedirectFilter, WebClient
-from knowledge.types import Earlier
+from knowledge.types.source_items import Earlier
 
 PAUSE_SECONDS = 0.2
 """Pause between two requests, unless robots.txt asks for a longer one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from knowledge.types import Failure, Fetched, Item
+from knowledge.types.source_items import Failure, Fetched, Item
 
 SAME_ENDS = 3
 """So many addresses that end at one page are taken for a notice, start page or sign-in."""

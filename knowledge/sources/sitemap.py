@@ -14,7 +14,7 @@ from knowledge.sources.site_source import SiteSource, site_of
 from knowledge.sources.sitemap_parser import Sitemap, SitemapEntry, parse_sitemap
 from knowledge.sources.web_client import NotModified, PageError, RedirectFilter, page_document
 from knowledge.text.counted_nouns import counted
-from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Item, Known, Unchanged
+from knowledge.types.source_items import NOTHING_KNOWN, Earlier, Failure, Fetched, Item, Known, Unchanged
 
 MAX_SITEMAPS = 200
 """Sitemaps of an index that are read."""

@@ -21,7 +21,7 @@ from knowledge.sources.checked_connection import CheckedConnector
 from knowledge.sources.checked_resolver import AddressRefusedError, check_address
 from knowledge.sources.page_rendering import PageRenderer, needs_rendering
 from knowledge.sources.web_address import WebAddressError, require_web_address
-from knowledge.types import Earlier, Fetched
+from knowledge.types.source_items import Earlier, Fetched
 
 MAX_REDIRECTS = 5
 TIMEOUT_SECONDS = 30.0

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from knowledge.sources.page_rendering import PageRenderer
 from knowledge.sources.web_client import REFUSED_TYPES, TIMEOUT_SECONDS, NotModified, WebClient, page_document
-from knowledge.types import NOTHING_KNOWN, Fetched, Known, Unchanged
+from knowledge.types.source_items import NOTHING_KNOWN, Fetched, Known, Unchanged
 
 _REFUSED = tuple(kind for kind in REFUSED_TYPES if kind != "image/")
 

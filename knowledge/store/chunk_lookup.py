@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from knowledge import superseded
 from knowledge.document_states import READING_STATE, state_note, with_note
 from knowledge.psycopg_connection import psycopg_connection, send_together, with_placeholders
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from knowledge import bm25
 from knowledge.store import kept_vectors
 from knowledge.text import search_terms
-from knowledge.types import Chunk
+from knowledge.types.documents import Chunk
 
 ROWS_PER_READ = 2000
 """Rows that one statement reads or deletes: a large document has tens of thousands of chunks."""

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.errors import KnowledgeError
-from knowledge.types import DocumentRow, Order
+from knowledge.types.documents import DocumentRow, Order
 
 
 @dataclass(frozen=True, slots=True)

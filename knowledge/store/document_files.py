@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.metadata import FORMAT
 from knowledge.store.file_parts import PartsTable
-from knowledge.types import Document
+from knowledge.types.documents import Document
 
 FORMATS = ("pdf",)
 """Formats whose files are stored."""

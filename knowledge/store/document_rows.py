@@ -19,7 +19,7 @@ from knowledge import text_locations
 from knowledge.metadata import ATTACHED_TO, dated_at
 from knowledge.store.chunk_vectors import Embedded
 from knowledge.store.chunk_writes import NewChunk
-from knowledge.types import Document
+from knowledge.types.documents import Document
 
 PIECE_CHARS = 2_000_000
 """Characters of a text that one statement writes. The driver copies them on the event loop's thread."""

@@ -16,7 +16,8 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.types import DocumentWarning, Failure, IngestReport, Progress
+from knowledge.types.ingest_reports import DocumentWarning, IngestReport, Progress
+from knowledge.types.source_items import Failure
 
 RunState = Literal["waiting", "running", "done", "stopped", "failed"]
 ACTIVE: tuple[RunState, ...] = ("waiting", "running")

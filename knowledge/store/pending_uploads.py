@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.store.file_parts import PartsTable
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 
 _PARTS = PartsTable("upload_parts", "ingest_id")
 

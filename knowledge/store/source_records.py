@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.source_options import UNCHANGED, SourceOptions
 from knowledge.store import document_files
-from knowledge.types import Earlier, Known
+from knowledge.types.source_items import Earlier, Known
 
 # A source keeps the chunking method and the choice about hidden content that were set for it unless new ones are given.
 _UPSERT_SOURCE = text("""

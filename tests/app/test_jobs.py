@@ -18,7 +18,7 @@ from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import Call, Usage
 from knowledge.store import serving_model
 from knowledge.text import search_terms
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 from tests.app.conftest import ask, key
 
 

@@ -23,7 +23,8 @@ from bot.store.budgets import ledger
 from bot.types.conversation import LOCAL_TENANT, Author
 from bot.types.turns import Outcome, Turn
 from bot.types.usage import Call, Reservation
-from knowledge.types import Found, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found
 from tests.app.conftest import ask, incoming, key
 from tests.doubles.models import ModelDouble, Reply, Seen
 

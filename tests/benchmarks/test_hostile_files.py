@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from benchmarks.hostile_files import crafted, mutations, valid
 from benchmarks.hostile_files.__main__ import Seen, parsed_text, world
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 
 SAMPLE = (
     "file-entity.docx",

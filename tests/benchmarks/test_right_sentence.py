@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.right_sentence import Outcome, has_answer, line, outcome, questions
 from bot.evals import retrieval
-from knowledge.types import Found
+from knowledge.types.search_results import Found
 from tests.llm.llm_requests import passage
 
 ROWS = {"d1": "The gate opens at six. Every hall has a lamp.", "d2": "The pump runs for forty minutes."}

@@ -13,7 +13,7 @@ import pytest
 from bot import cli
 from bot.cli import log_output, output, progress
 from bot.telemetry.log_entries import FIELDS
-from knowledge.types import Progress
+from knowledge.types.ingest_reports import Progress
 from tests.cli.conftest import Parley
 
 ROOT = Path(__file__).resolve().parents[2]

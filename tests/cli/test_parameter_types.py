@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from knowledge.sources import crawl, files, git, sitemap, web_page
-from knowledge.types import SOURCE_KINDS
+from knowledge.types.source_items import SOURCE_KINDS
 from tests.cli.conftest import Parley
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bot.cli import progress
-from knowledge.types import Progress as IngestProgress
+from knowledge.types.ingest_reports import Progress as IngestProgress
 
 ADDRESS = "https://handbook.example/departments/engineering/on-call/rotations/2026/november/index.html"
 WIDE = "/文書/" + "経費精算の手引き" * 9 + "/目次.md"

@@ -21,7 +21,7 @@ from bot.reports.costs import money
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, ThreadKey
 from knowledge.store.ingest_runs import Run
-from knowledge.types import Progress
+from knowledge.types.ingest_reports import Progress
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 ANN = Author("U1", "Ann")

@@ -10,7 +10,7 @@ from bot.commands import ingest_user_messages
 from bot.commands import registry as commands
 from bot.commands.ingest_user_messages import MAX_LISTED
 from bot.types.conversation import Attachment
-from knowledge.types import DocumentWarning, IngestReport
+from knowledge.types.ingest_reports import DocumentWarning, IngestReport
 from tests.commands.test_commands import by
 from tests.knowledge.parsing.test_hidden_content import workbook
 

@@ -11,7 +11,7 @@ from bot.engine.memory import StatedFact
 from bot.store.turns import facts
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.store import source_records
-from knowledge.types import TENANT_AUDIENCE
+from knowledge.types.scope import TENANT_AUDIENCE
 from tests.discord_bot.conftest import FAST_LIMITS
 from tests.discord_bot.test_end_to_end import finished, running
 from tests.doubles.discord import DiscordDouble

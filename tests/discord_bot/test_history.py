@@ -21,7 +21,8 @@ from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.sources.chat_channel import ChannelSource
 from knowledge.store import document_catalog
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 from tests.discord_bot.conftest import settings_for
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_models import FORUM, Channel, Message

@@ -120,7 +120,7 @@ def test_names_in_docstrings_and_comments_exist(package: str) -> None:
             "``bot.engine.nowhere`` and ``bot.engine.engine.Nothing``",
             ["bot.engine.nowhere", "bot.engine.engine.Nothing"],
         ),
-        ("``knowledge.types.Document.blocks``, PARLEY_HOME, ``SIGTERM`` and ``UNLIMITED``", []),
+        ("``knowledge.types.documents.Document.blocks``, PARLEY_HOME, ``SIGTERM`` and ``UNLIMITED``", []),
         ("``budget.GONE_CONSTANT``, OTHER_GONE_CONSTANT", ["GONE_CONSTANT", "OTHER_GONE_CONSTANT"]),
         ("JSON, PDF and Slack's OAuth are words", []),
     ],

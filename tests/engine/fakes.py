@@ -19,7 +19,8 @@ from bot.types.display import Limits, Part
 from bot.types.settings import ChannelSettings
 from bot.types.turns import UNLIMITED, LateReplies, Lease, Outcome, TenantRoom, Turn, TurnRecord
 from bot.types.usage import BudgetState, Call, Reservation, Tier, Usage
-from knowledge.types import Found, Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found, Passage
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 24, tzinfo=UTC)

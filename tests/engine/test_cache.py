@@ -9,7 +9,7 @@ from benchmarks.make_paraphrase_data import pairs
 from bot.engine import cache
 from bot.engine.cache.english_questions import reduced
 from bot.engine.cache.matching import Observation, chance, is_hit, same_wording, upper_bound
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 SAME = (
     ("How do I reset my password?", "What's the best way to reset the password, please?"),

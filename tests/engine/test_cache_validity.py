@@ -10,7 +10,7 @@ from bot.engine import cache
 from bot.types.answer_cache import CachedAnswer
 from bot.types.display import Citation
 from knowledge.errors import EmbeddingError
-from knowledge.types import Found
+from knowledge.types.search_results import Found
 from tests.engine.fakes import FakeStores, Library, Screen, Writer, passage, turn
 from tests.engine.test_cached_answers import ASKED, KNOWN, Shelf, engine, similar
 from tests.engine.test_engine import script

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.engine.answer.citations import resolve
-from knowledge.types import Passage, TextPlace
+from knowledge.types.search_results import Passage, TextPlace
 
 HOLIDAYS = "Everybody has 28 days of holiday a year. Ten of them are taken in one piece."
 OTHER = "Moving house gives one day, once in two years."

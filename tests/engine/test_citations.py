@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.engine.answer.citations import Resolved, renumber, resolve
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 LEAVE = (
     "Leave\n\nEvery employee has 30 vacation days per year. Unused days lapse in March. "

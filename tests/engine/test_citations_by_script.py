@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.engine.answer.citations import resolve
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 HINDI = "कार्यालय सोमवार से शुक्रवार तक सुबह नौ बजे खुलता है।"
 HINDI_UNRELATED = "कर्मचारियों को यात्रा का खर्च महीने के अंत में वापस मिलता है।"

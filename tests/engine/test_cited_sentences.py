@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.engine.answer.citations import resolve
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 
 def _passage(text: str) -> Passage:

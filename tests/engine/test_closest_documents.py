@@ -8,7 +8,7 @@ from bot.engine.answer.claim_support import shares_words
 from bot.engine.answer.query import Query
 from bot.engine.answer.question_context import Attachments
 from bot.engine.answer.retrieval import judge
-from knowledge.types import Found, Passage
+from knowledge.types.search_results import Found, Passage
 
 
 @pytest.mark.parametrize(

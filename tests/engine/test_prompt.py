@@ -17,7 +17,7 @@ from bot.engine.answer.prompt_delimiters import label, numbered_text, unframed
 from bot.engine.memory import Selected
 from bot.engine.ports.llm import Prompt
 from bot.types.conversation import Fact, PastMessage
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NAMES = ("passages", "notes", "earlier", "messages", "summary", "above", "file")

@@ -11,7 +11,8 @@ from bot.engine.ports.llm import Message, Meter, Prompt
 from bot.engine.ports.rewriter import Rewritten
 from bot.types.conversation import History, PastMessage
 from knowledge.compound_questions import QuestionPart
-from knowledge.types import Found, Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found, Passage
 from tests.engine.fakes import NOON, FakeStores, Library, Screen, Writer, passage, turn
 from tests.engine.test_engine import script
 

@@ -19,7 +19,8 @@ from bot.types.display import Activity
 from bot.types.turns import Outcome
 from bot.types.usage import Tier
 from knowledge.errors import KnowledgeError
-from knowledge.types import Found, Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found, Passage
 from tests.engine.fakes import MIDNIGHT, NOON, FakeStores, Library, Screen, Writer, call, passage, turn, words
 from tests.engine.test_engine import script
 

@@ -18,7 +18,7 @@ from bot.engine.answer.retrieval import Evidence
 from bot.engine.ports.surface import Surface
 from bot.errors import Refused
 from bot.types.conversation import ChatMessage, Extent, StoredAttachment
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 from tests.engine.fakes import turn, words
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

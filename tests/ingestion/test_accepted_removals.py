@@ -14,7 +14,7 @@ from bot.store.database.session import Database
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.ingest import Ingestor
 from knowledge.store import document_catalog, held_back_sources, ingest_runs
-from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
+from knowledge.types.source_items import NOTHING_KNOWN, Failure, Fetched, Known
 from tests.ingestion.slow_sources import NO_LIMIT
 from tests.knowledge.fakes import WordEmbedder, markdown
 

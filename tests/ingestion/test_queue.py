@@ -30,7 +30,7 @@ from knowledge.ports import Source
 from knowledge.sources.files import UploadSource
 from knowledge.sources.source_factory import open_source
 from knowledge.store import document_catalog, ingest_runs, source_records
-from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
+from knowledge.types.source_items import NOTHING_KNOWN, Failure, Fetched, Known
 from tests.knowledge.fakes import WordEmbedder, markdown
 from tests.superuser_access import superuser_connection
 

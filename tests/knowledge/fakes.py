@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 
 from knowledge.ports import Encoded, EncodeKind
-from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
+from knowledge.types.source_items import NOTHING_KNOWN, Fetched, Item, Known
 
 
 class WordEmbedder:

@@ -16,7 +16,7 @@ from knowledge.chunking.semantic import distances
 from knowledge.parsing import markdown, plain_text
 from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.text.sentence_splitter import sentence_spans
-from knowledge.types import Chunk, Document
+from knowledge.types.documents import Chunk, Document
 
 TEXTS = st.lists(
     st.sampled_from(

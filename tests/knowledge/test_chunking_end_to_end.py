@@ -12,7 +12,8 @@ from knowledge.ports import Sessions
 from knowledge.search.passage_merging import group_neighbors
 from knowledge.search.retriever import Retriever
 from knowledge.source_options import SourceOptions
-from knowledge.types import Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Passage
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 NUMBERS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")

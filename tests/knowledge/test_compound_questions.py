@@ -6,7 +6,7 @@ import pytest
 
 from knowledge.compound_questions import parts_of
 from knowledge.question_part_merging import merged
-from knowledge.types import Found, Passage
+from knowledge.types.search_results import Found, Passage
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from knowledge.parsing.office import docx as docx_parser
 from knowledge.parsing.office import pptx as pptx_parser
 from knowledge.parsing.parse_options import ParseOptions
 from knowledge.sources.web_page import UrlSource
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.knowledge.parsing.test_text_recognition import bars, png, recognizer
 
 SHOT = png(bars(600, 400, (20, 12, 300)))

@@ -24,7 +24,7 @@ from knowledge.errors import EmbeddingError
 from knowledge.packaged_models import OFFLINE_MODEL
 from knowledge.ports import EncodeKind
 from knowledge.search.rerankers import CrossEncoderReranker, LateInteraction, build_reranker, max_sim
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 from tests.knowledge.fakes import WordEmbedder
 from tests.knowledge.tiny_models import save_cross_encoder
 

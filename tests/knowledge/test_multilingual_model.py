@@ -24,7 +24,7 @@ from knowledge.search.rerankers import LateInteraction
 from knowledge.search.retriever import Retriever
 from knowledge.store import serving_model
 from knowledge.store.embedding_models import Models
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 from tests.knowledge.fakes import ListSource, markdown
 
 needs_package = pytest.mark.skipif(

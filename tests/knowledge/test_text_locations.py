@@ -12,7 +12,9 @@ from knowledge.parsing.document_builder import Builder
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.search.retriever import Retriever
-from knowledge.types import Document, Fetched, Scope
+from knowledge.types.documents import Document
+from knowledge.types.scope import Scope
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 

@@ -16,7 +16,7 @@ from bot.llm.providers.call_metering import Accounting
 from bot.llm.providers.openai import OpenAILLM
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Call, Purpose, Tier
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 from tests.doubles.models import ModelDouble
 
 ANTHROPIC_MODELS: dict[Tier, str] = {"cheap": "claude-haiku-5-5", "strong": "claude-sonnet-5-5"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.llm.quoting.quote_selection import best_quotes
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 CODE = "```python\n# how long the pump may run\npump.run(limit=LIMIT)\n```"
 SENTENCE = "The pump runs for at most 40 minutes without a pause."

@@ -24,7 +24,7 @@ from bot.types.conversation import Fact
 from bot.types.usage import Call
 from knowledge import sample
 from knowledge.search.followup_queries import carried_words
-from knowledge.types import Sentence
+from knowledge.types.search_results import Sentence
 from tests.llm.llm_requests import ask, passage, prompt
 
 LEAVE = passage(

@@ -8,7 +8,7 @@ import pytest
 
 from bot.llm.quoting.quote_selection import best_quotes
 from knowledge.search.followup_queries import carried_words
-from knowledge.types import Passage, Sentence
+from knowledge.types.search_results import Passage, Sentence
 from tests.llm.llm_requests import passage
 
 LIGHT = "A bicycle light, because the towpath in Ghent has none."

@@ -10,7 +10,7 @@ from bot.llm.quoting.meaning_weight import meaning_weight
 from bot.llm.quoting.quote_selection import best_quotes
 from knowledge.packaged_models import MULTILINGUAL_MODEL, OFFLINE_MODEL
 from knowledge.search.passage_merging import merge_group
-from knowledge.types import Passage, Sentence
+from knowledge.types.search_results import Passage, Sentence
 from tests.llm.llm_requests import passage
 
 GATE = "大门每天早上六点由守卫打开。"

@@ -6,7 +6,7 @@ from bot.engine.ports.llm import Prompt, PromptPart
 from bot.llm import user_messages
 from bot.llm.quoting.extractive import compose
 from bot.llm.quoting.quote_selection import quotes_by_part
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 
 def passage(text: str, document: str, start: int = 0) -> Passage:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.llm.quoting.quote_selection import best_quotes
-from knowledge.types import Passage, Sentence, TextPlace
+from knowledge.types.search_results import Passage, Sentence, TextPlace
 
 
 def passage(text: str, document_id: str = "d", sentences: tuple[Sentence, ...] = ()) -> Passage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.llm.quoting.quote_selection import best_quotes
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 
 def sheet(name: str, column: str, *rows: tuple[str, str]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from bot.app import App
 from bot.commands import registry as commands
 from bot.types.conversation import LOCAL_TENANT
-from knowledge.types import Failure
+from knowledge.types.source_items import Failure
 from tests.commands.test_commands import BOSS, by
 from tests.discord_bot import test_end_to_end as on_discord
 from tests.discord_bot.conftest import FAST_LIMITS

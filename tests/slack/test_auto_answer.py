@@ -16,7 +16,7 @@ from bot.store.schema import ledger, turns
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.settings import ChannelSettings
-from knowledge.types import Found
+from knowledge.types.search_results import Found
 from tests.doubles.slack import SlackDouble
 from tests.engine.fakes import FakeStores, passage
 from tests.slack.test_end_to_end import finished, ingest_document, running

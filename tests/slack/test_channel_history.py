@@ -23,7 +23,8 @@ from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.sources.chat_channel import LOOK_BACK, ChannelSource
 from knowledge.store import document_catalog
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_content import forwarded
 from tests.doubles.slack_world import BOT_ID, BOT_USER

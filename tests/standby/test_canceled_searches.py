@@ -12,7 +12,8 @@ import pytest
 from bot.store.database.session import Database
 from bot.store.search_standby import SearchSessions, StandbySearch
 from knowledge.search.retriever import Retriever
-from knowledge.types import Found, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found
 
 
 class FailingOnce:

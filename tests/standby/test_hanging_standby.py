@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from bot.store import search_standby
 from bot.store.search_standby import AWAY_SECONDS, SearchSessions, StandbySearch, opened_sessions
 from knowledge.search.retriever import Retriever
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 from tests.standby.conftest import WAIT_SECONDS, Replicas
 from tests.standby.test_search_standby import QUESTION, Scene, scene, sources
 

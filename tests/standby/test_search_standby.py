@@ -21,7 +21,9 @@ from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind
 from knowledge.search.retriever import Retriever
 from knowledge.store import document_catalog
-from knowledge.types import Failure, Found, Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found, Passage
+from knowledge.types.source_items import Failure
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.standby.conftest import WAIT_SECONDS, Replicas
 

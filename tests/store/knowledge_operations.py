@@ -21,7 +21,7 @@ from knowledge.sources.files import UploadSource
 from knowledge.store import document_catalog, ingest_runs, source_records, upload_records
 from knowledge.store.embedding_models import Models
 from knowledge.text import search_terms
-from knowledge.types import Failure, Item
+from knowledge.types.source_items import Failure, Item
 from tests.knowledge.fakes import ChannelHistory, ListSource, WordEmbedder, channel_month, markdown
 
 TENANT = "slack:T1"

@@ -19,7 +19,7 @@ from knowledge import refusal_counts
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.sources.refused_requests import record_refusal, record_refused_url
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.superuser_access import superuser_connection
 
 DAY = date(2026, 11, 30)

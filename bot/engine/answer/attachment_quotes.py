@@ -13,7 +13,7 @@ from itertools import zip_longest
 
 from bot.types.conversation import StoredAttachment
 from knowledge.text.search_terms import main_terms, query_terms
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 SOURCE = "attached:"
 """Prefix of a passage's source, which keeps a file name from being mistaken for a URL."""

@@ -25,7 +25,7 @@ from bot.types.answer_cache import CachedAnswer, CacheNote
 from bot.types.turns import Outcome, Turn, TurnRecord
 from bot.types.usage import Route
 from knowledge.errors import KnowledgeError
-from knowledge.types import Found
+from knowledge.types.search_results import Found
 
 log = logging.getLogger(__name__)
 

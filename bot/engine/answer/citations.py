@@ -14,7 +14,7 @@ from bot.engine.answer.claim_support import Claim, Support, literal, says_nothin
 from bot.engine.markdown import code_ranges
 from bot.types.display import Citation
 from knowledge.text.sentence_splitter import END_MARKS, sentence_spans
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 _NUMBERS = r"\^?\d{1,3}(?:\s*[,;–-]\s*\^?\d{1,3})*"
 _MARKER = rf"(?:\[\s*{_NUMBERS}\s*\]|【\s*{_NUMBERS}[^】\n]*】)"

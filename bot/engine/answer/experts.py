@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bot.engine.answer.claim_support import shares_words
 from bot.engine.cache.validity import CHAT
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 MAX_PEOPLE = 2
 _MESSAGE = re.compile(r"^(?P<name>[^\n]{1,80}?), \d{4}-\d\d-\d\d \d\d:\d\d: (?P<text>.*)$", re.MULTILINE)

@@ -22,7 +22,7 @@ from bot.types.conversation import Fact
 from bot.types.turns import TurnRecord
 from bot.types.usage import Route
 from knowledge.search.passage_compression import compress
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from bot.engine.memory import Selected, note, transcript, without_markers
 from bot.engine.ports.llm import CacheLife, Message, Prompt, PromptPart
 from bot.types.conversation import Fact, PastMessage
 from bot.types.usage import Tier
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 VERSION = "7"
 """Part of the answer cache's key. Increase it with every change that can affect answers."""

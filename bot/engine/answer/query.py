@@ -25,7 +25,8 @@ from bot.types.turns import Turn, TurnRecord
 from knowledge.compound_questions import QuestionPart, parts_of
 from knowledge.question_part_merging import merged
 from knowledge.search.followup_queries import carried_words, leans_on_thread, with_carried_words
-from knowledge.types import TENANT_AUDIENCE, Found, Scope
+from knowledge.types.scope import TENANT_AUDIENCE, Scope
+from knowledge.types.search_results import Found
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from bot.types.conversation import StoredAttachment
 from bot.types.turns import TurnRecord
 from knowledge.errors import KnowledgeError
 from knowledge.text.storable_text import storable
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from bot.types.answer_cache import CachedAnswer
 from bot.types.turns import TurnState
 from bot.types.usage import Route
 from bot.types.verified_answers import VerifiedAnswer
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 NO_LOOKUP = CacheLookup()
 NOTHING_RESOLVED = Resolved("", ())

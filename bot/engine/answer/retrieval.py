@@ -17,7 +17,7 @@ from bot.engine.ports.llm import PromptPart
 from bot.errors import for_operator
 from bot.types.conversation import History
 from knowledge.errors import KnowledgeError
-from knowledge.types import Found, Passage
+from knowledge.types.search_results import Found, Passage
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from bot.types.audience import Audience
 from bot.types.conversation import ThreadKey
 from bot.types.settings import ChannelSettings
 from bot.types.turns import TurnRecord
-from knowledge.types import Filter, Scope
+from knowledge.types.scope import Filter, Scope
 
 
 def explain(attempt: Attempt, record: TurnRecord, *, tenant_wide: bool) -> None:

@@ -11,7 +11,7 @@ from bot.engine.answer.prompt import SentPrompt
 from bot.engine.answer.results import Results
 from bot.engine.memory import NOTHING
 from bot.types.verified_answers import VerifiedAnswer
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 
 def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from bot.errors import Refused
 from bot.types.conversation import ChatMessage, Extent, StoredAttachment
 from bot.types.turns import TurnRecord
 from knowledge.text.storable_text import storable
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from bot.engine.answer.results import Results
 from bot.engine.cache.matching import is_hit
 from bot.types.turns import TurnRecord
 from bot.types.verified_answers import VerifiedAnswer
-from knowledge.types import Filter
+from knowledge.types.scope import Filter
 
 
 async def look_up(

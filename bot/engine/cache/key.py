@@ -8,7 +8,7 @@ import re
 import unicodedata
 from dataclasses import asdict
 
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 _SPACE = re.compile(r"\s+")
 _POLITE = re.compile(r"^(?:hi|hello|hey|please)[,!.]?\s+|[,\s]+(?:please|thanks|thank you)$")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from bot.types.answer_cache import CacheLifetime
 from bot.types.display import Citation
-from knowledge.types import Found
+from knowledge.types.search_results import Found
 
 CHAT = ("slack:", "discord:")
 """Prefixes of chat sources; answers that cite chat messages are time-sensitive."""

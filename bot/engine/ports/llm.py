@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from bot.types.conversation import Fact, PastMessage
 from bot.types.usage import Call, Purpose, Tier
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 CacheLife = Literal["5m", "1h"]
 """How long a provider caches a prefix after its last read. The longer life costs more to write."""

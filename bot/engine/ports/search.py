@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from knowledge.types import Found, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found
 
 
 class Search(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.engine.ports.llm import Meter, Prompt
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 
 @dataclass(frozen=True, slots=True)

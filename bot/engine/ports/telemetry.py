@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bot.types.turns import Outcome, Turn
 from bot.types.usage import Call
-from knowledge.types import Found
+from knowledge.types.search_results import Found
 
 
 class Telemetry(Protocol):

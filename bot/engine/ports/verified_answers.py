@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bot.types.verified_answers import SimilarQuestion
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 
 class VerifiedAnswers(Protocol):

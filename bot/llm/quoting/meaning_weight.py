@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from knowledge import confidence_calibration
 from knowledge.packaged_models import MULTILINGUAL_MODEL, OFFLINE_MODEL
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 _USUAL = 0.6
 _MULTILINGUAL = 1.0

@@ -23,7 +23,7 @@ from bot.llm.quoting.sentence_ranking import (
 )
 from knowledge.question_part_merging import holds
 from knowledge.search.followup_queries import carried_words
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 MAX_QUOTES = 4
 MAX_LISTED = 8

@@ -20,7 +20,7 @@ from knowledge.text import languages
 from knowledge.text.word_forms import fold, stem, transliterate
 from knowledge.text.word_splitter import is_unspaced, script_words
 from knowledge.text.word_splitter import words as split_words
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 _MAX_UNIT_CHARS = 600
 _MIN_COSINE = 0.35

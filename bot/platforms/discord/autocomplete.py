@@ -13,7 +13,7 @@ from bot.store.turns import facts
 from bot.types.audience import Audience
 from bot.types.conversation import Author, ThreadKey
 from knowledge.store import document_catalog
-from knowledge.types import audiences
+from knowledge.types.scope import audiences
 
 if TYPE_CHECKING:
     from bot.commands.services import Services

@@ -16,7 +16,7 @@ from bot.types.conversation import LOCAL_TENANT, Author
 from knowledge.ports import Sessions
 from knowledge.store import document_windows
 from knowledge.store.document_windows import WINDOW_CHARS, Window
-from knowledge.types import audiences
+from knowledge.types.scope import audiences
 
 
 @dataclass(frozen=True, slots=True)

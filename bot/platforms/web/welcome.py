@@ -19,7 +19,7 @@ from knowledge import sample
 from knowledge.ports import Sessions
 from knowledge.store import document_topics
 from knowledge.store.document_topics import Topic
-from knowledge.types import audiences
+from knowledge.types.scope import audiences
 
 MAX_QUESTIONS = 3
 MAX_QUESTION_CHARS = 120

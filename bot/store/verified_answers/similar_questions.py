@@ -17,7 +17,7 @@ from bot.store.verified_answers.records import COLUMNS, STALE, answer_of
 from bot.types.verified_answers import SimilarQuestion
 from knowledge.embedders.cosine_scale import comparable_cosine
 from knowledge.errors import KnowledgeError
-from knowledge.types import TENANT_AUDIENCE, Scope
+from knowledge.types.scope import TENANT_AUDIENCE, Scope
 
 log = logging.getLogger(__name__)
 

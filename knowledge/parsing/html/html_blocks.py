@@ -9,7 +9,7 @@ from typing import Any
 
 from knowledge.parsing.html import html_tables
 from knowledge.parsing.html.html_text import BLOCK_TAGS, code_of, collapsed, inline_pieces, pieces_of, text_of
-from knowledge.types import BlockKind
+from knowledge.types.documents import BlockKind
 from knowledge.whole_numbers import whole_number
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}

@@ -13,7 +13,8 @@ import psutil
 from knowledge.parsing.isolation.worker_process import MAX_MEMORY_BYTES, RECOGNITION_MEMORY_BYTES
 from knowledge.parsing.ocr import text_recognition
 from knowledge.ports import Parses
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 PARSERS_SHARE = 2
 """Parsers may use one part in so many of the memory. The model, PostgreSQL and the rest need the others."""

@@ -23,7 +23,8 @@ from knowledge.parsing.isolation.worker_process import MAX_MEMORY_BYTES
 from knowledge.parsing.mail_attachments import attached_file
 from knowledge.parsing.page_display import PageLayouts, PagePicture, QuoteOnPage
 from knowledge.parsing.parse_options import MAX_UNPACKED, RECOGNIZED_PAGES, ParseOptions
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
 TIMEOUT_SECONDS = 30.0

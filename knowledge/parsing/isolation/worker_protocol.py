@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, get_args
 from knowledge.errors import ParseError
 from knowledge.parsing.document_builder import AttachedFile, ParsedDocument
 from knowledge.text.storable_text import storable, storable_values
-from knowledge.types import Block, BlockKind
+from knowledge.types.documents import Block, BlockKind
 
 LENGTHS = struct.Struct("<QQ")
 BLOCK = struct.Struct("<BIIIi")

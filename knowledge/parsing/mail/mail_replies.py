@@ -11,7 +11,7 @@ from mailparser_reply import EmailReplyParser
 from mailparser_reply.constants import MAIL_LANGUAGES
 
 from knowledge.parsing.document_builder import ParsedDocument
-from knowledge.types import Block
+from knowledge.types.documents import Block
 
 MAX_CHARS = 200_000
 """Characters of a mail up to which replies are recognized. A longer text is taken as the sender's own."""

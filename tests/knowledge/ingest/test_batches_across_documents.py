@@ -15,7 +15,8 @@ from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind, Sessions
 from knowledge.store import document_writes
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 DOCUMENTS = 40

@@ -10,7 +10,8 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions, Source
 from knowledge.sources.source_factory import open_source
 from knowledge.store import document_catalog, document_files, file_parts
-from knowledge.types import DocumentRow, Fetched
+from knowledge.types.documents import DocumentRow
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.knowledge.parsing.test_pdf import lines, pdf_of
 

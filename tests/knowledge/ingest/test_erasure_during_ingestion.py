@@ -18,7 +18,7 @@ from knowledge.ports import Sessions
 from knowledge.sources.files import UploadSource
 from knowledge.store import document_writes, upload_records
 from knowledge.store.message_erasure import erase_messages
-from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
+from knowledge.types.source_items import NOTHING_KNOWN, Fetched, Item, Known
 from tests.knowledge.fakes import ChannelHistory, WordEmbedder, channel_month, markdown
 
 BLOCKED_SECONDS = 0.3

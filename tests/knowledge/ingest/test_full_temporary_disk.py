@@ -21,7 +21,8 @@ from knowledge.sources.git_command import _explain
 from knowledge.sources.page_rendering import PageRenderer
 from knowledge.store import document_catalog
 from knowledge.temporary_files import NO_SPACE
-from knowledge.types import Block, Document, Fetched
+from knowledge.types.documents import Block, Document
+from knowledge.types.source_items import Fetched
 from tests.app.test_full_disk import fill, small_disk
 from tests.knowledge.fakes import ListSource, markdown
 

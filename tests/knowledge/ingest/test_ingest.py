@@ -21,7 +21,10 @@ from knowledge.sources.files import FolderSource, UploadSource, read_file
 from knowledge.sources.source_factory import open_source
 from knowledge.store import chunk_writes, document_catalog
 from knowledge.store.knowledge_version import read_version
-from knowledge.types import DocumentRow, Failure, Fetched, Progress, Scope, SourceWarning
+from knowledge.types.documents import DocumentRow
+from knowledge.types.ingest_reports import Progress
+from knowledge.types.scope import Scope
+from knowledge.types.source_items import Failure, Fetched, SourceWarning
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 SECTIONS = [f"## Part {n}\n\n" + f"The rule of part {n} says number{n}. " * 12 for n in range(5)]

@@ -13,7 +13,8 @@ from knowledge.ingest import Ingestor
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind, Sessions
 from knowledge.sources.files import FolderSource
-from knowledge.types import NOTHING_KNOWN, Block, Document, Fetched, Item, Known
+from knowledge.types.documents import Block, Document
+from knowledge.types.source_items import NOTHING_KNOWN, Fetched, Item, Known
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 GOOD = [markdown(f"good{n}.md", f"# Good {n}\n\nThe gate number {n} is blue.") for n in range(6)]

@@ -11,7 +11,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ingest.document_pipeline import DOCUMENT_SESSIONS
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 BATCHERS = 3

@@ -14,7 +14,7 @@ from knowledge.ingest import Ingestor
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.store import document_catalog, kept_vectors, message_erasure
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.knowledge.search.test_sentence_vectors import SentenceEmbedder
 

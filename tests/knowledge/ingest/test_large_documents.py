@@ -30,7 +30,9 @@ from knowledge.store import chunk_vectors, document_catalog, document_rows, docu
 from knowledge.store.document_rows import EmbeddedChunk
 from knowledge.text import search_terms, sentence_splitter
 from knowledge.text.sentence_splitter import sentence_spans
-from knowledge.types import Block, Document, Fetched, Scope
+from knowledge.types.documents import Block, Document
+from knowledge.types.scope import Scope
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 CHUNKS = 1000

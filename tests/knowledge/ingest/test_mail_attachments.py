@@ -18,7 +18,9 @@ from knowledge.ports import Sessions
 from knowledge.search.retriever import Retriever
 from knowledge.sources.files import FolderSource, UploadSource
 from knowledge.store import document_catalog
-from knowledge.types import Document, DocumentRow, Failure, Fetched, Scope, Unchanged
+from knowledge.types.documents import Document, DocumentRow
+from knowledge.types.scope import Scope
+from knowledge.types.source_items import Failure, Fetched, Unchanged
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 from tests.knowledge.parsing import outlook_files
 

@@ -18,7 +18,8 @@ from knowledge.search.retriever import Retriever
 from knowledge.store import serving_model
 from knowledge.store.embedding_models import RETRY_AFTER, Models
 from knowledge.store.serving_model import Serving, choose_models
-from knowledge.types import Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Passage
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 GUIDE = "# Guide\n\n" + "\n\n".join(

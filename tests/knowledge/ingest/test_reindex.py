@@ -18,7 +18,7 @@ from knowledge.ingest import Ingestor, reindex
 from knowledge.ports import Sessions
 from knowledge.store import knowledge_version
 from knowledge.text import search_terms
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 from tests.knowledge.fakes import ListSource, markdown
 
 PRESENT = search_terms.VERSION

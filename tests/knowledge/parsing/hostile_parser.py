@@ -21,7 +21,7 @@ from knowledge.parsing.isolation.process_isolation import CAPABILITIES, LANDLOCK
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.isolation.worker_process import RECOGNITION_MEMORY_BYTES
 from knowledge.parsing.ocr.text_recognition import is_installed
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.knowledge.parsing.hostile_worker import DONE
 
 CANARY = "canary-7f3a"

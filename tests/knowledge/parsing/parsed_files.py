@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 
 def count_parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:

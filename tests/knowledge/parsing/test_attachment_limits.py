@@ -12,7 +12,8 @@ from knowledge.errors import ParseError
 from knowledge.parsing import mail_attachments
 from knowledge.parsing.isolation.worker_protocol import MAX_WARNINGS
 from knowledge.parsing.mail_attachments import AttachmentLimits, attached_file, parse_all, with_left_out
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 from tests.knowledge.ingest.test_mail_attachments import mail
 from tests.knowledge.parsing.parsed_files import count_parsed
 

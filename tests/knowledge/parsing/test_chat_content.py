@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 
 Entry = dict[str, Any]
 RICH = {

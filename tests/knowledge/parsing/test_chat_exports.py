@@ -9,7 +9,7 @@ import pytest
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.sources import chat_exports
 from knowledge.sources.source_factory import open_source
-from knowledge.types import Fetched, Known
+from knowledge.types.source_items import Fetched, Known
 from tests.knowledge.parsing.test_chat_privacy import CHANNELS, MAX_BYTES, MEMBERS, Files, leaked, placed
 
 DAYS = ("2026-01-30", "2026-01-31", "2026-02-01", "2026-04-15")

@@ -14,7 +14,7 @@ import pytest
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.sources.source_factory import open_source
-from knowledge.types import Failure, Fetched, Known
+from knowledge.types.source_items import Failure, Fetched, Known
 
 MAX_BYTES = 10**7
 PUBLIC = "The canteen opens at seven."

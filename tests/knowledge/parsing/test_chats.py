@@ -11,7 +11,8 @@ import pytest
 
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 USERS = [
     {"id": "U1", "name": "ann", "profile": {"display_name": "Ann", "real_name": "Ann Smith"}},

@@ -14,7 +14,8 @@ from pypdf import PdfWriter
 
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 HTML = b"""<html><head><title>Site</title></head><body><nav><a href="/">Home</a></nav><main><h1>Guide</h1>
 <p>An introduction that is long enough to be taken for the content of this page by anybody.</p>

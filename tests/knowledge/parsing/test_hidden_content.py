@@ -10,7 +10,7 @@ from sqlalchemy import text
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.source_options import SourceOptions
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource
 
 

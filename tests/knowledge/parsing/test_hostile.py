@@ -20,7 +20,7 @@ from knowledge.ingest import Ingestor
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.sources.files import FolderSource
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import WordEmbedder
 
 MAX_BYTES = 50_000_000

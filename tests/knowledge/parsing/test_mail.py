@@ -14,7 +14,8 @@ from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.mail import attached_files
 from knowledge.parsing.mail.calendar_events import describe
 from knowledge.parsing.mail_attachments import parse_all
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 HEAD = "From: Eve <eve@example.org>\nTo: all@example.org\nSubject: Move\nDate: Mon, 4 May 2026 09:00:00 +0200\n"
 

@@ -8,7 +8,7 @@ from knowledge.parsing import parsers
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.mail import tnef
 from knowledge.parsing.mail_attachments import parse_all
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.knowledge.parsing import outlook_files
 from tests.knowledge.tnef_files import attached_file, winmail
 

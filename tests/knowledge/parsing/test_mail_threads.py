@@ -10,7 +10,8 @@ import pytest
 
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.mail.mail_threads import ThreadHeaders, in_thread_order, read_headers
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 DAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 

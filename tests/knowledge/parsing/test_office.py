@@ -19,7 +19,8 @@ from pptx.util import Inches
 
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 
 def blocks(document: Document) -> list[tuple[str, str, tuple[str, ...], int | None]]:

@@ -12,7 +12,8 @@ import pytest
 
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 
 def texts(document: Document) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -8,7 +8,7 @@ from knowledge.errors import ParseError
 from knowledge.parsing import parsers
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.mail_attachments import parse_all
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.knowledge.parsing.outlook_files import Tree, attached_message, attachment, compound_file, message
 
 ANN, BOB = ("Ann Muñoz", "ann@example.org"), ("Bob, the Guard", "bob@example.org")

@@ -12,7 +12,7 @@ from knowledge.errors import ParseError
 from knowledge.parsing.isolation import page_protocol
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.page_display import PageLayout, QuoteOnPage
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.knowledge.parsing.test_pdf import lines, pdf_of
 
 Area = tuple[float, float, float, float]

@@ -14,7 +14,8 @@ from knowledge.parsing.isolation import parser_pool
 from knowledge.parsing.isolation.parser_pool import ParserPool, processes_for
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 SECONDS = 60.0

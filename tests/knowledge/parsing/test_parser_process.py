@@ -23,7 +23,7 @@ from knowledge.parsing.isolation import process_isolation, sandbox, worker_proce
 from knowledge.parsing.isolation.process_isolation import CAPABILITIES, LIMITS, Isolation
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.ocr.text_recognition import is_installed
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 from tests.knowledge.parsing import test_chats as test_parsing_chats
 from tests.knowledge.parsing import test_formats as test_parsing
 from tests.knowledge.parsing import test_office as test_parsing_office

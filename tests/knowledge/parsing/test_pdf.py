@@ -9,7 +9,8 @@ import pytest
 from knowledge.chunking import chunk
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.pdf.pdf_text import clean, without_running_lines
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 
 HELVETICA = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
 

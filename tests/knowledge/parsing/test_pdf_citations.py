@@ -10,7 +10,8 @@ from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.search.retriever import Retriever
 from knowledge.sources.files import UploadSource
-from knowledge.types import Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Passage
 from tests.knowledge.fakes import WordEmbedder
 from tests.knowledge.parsing.test_pdf import pdf_of
 from tests.knowledge.parsing.test_pdf_layout import at

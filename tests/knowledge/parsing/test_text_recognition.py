@@ -21,7 +21,8 @@ from knowledge.parsing.pdf import pdf_document
 from knowledge.ports import Sessions
 from knowledge.search.retriever import Retriever
 from knowledge.sources.files import UploadSource
-from knowledge.types import Fetched, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import WordEmbedder
 from tests.knowledge.parsing.test_pdf import lines, pdf_of
 

@@ -16,7 +16,8 @@ from openpyxl.styles import Font
 from knowledge.errors import ParseError
 from knowledge.parsing.isolation.sandbox import Parser
 from knowledge.parsing.office.number_format import show_number
-from knowledge.types import Document, Fetched
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched
 from tests.knowledge.parsing.ooxml_files import changed
 
 

@@ -10,7 +10,7 @@ import pytest
 from knowledge.parsing import plain_text
 from knowledge.parsing.document_builder import AttachedFile, ParsedDocument
 from knowledge.parsing.isolation import worker_protocol
-from knowledge.types import Block
+from knowledge.types.documents import Block
 
 TEXT = "\n\n".join(f"Paragraph {number} has some words of its own." for number in range(200))
 FILES = (AttachedFile("plan.pdf", b"%PDF-\x00\xff", "application/pdf"), AttachedFile("Größe/x.txt", b""))

@@ -14,7 +14,7 @@ from knowledge import bm25
 from knowledge.bm25 import indexing, term_statistics
 from knowledge.bm25.posting_codec import SEGMENT, IndexedChunk
 from knowledge.ports import Sessions
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 WORDS = [f"w{n}" for n in range(300)]
 

@@ -8,7 +8,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind, Sessions
 from knowledge.search.question_encoding import MAX_ENCODED_AHEAD
 from knowledge.search.retriever import Retriever
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 

@@ -19,7 +19,7 @@ from knowledge.search.followup_queries import (
     with_carried_words,
 )
 from knowledge.search.retriever import Retriever
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 IDF = {"laptop": 4.0, "warranti": 5.0, "parent": 3.0, "leav": 2.0, "cost": 0.5}

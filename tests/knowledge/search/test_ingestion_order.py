@@ -16,7 +16,9 @@ from knowledge.search.fusion import Fusion
 from knowledge.search.rerankers import build_reranker
 from knowledge.search.retriever import Retriever
 from knowledge.search.vector_search import SAMPLE_SIZE, cosine_spread
-from knowledge.types import Fetched, Found, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Found
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 QUESTIONS = (

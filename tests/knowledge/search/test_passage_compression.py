@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from knowledge.search.passage_compression import LEFT_OUT, compress, is_code
-from knowledge.types import Passage, Sentence
+from knowledge.types.search_results import Passage, Sentence
 
 PROSE = (
     "The canteen opens at eight. Coffee is free on Mondays. Parking is behind the hall. "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knowledge.search.passage_merging import heading_reach, heading_start, merge_group
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 
 TEXT = "# Start\n\nWelcome.\n\n## The first week ##\n\n| Monday | tour |\n\n## Keys\n\nAsk at the desk.\n"
 

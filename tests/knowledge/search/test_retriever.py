@@ -22,7 +22,8 @@ from knowledge.search import ranking as ranking_module
 from knowledge.search import vector_search
 from knowledge.search.ranking import Ranker
 from knowledge.search.retriever import Retriever
-from knowledge.types import Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Passage
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 PAGES = [markdown(f"{n}.md", f"# Page {n}\n\nThe topic{n} is about word{n % 5} and thing{n % 7}.") for n in range(30)]

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from knowledge.ports import Sessions
 from knowledge.search.question_similarity import read_similarities
 from knowledge.store.chunk_lookup import load_chunks
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 
 CHUNKS = 3000
 WANTED = range(7, CHUNKS, CHUNKS // 50)

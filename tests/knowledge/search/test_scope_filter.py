@@ -21,7 +21,8 @@ from knowledge.search import vector_search
 from knowledge.search.retriever import Retriever
 from knowledge.store.chunk_lookup import chunk_spans
 from knowledge.text.search_terms import query_terms
-from knowledge.types import EVERYTHING, Fetched, Filter, Scope
+from knowledge.types.scope import EVERYTHING, Filter, Scope
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource, WordEmbedder
 
 WORDS = [f"word{n}" for n in range(30)]

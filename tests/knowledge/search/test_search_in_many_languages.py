@@ -7,7 +7,8 @@ import unicodedata
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.search.retriever import Retriever
-from knowledge.types import Fetched, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.source_items import Fetched
 from tests.knowledge.fakes import ListSource, WordEmbedder
 
 PAGES = {

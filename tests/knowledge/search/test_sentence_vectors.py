@@ -26,7 +26,8 @@ from knowledge.search.ranking import Ranker
 from knowledge.search.retriever import Retriever
 from knowledge.store.embedding_models import Models
 from knowledge.text.sentence_splitter import LEAST_CHARS, MOST_CHARS, sentence_windows
-from knowledge.types import Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Passage
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 TEXTS = st.text(alphabet=st.sampled_from("ab .\n!?。-é"), max_size=900)

@@ -10,7 +10,8 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.search.retriever import Retriever
 from knowledge.superseded import note, ranked_lower
-from knowledge.types import Passage, Scope
+from knowledge.types.scope import Scope
+from knowledge.types.search_results import Passage
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 TODAY = date(2026, 11, 30)

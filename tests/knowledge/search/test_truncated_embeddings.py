@@ -23,7 +23,7 @@ from knowledge.ports import Sessions
 from knowledge.search.retriever import Retriever
 from knowledge.search.vector_search import INDEXED_DIMENSIONS
 from knowledge.store.embedding_models import Models
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 from tests.knowledge.fakes import ListSource, markdown
 
 WORDS = "alpha beta gamma delta words of the guide number one two three".split()

@@ -20,7 +20,7 @@ from knowledge.sources.sitemap import SitemapSource
 from knowledge.sources.sitemap_parser import SitemapEntry, parse_sitemap
 from knowledge.sources.source_factory import open_source
 from knowledge.sources.web_client import PageError, WebClient
-from knowledge.types import Failure, Fetched
+from knowledge.types.source_items import Failure, Fetched
 
 
 @dataclass

@@ -21,7 +21,7 @@ from knowledge.sources.git import GitSource, parse_tree
 from knowledge.sources.git_command import Git
 from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.sources.source_factory import open_source
-from knowledge.types import Failure, Fetched
+from knowledge.types.source_items import Failure, Fetched
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

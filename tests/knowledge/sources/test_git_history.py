@@ -13,7 +13,7 @@ from sqlalchemy import text
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.sources.git import GitSource
-from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
+from knowledge.types.source_items import NOTHING_KNOWN, Fetched, Item, Known
 from tests.knowledge.sources.test_git import git, handbook, server, source
 
 __all__ = ["handbook", "server"]

@@ -14,7 +14,7 @@ from knowledge.ports import Sessions, Source
 from knowledge.sources.files import FolderSource
 from knowledge.store import document_catalog
 from knowledge.store.chunk_lookup import load_chunks
-from knowledge.types import Scope
+from knowledge.types.scope import Scope
 from tests.knowledge.fakes import WordEmbedder
 from tests.knowledge.sources.test_held_back import folder, put_pages, site_source, state, write
 from tests.knowledge.sources.test_refresh import MAX_BYTES, Site, html_page, site

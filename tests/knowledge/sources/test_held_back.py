@@ -14,7 +14,8 @@ from knowledge.ingest import Ingestor, removals
 from knowledge.ports import Sessions, Source
 from knowledge.sources.files import FolderSource
 from knowledge.store import document_removals, held_back_sources
-from knowledge.types import Failure, Progress
+from knowledge.types.ingest_reports import Progress
+from knowledge.types.source_items import Failure
 from tests.knowledge.fakes import ListSource, markdown
 from tests.knowledge.sources.test_refresh import MAX_BYTES, Site, html_page, site
 

@@ -8,7 +8,7 @@ from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.store import document_catalog
-from knowledge.types import NOTHING_KNOWN, Failure, Item, Known
+from knowledge.types.source_items import NOTHING_KNOWN, Failure, Item, Known
 from tests.knowledge.fakes import ListSource, markdown
 
 

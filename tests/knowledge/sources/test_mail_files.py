@@ -10,7 +10,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.sources import mail_threads_in_folder
 from knowledge.sources.files import FolderSource
-from knowledge.types import IngestReport
+from knowledge.types.ingest_reports import IngestReport
 from tests.knowledge.fakes import WordEmbedder
 from tests.knowledge.parsing.test_mail_threads import FIRST, GMAIL, OTHER, QUOTE, SECOND, THIRD, mail
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from knowledge.parsing.html import html_document
 from knowledge.sources.page_rendering import PageRenderer, _CheckedProxy, find_chromium, needs_rendering
 from knowledge.sources.web_page import UrlSource
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 
 requires_chromium = pytest.mark.skipif(find_chromium() is None, reason="no Chromium; apt install chromium")
 

@@ -17,7 +17,8 @@ from knowledge.sources.file_selection import MIN_BYTES
 from knowledge.sources.files import FolderSource
 from knowledge.sources.git import GitSource
 from knowledge.store import document_catalog
-from knowledge.types import Document, Fetched, SourceWarning
+from knowledge.types.documents import Document
+from knowledge.types.source_items import Fetched, SourceWarning
 from tests.knowledge.parsing.test_text_recognition import installed, scan
 from tests.knowledge.sources.test_git import git, handbook, server
 

@@ -22,7 +22,7 @@ from knowledge.sources.sitemap import SitemapSource
 from knowledge.sources.sitemap_parser import SitemapEntry
 from knowledge.sources.web_page import UrlSource
 from knowledge.store import document_catalog
-from knowledge.types import NOTHING_KNOWN, Failure, Item, Known, Mark, Unchanged
+from knowledge.types.source_items import NOTHING_KNOWN, Failure, Item, Known, Mark, Unchanged
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 LOOPBACK = ("127.0.0.1",)

@@ -17,7 +17,7 @@ from knowledge.errors import SourceError
 from knowledge.sources.crawl import CrawlSource
 from knowledge.sources.sitemap import SitemapSource
 from knowledge.sources.web_page import UrlSource
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 
 PUBLIC = "93.184.216.34"
 

@@ -14,7 +14,7 @@ from knowledge.sources.checked_resolver import CheckedResolver
 from knowledge.sources.ip_address_policy import is_public, may_fetch
 from knowledge.sources.source_factory import open_source
 from knowledge.sources.web_page import UrlSource
-from knowledge.types import Fetched
+from knowledge.types.source_items import Fetched
 
 Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
 

@@ -19,7 +19,7 @@ from bot.store.database import process_liveness
 from bot.store.turns import turns
 from bot.types.conversation import PRIVATE_THREAD
 from knowledge.store import document_catalog
-from knowledge.types import DocumentRow
+from knowledge.types.documents import DocumentRow
 
 PERIODS = {1: "A day", 7: "7 days", 30: "30 days", 90: "90 days", 365: "A year"}
 DEFAULT_DAYS = 30

@@ -14,7 +14,7 @@ from bot.reports.trace import Trace
 from bot.store.budgets.ledger import LEFT_BEHIND
 from bot.store.budgets.ledger_sums import Dimension
 from bot.store.database.process_liveness import ProcessState
-from knowledge.types import DocumentRow
+from knowledge.types.documents import DocumentRow
 
 _RATING = {1: "up", -1: "down"}
 

@@ -23,7 +23,7 @@ from bot.store.turns import turns
 from bot.store.verified_answers import records
 from bot.types.conversation import PRIVATE_THREAD, Author
 from bot.types.verified_answers import VerifiedAnswer
-from knowledge.types import TENANT_AUDIENCE
+from knowledge.types.scope import TENANT_AUDIENCE
 
 _COLUMNS = ("Verified", "Question", "Answer", "For", "Owner", "Until", "State", "ID")
 _OWNER = Field("owner", user_messages.OWNER)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, type=SourceName(), metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, type=SourceName(), metavar="SOURCE...")
 @click.option(
     "--audience",
     type=Identifier(),
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 )
 @data_options
 def ingest(
-    names: tuple[str, ...],
+    sources: tuple[str, ...],
     audience: str | None,
     chunking: ChunkingMethod | None,
     include_hidden: bool | None,
@@ -62,14 +62,14 @@ def ingest(
     async def ingest_and_suggest(app: App) -> tuple[IngestReport, str]:
         from bot.commands.language_suggestion import suggest_multilingual
 
-        report = await _ingest(app, sources, names, audience, options, tenant)
+        report = await _ingest(app, opened, sources, audience, options, tenant)
         return report, await suggest_multilingual(app.database, tenant, app.settings.embedding_model)
 
-    sources = OpenedSources()
+    opened = OpenedSources()
     report, suggestion = with_app(ingest_and_suggest)
     if suggestion:
         echo(suggestion, err=True)
-    show_report(report, as_json, here=audience not in (None, TENANT_AUDIENCE), is_complete=sources.all_read)
+    show_report(report, as_json, here=audience not in (None, TENANT_AUDIENCE), is_complete=opened.all_read)
 
 
 @dataclass(slots=True)

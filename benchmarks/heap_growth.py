@@ -26,7 +26,7 @@ PARTS = {
     "Slack SDK": ("slack_bolt.", "slack_sdk."),
     "other libraries": ("",),
 }
-"""Whose objects are counted together, by the start of their module. The first that fits counts."""
+"""Groups of objects that are counted together, by the beginning of their module; the first match counts."""
 
 
 def growth(entries: Sequence[HeapEntry]) -> dict[str, object]:

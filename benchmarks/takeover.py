@@ -5,7 +5,7 @@
     python -m benchmarks.takeover --kills 0 --pauses 10 --busy 8
 
 A process that answers is killed, and the next kill waits until its turns are taken over and it is back. With
-``--apart``, the processes do as if each ran on a machine of its own. ``--pauses`` stops a process by SIGSTOP, for less
+``--apart``, each process treats the others as on other machines. ``--pauses`` stops a process by SIGSTOP, for less
 time than a lease lasts; ``--busy`` starts so many loops that use all the processor time they get. A turn that another
 process takes over meanwhile is taken from a living process.
 
@@ -81,7 +81,7 @@ async def measure(
 ) -> Takeovers:
     """Kill and pause processes, and use up the processor, while users send ``rate`` events a second.
 
-    No process is killed any more after ``most_seconds``.
+    No process is killed after ``most_seconds``.
     """
     async with open_environment(seed) as environment:
         users = environment.users
@@ -179,7 +179,7 @@ def main() -> None:
     options.add_argument("--busy", type=int, default=0, metavar="LOOPS")
     options.add_argument("--processes", type=int, default=3)
     options.add_argument("--apart", action="store_true")
-    options.add_argument("--most-minutes", type=float, default=math.inf, help="kill no more then")
+    options.add_argument("--most-minutes", type=float, default=math.inf, help="stop killing after this time")
     options.add_argument("--rate", type=float, default=4.0, help="events a second")
     options.add_argument("--seed", type=int, default=int(time.time()))
     given = options.parse_args()

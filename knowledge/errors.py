@@ -58,7 +58,7 @@ class NoTextError(ParseError):
 
 
 class DiskFullError(KnowledgeError):
-    """The disk of the folder for temporary files is full. The same succeeds once it has room."""
+    """The disk of the folder for temporary files is full. A retry succeeds once it has room."""
 
 
 class ErasedError(KnowledgeError):

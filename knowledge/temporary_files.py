@@ -40,6 +40,6 @@ def full_disk_reported() -> Iterator[None]:
 
 
 def discard(file: IO[bytes]) -> None:
-    """Close a temporary file whose content is of no use any more, also if the rest of it has no room."""
+    """Close a temporary file whose content is not needed, even if the disk has no room for the rest of it."""
     with suppress(OSError):
         file.close()

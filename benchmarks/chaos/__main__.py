@@ -34,7 +34,7 @@ def main() -> None:
     options.add_argument("--processes", type=int, default=4)
     options.add_argument("--kill-every", type=float, nargs=2, default=(2.0, 10.0), metavar="SECONDS")
     options.add_argument(
-        "--least-serving", type=int, default=2, metavar="N", help="kill only while so many processes serve"
+        "--least-serving", type=int, default=2, metavar="N", help="kill only while at least N processes serve"
     )
     options.add_argument("--crash-every", type=float, nargs=2, default=(20.0, 40.0), metavar="SECONDS")
     options.add_argument(
@@ -60,10 +60,10 @@ def main() -> None:
         help="also break the network to Postgres: slow, silent, cut, reset, half closed",
     )
     options.add_argument(
-        "--most-waiting", type=int, default=MOST_WAITING, metavar="N", help="ask no more while N questions wait"
+        "--most-waiting", type=int, default=MOST_WAITING, metavar="N", help="ask nothing new while N questions wait"
     )
     options.add_argument(
-        "--most-minutes", type=float, default=math.inf, metavar="MINUTES", help="be quiet then, with fewer events"
+        "--most-minutes", type=float, default=math.inf, metavar="MINUTES", help="stop sending events after this time"
     )
     options.add_argument("--duplicates", type=float, default=DUPLICATE_SHARE, metavar="SHARE")
     options.add_argument("--edges", type=int, nargs="?", const=50, default=0, metavar="TIMES")

@@ -60,8 +60,8 @@ class Faults:
     rng: random.Random
     kill_every: tuple[float, float] = (2.0, 10.0)
     least_serving: int = 0
-    """Processes that serve when one is killed. On a busy machine, a process needs many seconds to start: if it is
-    killed sooner again, none ever answers, and nothing is tested."""
+    """Minimum number of serving processes for one to be killed. On a busy machine, a process needs many seconds to
+    start. If it is killed before that, none ever answers, and nothing is tested."""
     crash_every: tuple[float, float] = (20.0, 40.0)
     freeze_every: tuple[float, float] | None = None
     freeze_seconds: tuple[float, float] = (35.0, 60.0)

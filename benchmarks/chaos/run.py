@@ -30,8 +30,8 @@ SETTLE_TIMEOUT = 150.0
 """Seconds after the last fault, or the last question that settled, in which everything must settle; Slack's last
 redelivery is within them."""
 MOST_WAITING = 40
-"""Questions that wait at most. On a busy machine, processes that die soon answer less than users could ask: more and
-more questions would wait, and the end would show how long the machine needs for them, not what kills do."""
+"""Maximum number of waiting questions. On a busy machine, processes that die soon answer fewer questions than users
+ask. Without a maximum, the end of a run would show how long the machine needs for the rest, not what kills do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ async def run_chaos(
 ) -> Result:
     """Send ``events`` events within ``seconds`` while faults are injected.
 
-    This takes longer while ``most_waiting`` questions wait, since users then ask no more. After ``most_seconds`` the
-    users are quiet, however many events there were.
+    While ``most_waiting`` questions wait, users ask nothing new, so it takes longer. After ``most_seconds``, users send
+    nothing more, however many events there were.
     """
     began = time.monotonic()
     async with open_environment(seed, folder=logs) as environment:

@@ -47,7 +47,7 @@ class Spec:
     away: float = 0.0
     """Seconds for which a final text is retried while its platform is away; 0 keeps the default."""
     apart: bool = False
-    """Whether the process does as if the others ran on other machines."""
+    """Whether the process treats the others as if they ran on other machines."""
     workspaces: float = 1.0
     """Factor for Slack's limits on edits and started streams, as if for that many workspaces; see
     ``benchmarks.chaos.test_bed.SLACK_PACE``."""

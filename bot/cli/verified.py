@@ -144,7 +144,7 @@ def add(
 
 
 def _read(path: Path) -> str:
-    """Return a text as it is written, without a mark of its encoding. Raises ParleyError."""
+    """Return the text of a UTF-8 file, without a byte order mark. Raises ParleyError."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -33,8 +33,8 @@ class ThreadMessenger(Messenger, Protocol):
 async def tell_everywhere(services: Services, messenger: ThreadMessenger) -> None:
     """Tell the threads of all tenants that the platform serves. Raises ParleyError, StoreAway.
 
-    While nobody is to be told, this is one statement, however many tenants there are. The failure of one
-    tenant does not stop the others.
+    If nobody is to be told, this is one statement, however many tenants there are. The failure of one tenant does not
+    stop the others.
     """
     served = await messenger.served()
     async with services.database.queue() as session:

@@ -201,7 +201,7 @@ NOT_READ_ABOVE = "I could not read the messages above, so this answer uses only 
 ASKED_CHARS = 160
 CLOSEST = 3
 MOST_WARNINGS = 3
-"""Notes about what was left out of one attached file."""
+"""Maximum number of notes about what was left out of one attached file."""
 
 
 def verified(owner: str, at: datetime) -> str:
@@ -211,7 +211,7 @@ def verified(owner: str, at: datetime) -> str:
 
 
 def without_thread(note: str) -> str:
-    """Return a note as it is true below an answer that has neither buttons nor a thread to go on in."""
+    """Return a note without what needs a button or a thread, for answers that have neither."""
     return note.removesuffix(PRESS_AGAIN).removesuffix(CONTINUE)
 
 

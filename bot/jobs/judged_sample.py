@@ -129,7 +129,7 @@ async def _submit(services: Services, tenant_id: str, model: str, batch: Batch, 
 
 
 def is_refusal(error: LLMError) -> bool:
-    """Return whether the provider said that it did not take a batch. A lost response tells nothing."""
+    """Return whether the provider said that it did not take a batch. After a lost response, nobody knows."""
     return error.status is not None and error.status < SERVER_ERRORS
 
 

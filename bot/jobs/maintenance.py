@@ -45,7 +45,7 @@ RETENTION_BATCHES = 20
 TENANTS_IN_USE = timedelta(hours=1)
 """How often tenants are maintained whose documents changed, or who had model calls."""
 DUE_PER_ROUND = 100
-"""Most tenants that are maintained in one round because their time has come. A round begins every minute."""
+"""Maximum number of due tenants that one round maintains. A round begins every minute."""
 SCHEDULE = "schedule"
 ALERTS_KEPT = timedelta(days=90)
 """How long cost alerts are kept, for the admin page."""
@@ -54,8 +54,8 @@ ALERTS_KEPT = timedelta(days=90)
 class RegularMaintenance:
     """Runs maintenance of the tenants that need it, which each round finds in a few statements, however many there are.
 
-    These are tenants with something short-lived or under way, once an hour those in use, and those whose time has come.
-    A tenant that nobody uses has its time once a week. At most ``DUE_PER_ROUND`` of them are maintained in one round.
+    These are tenants with something short-lived or under way; once an hour, tenants in use; and tenants that are due. A
+    tenant is due once a day, or once a week if nobody uses it. One round maintains at most ``DUE_PER_ROUND`` due ones.
     """
 
     def __init__(self) -> None:

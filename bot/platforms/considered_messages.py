@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MOST_CONSIDERED = 200
-"""Messages that are considered at once. Each waits for a search, so a process that is overloaded would collect them."""
+"""Maximum number of messages considered at once. Each waits for a search, so they would pile up under overload."""
 
 
 class ConsideredMessages:
@@ -13,12 +13,12 @@ class ConsideredMessages:
         self._count = 0
 
     def begin(self) -> bool:
-        """Count one more message, and return True; False if it must be ignored. ``end`` must follow."""
+        """Count one more message and return True; then call ``end``. Return False if the message must be ignored."""
         if self._count >= MOST_CONSIDERED:
             return False
         self._count += 1
         return True
 
     def end(self) -> None:
-        """Count one message less."""
+        """Count one message less, after ``begin`` returned True."""
         self._count -= 1

@@ -143,7 +143,7 @@ async def gaps(
 ) -> list[Gap]:
     """Return the gaps since ``start`` among the latest ``most`` questions, the most asked first, then what is answered.
 
-    Questions that were deleted are left out. Without ``readers``, the operator reads it, who may read all.
+    Questions that were deleted are left out. Without ``readers``, it is for the operator, who may read everything.
     """
     given = readers or EVERYTHING
     values = {

@@ -27,7 +27,7 @@ BM25.
 LEAST_DENSE_WEIGHT = 0.1
 """The weight of the dense scores if the best of them is clearly lower than the best of random ones would be."""
 BELOW_CHANCE = 0.5
-"""This many deviations below the best of random scores, the dense scores have the least weight."""
+"""The dense scores have the least weight if the best is at least this many deviations below the best of random ones."""
 DOCUMENT_SHARE = 0.5
 """The weight of the mean score of a chunk's document."""
 RERANK_WEIGHT = 0.6
@@ -98,7 +98,8 @@ def convex(
 def dense_weight(dense: Mapping[int, float], spread: Spread) -> float:
     """Return how much the dense scores count, up to 1: little if the best one is lower than chance would make it.
 
-    So it is with texts that the embedding model cannot read, such as Hindi and a model of English: all are alike to it.
+    This happens with texts that the embedding model cannot read, such as Hindi with a model of English: to such a
+    model, all of them look alike.
     """
     if not dense or not spread.sampled:
         return 1.0

@@ -1,6 +1,6 @@
 """Decides which files of folders and repositories are read: documents, and pictures that may be scans.
 
-What a person may take for documents and is not read is counted and told: pictures, archives and links.
+Pictures, archives and links that are left out are counted and reported, because people may take them for documents.
 """
 
 from __future__ import annotations

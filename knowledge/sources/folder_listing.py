@@ -38,7 +38,7 @@ class FolderListing:
         self.unreadable.append((Path(error.filename or self._root), error))
 
     def _takes(self, path: Path) -> bool:
-        # Only pictures are chosen by their size, and each size is a call of the system.
+        # Only pictures are chosen by their size, and each size costs a system call.
         return self.selection.takes(path.name, _size(path) if is_picture(path.name) else 0)
 
     def _is_inside(self, path: Path) -> bool:

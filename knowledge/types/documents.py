@@ -12,7 +12,7 @@ from knowledge.types.source_items import Fetched
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message", "running_lines"]
 """``running_lines`` are headers and footers that repeat on the pages. They are part of the text, but not searched."""
 DocumentState = Literal["ready", "failed", "no text"]
-"""``no text``: a picture in which no text was recognized, which nobody needs to mend."""
+"""``no text``: a picture in which no text was recognized, which is no error."""
 Order = Literal["source", "title", "age", "state", "size"]
 ORDERS: tuple[str, ...] = get_args(Order)
 """Orders of documents: ``age`` begins with the newest, ``state`` with the failed, ``size`` with the longest."""

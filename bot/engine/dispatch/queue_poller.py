@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 MIN_PAUSE, REST, LONGEST_PAUSE = 0.05, 4.0, 1.0
 """Minimum pause between two polls in seconds, the pause as a multiple of the last poll's duration, and its maximum.
 
-Together they limit polling to a fifth of the time, even if the queue is long. A poll that takes longer mostly waits for
-a busy machine. Turns of a process that died would then wait for many seconds until the next one.
+Up to the maximum, they limit polling to a fifth of the time, even with a long queue. A poll that takes longer usually
+waits for a busy machine. Without the maximum, turns of a dead process would then wait for many seconds.
 """
 
 

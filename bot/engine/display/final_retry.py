@@ -70,7 +70,7 @@ class FinalRetry:
     async def run(self, action: Callable[[], Awaitable[None]], until: Deadline, *, leased: bool = True) -> None:
         """Run ``action`` until it succeeds, and wait as long as the platform demands.
 
-        Confirm the lease before each try, unless the turn is ``leased`` no more: its question was deleted.
+        Confirm the lease before each try, unless ``leased`` is false: the question of the turn was deleted.
 
         Raises MessageGone, EditRefused, LayoutRefused and LeaseLost at once; RateLimited if the wait would end after
         ``until``; and after ``until`` the last error, as PlatformAway if a later try may succeed, else as SurfaceError.

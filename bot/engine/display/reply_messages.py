@@ -202,7 +202,7 @@ class ReplyMessages:
     async def _posted(self, message: _Message, part: Part) -> None:
         """Post the message, in the same step of the event loop in which the lease is confirmed.
 
-        A process that was paused goes on with that step. In a later one, its timeouts would come first.
+        A process that was paused continues in the middle of a step. Only before the next step do its timeouts expire.
         """
         await self._confirm()
         message.doubtful = True

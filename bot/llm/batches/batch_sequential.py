@@ -34,7 +34,7 @@ class SequentialBatch:
         return batch
 
     async def find(self, key: str, *, since: datetime) -> BatchId | None:
-        """Return None: a batch whose id was not stored was not asked either."""
+        """Return None: a batch whose id was not stored was not run either."""
         return None
 
     async def poll(self, batch: BatchId) -> Progress:

@@ -1,4 +1,4 @@
-"""Tells how much the meaning of a sentence counts beside its words, by the embedding model and the script.
+"""Decides how much the meaning of a sentence counts beside its words, by the embedding model and the script.
 
 The offline model was trained on English: in another script than Latin, its cosines say next to nothing about which
 sentence answers. The weights were chosen on the sample's questions, on questions over two documentations and handbooks

@@ -41,7 +41,7 @@ _MIN_GAIN = 0.12
 """The share of the question's words from which a quote adds some."""
 _MAX_SENTENCES_BEFORE = 2
 _MAX_REFERRING_CHARS = 500
-"""How much is quoted before a sentence that refers to it, in sentences, and with it, in characters."""
+"""Limits of a quote that refers back: sentences before the one that refers, and characters of the whole quote."""
 _MIN_GROUP_SHARE = 0.8
 """A table or list must score at least this share of the best piece."""
 

@@ -50,7 +50,7 @@ Over six sets of questions, shares from 0.6 to 0.8 gave the same answers.
 _SUPERSEDED_SHARE = 0.5
 _RANK_DECAY = 0.04
 _START_OF_FIELDS = len("---\n")
-"""Where the fields of a document begin. A passage with them has not the line that opens them."""
+"""Where the fields of a document begin. A passage with them lacks the line that opens them."""
 _LONG_TERMS = 25
 _LONG_DECAY = 90
 

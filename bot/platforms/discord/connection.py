@@ -68,7 +68,7 @@ def configured_urls(settings: Settings) -> Iterator[None]:
 def one_line_logs() -> Iterator[None]:
     """Reduce the library's log records of failed connections to one line: it logs tracebacks, and retries by itself.
 
-    It puts the traceback of a blocked heartbeat into the format of the record, where each percent sign is an error.
+    It puts the traceback of a blocked heartbeat into the format string, where each percent sign would be an error.
     """
 
     def shorten(record: logging.LogRecord) -> bool:

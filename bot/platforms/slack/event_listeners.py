@@ -166,8 +166,8 @@ class EventListeners:
     async def _consider_answering(self, message: UserMessage) -> None:
         """Let the dispatcher decide whether to answer a message that does not mention the bot.
 
-        Who wrote it and who reads it is asked of Slack only where an answer is possible: people talk more than Slack
-        may be asked.
+        Ask Slack who wrote it and who reads it only where an answer is possible: people write more messages than the
+        rate limits of Slack allow calls.
         """
         try:
             may_ask = may_be_question(f"{message.raw} {message.beside}") or message.files

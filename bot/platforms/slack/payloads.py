@@ -73,7 +73,7 @@ class UserMessage:
     shared: bool = False
     """Whether the event shows that the channel is shared with another workspace."""
     edited_at: datetime | None = None
-    """When the event of the edit happened, or else the second of the edit that the message bears."""
+    """The time of the edit's event; without such an event, the time in the message's ``edited``, in whole seconds."""
 
     def incoming(
         self, text: str, author: Author, audience: Audience, attachments: Sequence[Attachment] = ()

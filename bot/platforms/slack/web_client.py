@@ -27,7 +27,7 @@ TIMEOUT_SECONDS = 30
 DETACH_GRACE_SECONDS = 5.0
 RATE_LIMIT_RETRIES = 2
 LONGEST_WAIT_SECONDS = 60.0
-"""The longest wait that Slack may ask of a call. At a longer one the call fails, because somebody waits for it."""
+"""The longest wait that a call accepts from Slack. If Slack asks for more, it fails, because somebody waits for it."""
 
 BOT_TOKEN_HELP = "Copy the Bot User OAuth Token again from 'OAuth & Permissions', and install the app if it is not"  # noqa: S105
 APP_TOKEN_HELP = "Create an App-Level Token with connections:write under 'Basic Information', with Socket Mode on"  # noqa: S105

@@ -29,7 +29,7 @@ PAGES_AT_ONCE = 20
 PAGES_BEFORE = 3
 """Pages before that of the quote which are shown with it."""
 LATEST_FILES = 2
-"""Files that stay in memory, since each of their pages is drawn from all of their bytes."""
+"""Number of files kept in memory, because drawing any page of a file needs all of its bytes."""
 PICTURE_SIDE = 1_600
 """Pixels of the longer side of a picture, enough for a wide window."""
 

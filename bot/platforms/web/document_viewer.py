@@ -128,7 +128,7 @@ def _segments(window: Window, quote_chars: int) -> tuple[Segment, ...]:
 
 
 def _headings(window: Window) -> Iterator[tuple[int, int, int]]:
-    """Return the start, the end and the depth of each heading that is a line of its own above its section.
+    """Yield the start, the end and the depth of each heading that is a line of its own above its section.
 
     Other headings, such as the name of a file, are not in the text.
     """

@@ -36,8 +36,8 @@ CANCEL_SECONDS = 0.5
 Slack waits 3 s for an acknowledgment, and 2.4 s of them are for storing the message.
 """
 LATE_SECONDS = 0.5
-"""Seconds by which the event loop notices a bound too late if the process was paused or got no processor time. A round
-trip that has reached its bound gets as long again then, to read an answer that has arrived."""
+"""If the event loop notices a bound this many seconds too late, the process was paused or got no processor time. The
+round trip then gets this many seconds more, to read an answer that has arrived."""
 PARAMETERS: dict[str, int] = {
     "connect_timeout": CONNECT_SECONDS,
     "keepalives": 1,

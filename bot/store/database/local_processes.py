@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LOCK_RELEASE_SECONDS = (0.0, 0.1, 0.3, 0.7)
-"""Seconds after the end of a process at which it is reported: the database needs a moment to release its lock."""
+"""Seconds after the end of a process at which ``ended`` is called: the database needs a moment to release its lock."""
 
 _STARTED = 19
 """Position of the start time in ``/proc/PID/stat``, counted from the process's state."""
@@ -70,7 +70,7 @@ class LocalProcesses:
         return frozenset(one.process_id for one in self._gone)
 
     def watch(self, processes: Iterable[LocalProcess]) -> None:
-        """Watch these processes, and no others any more."""
+        """Watch exactly these processes, and stop watching others."""
         wanted = set(processes)
         for one in [one for one in self._watched if one not in wanted]:
             self._unwatch(one)
@@ -79,7 +79,7 @@ class LocalProcesses:
             self._begin(one)
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching all processes."""
         self.watch(())
         for timer in self._timers:
             timer.cancel()

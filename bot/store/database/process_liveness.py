@@ -1,7 +1,8 @@
 """Determines which processes are alive. Each holds an advisory lock while it is connected, and updates a heartbeat row.
 
 A process is dead if its lock is free and it is known to have ended, which the kernel tells about processes on this
-machine (``local_processes``). One that runs on this machine keeps its turns, however long it takes to reconnect.
+machine (``local_processes``). One that runs on this machine keeps its turns while it reconnects, until
+its heartbeat has been missing for as long as a lease lasts.
 
 Nothing is known about processes elsewhere. They are dead if the lock is free and the heartbeat has stopped. The lock
 reveals a killed process at once; the heartbeat protects a live process while it reconnects. Right after a start of the
@@ -102,7 +103,8 @@ ON_THIS_MACHINE = f"""
     WHERE tenant_id = '*' AND pid_namespace = %(namespace)s AND pid_namespace <> '' AND pid <> %(pid)s
       AND beat_at > now() - interval '{2 * SILENT} seconds'
 """  # noqa: S608
-"""The other processes that share this one's PIDs. Once a heartbeat has been missing for longer, it tells the end."""
+"""The other processes in this one's PID namespace, without those whose heartbeat has been missing for so long that it
+shows their end."""
 
 
 LOCK = f"""

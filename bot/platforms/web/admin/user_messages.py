@@ -107,7 +107,7 @@ def outdated(since: str, documents: Sequence[str]) -> str:
 
 
 def at_least(amount: str) -> str:
-    """Return an amount to which calls of unknown price are to be added."""
+    """Return an amount that leaves out calls of unknown price."""
     return f"at least {amount}"
 
 

@@ -1,4 +1,4 @@
-/** Keeps the unsent text of each conversation, and the ID of the one that has no message yet, until the tab is closed. */
+/** Keeps the unsent text of each conversation, and the ID of the one without a message, until the tab is closed. */
 
 import { randomId } from "./dom.js";
 import { state } from "./state.js";
@@ -6,7 +6,7 @@ import { state } from "./state.js";
 const PREFIX = "draft:";
 const NEW_THREAD = "new-conversation";
 
-/** Conversation ID -> unsent text. Has also the texts for which the browser's storage has no room. */
+/** Conversation ID -> unsent text, including texts for which the storage of the browser has no room. */
 const drafts = new Map();
 
 export const draftOf = (thread) => drafts.get(thread) ?? sessionStorage.getItem(PREFIX + thread) ?? "";

@@ -1,4 +1,4 @@
-/** Gives a request that is sent again the ID of the first one, so that the server acts once. */
+/** Retries a request with the ID of its first attempt, so that the server acts once. */
 
 import { mayWorkLater } from "./api.js";
 import { randomId } from "./dom.js";

@@ -48,7 +48,10 @@ function attachmentElement(attachment) {
   return element("li", { innerHTML: icon("file") }, element("span", { textContent: name }), remove);
 }
 
-/** Ingests the attached files as documents, with further arguments of /ingest. Attaches those again that fail, and raises the last error. */
+/**
+ * Ingests the attached files as documents, with further arguments of /ingest. Attaches those that fail again, and
+ * throws the last error.
+ */
 export async function ingestAttachments(args = "") {
   const attached = state.attachments;
   const failed = [];

@@ -24,11 +24,13 @@ INTERVAL, TIMESTAMPTZ = 1186, 1184
 class Catalog:
     """What the rules need to know of the database: tables of tenants, the types of columns, and volatile functions.
 
-    ``volatility`` has ``i``, ``s`` and ``v`` of all functions of a name.
+    ``identities`` names the column that numbers the rows of a table. ``volatility`` has ``i``, ``s`` and ``v`` of all
+    functions of a name.
     """
 
     tables: frozenset[str]
     times: frozenset[str]
+    identities: Mapping[str, str]
     volatility: Mapping[str, str]
 
     @classmethod
@@ -36,15 +38,16 @@ class Catalog:
         """Read it from a migrated database."""
         with psycopg.connect(url) as connection:
             columns = connection.execute(
-                "SELECT table_name, column_name, data_type FROM information_schema.columns"
+                "SELECT table_name, column_name, data_type, is_identity FROM information_schema.columns"
                 " WHERE table_schema = 'public'"
             ).fetchall()
             functions = connection.execute(
                 "SELECT proname, string_agg(DISTINCT provolatile, '') FROM pg_proc GROUP BY 1"
             )
             return cls(
-                frozenset(table for table, name, _ in columns if name == "tenant_id"),
-                frozenset(name for _, name, kind in columns if kind == "timestamp with time zone"),
+                frozenset(table for table, name, *_ in columns if name == "tenant_id"),
+                frozenset(name for _, name, kind, _ in columns if kind == "timestamp with time zone"),
+                {table: name for table, name, _, identity in columns if identity == "YES"},
                 dict(functions.fetchall()),
             )
 
@@ -116,7 +119,7 @@ class _Check:
                 continue
             if select.get("lockingClause"):
                 yield "a query to insert locks rows"
-            if not select or self._runs_on_one_node(select):
+            if not select or (self._runs_on_one_node(select) and not self._is_computed_before(fields)):
                 continue
             conflict = fields.get("onConflictClause")
             if conflict is None and "returningClause" not in fields:
@@ -176,6 +179,13 @@ class _Check:
             and bool(tables)
             and all(table["relname"] in self._catalog.tables - self._ctes for table in tables)
         )
+
+    def _is_computed_before(self, insert: Node) -> bool:
+        """Return whether the coordinator computes a value of each row: a volatile function or the row's number."""
+        named = {one["ResTarget"]["name"] for one in insert.get("cols", ())}
+        if self._catalog.identities.get(insert["relation"]["relname"], "tenant_id") not in named:
+            return True
+        return any(kind == "FuncCall" and self._is_volatile(inner) for kind, inner in walk(insert["selectStmt"]))
 
     def _is_mutable(self, kind: str, fields: Node) -> bool:
         if kind == "SQLValueFunction":

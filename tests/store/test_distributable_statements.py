@@ -95,6 +95,14 @@ async def test_the_statements_that_change_documents_can_be_distributed(
             "INSERT ... SELECT has neither ON CONFLICT nor RETURNING",
         ),
         (
+            "INSERT INTO messages (tenant_id, text) SELECT tenant_id, text FROM messages WHERE tenant_id = $1",
+            "INSERT ... SELECT has neither ON CONFLICT nor RETURNING",
+        ),
+        (
+            "INSERT INTO facts (tenant_id) SELECT tenant_id FROM facts WHERE tenant_id = $1 AND random() < 0.5",
+            "INSERT ... SELECT has neither ON CONFLICT nor RETURNING",
+        ),
+        (
             "INSERT INTO documents (tenant_id, uri) SELECT $1, uri FROM unnest(CAST($2 AS text[])) AS new (uri) "
             "ON CONFLICT (tenant_id) DO UPDATE SET uri = $3",
             "DO UPDATE of an INSERT ... SELECT has a parameter",

@@ -17,7 +17,7 @@ from bot.errors import LeaseLost
 from bot.jobs import maintenance
 from bot.store import threads
 from bot.store.answer_cache import similar_answer_statements
-from bot.store.browser_page import page_conversations
+from bot.store.browser_page import conversation_branches, page_conversations
 from bot.store.budgets import ledger_days
 from bot.store.database.session import Database
 from bot.store.maintenance import look
@@ -231,6 +231,13 @@ async def _rename(scene: Scene) -> None:
     await scene.database.run(TENANT, partial(page_conversations.rename, thread=scene.thread, title="Trains"))
 
 
+async def _branch(scene: Scene) -> None:
+    branch = replace(scene.thread, thread_id=f"{scene.thread.thread_id}-branch")
+    begin = partial(conversation_branches.begin, turn_id=scene.waiting.id, branch=branch, question="By train?")
+    assert await scene.database.run(TENANT, begin)
+    await scene.database.run(TENANT, partial(conversation_branches.remove_empty, branch=branch))
+
+
 async def _set_quiet(scene: Scene) -> None:
     await scene.database.run(TENANT, partial(threads.set_quiet, key=scene.thread, quiet=True))
 
@@ -277,6 +284,7 @@ SHORT_OPERATIONS: dict[str, Operation] = {
     "index": partial(_index, "waiting"),
     "forget facts": _forget_facts,
     "rename": _rename,
+    "branch": _branch,
     "quiet": _set_quiet,
 }
 """The other operations that change rows of a conversation."""

@@ -41,6 +41,7 @@ _ADD_THREAD = text("""
 _BEGINS_AT = text("""
     SELECT true FROM threads WHERE tenant_id = :tenant AND thread_uid = :branch AND branch_turn = :turn
 """)
+# RETURNING makes Citus insert the numbered rows without COPY, which row-level security forbids.
 # The ID of a copied message begins like that of its original, so that copies are found when the original is deleted.
 _COPY_TURNS = text(f"""
     INSERT INTO turns (
@@ -57,6 +58,7 @@ _COPY_TURNS = text(f"""
         ON turn_id = original
     WHERE tenant_id = :tenant
     ORDER BY seq
+    RETURNING true
 """)  # noqa: S608
 _NOTE = text("""
     INSERT INTO inbox (tenant_id, channel_id, message_id, turn_id)
@@ -70,13 +72,15 @@ _COPY_MESSAGES = text("""
         ON turn_id = original
     WHERE tenant_id = :tenant
     ORDER BY seq
+    RETURNING true
 """)
+# The node computes the ID of a copy from immutable functions alone.
 _COPY_FACTS = text("""
     INSERT INTO facts (
         tenant_id, fact_id, thread_uid, turn_id, kind, subject, text, author_id, author, said_at, created_at
     )
-    SELECT tenant_id, gen_random_uuid(), :branch, copied.copy, kind, subject, text, author_id, author, said_at,
-        created_at
+    SELECT tenant_id, CAST(md5(CAST(fact_id AS text) || CAST(copied.copy AS text)) AS uuid), :branch, copied.copy, kind,
+        subject, text, author_id, author, said_at, created_at
     FROM facts JOIN unnest(CAST(:originals AS uuid[]), CAST(:copies AS uuid[])) AS copied (original, copy)
         ON turn_id = original
     WHERE tenant_id = :tenant
@@ -133,6 +137,7 @@ _REMOVE = (
     text(f"""
         DELETE FROM inbox USING turns
         WHERE inbox.tenant_id = :tenant AND turns.tenant_id = :tenant AND turns.turn_id = inbox.turn_id
+            AND inbox.channel_id = turns.channel_id AND inbox.message_id = turns.message_id
             AND turns.thread_uid = :branch AND {_ONLY_COPIES}
     """),  # noqa: S608
     text(f"DELETE FROM threads WHERE tenant_id = :tenant AND thread_uid = :branch AND {_ONLY_COPIES}"),  # noqa: S608

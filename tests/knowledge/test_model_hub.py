@@ -26,7 +26,7 @@ logging.basicConfig(stream=sys.stderr, level=logging.INFO)
 from knowledge.embedders.local import SentenceTransformerEmbedder
 from knowledge.errors import EmbeddingError
 from knowledge.search.rerankers import CrossEncoderReranker
-from knowledge.types import Passage
+from knowledge.types.search_results import Passage
 from tests.knowledge import tiny_models
 
 tiny_models.save_embedder(Path(sys.argv[1]))

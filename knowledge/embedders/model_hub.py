@@ -50,6 +50,8 @@ class ModelHub:
             raise EmbeddingError(f"The {label} {model} cannot be loaded ({reason}). {cure}") from error
 
     def _load(self, model: str, build: Callable[[bool], Model]) -> Model:
+        if Path(model).is_absolute() and not Path(model).exists():
+            raise OSError("there is no such folder")
         if Path(model).exists() or _is_offline():
             return build(True)
         if _is_complete(model):

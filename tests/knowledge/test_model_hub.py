@@ -128,6 +128,14 @@ def test_a_warning_of_the_hubs_library_is_logged_once(loaded: tuple[dict[str, An
     assert log.count("a warning of the hub's library") == 1
 
 
+def test_a_folder_that_does_not_exist_is_looked_up_nowhere(tmp_path: Path) -> None:
+    def build(local_files_only: bool) -> None:
+        raise AssertionError("nothing is there to load")
+
+    with pytest.raises(EmbeddingError, match=r"no such folder"):
+        ModelHub().load(str(tmp_path / "nope"), build, label="embedding model", cure="Check it.")
+
+
 def test_a_hub_that_was_away_is_asked_again_after_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from huggingface_hub import constants
 

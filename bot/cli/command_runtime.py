@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.cli import log_output, user_messages
 from bot.cli.output import echo
-from bot.cli.shutdown import stop_on_signals
+from bot.cli.shutdown import end_within, stop_on_signals
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
 from bot.types.conversation import LOCAL_TENANT
@@ -34,6 +34,10 @@ GC_THRESHOLDS = (50_000, 20, 50)
 
 A collection stops the process, and it takes longer if more modules are loaded.
 """
+
+
+CLOSING_SECONDS = 2.0
+"""Seconds after SIGTERM in which a command closes everything. A thread that loads a model cannot be canceled."""
 
 
 def settings(**given: object) -> Settings:
@@ -61,9 +65,9 @@ def _set_up_logging(loaded: Settings, *, entries: bool) -> None:
 
 
 def run(work: Coroutine[Any, Any, Result], *, close_within: float | None = None) -> Result:
-    """Run a coroutine to its end. SIGTERM cancels it like Ctrl-C.
+    """Run a coroutine to its end. SIGTERM cancels it like Ctrl-C, and ends the process after ``CLOSING_SECONDS``.
 
-    With ``close_within``, the process ends that many seconds after the signal, even if the coroutine does not.
+    With ``close_within``, the process ends that many seconds after either signal, even if the coroutine does not.
     """
     collect_garbage_rarely()
 
@@ -72,9 +76,14 @@ def run(work: Coroutine[Any, Any, Result], *, close_within: float | None = None)
             stop_on_signals(close_within)
             return await work
         task = asyncio.current_task()
-        if task is not None:
-            with suppress(NotImplementedError):
-                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        assert task is not None
+
+        def on_terminate() -> None:
+            end_within(CLOSING_SECONDS)
+            task.cancel()
+
+        with suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, on_terminate)
         return await work
 
     try:
@@ -162,6 +171,7 @@ def stoppable() -> Iterator[asyncio.Event]:
 
     def on_signal() -> None:
         if stop.is_set() and task is not None:
+            end_within(CLOSING_SECONDS)
             task.cancel()
         stop.set()
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from bot.cli import user_messages
 
 STUBBORN = """
@@ -41,7 +43,7 @@ async def work():
     finally:
         print("closed", flush=True)
 
-run(work(), close_within=2)
+run(work(){limit})
 """
 
 SERVING = """
@@ -95,8 +97,9 @@ def test_a_process_ends_in_time_although_its_event_loop_hangs() -> None:
         assert err.splitlines()[-1] == user_messages.STOPPED_EARLY
 
 
-def test_a_process_ends_in_time_although_a_thread_does_not() -> None:
-    with started(WAITING) as process:
+@pytest.mark.parametrize("limit", ["", ", close_within=2"], ids=["a command", "a server"])
+def test_a_process_ends_in_time_although_a_thread_does_not(limit: str) -> None:
+    with started(WAITING.format(limit=limit)) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         process.send_signal(signal.SIGTERM)

@@ -54,7 +54,7 @@ port_option = click.option(
 def up(host: str | None, port: int, sample: bool) -> None:
     """Run the browser playground, the worker and every platform that has a token."""
     loaded = serving_settings()
-    _run_until_stopped(loaded, _up(loaded, _checked_host(loaded, host), port, sample))
+    _run_until_stopped(loaded, _up(loaded, _checked_host(loaded, host, port), port, sample))
 
 
 @click.command()
@@ -81,7 +81,7 @@ def discord() -> None:
 def web(host: str | None, port: int) -> None:
     """Run only the browser playground."""
     loaded = serving_settings()
-    _run_until_stopped(loaded, _serve(loaded, {"web": _web(_checked_host(loaded, host), port)}))
+    _run_until_stopped(loaded, _serve(loaded, {"web": _web(_checked_host(loaded, host, port), port)}))
 
 
 @click.command()
@@ -91,12 +91,17 @@ def worker() -> None:
     _run_until_stopped(loaded, _serve(loaded, {"worker": _worker}))
 
 
-def _checked_host(loaded: Settings, host: str | None) -> str:
-    """Return the address to listen on. Raises ConfigError if it needs a sign-in, before the database is opened."""
+def _checked_host(loaded: Settings, host: str | None, port: int) -> str:
+    """Return the address to listen on. Raises ConfigError if it needs a sign-in or the port is taken.
+
+    Nothing listens yet, so that a request is refused and not kept waiting until everything is open.
+    """
+    from bot.platforms.web import uvicorn_server
     from bot.platforms.web.sign_in.sign_in_setup import require_sign_in
 
     host = host or loaded.web_host
     require_sign_in(loaded, host)
+    uvicorn_server.listen(host, port).close()
     return host
 
 

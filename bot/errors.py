@@ -114,6 +114,11 @@ class LLMError(ParleyError):
         self.status = status
         self.kind = kind
 
+    @property
+    def needs_admin(self) -> bool:
+        """Whether the setup is wrong, so that neither waiting nor another question helps."""
+        return self.kind in ("address", "auth", "model", "quota", "setting", "setup", "web_page")
+
 
 class ContextTooLong(LLMError):
     """The prompt does not fit the model's context.

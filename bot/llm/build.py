@@ -58,7 +58,7 @@ def build(settings: Settings, *, counter: TokenCounter | None = None, prices: Pr
     providers = {name: adapter(settings, name, models, counter, prices) for name, models in chosen.models.items()}
     chains = {tier: [providers[name] for name in chosen.order[tier]] for tier in TIERS}
     timeouts = Timeouts(settings.first_token_timeout, settings.idle_timeout, settings.total_timeout)
-    return QuotingFallback(ResilientLLM(chains, timeouts), ExtractiveLLM(counter, outage=True))
+    return QuotingFallback(ResilientLLM(chains, timeouts), counter)
 
 
 def model_names(settings: Settings) -> frozenset[str]:

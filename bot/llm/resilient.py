@@ -150,13 +150,14 @@ class ResilientLLM:
         skipped = [provider.name for provider in chain if provider.name not in called]
         failures |= dict.fromkeys(f"{name}: {user_messages.BREAKER_OPEN}" for name in skipped)
         wait = min((self._breaker(provider, request.prompt.tier).wait for provider in chain), default=0.0)
+        is_wrong_setup = bool(errors) and not skipped and all(error.needs_admin for error in errors)
         return LLMError(
             user_messages.no_model_available(failures, charged=request.charged),
             provider=errors[-1].provider if errors else "",
-            retryable=True,
+            retryable=not is_wrong_setup,
             retry_after=wait or None,
             status=errors[-1].status if errors else None,
-            kind="exhausted",
+            kind="setup" if is_wrong_setup else "exhausted",
         )
 
     def _breaker(self, provider: Provider, tier: Tier) -> Breaker:

@@ -22,6 +22,12 @@ IMAGE_IN_OUTAGE = "No model can answer at the moment, so I cannot see the image.
 NOTHING_FOUND_IN_OUTAGE = (
     "No model can answer at the moment, and I found nothing to quote about this in the documents. Ask again later."
 )
+NO_USABLE_MODEL_INTRO = (
+    "No model can answer, so I only quote the documents. An admin must correct the setup: asking again does not help."
+)
+NOTHING_FOUND_WITHOUT_USABLE_MODEL = (
+    "No model can answer, and I found nothing to quote about this in the documents. An admin must correct the setup."
+)
 QUOTED_INSTEAD = "no model could answer. The passages are quoted instead"
 FACT_SAVED = "I will remember this in this thread. `/memory` shows and deletes it."
 SAID_IN_THREAD = "Said in this thread:"

@@ -9,7 +9,7 @@ import pytest
 from bot.app import App
 from bot.commands import registry as commands
 from bot.commands.base import Context
-from bot.llm.user_messages import NOTHING_FOUND_IN_OUTAGE, OUTAGE_INTRO
+from bot.llm.user_messages import NO_USABLE_MODEL_INTRO, NOTHING_FOUND_WITHOUT_USABLE_MODEL, OUTAGE_INTRO
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
 from tests.app.conftest import ask, key
@@ -33,7 +33,8 @@ async def test_the_documents_are_quoted_and_nobody_pays(
     models.script = lambda _: Reply(fault="status", status=status, retry_after="60")
     outcome = await ask(app_with_models, QUESTION)
     assert outcome.state == "done"
-    assert outcome.answer.startswith(OUTAGE_INTRO)
+    intro = NO_USABLE_MODEL_INTRO if status in (401, 402, 404) else OUTAGE_INTRO
+    assert outcome.answer.startswith(intro)
     quoted = "A hotel in Lisbon may cost 180 EUR a night. In Oslo it may cost 190 EUR."
     assert [citation.quote for citation in outcome.citations] == [quoted]
     assert not any(cure in outcome.answer for cure in CURES)
@@ -76,15 +77,15 @@ async def test_quotes_of_an_outage_are_not_given_again(app_with_models: App, mod
     quoted = await ask(app_with_models, QUESTION, "t1")
     models.script = lambda _: Reply("It may cost 180 EUR a night [1].")
     written = await ask(app_with_models, QUESTION, "t2")
-    assert quoted.answer.startswith(OUTAGE_INTRO)
+    assert quoted.answer.startswith(NO_USABLE_MODEL_INTRO)
     assert (written.cached, written.answer) == (False, "It may cost 180 EUR a night [1].")
     again = await ask(app_with_models, QUESTION, "t3")
     assert (again.cached, again.answer) == (True, written.answer)
 
 
-async def test_where_nothing_can_be_quoted_the_asker_is_told_to_come_back(
+async def test_where_nothing_can_be_quoted_the_asker_is_told_that_an_admin_must_act(
     app_with_models: App, models: ModelDouble
 ) -> None:
     models.script = lambda _: Reply(fault="status", status=401)
     outcome = await ask(app_with_models, "Who won the football cup in 1954?")
-    assert outcome.answer == NOTHING_FOUND_IN_OUTAGE
+    assert outcome.answer == NOTHING_FOUND_WITHOUT_USABLE_MODEL

@@ -195,6 +195,8 @@ class ModelDouble:
     async def _fails_at_once(self, exchange: Exchange, seen: Seen, reply: Reply) -> bool:
         if reply.fault == "html":
             await exchange.answer(reply.status if reply.status != 500 else 200, HTML, "text/html")
+        elif reply.fault == "untyped_html":
+            await exchange.answer(200, HTML, "text/plain")
         elif reply.fault == "status":
             headers = {"retry-after": reply.retry_after} if reply.retry_after else {}
             kind = _STATUS_TYPES.get(reply.status, "api_error")

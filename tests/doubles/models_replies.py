@@ -14,6 +14,7 @@ Fault = Literal[
     "none",
     "status",  # ``status`` instead of an answer
     "html",  # a web page instead of an answer
+    "untyped_html",  # a web page that is declared as plain text
     "error_event",  # an error event after ``after`` pieces
     "silence",  # headers, then nothing
     "deaf",  # not even headers

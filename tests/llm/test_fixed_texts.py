@@ -75,7 +75,8 @@ def test_nothing_found_is_said_in_the_language_of_the_question(language: str) ->
     question = QUESTIONS[language]
     prompt = Prompt("answer", "cheap", "", (Message("user", question),), 100, question=question)
     assert compose(prompt) == wanted.nothing
-    assert compose(prompt, outage=True) == wanted.outage_nothing
+    assert compose(prompt, outage="passing") == wanted.outage_nothing
+    assert compose(prompt, outage="lasting") == wanted.no_usable_model_nothing
 
 
 @needs_detection

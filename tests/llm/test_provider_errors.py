@@ -304,6 +304,26 @@ async def test_a_web_page_names_the_setting(pair: Pair) -> None:
         assert asked.calls[0].usage.total_tokens == 0
 
 
+async def test_a_response_of_another_server_is_asked_for_once_and_costs_nothing(pair: Pair) -> None:
+    pair.double.script = lambda _: Reply(fault="untyped_html")
+    asked = await ask(pair.llm(alone=True))
+    assert asked.error is not None
+    assert (asked.error.kind, pair.asked_of(pair.first)) == ("web_page", 1)
+    assert [call.usage.total_tokens for call in asked.calls] == [0]
+
+
+@pytest.mark.parametrize(("second_status", "needs_admin"), [(401, True), (500, False)])
+async def test_only_a_setup_that_is_wrong_for_all_providers_needs_an_admin(
+    pair: Pair, second_status: int, *, needs_admin: bool
+) -> None:
+    pair.double.script = lambda seen: Reply(
+        fault="status", status=404 if seen.provider == pair.first else second_status
+    )
+    asked = await ask(pair.llm())
+    assert asked.error is not None
+    assert (asked.error.needs_admin, asked.error.retryable) == (needs_admin, not needs_admin)
+
+
 async def test_a_wrong_key_alone_names_the_setting_and_hides_the_key(pair: Pair) -> None:
     make = anthropic if pair.first == "anthropic" else openai
     adapter: Adapter = make(pair.double, key="sk-wrong-secret")

@@ -11,10 +11,10 @@ import pytest
 
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import ContextTooLong, LLMError
-from bot.llm.quoting.extractive import NAME, ExtractiveLLM
+from bot.llm.quoting.extractive import NAME
 from bot.llm.quoting.quoting_fallback import QuotingFallback
 from bot.llm.tokens import TokenCounter
-from bot.llm.user_messages import OUTAGE_INTRO, QUOTED_INSTEAD
+from bot.llm.user_messages import NO_USABLE_MODEL_INTRO, OUTAGE_INTRO, QUOTED_INSTEAD
 from bot.types.usage import Purpose, Tier, Usage
 from tests.llm.llm_requests import ask, passage, prompt
 
@@ -49,15 +49,22 @@ class Models:
 
 
 def quoting(error: LLMError, *before: str) -> QuotingFallback:
-    return QuotingFallback(Models(error, before), ExtractiveLLM(TokenCounter(), outage=True))
+    return QuotingFallback(Models(error, before), TokenCounter())
 
 
-@pytest.mark.parametrize("kind", ["auth", "quota", "model", "exhausted", "empty", "thought", "request", "too_large"])
-async def test_an_answer_quotes_when_no_model_can_write_it(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+PASSING = ("exhausted", "empty", "thought", "request", "too_large")
+LASTING = ("address", "auth", "quota", "model", "setting", "setup", "web_page")
+INTRODUCED = [(kind, OUTAGE_INTRO) for kind in PASSING] + [(kind, NO_USABLE_MODEL_INTRO) for kind in LASTING]
+
+
+@pytest.mark.parametrize(("kind", "intro"), INTRODUCED)
+async def test_an_answer_quotes_when_no_model_can_write_it(
+    kind: str, intro: str, caplog: pytest.LogCaptureFixture
+) -> None:
     asked = await ask(quoting(LLMError(CURE, kind=kind), "Half a "), prompt("How many days?", passages=[LEAVE]))
     assert asked.error is None
     assert asked.restarts == [QUOTED_INSTEAD]
-    assert asked.text == f"{OUTAGE_INTRO}\n\n“Everybody has thirty days of leave a year.” [1]"
+    assert asked.text == f"{intro}\n\n“Everybody has thirty days of leave a year.” [1]"
     assert asked.ended == [Ended("complete", NAME, NAME, outage=CURE)]
     assert CURE in caplog.text
     [call] = asked.calls
@@ -88,7 +95,7 @@ async def test_a_stop_is_no_outage() -> None:
             yield TextDelta("Half")
             await asyncio.Event().wait()
 
-    llm = QuotingFallback(Slow(LLMError("")), ExtractiveLLM(TokenCounter(), outage=True))
+    llm = QuotingFallback(Slow(LLMError("")), TokenCounter())
     task = asyncio.create_task(ask(llm))
     await asyncio.sleep(0)
     task.cancel()
@@ -98,7 +105,7 @@ async def test_a_stop_is_no_outage() -> None:
 
 async def test_everything_else_is_the_models() -> None:
     models = Models(LLMError(""))
-    llm = QuotingFallback(models, ExtractiveLLM(TokenCounter(), outage=True))
+    llm = QuotingFallback(models, TokenCounter())
     assert (llm.model("strong"), await llm.count(prompt())) == ("model-strong", 7)
     await llm.aclose()
     assert models.closed == ["closed"]

@@ -83,7 +83,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
             call.sent = False
             raise
         stop: str | None = None
-        ended = False
+        ended, is_empty = False, True
         async with response:
             call.responding = True
             content_type = response.response.headers.get("content-type", "")
@@ -95,6 +95,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                     yield part
                 return
             async for event in response:
+                is_empty = False
                 match event.type:
                     case "message_start":
                         call.usage = usage_of(event.message.usage)
@@ -110,6 +111,9 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                     case "message_stop":
                         ended = True
                         break
+            if is_empty and not provider_errors.is_event_stream(content_type):
+                call.sent = False
+                raise provider_errors.web_page(ANTHROPIC)
             if not ended:
                 raise provider_errors.unfinished(ANTHROPIC)
             await drain(response, _DRAIN_SECONDS, lambda _: None)

@@ -130,6 +130,10 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
             for event in reader.end_without_reason():
                 yield event
             call.complete = call.usage is not None
+        content_type = response.response.headers.get("content-type", "")
+        if is_empty and not done.seen and not provider_errors.is_event_stream(content_type):
+            call.sent = False
+            raise provider_errors.web_page(self.info)
         if reader.reason is None and not (self._compatible and is_empty and not done.seen):
             raise provider_errors.unfinished(self.info)
 

@@ -145,6 +145,11 @@ def is_web_page(content_type: str, text: str = "") -> bool:
     return "html" in content_type.lower() or text.lstrip()[:15].lower().startswith(("<!doctype", "<html"))
 
 
+def is_event_stream(content_type: str) -> bool:
+    """Return whether a response is a stream of server-sent events."""
+    return content_type.lower().split(";")[0].strip() == "text/event-stream"
+
+
 def is_json(content_type: str) -> bool:
     """Return whether a response is JSON, which a stream is not."""
     return content_type.lower().split(";")[0].strip().endswith("json")

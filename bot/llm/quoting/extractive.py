@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
 from bot.engine.memory import small_talk
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
@@ -21,6 +22,8 @@ from bot.types.usage import NO_MODEL, Call, CallStatus, Tier, Usage
 
 NAME = NO_MODEL
 
+Outage = Literal["passing", "lasting"]
+"""Why models that are configured do not answer: a fault that passes, or one that lasts until an admin corrects it."""
 
 _WORD = re.compile(r"\S+\s*|\s+")
 _WORDS_PER_DELTA = 6
@@ -34,7 +37,7 @@ class ExtractiveLLM:
     name = "The extractive answerer"
 
     def __init__(
-        self, counter: TokenCounter, *, clock: Callable[[], float] = time.perf_counter, outage: bool = False
+        self, counter: TokenCounter, *, clock: Callable[[], float] = time.perf_counter, outage: Outage | None = None
     ) -> None:
         self._counter = counter
         self._outage = outage
@@ -95,10 +98,10 @@ class ExtractiveLLM:
         return None
 
 
-def compose(prompt: Prompt, *, outage: bool = False) -> str:
+def compose(prompt: Prompt, *, outage: Outage | None = None) -> str:
     """Return the full text: quotes for an answer, key sentences for a summary, otherwise the question itself.
 
-    The texts around the quotes are in the language of the question, and those of an ``outage`` if it is one.
+    The texts around the quotes are in the language of the question, and say how long an ``outage`` lasts, if it is one.
     """
     if prompt.purpose == "summary":
         limit = min(_MAX_SUMMARY_CHARS, prompt.max_tokens * _SUMMARY_CHARS_PER_TOKEN)
@@ -119,8 +122,12 @@ def compose(prompt: Prompt, *, outage: bool = False) -> str:
         overview = texts.outage_overview if outage else texts.overview
         return "\n\n".join([overview, *map(_format_quote, telling_quotes(prompt.passages))])
     quotes = _quotes(prompt)
-    from_documents = [texts.outage_intro if outage else texts.intro, *quotes] if quotes else []
-    nothing = texts.outage_nothing if outage else texts.nothing
+    intro, nothing = {
+        None: (texts.intro, texts.nothing),
+        "passing": (texts.outage_intro, texts.outage_nothing),
+        "lasting": (texts.no_usable_model_intro, texts.no_usable_model_nothing),
+    }[outage]
+    from_documents = [intro, *quotes] if quotes else []
     return "\n\n".join([*notes, *((from_thread + from_documents) or [nothing])])
 
 

@@ -16,7 +16,10 @@ _FILE = Path(__file__).with_name("fixed_texts.json")
 
 @dataclass(frozen=True, slots=True)
 class FixedTexts:
-    """The texts of one language. Those of an outage replace the first four. ``date`` is a format of ``strftime``."""
+    """The texts of one language. Those of an outage replace the first four. ``date`` is a format of ``strftime``.
+
+    Those without a usable model are for an outage that lasts until an admin corrects the setup.
+    """
 
     intro: str
     image: str
@@ -26,6 +29,8 @@ class FixedTexts:
     outage_image: str
     outage_nothing: str
     outage_overview: str
+    no_usable_model_intro: str
+    no_usable_model_nothing: str
     fact_saved: str
     said_in_thread: str
     thanks: str
@@ -47,6 +52,8 @@ ENGLISH = FixedTexts(
     outage_image=user_messages.IMAGE_IN_OUTAGE,
     outage_nothing=user_messages.NOTHING_FOUND_IN_OUTAGE,
     outage_overview=user_messages.OVERVIEW_IN_OUTAGE,
+    no_usable_model_intro=user_messages.NO_USABLE_MODEL_INTRO,
+    no_usable_model_nothing=user_messages.NOTHING_FOUND_WITHOUT_USABLE_MODEL,
     fact_saved=user_messages.FACT_SAVED,
     said_in_thread=user_messages.SAID_IN_THREAD,
     thanks=user_messages.SMALL_TALK["thanks"],

@@ -10,7 +10,8 @@ from bot.engine.aio import closing
 from bot.engine.ports.llm import LLM, Ended, Event, Meter, Prompt, Restarted
 from bot.errors import ContextTooLong, LLMError
 from bot.llm import user_messages
-from bot.llm.quoting.extractive import ExtractiveLLM
+from bot.llm.quoting.extractive import ExtractiveLLM, Outage
+from bot.llm.tokens import TokenCounter
 from bot.types.usage import Tier
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,12 @@ class QuotingFallback:
     asker. Raises LLMError for other prompts, and for what the asker can fix.
     """
 
-    def __init__(self, models: LLM, quotes: ExtractiveLLM) -> None:
+    def __init__(self, models: LLM, counter: TokenCounter) -> None:
         self._models = models
-        self._quotes = quotes
+        self._quotes: dict[Outage, ExtractiveLLM] = {
+            "passing": ExtractiveLLM(counter, outage="passing"),
+            "lasting": ExtractiveLLM(counter, outage="lasting"),
+        }
 
     def model(self, tier: Tier) -> str:
         return self._models.model(tier)
@@ -49,9 +53,10 @@ class QuotingFallback:
             if prompt.purpose != "answer" or isinstance(error, ContextTooLong) or error.kind in _ASKER_CAN_FIX:
                 raise
             outage = str(error)
+            quotes = self._quotes["lasting" if error.needs_admin else "passing"]
         log.error("no model can answer, so passages are quoted: %s", outage)
         yield Restarted(user_messages.QUOTED_INSTEAD)
-        async with closing(self._quotes.stream(prompt, meter=meter)) as events:
+        async with closing(quotes.stream(prompt, meter=meter)) as events:
             async for event in events:
                 yield replace(event, outage=outage) if isinstance(event, Ended) else event
 

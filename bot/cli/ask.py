@@ -21,6 +21,7 @@ from bot.errors import ParleyError, UsageError
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Incoming
 from bot.types.turns import Outcome, Turn
+from bot.types.usage import NO_MODEL
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -89,7 +90,7 @@ def as_document(outcome: Outcome, turn_id: str) -> dict[str, Any]:
     ``notes`` say what people see below the answer, such as that it was cut. ``outage`` is the reason why no model could
     answer, so that the documents are quoted; None if there is none.
     """
-    usage, route = outcome.usage, outcome.route
+    usage, route, outage = outcome.usage, outcome.route, outcome.trace.get("outage") or None
     return {
         "turn_id": turn_id,
         "thread": outcome.thread.thread_id,
@@ -107,7 +108,9 @@ def as_document(outcome: Outcome, turn_id: str) -> dict[str, Any]:
             }
             for c in outcome.citations
         ],
-        "route": {"tier": route.tier, "model": route.model, "reason": route.reason} if route else None,
+        "route": {"tier": route.tier, "model": NO_MODEL if outage else route.model, "reason": route.reason}
+        if route
+        else None,
         "usage": {
             "prompt_tokens": usage.prompt_tokens,
             "cached_tokens": usage.cached_tokens,
@@ -118,7 +121,7 @@ def as_document(outcome: Outcome, turn_id: str) -> dict[str, Any]:
         "cached": outcome.cached,
         "refused": outcome.refused,
         "notes": list(outcome.trace.get("notes", ())),
-        "outage": outcome.trace.get("outage") or None,
+        "outage": outage,
         "timings_ms": {name: outcome.timings_ms.get(name) for name in ("search", "ttft", "total")},
     }
 

@@ -152,7 +152,7 @@ class ResilientLLM:
         wait = min((self._breaker(provider, request.prompt.tier).wait for provider in chain), default=0.0)
         is_wrong_setup = bool(errors) and not skipped and all(error.needs_admin for error in errors)
         return LLMError(
-            user_messages.no_model_available(failures, charged=request.charged),
+            user_messages.no_model_available(failures, charged=request.charged, wrong_setup=is_wrong_setup),
             provider=errors[-1].provider if errors else "",
             retryable=not is_wrong_setup,
             retry_after=wait or None,

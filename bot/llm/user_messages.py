@@ -147,9 +147,10 @@ def stalled(label: str, *, after_text: bool) -> str:
     return f"{label} stopped responding {where}. Try again in a minute."
 
 
-def no_model_available(failures: Iterable[str], *, charged: bool) -> str:
+def no_model_available(failures: Iterable[str], *, charged: bool, wrong_setup: bool = False) -> str:
     """Return the error after all providers failed; ``failures`` are ``NAME: REASON``."""
-    advice = "Try again in a minute." if charged else "Nothing was charged. Try again in a minute."
+    advice = "Run 'parley doctor': it says what to correct." if wrong_setup else "Try again in a minute."
+    advice = advice if charged else f"Nothing was charged. {advice}"
     return f"No model could answer ({'; '.join(failures)}). {advice}"
 
 

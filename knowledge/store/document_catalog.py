@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.errors import KnowledgeError
+from knowledge.store import distinct_document_names
 from knowledge.types.documents import DocumentRow, Order
 
 
@@ -109,10 +110,11 @@ async def list_documents(
     """Return the tenant's documents, failed ones included; at most ``limit`` of them after the first ``offset``.
 
     ``matching`` is a part of the source or title. ``audiences`` limits the list to documents that these audiences may
-    read; None lists all.
+    read; None lists all. The ``source`` of a row has parent folders where documents of two folders have one name.
     """
     values = {**_filter(tenant_id, audiences, matching), "limit": limit, "offset": offset}
-    return [DocumentRow(*row) for row in await session.execute(_LIST_DOCUMENTS[order], values)]
+    rows = [DocumentRow(*row) for row in await session.execute(_LIST_DOCUMENTS[order], values)]
+    return await distinct_document_names.told_apart(session, tenant_id, rows)
 
 
 async def count_documents(

@@ -123,3 +123,12 @@ def test_the_terminal_names_what_was_left_out(parley: Parley, bare: Path) -> Non
     made = parley("ingest", "pay.xlsx", "--include-hidden", "--json").document
     assert made["warnings"] == []
     assert parley("docs", "show", "pay.xlsx", "--json").document["warnings"] == []
+
+
+def test_folders_with_the_same_last_part_are_told_apart(parley: Parley, bare: Path) -> None:
+    for parent in ("a", "b"):
+        (bare / parent / "hb").mkdir(parents=True)
+        (bare / parent / "hb" / "x.md").write_text(f"# {parent}\n\nThe office of {parent} is open.\n")
+    assert parley("ingest", "a/hb", "b/hb").status == 0
+    listed = parley("docs", "--json").document
+    assert sorted((row["title"], row["source"]) for row in listed) == [("a", "a/hb/x.md"), ("b", "b/hb/x.md")]

@@ -126,11 +126,15 @@ class Ranker:
             with timer.stage("embed"):
                 query, encoded = await self._encode(question, earlier, scope)
             async with AsyncExitStack() as stack:
+                connected = asyncio.Event()
                 sparse_search = await stack.enter_async_context(
-                    _started(self._search_sparse(timer, query.terms, scope))
+                    _started(self._search_sparse(timer, query.terms, scope, connected))
                 )
                 # The fusion reads in the same transaction: beginning and ending one takes as long as reading.
                 with timer.stage("dense"):
+                    # Its connection is kept until the sparse search has ended. Were it taken first, searches that begin
+                    # together could keep every connection, and wait for one more each.
+                    await connected.wait()
                     session = await stack.enter_async_context(self._sessions(scope.tenant_id))
                     found = await search_snapshot(
                         session, encoded.vector, scope, self._candidates, model=self.embedder.model
@@ -192,14 +196,22 @@ class Ranker:
         # In a thread, because a word list may have to be loaded.
         return await asyncio.to_thread(followup_queries.expand, question, earlier, idf, spoken)
 
-    async def _search_sparse(self, timer: StageTimer, terms: Mapping[str, float], scope: Scope) -> bm25.Best:
+    async def _search_sparse(
+        self, timer: StageTimer, terms: Mapping[str, float], scope: Scope, connected: asyncio.Event
+    ) -> bm25.Best:
         """Return the best chunks by BM25, and the knowledge version that they were found in.
 
         All of it is read from one snapshot: frequencies from after an ingestion would not fit totals from before it.
+        ``connected`` is set when the search has its connection, or has failed.
         """
         with timer.stage("sparse"):
-            async with self._sessions(scope.tenant_id) as session:
-                return await bm25.candidates(session, terms, scope, self._candidates, first=(ONE_SNAPSHOT,))
+            try:
+                async with self._sessions(scope.tenant_id) as session:
+                    await session.connection()
+                    connected.set()
+                    return await bm25.candidates(session, terms, scope, self._candidates, first=(ONE_SNAPSHOT,))
+            finally:
+                connected.set()
 
     async def _similarities(
         self, session: AsyncSession, dense: Scores, sparse: Scores, vector: Vector, scope: Scope

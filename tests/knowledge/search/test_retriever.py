@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge import bm25
 from knowledge.bm25 import corpus
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.psycopg_connection import Command, send_together
 from knowledge.search import ranking as ranking_module
 from knowledge.search import vector_search
-from knowledge.search.ranking import Ranker
 from knowledge.search.retriever import Retriever
 from knowledge.types.scope import Scope
 from knowledge.types.search_results import Passage
@@ -231,20 +231,20 @@ async def test_the_version_of_a_search_is_no_newer_than_what_its_dense_half_saw(
 ) -> None:
     await ingestor.ingest([ListSource("list", *PAGES[:2])], tenant_id="t")
     before = await Retriever(sessions, embedder).version("t")
-    sparse, dense_done, near = Ranker._search_sparse, asyncio.Event(), vector_search.search_snapshot
+    sparse, dense_done, near = bm25.candidates, asyncio.Event(), vector_search.search_snapshot
 
     async def near_then_tell(*given: Any, **named: Any) -> Any:
         found = await near(*given, **named)
         dense_done.set()
         return found
 
-    async def late(self: Ranker, *given: Any) -> Any:
+    async def late(*given: Any, **named: Any) -> Any:
         await dense_done.wait()
         await ingestor.ingest([ListSource("more", *PAGES[2:])], tenant_id="t")
-        return await sparse(self, *given)
+        return await sparse(*given, **named)
 
     monkeypatch.setattr(ranking_module, "search_snapshot", near_then_tell)
-    monkeypatch.setattr(Ranker, "_search_sparse", late)
+    monkeypatch.setattr(bm25, "candidates", late)
     ranking = await Retriever(sessions, embedder).rank("topic9", Scope("t"))
     assert len(ranking.dense) == 2
     assert ranking.version == before

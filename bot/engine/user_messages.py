@@ -250,9 +250,9 @@ def incomplete_files(left_out: Sequence[str], shortened: Sequence[str]) -> list[
     """Return the notes for attached files that are too long for one question, by their names."""
     notes = []
     if left_out:
-        notes.append(f"{' and '.join(left_out)} did not fit into this question. Attach fewer or shorter files.")
+        notes.append(f"{', '.join(left_out)}: did not fit into this question. Attach fewer or shorter files.")
     if shortened:
-        notes.append(f"I read only the beginning of {' and '.join(shortened)}. Attach the part that you ask about.")
+        notes.append(f"{', '.join(shortened)}: only the beginning was read. Attach the part that you ask about.")
     return notes
 
 

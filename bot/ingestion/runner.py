@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -201,39 +202,21 @@ async def _ingest_with_progress(
     Return None, and do not end the run, if the source must be read again: the uploaded file with this ``digest`` was
     replaced meanwhile, or the source was held back while an admin accepted that many documents are removed.
     """
-    latest: list[Progress] = []
-
-    def keep_latest(progress: Progress) -> None:
-        latest[:] = [progress]
-        if on_progress is not None:
-            on_progress(progress)
-
-    async def store_progress() -> None:
-        async def record(session: AsyncSession) -> None:
-            if await ingest_runs.record_progress(
-                session, tenant_id=tenant_id, run_id=run.id, at=latest[0] if latest else None
-            ):
-                stop.set()
-
-        await runner.database.run(tenant_id, record)
-
-    await store_progress()
-    updates = asyncio.create_task(_repeat(store_progress, runner.progress_seconds))
+    progress = _StoredProgress(runner.database, tenant_id, run.id, on_progress, stop)
+    await progress.store()
     try:
-        report = await runner.ingestor.ingest(
-            [source],
-            tenant_id=tenant_id,
-            audience=run.audience,
-            options=options,
-            on_progress=keep_latest,
-            stop=stop,
-            accept_removals=run.accept_removals,
-        )
+        async with progress.stored_every(runner.progress_seconds):
+            report = await runner.ingestor.ingest(
+                [source],
+                tenant_id=tenant_id,
+                audience=run.audience,
+                options=options,
+                on_progress=progress.keep,
+                stop=stop,
+                accept_removals=run.accept_removals,
+            )
     except asyncio.CancelledError:
         # The process shuts down. The queue assigns the run to another process, which continues where this one stopped.
-        # An update that is under way would mark the run as running again.
-        updates.cancel()
-        await asyncio.gather(updates, return_exceptions=True)
         with suppress(Exception):
             await runner.postpone(tenant_id, run.id, "")
         raise
@@ -241,26 +224,63 @@ async def _ingest_with_progress(
         if run.asked_by == TERMINAL:
             await runner.fail(tenant_id, run.id, str(error))
         raise
-    finally:
-        updates.cancel()
-        await asyncio.gather(updates, return_exceptions=True)
-    state: ingest_runs.RunState = "stopped" if report.stopped else "done"
-
-    async def end(session: AsyncSession) -> bool:
-        if digest and state == "done":
-            latest_digest = await pending_uploads.digest(session, tenant_id=tenant_id, run_id=run.id)
-            if latest_digest not in ("", digest):
-                return False
-        if state == "done" and not run.accept_removals:
-            accepted = await ingest_runs.accepts_removals(session, tenant_id=tenant_id, run_id=run.id)
-            if accepted and await held_back_sources.is_held_back(session, tenant_id=tenant_id, source_id=run.source_id):
-                return False
-        if latest:
-            await ingest_runs.record_progress(session, tenant_id=tenant_id, run_id=run.id, at=latest[0])
-        await ingest_runs.end(session, tenant_id=tenant_id, run_id=run.id, state=state, report=report)
-        return True
-
+    end = partial(_end, tenant_id=tenant_id, run=run, report=report, latest=progress.latest, digest=digest)
     return report if await runner.database.run(tenant_id, end) else None
+
+
+async def _end(
+    session: AsyncSession, *, tenant_id: str, run: Run, report: IngestReport, latest: Progress | None, digest: str
+) -> bool:
+    """End the run. Return False, and leave it open, if its source must be read again."""
+    state: ingest_runs.RunState = "stopped" if report.stopped else "done"
+    if digest and state == "done":
+        latest_digest = await pending_uploads.digest(session, tenant_id=tenant_id, run_id=run.id)
+        if latest_digest not in ("", digest):
+            return False
+    if state == "done" and not run.accept_removals:
+        accepted = await ingest_runs.accepts_removals(session, tenant_id=tenant_id, run_id=run.id)
+        if accepted and await held_back_sources.is_held_back(session, tenant_id=tenant_id, source_id=run.source_id):
+            return False
+    if latest is not None:
+        await ingest_runs.record_progress(session, tenant_id=tenant_id, run_id=run.id, at=latest)
+    await ingest_runs.end(session, tenant_id=tenant_id, run_id=run.id, state=state, report=report)
+    return True
+
+
+@dataclass(slots=True)
+class _StoredProgress:
+    """The latest progress of a run, which other processes read. Sets ``stop`` when somebody asks to stop the run."""
+
+    database: Database
+    tenant_id: str
+    run_id: str
+    on_progress: OnProgress | None
+    stop: asyncio.Event
+    latest: Progress | None = None
+
+    def keep(self, progress: Progress) -> None:
+        """Keep the progress until it is stored, and pass it on."""
+        self.latest = progress
+        if self.on_progress is not None:
+            self.on_progress(progress)
+
+    async def store(self) -> None:
+        """Store the latest progress, and notice a request to stop."""
+        if await self.database.run(self.tenant_id, self._record):
+            self.stop.set()
+
+    @asynccontextmanager
+    async def stored_every(self, seconds: float) -> AsyncIterator[None]:
+        """Store the progress at this interval until the block has ended. No update is under way afterwards."""
+        updates = asyncio.create_task(_repeat(self.store, seconds))
+        try:
+            yield
+        finally:
+            updates.cancel()
+            await asyncio.gather(updates, return_exceptions=True)
+
+    async def _record(self, session: AsyncSession) -> bool:
+        return await ingest_runs.record_progress(session, tenant_id=self.tenant_id, run_id=self.run_id, at=self.latest)
 
 
 async def _repeat(store_progress: Callable[[], Awaitable[None]], seconds: float) -> None:

@@ -51,8 +51,8 @@ SUBMITTED = "submitted"
 """The provider of a batch whose name is not known yet; its id is the key that the batch was submitted with."""
 SUBMITTING = timedelta(minutes=15)
 """How long the submission of a batch may take. After that, the batch is looked for at its provider."""
-SERVER_ERRORS = 500
-"""The first HTTP status after which a request may have been carried out."""
+REFUSALS, MAYBE_DONE = range(400, 500), (408, 409)
+"""HTTP statuses of requests that were not carried out, and those among them after which one may have been."""
 _LOST = ("batch", "missing", "rejected")
 """Kinds of errors after which a batch never has results."""
 
@@ -130,7 +130,7 @@ async def _submit(services: Services, tenant_id: str, model: str, batch: Batch, 
 
 def is_refusal(error: LLMError) -> bool:
     """Return whether the provider said that it did not take a batch. After a lost response, nobody knows."""
-    return error.status is not None and error.status < SERVER_ERRORS
+    return error.status in REFUSALS and error.status not in MAYBE_DONE
 
 
 async def _name(services: Services, tenant_id: str, batch: Batch, pending: BatchId, since: datetime) -> BatchId | None:

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.errors import StoreAway, for_operator
 from bot.store.database.pipelined_transactions import Statement, send
 from bot.store.database.retry import is_conflict
-from bot.store.database.session import Database
+from bot.store.database.session import CONNECTIONS, MORE_CONNECTIONS, Database
 from knowledge.psycopg_connection import ONE_SNAPSHOT
 from knowledge.search.retriever import Retriever
 from knowledge.types.scope import Scope
@@ -35,6 +35,8 @@ ANSWER_SECONDS = 1.0
 """Seconds to connect to the standby, begin a transaction and read its version: a live server needs milliseconds."""
 ROUND_TRIP_SECONDS = 5.0
 """Seconds that one statement of a search may take on the standby before the search reads the primary."""
+SEARCHES = (CONNECTIONS + MORE_CONNECTIONS) // 2
+"""Searches on the standby at once, each with two connections. Others wait: a busy standby is none that is away."""
 AWAY_SECONDS = 15.0
 """Seconds after which a standby that did not answer is asked again. No search waits for that."""
 
@@ -135,27 +137,32 @@ class StandbySearch:
         self._ask_again_at: float | None = None
         """When the standby that did not answer is asked again; None while it answers."""
         self._asking: asyncio.Task[None] | None = None
+        self._places = asyncio.Semaphore(SEARCHES)
 
     async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
         """Return the k best passages, as ``Retriever`` does. Raises what it raises on the primary."""
         use: StandbyUse = "away"
-        if self._is_served(scope.tenant_id):
-            version = await self._retriever.version(scope.tenant_id)
-            try:
-                with self._sessions.on_standby(version):
-                    found = await self._retriever(query, scope, k=k, earlier=earlier)
-                return replace(found, standby="used")
-            except StandbyUnfit as unfit:
-                use = unfit.use
-                log.info("a search reads the primary: %s", unfit)
-            except (StoreAway, DBAPIError, psycopg.Error) as error:
-                # A conflict means that the standby canceled a statement which was in the way of the replay.
-                if is_conflict(error):
-                    log.info("the standby canceled a search, which reads the primary: %s", for_operator(error))
-                else:
-                    self._ask_again_at = self._monotonic() + AWAY_SECONDS
-                    log.warning("the standby does not answer, so searches read the primary: %s", for_operator(error))
+        async with self._places:
+            if self._is_served(scope.tenant_id):
+                version = await self._retriever.version(scope.tenant_id)
+                try:
+                    with self._sessions.on_standby(version):
+                        return replace(await self._retriever(query, scope, k=k, earlier=earlier), standby="used")
+                except StandbyUnfit as unfit:
+                    use = unfit.use
+                    log.info("a search reads the primary: %s", unfit)
+                except (StoreAway, DBAPIError, psycopg.Error) as error:
+                    self._note(error)
         return replace(await self._retriever(query, scope, k=k, earlier=earlier), standby=use)
+
+    def _note(self, error: Exception) -> None:
+        """Log why a search reads the primary. Unless it is a conflict, ask the standby again later."""
+        # A conflict means that the standby canceled a statement which was in the way of the replay.
+        if is_conflict(error):
+            log.info("the standby canceled a search, which reads the primary: %s", for_operator(error))
+        else:
+            self._ask_again_at = self._monotonic() + AWAY_SECONDS
+            log.warning("the standby does not answer, so searches read the primary: %s", for_operator(error))
 
     async def asked_again(self) -> None:
         """Wait until it is known whether the standby answers again, if it is being asked."""

@@ -207,7 +207,6 @@ class Ranker:
         with timer.stage("sparse"):
             try:
                 async with self._sessions(scope.tenant_id) as session:
-                    await session.connection()
                     connected.set()
                     return await bm25.candidates(session, terms, scope, self._candidates, first=(ONE_SNAPSHOT,))
             finally:

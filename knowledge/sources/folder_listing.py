@@ -52,7 +52,19 @@ class FolderListing:
     def _leads_outside(self, path: Path) -> bool:
         """Return whether a path is a link out of the folder, or to nothing."""
         # Resolving a path takes longer than everything else about it, and only a link can lead outside.
-        return path.is_symlink() and not (path.exists() and path.resolve().is_relative_to(self._root))
+        if not _is_link(path):
+            return False
+        try:
+            return not (path.exists() and path.resolve().is_relative_to(self._root))
+        except OSError:
+            return True
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError:
+        return False  # Reading it fails with the reason.
 
 
 def _size(path: Path) -> int:

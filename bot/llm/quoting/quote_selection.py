@@ -74,7 +74,7 @@ def best_quotes(question: str, passages: Sequence[Passage], carried: Sequence[st
     if not chosen and not passages[units[0].n - 1].document_id:
         chosen = _opening(passages, units)
     quotes = [Quote(unit.n, _quoted(unit, units, passages), unit.piece.kind, unit.piece.header) for unit in chosen]
-    return [quote for at, quote in enumerate(quotes) if not _is_part_of_another(quote, quotes[:at], quotes[at + 1 :])]
+    return [quote for place, quote in enumerate(quotes) if not _is_repeated(quote, quotes[:place], quotes)]
 
 
 def quotes_by_part(
@@ -119,11 +119,10 @@ def _quoted(unit: Unit, units: Sequence[Unit], passages: Sequence[Passage]) -> s
     return passages[unit.n - 1].text[start:end] if end - start <= _MAX_REFERRING_CHARS else piece.text
 
 
-def _is_part_of_another(quote: Quote, earlier: Sequence[Quote], later: Sequence[Quote]) -> bool:
-    """Return whether another quote of the passage has these words; of equal quotes, the first stays."""
-    return any(quote.n == other.n and quote.text in other.text for other in earlier) or any(
-        quote.n == other.n and quote.text in other.text and quote.text != other.text for other in later
-    )
+def _is_repeated(quote: Quote, earlier: Sequence[Quote], quotes: Sequence[Quote]) -> bool:
+    """Return whether a longer quote of the passage has these words, or an earlier one is the same."""
+    longer = [other for other in quotes if other.n == quote.n and len(other.text) > len(quote.text)]
+    return quote in earlier or any(quote.text in other.text for other in longer)
 
 
 def telling_quotes(passages: Sequence[Passage]) -> list[Quote]:

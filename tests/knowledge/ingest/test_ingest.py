@@ -113,6 +113,8 @@ async def test_archives_and_links_that_are_left_out_of_a_folder_are_told(tmp_pat
     (folder / "far.md").symlink_to(outside / "far.md")
     (folder / "nothing.md").symlink_to(outside / "missing.md")
     (folder / "far").symlink_to(outside)
+    (folder / "endless.md").symlink_to("x" * 300)
+    (folder / "circle").symlink_to(folder / "circle")
     (folder / "same.md").symlink_to(folder / "a.md")
     (folder / "same").symlink_to(folder / "sub")
     os.mkfifo(folder / "pipe.md")
@@ -120,7 +122,7 @@ async def test_archives_and_links_that_are_left_out_of_a_folder_are_told(tmp_pat
     assert [item.uri for item in items if isinstance(item, Fetched)] == ["docs/a.md", "docs/same.md"]
     assert [item.text for item in items if isinstance(item, SourceWarning)] == [
         "2 archives left out. Unpack what holds documents",
-        "3 links out of the folder or to nothing left out. Add what they lead to by its own name",
+        "5 links out of the folder or to nothing left out. Add what they lead to by its own name",
     ]
 
 

@@ -3,19 +3,20 @@
 import { randomId } from "./dom.js";
 import { state } from "./state.js";
 
-const PREFIX = "draft:";
+/** A sign-in that expired leaves the texts. Whoever signs in under another name does not read them. */
+const keyOf = (thread) => `draft:${state.config.user.name}:${thread}`;
 const NEW_THREAD = "new-conversation";
 
 /** Conversation ID -> unsent text, including texts for which the storage of the browser has no room. */
 const drafts = new Map();
 
-export const draftOf = (thread) => drafts.get(thread) ?? sessionStorage.getItem(PREFIX + thread) ?? "";
+export const draftOf = (thread) => drafts.get(thread) ?? sessionStorage.getItem(keyOf(thread)) ?? "";
 
 /** Keeps the text of a conversation; an empty text removes it. */
 export function keepDraft(thread, text) {
   drafts.set(thread, text);
-  sessionStorage.removeItem(PREFIX + thread);
-  if (text) store(PREFIX + thread, text);
+  sessionStorage.removeItem(keyOf(thread));
+  if (text) store(keyOf(thread), text);
 }
 
 /** Forgets every text, so that the next person who signs in does not read it. */

@@ -53,13 +53,13 @@ function attachmentElement(attachment) {
  * throws the last error.
  */
 export async function ingestAttachments(args = "") {
-  const attached = state.attachments;
+  const { attachments: attached, thread } = state;
   const failed = [];
   let lastError = null;
   setAttachments([]);
   for (const attachment of attached) {
     try {
-      await ingestFile(attachment.file, args);
+      await ingestFile(attachment.file, thread, args);
     } catch (error) {
       failed.push(attachment);
       lastError = error;
@@ -71,17 +71,23 @@ export async function ingestAttachments(args = "") {
 }
 
 async function ingestFiles(files) {
+  const { thread } = state;
   for (const file of files) {
-    if (!isTooLarge(file)) await orNotice(() => ingestFile(file));
+    if (!isTooLarge(file)) await orNotice(() => ingestFile(file, thread));
   }
 }
 
-async function ingestFile(file, args = "") {
-  const query = new URLSearchParams({ thread: state.thread, file: file.name, args, name: userName() });
-  beginThread(state.thread);
-  putThreadInUrl(state.thread);
+async function ingestFile(file, thread, args = "") {
+  const query = new URLSearchParams({ thread, file: file.name, args, name: userName() });
+  const undoBegin = beginThread(thread);
+  if (thread === state.thread) putThreadInUrl(thread);
   announce(announceUploading(file.name));
-  await uploading(file, (onProgress) => upload(`api/upload?${query}`, file, onProgress));
+  try {
+    await uploading(file, (onProgress) => upload(`api/upload?${query}`, file, onProgress));
+  } catch (error) {
+    undoBegin();
+    throw error;
+  }
 }
 
 /** Lets the user choose files to add to the documents. */

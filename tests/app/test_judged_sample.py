@@ -22,7 +22,7 @@ from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.answer import prompt
 from bot.errors import LLMError
-from bot.jobs.judged_sample import fallen, judge_sample
+from bot.jobs.judged_sample import fallen, is_refusal, judge_sample
 from bot.llm import build
 from bot.llm.batches.batch import BatchId
 from bot.llm.batches.batch_anthropic import AnthropicBatch
@@ -242,6 +242,11 @@ async def test_a_refused_batch_is_submitted_again_and_one_without_response_is_lo
             patch.setattr(AnthropicBatch, "submit", refusing)
             await judge_sample(judged.services, LOCAL_TENANT)
         assert [row[0] for row in rows(admin_url)] == states
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 408, 409, 500, None])
+def test_only_a_request_that_was_not_carried_out_counts_as_refused(status: int | None) -> None:
+    assert is_refusal(LLMError("it failed", status=status)) is (status in (400, 401, 429))
 
 
 async def test_the_database_returns_only_the_answers_that_are_judged_at_once(judged: App, models: ModelDouble) -> None:

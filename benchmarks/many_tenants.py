@@ -25,7 +25,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from benchmarks.shared.harness import resident_mb
-from benchmarks.shared.made_up_chunks import Language
+from benchmarks.shared.synthetic_chunks import Language
 from bot.app import App, open_app
 from bot.config import Settings
 from bot.evals.metrics import percentile

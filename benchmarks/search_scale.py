@@ -5,7 +5,7 @@
     python -m benchmarks.search_scale --database-url URL --chunks 1000000 --filled
 
 Fills a scratch schema that is dropped afterwards, or with ``--fill`` an empty database that is kept. Texts and vectors
-are those of ``benchmarks.shared.made_up_chunks``. One chunk in a hundred belongs to a single channel: the filter. A
+are those of ``benchmarks.shared.synthetic_chunks``. One chunk in a hundred belongs to a single channel: the filter. A
 small tenant of 10,000 chunks shares the tables with the large one. Another process fills the schema, so that the memory
 figure is that of searching. The same questions are asked of bare pgvector and, if it is installed, of ``bm25s`` in
 memory (``pip install bm25s``, which Parley does not need).
@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from benchmarks.shared.harness import resident_mb
 from benchmarks.shared.large_tenant_searches import BarePgvector, InMemory, build_in_memory, legs, whole_search
-from benchmarks.shared.made_up_chunks import DIMENSIONS, Language, cluster_centers, clustered_vectors
+from benchmarks.shared.synthetic_chunks import DIMENSIONS, Language, cluster_centers, clustered_vectors
 from bot.evals.scratch_schema import scratch_schema
 from bot.store.database import connections, migrate
 from bot.store.database.session import Database

@@ -3,8 +3,8 @@
     python -m benchmarks.vector_indexes --chunks 100000
     python -m benchmarks.vector_indexes --texts FILE.jsonl --limit 10000
 
-Without texts, the vectors are those of ``benchmarks.shared.made_up_chunks``, clustered around centers. With texts, the
-offline model encodes their sentences. What is nearest by one bit for each dimension is sorted again by the stored
+Without texts, the vectors are those of ``benchmarks.shared.synthetic_chunks``, clustered around centers. With texts,
+the offline model encodes their sentences. What is nearest by one bit for each dimension is sorted again by the stored
 vectors.
 """
 
@@ -26,7 +26,7 @@ import psycopg
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 
-from benchmarks.shared.made_up_chunks import DIMENSIONS, cluster_centers, clustered_vectors
+from benchmarks.shared.synthetic_chunks import DIMENSIONS, cluster_centers, clustered_vectors
 from bot.evals.metrics import percentile
 from bot.store.embedded.temporary import temporary_server
 from knowledge.embedders import SentenceTransformerEmbedder

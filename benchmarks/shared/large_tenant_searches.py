@@ -17,7 +17,7 @@ from pgvector.psycopg import register_vector
 from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from benchmarks.shared.made_up_chunks import (
+from benchmarks.shared.synthetic_chunks import (
     DIMENSIONS,
     Floats,
     Language,

@@ -13,8 +13,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 
+from knowledge.full_temporary_disk import discard, full_disk_reported
 from knowledge.ingest.read_document import ReadDocument
-from knowledge.temporary_files import discard, full_disk_reported
 from knowledge.types.source_items import Failure
 
 WEB_KINDS = ("url", "crawl", "sitemap")

@@ -10,8 +10,8 @@ import pickle
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 
+from knowledge.full_temporary_disk import discard, full_disk_reported
 from knowledge.store.document_rows import EmbeddedChunk
-from knowledge.temporary_files import discard, full_disk_reported
 
 MEMORY_CHUNKS = 8
 """A document with no more chunks stays in memory as it is."""

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from knowledge.errors import EmptySourceError, SourceError
+from knowledge.full_temporary_disk import full_disk_reported
 from knowledge.sources.checked_git_remote import GitRemote, checked_remote
 from knowledge.sources.file_selection import FileSelection, as_picture, is_picture
 from knowledge.sources.files import too_large
 from knowledge.sources.git_command import Git, GitFailedError, NoRevisionError, require_pinning
 from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.sources.lfs_pointers import is_lfs_pointer, lfs_pointer
-from knowledge.temporary_files import full_disk_reported
 from knowledge.text.storable_text import storable_file_name
 from knowledge.types.source_items import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, SourceWarning, Unchanged
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge.errors import SourceError
-from knowledge.temporary_files import NO_SPACE, no_room
+from knowledge.full_temporary_disk import NO_SPACE, no_room
 
 PINNING_VERSION = (2, 37)
 """The first version of git that supports ``http.curloptResolve``, which sets the address to connect to."""

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from knowledge.full_temporary_disk import full_disk_reported
 from knowledge.sources.checked_connection import connect_checked
 from knowledge.sources.checked_resolver import AddressRefusedError, CheckedResolver
 from knowledge.sources.socks_proxy import (
@@ -32,7 +33,6 @@ from knowledge.sources.socks_proxy import (
     Streams,
     reply,
 )
-from knowledge.temporary_files import full_disk_reported
 
 RENDER_SECONDS = 45.0
 SCRIPT_MILLISECONDS = 10_000

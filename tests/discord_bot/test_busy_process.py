@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.platforms import considered_messages
+from bot.platforms import unmentioned_message_limit
 from bot.types.conversation import Incoming
 from bot.types.turns import Turn
 from tests.discord_bot.conftest import Connect
@@ -26,7 +26,7 @@ async def test_few_messages_without_a_mention_are_considered_at_once(
     ada: User,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(considered_messages, "MOST_CONSIDERED", MOST)
+    monkeypatch.setattr(unmentioned_message_limit, "MOST_CONSIDERED", MOST)
     searched = asyncio.Event()
     considered: list[str] = []
 

@@ -2,7 +2,7 @@
 
 The offline model was trained on English: in another script than Latin, its cosines say next to nothing about which
 sentence answers. The weights were chosen on the sample's questions, on questions over two documentations and handbooks
-in four languages, and on XQuAD in English, German, Spanish, Chinese and Arabic (``benchmarks.right_sentence``).
+in four languages, and on XQuAD in English, German, Spanish, Chinese and Arabic (``benchmarks.quote_accuracy``).
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ import discord
 from bot.commands import summarize
 from bot.commands.base import Reply
 from bot.errors import NotAllowed, ParleyError, for_operator
-from bot.platforms.considered_messages import ConsideredMessages
 from bot.platforms.discord import command_replies, parse, user_messages
 from bot.platforms.discord.bot_loop_guard import LoopGuard
 from bot.platforms.discord.buttons import SurfaceFor, TenantOf
@@ -24,6 +23,7 @@ from bot.platforms.discord.command_runner import CommandRequest, CommandRunner
 from bot.platforms.discord.handler_tasks import HandlerTasks
 from bot.platforms.discord.message_reader import MessageReader
 from bot.platforms.discord.store_retry import reply_once, retry_until_stored
+from bot.platforms.unmentioned_message_limit import UnmentionedMessageLimit
 from bot.types.conversation import Incoming, ThreadKey
 from bot.types.turns import Turn
 
@@ -68,7 +68,7 @@ class MessageEvents:
         self._readers = readers
         self._reader = reader
         self._tasks = tasks
-        self._considered = ConsideredMessages()
+        self._unmentioned = UnmentionedMessageLimit()
         self._content_intent = content_intent
         self._loop_guard = LoopGuard()
 
@@ -132,7 +132,7 @@ class MessageEvents:
         age = (datetime.now(UTC) - incoming.sent_at).total_seconds()
         if not incoming.text.strip() or self._tasks.draining or age > AUTO_ANSWER_SECONDS:
             return
-        if self._considered.begin():
+        if self._unmentioned.begin():
             self._tasks.start(self._auto_answer(incoming), name=f"auto-answer {incoming.message_id}")
 
     async def _auto_answer(self, incoming: Incoming) -> None:
@@ -141,7 +141,7 @@ class MessageEvents:
         except Exception as error:
             log.warning("message %s without a mention was not answered: %s", incoming.message_id, for_operator(error))
         finally:
-            self._considered.end()
+            self._unmentioned.end()
 
     # --- edited messages
 

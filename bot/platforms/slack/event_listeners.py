@@ -20,7 +20,6 @@ from bot.commands import summarize
 from bot.engine.dispatch.auto_answer import may_be_question
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
-from bot.platforms.considered_messages import ConsideredMessages
 from bot.platforms.json_input import text_field
 from bot.platforms.question_about_message import question_about
 from bot.platforms.slack import errors, modals, payloads, shared_files, user_messages
@@ -33,6 +32,7 @@ from bot.platforms.slack.payloads import BotUser, ButtonClick, DeletedMessage, S
 from bot.platforms.slack.shared_files import SharedFiles
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.users import UserDirectory
+from bot.platforms.unmentioned_message_limit import UnmentionedMessageLimit
 from bot.types.bounded_mapping import RecentEntries
 from bot.types.conversation import Author, Incoming
 from bot.types.turns import Turn
@@ -93,7 +93,7 @@ class EventListeners:
         self._replies = replies
         self._command_runner = command_runner
         self._background = background
-        self._considered = ConsideredMessages()
+        self._unmentioned = UnmentionedMessageLimit()
         self._surface_for = surface_for
         self._match_command = match_command or commands.match
         self._notices = RecentKeys()
@@ -114,7 +114,7 @@ class EventListeners:
         if message is None or (message.kind == "follow_up" and not await self._dispatcher.follows(message.thread)):
             return
         if message.kind == "overheard":
-            if self._considered.begin():
+            if self._unmentioned.begin():
                 self._background.start(self._consider_answering(message))
             return
         command = self._match_command(message.args) if message.kind in ("mention", "dm") else None
@@ -177,7 +177,7 @@ class EventListeners:
             if turn is not None:
                 self._dispatcher.start(turn, self._surface_for(turn))
         finally:
-            self._considered.end()
+            self._unmentioned.end()
 
     async def _incoming(self, message: UserMessage) -> Incoming:
         """Return the message as the dispatcher accepts it: with its asker, readers and files, and names in its text.

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from knowledge.errors import DiskFullError
+from knowledge.full_temporary_disk import NO_SPACE
 from knowledge.ingest import Ingestor
 from knowledge.ingest.read_document import ReadDocument
 from knowledge.ingest.soft_error_detection import MEMORY_BYTES, ChangedPages
@@ -20,7 +21,6 @@ from knowledge.sources.git import GitSource
 from knowledge.sources.git_command import _explain
 from knowledge.sources.page_rendering import PageRenderer
 from knowledge.store import document_catalog
-from knowledge.temporary_files import NO_SPACE
 from knowledge.types.documents import Block, Document
 from knowledge.types.source_items import Fetched
 from tests.app.test_full_disk import fill, small_disk

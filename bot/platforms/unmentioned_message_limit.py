@@ -6,8 +6,8 @@ MOST_CONSIDERED = 200
 """Maximum number of messages considered at once. Each waits for a search, so they would pile up under overload."""
 
 
-class ConsideredMessages:
-    """Counts the messages that are being considered. Beyond ``MOST_CONSIDERED``, further ones are ignored."""
+class UnmentionedMessageLimit:
+    """Counts the messages without a mention that are being considered. Beyond ``MOST_CONSIDERED``, they are ignored."""
 
     def __init__(self) -> None:
         self._count = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.right_sentence import Outcome, has_answer, line, outcome, questions
+from benchmarks.quote_accuracy import Outcome, has_answer, line, outcome, questions
 from bot.evals import retrieval
 from knowledge.types.search_results import Found
 from tests.llm.llm_requests import passage

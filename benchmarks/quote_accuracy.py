@@ -1,6 +1,6 @@
 """Measures how often the quoted sentence is the one with the answer, in each language.
 
-    python -m benchmarks.right_sentence [BEIR_DIR ...] [--model NAME] [--every 1]
+    python -m benchmarks.quote_accuracy [BEIR_DIR ...] [--model NAME] [--every 1]
 
 A folder is a data set in BEIR format whose queries have an ``answer``, a span of the relevant document, as XQuAD has.
 Questions whose answer is not in that document word for word are left out. They are asked over all documents, and those

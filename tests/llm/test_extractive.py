@@ -192,6 +192,15 @@ def test_a_sentence_that_begins_by_referring_back_is_quoted_with_what_it_refers_
     assert alone.text == "They are kind.", "what stands in another paragraph is not referred to"
 
 
+@pytest.mark.parametrize("question", ["Leave after 5 years?", "What changes after five years?"])
+def test_a_number_is_looked_for_with_what_it_counts(question: str) -> None:
+    page = passage(
+        "Ask Marit about leave. From the fifth year on there are 30 days.\n\n"
+        "- Volunteering gives 5 days a year of leave.\n- Moving gives 1 day, once in two years, after which it is used."
+    )
+    assert "From the fifth year on there are 30 days." in best_quotes(question, [page])[0].text
+
+
 def test_a_numbered_heading_is_no_list_item() -> None:
     found = pieces("4. Claims\nClaims are handed in within 30 days.\n\n1. first do this\n2. then do that")
     assert [(piece.kind, piece.text) for piece in found] == [

@@ -13,6 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from bot.llm.quoting import question_kinds
 from bot.llm.quoting.quotable_pieces import MAX_CODE_CHARS, Piece, pieces
@@ -117,9 +118,14 @@ def begins_by_referring_back(text: str) -> bool:
 
 
 def terms(text: str) -> list[str]:
-    """Return the stemmed words of a text in order, without accents and stop words. Number words become digits."""
+    """Return the stemmed words of a text in order, without accents and stop words. Number words become digits.
+
+    A number with the word after it is a term too: “fifth year” and “five years” are ``5 year``, and “5 days a year” is
+    not.
+    """
     words = (word.replace("’", "'").removesuffix("'s") for word in script_words(text))
-    return [_NUMBERS.get(word) or stem(fold(word)) for word in words if word not in _STOP_WORDS]
+    found = [_NUMBERS.get(word) or stem(fold(word)) for word in words if word not in _STOP_WORDS]
+    return [*found, *(f"{one} {other}" for one, other in pairwise(found) if one.isdecimal())]
 
 
 def _forms(text: str) -> list[str]:
